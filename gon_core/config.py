@@ -1,0 +1,129 @@
+"""What a trial is: frozen, validated models, and the hash that names each trial.
+
+Imports neither torch nor anything slow, so that bad input is refused at once.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Dataset = Literal["mnist", "fashion_mnist", "kmnist"]
+Precision = Literal["fp32", "bf16"]
+DATASETS: tuple[str, ...] = ("mnist", "fashion_mnist", "kmnist")
+HELD_OUT = 5_000  # training images that are never trained on, whatever the scale
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    """Base of all configuration: immutable, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Frozen):
+    """Which images.
+
+    Attributes:
+        dataset: its name.
+        training_images: how many to train on; None for all that are not held out.
+        validation_images: how many of the held-out training images to validate on.
+        test_images: how many of the test images, from the first.
+        split_seed: seed of the permutation that holds out.
+    """
+
+    dataset: Dataset = "mnist"
+    training_images: PositiveInt | None = None
+    validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = HELD_OUT
+    test_images: PositiveInt = 10_000
+    split_seed: int = 0
+
+
+class TrainingConfig(Frozen):
+    """SGD with momentum until convergence (appendix B).
+
+    Attributes:
+        batch_size: images per step; the last, smaller batch of an epoch is used too.
+        learning_rate: before the one decay.
+        momentum: of SGD.
+        decay_factor: the learning rate is multiplied by this once, at the first plateau.
+        patience: epochs without improvement that make a plateau.
+        min_improvement: the relative drop of the training loss that counts as improvement.
+        max_epochs: the budget; a trial that reaches it has not converged.
+        precision: bf16 runs forward and backward in bfloat16, with fp32 weights.
+    """
+
+    batch_size: PositiveInt = 300
+    learning_rate: PositiveFloat = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    decay_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    patience: PositiveInt = 10
+    min_improvement: Annotated[float, Field(ge=0, lt=1)] = 1e-3
+    max_epochs: PositiveInt = 600
+    precision: Precision = "fp32"
+
+
+class Vanilla(Frozen):
+    """Clean images only."""
+
+    method: Literal["vanilla"] = "vanilla"
+
+
+class GNT(Frozen):
+    """Gaussian noise training: half of every batch clean, half with noise.
+
+    Attributes:
+        sigma: standard deviation of the noise in [0, 1] pixel units; 0 trains on clean images.
+        noisy_share: the part of each batch that gets noise.
+    """
+
+    method: Literal["gnt"] = "gnt"
+    sigma: Annotated[float, Field(ge=0)]
+    noisy_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+Method = Annotated[Vanilla | GNT, Field(discriminator="method")]
+
+
+class StartConfig(Frozen):
+    """The vanilla training that all trials start from; its weights are kept by ``content_hash``."""
+
+    model: Literal["madry_cnn"] = "madry_cnn"
+    data: DataConfig
+    training: TrainingConfig
+    seed: int = 0
+
+
+class EvaluationConfig(Frozen):
+    """How a trained model is measured.
+
+    Attributes:
+        corruption_seed: seed of the corrupted validation and test images, equal for all trials.
+    """
+
+    corruption_seed: int = 0
+
+
+class TrialConfig(Frozen):
+    """One configuration plus one seed: everything that decides a trial's result."""
+
+    method: Method
+    data: DataConfig
+    training: TrainingConfig
+    start: StartConfig | None
+    evaluation: EvaluationConfig = EvaluationConfig()
+    seed: int = 0
+
+    @property
+    def trial_id(self) -> str:
+        """The same question asked twice is the same trial."""
+        return content_hash(self)
+
+
+def content_hash(config: Frozen) -> str:
+    """Return 12 hexadecimal digits of the SHA-256 of ``config``'s canonical JSON."""
+    canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Image corruptions as batched torch functions with an explicit generator."""

@@ -1,0 +1,97 @@
+"""The original IDX files: where they are, and whether they are whole. Imports no torch.
+
+MNIST is embedded in this package; Fashion-MNIST and KMNIST are read from torchvision's layout.
+"""
+
+import gzip
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+from gon_core.config import DATASETS
+
+EMBEDDED_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+FOLDERS = {"fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # torchvision's names
+SIZES = {"train": 60_000, "t10k": 10_000}
+PIXELS = 28 * 28
+IMAGES_MAGIC, LABELS_MAGIC = bytes([0, 0, 8, 3]), bytes([0, 0, 8, 1])
+
+
+class DataFileError(ValueError):
+    """A data file is missing or is not what it should be."""
+
+
+def raw_folder(dataset: str, data_dir: Path | None) -> Path:
+    """Return where the raw files of ``dataset`` are below ``data_dir``.
+
+    Raises:
+        ValueError: unknown data set, or no ``data_dir`` where one is needed.
+    """
+    if dataset not in FOLDERS:
+        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
+    if data_dir is None:
+        raise ValueError(f"{dataset} is not embedded: it needs a data_dir")
+    return Path(data_dir) / FOLDERS[dataset] / "raw"
+
+
+def read_embedded() -> dict[str, bytes]:
+    """Return the embedded MNIST files by name, unpacked, their checksums verified.
+
+    Raises:
+        DataFileError: names every file that is missing or damaged.
+    """
+    contents, problems = {}, []
+    for name, expected in EMBEDDED_MD5.items():
+        packed = resources.files("gon_core.data").joinpath("mnist", f"{name}.gz")
+        try:
+            content = gzip.decompress(packed.read_bytes())
+        except (OSError, EOFError, ValueError) as error:
+            problems.append(f"{packed}: cannot be read ({error})")
+            continue
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if found != expected:
+            problems.append(f"{packed}: MD5 is {found}, expected {expected}")
+        contents[name] = content
+    if problems:
+        raise DataFileError("; ".join(problems) + "; reinstall the package")
+    return contents
+
+
+def check(dataset: str, data_dir: Path | None) -> None:
+    """Look whether every file of ``dataset`` is there and whole, without torch.
+
+    Embedded files are judged by checksum, others by size and by the head of the IDX format.
+
+    Raises:
+        DataFileError: names every file that is missing or damaged.
+        ValueError: see ``raw_folder``.
+    """
+    if dataset == "mnist":
+        read_embedded()
+        return
+    folder, problems = raw_folder(dataset, data_dir), []
+    for part, count in SIZES.items():
+        problems += _fault(folder / f"{part}-images-idx3-ubyte", IMAGES_MAGIC, 16 + count * PIXELS)
+        problems += _fault(folder / f"{part}-labels-idx1-ubyte", LABELS_MAGIC, 8 + count)
+    if problems:
+        raise DataFileError("; ".join(problems))
+
+
+def _fault(path: Path, magic: bytes, size: int) -> list[str]:
+    if not path.is_file():
+        return [f"{path}: no such file"]
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        return [f"{path}: cannot be read ({error.strerror})"]
+    if head != magic:
+        return [f"{path}: not an IDX file (it begins with {head.hex()}, not {magic.hex()})"]
+    if (found := path.stat().st_size) != size:
+        return [f"{path}: {found:,} bytes, expected {size:,}"]
+    return []

@@ -1,0 +1,27 @@
+"""Additive Gaussian noise."""
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+
+def add_gaussian_noise(
+    images: Float[Tensor, "batch channel height width"], sigma: float, generator: Generator
+) -> Float[Tensor, "batch channel height width"]:
+    """Return ``clip(images + N(0, sigma^2), 0, 1)``.
+
+    Args:
+        images: values in [0, 1].
+        sigma: standard deviation before clipping, in units of the [0, 1] pixel range, >= 0.
+        generator: source of the noise, on the images' device.
+
+    Raises:
+        ValueError: ``sigma`` is negative or not finite.
+
+    References:
+        Appendix B: noise is added before preprocessing and clipped to the range of raw images.
+    """
+    if not 0 <= sigma < float("inf"):
+        raise ValueError(f"sigma must be a finite number >= 0, got {sigma}")
+    noise = torch.empty_like(images).normal_(0.0, 1.0, generator=generator)
+    return noise.mul_(sigma).add_(images).clamp_(0.0, 1.0)

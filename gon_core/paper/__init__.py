@@ -1,0 +1,34 @@
+"""The published tables as CSV, and one loader, so that every report can stand beside them."""
+
+from importlib import resources
+
+import pyarrow as pa
+from pyarrow import csv
+
+TABLES = tuple(
+    sorted(
+        entry.name.removesuffix(".csv")
+        for entry in resources.files("gon_core.paper").iterdir()
+        if entry.name.endswith(".csv")
+    )
+)
+
+
+def load(table: str) -> pa.Table:
+    """Return a published table.
+
+    Args:
+        table: a name in ``TABLES``, for example ``"mnist_c_vs_sigma"`` (Fig. 2) or
+            ``"mnist_c_top1"`` (Table 6).
+
+    Returns:
+        One row per line of the published table. Accuracies and errors are in percent, except
+        ``alexnet_imagenet_c_error`` (fractions of 1); sigma is in [0, 1] pixel units.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    if table not in TABLES:
+        raise ValueError(f"table must be one of {', '.join(TABLES)}, got {table!r}")
+    with resources.files("gon_core.paper").joinpath(f"{table}.csv").open("rb") as file:
+        return csv.read_csv(file)

@@ -1,0 +1,140 @@
+"""The epoch loop: a generator that yields the metrics of each epoch.
+
+The loop knows neither validation nor checkpoints: its caller decides, between two epochs, what to
+measure and what to keep. Everything that the next epoch depends on is in ``TrainingState``.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+
+from gon_core.config import TrainingConfig
+from gon_core.data.splits import LabelledImages
+from gon_core.training.convergence import Convergence, Event, advance
+
+
+@dataclass
+class TrainingState:
+    """All that the rest of a training depends on; a checkpoint holds exactly this.
+
+    Attributes:
+        model: the classifier, in training mode during an epoch.
+        optimizer: over the model's parameters.
+        streams: the random streams by name, for example ``data order`` and ``noise``.
+        convergence: epochs so far, plateau, decay.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    streams: dict[str, Generator]
+    convergence: Convergence = field(default_factory=Convergence)
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch of training reports.
+
+    Attributes:
+        epoch: counted from 1.
+        train_loss: mean cross entropy over the images as trained on (with their noise), in nats.
+        train_accuracy: on the same images, in percent.
+        learning_rate: during the epoch.
+        seconds: CPU or GPU wall time of the epoch.
+        event: what follows it, see ``convergence.advance``.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    learning_rate: float
+    seconds: float
+    event: Event
+
+    @property
+    def is_last(self) -> bool:
+        """Whether training ends here."""
+        return self.event in ("converged", "max_epochs", "diverged")
+
+
+class Step(Protocol):
+    """One optimiser step on a batch; returns the logits and the mean loss it had before it."""
+
+    def __call__(
+        self,
+        state: TrainingState,
+        images: Float[Tensor, "batch 1 28 28"],
+        labels: Int64[Tensor, " batch"],
+    ) -> tuple[Float[Tensor, "batch 10"], Float[Tensor, ""]]: ...
+
+
+def train_epochs(
+    state: TrainingState, data: LabelledImages, config: TrainingConfig, step: Step
+) -> Iterator[EpochMetrics]:
+    """Train until convergence, divergence or the end of the budget.
+
+    Args:
+        state: where to start; changed in place, consistent whenever an epoch's metrics are yielded.
+        data: training images, on the model's device.
+        config: batch size, plateau and budget.
+        step: the method's optimiser step.
+
+    Yields:
+        The metrics of each epoch; the last has ``is_last``.
+    """
+    while True:
+        started = time.perf_counter()
+        learning_rate = state.optimizer.param_groups[0]["lr"]
+        loss_sum = torch.zeros((), dtype=torch.float64, device=data.images.device)
+        correct = torch.zeros((), dtype=torch.int64, device=data.images.device)
+        state.model.train()
+        for images, labels in batches(data, config.batch_size, state.streams["data order"]):
+            logits, loss = step(state, images, labels)
+            loss_sum += loss.double() * len(labels)
+            correct += (logits.argmax(1) == labels).sum()
+        train_loss = loss_sum.item() / len(data)
+        state.convergence, event = advance(state.convergence, train_loss, config)
+        if event == "decay":
+            for group in state.optimizer.param_groups:
+                group["lr"] *= config.decay_factor
+        metrics = EpochMetrics(
+            epoch=state.convergence.epoch,
+            train_loss=train_loss,
+            train_accuracy=100 * correct.item() / len(data),
+            learning_rate=learning_rate,
+            seconds=time.perf_counter() - started,
+            event=event,
+        )
+        yield metrics
+        if metrics.is_last:
+            return
+
+
+def batches(
+    data: LabelledImages, batch_size: int, order: Generator
+) -> Iterator[tuple[Float[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
+    """Yield the images of one epoch in random order, as floats in [0, 1], with their labels."""
+    permutation = torch.randperm(len(data), generator=order).to(data.images.device)
+    for index in permutation.split(batch_size):
+        images = data.images[index].unsqueeze(1).float().div_(255)
+        yield images, data.labels[index]
+
+
+def descend(
+    state: TrainingState,
+    images: Float[Tensor, "batch 1 28 28"],
+    labels: Int64[Tensor, " batch"],
+    bf16: bool,
+) -> tuple[Float[Tensor, "batch 10"], Float[Tensor, ""]]:
+    """Take one step down the cross entropy of ``images``; return logits and loss before it."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        logits = state.model(images)
+    loss = nn.functional.cross_entropy(logits.float(), labels)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimizer.step()
+    return logits.detach(), loss.detach()

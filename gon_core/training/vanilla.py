@@ -1,0 +1,13 @@
+"""Vanilla training on clean images: where every other method starts."""
+
+from gon_core.config import TrainingConfig, Vanilla
+from gon_core.training.loop import Step, TrainingState, descend
+
+
+def make_step(method: Vanilla, training: TrainingConfig) -> Step:
+    """Return the optimiser step on clean images."""
+
+    def step(state: TrainingState, images, labels):
+        return descend(state, images, labels, bf16=training.precision == "bf16")
+
+    return step

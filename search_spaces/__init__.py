@@ -1,0 +1,1 @@
+"""What is searched: one small file a search, readable as a table."""

@@ -1,0 +1,1 @@
+"""The runnable sweeps, one file a question, and the engine they share."""

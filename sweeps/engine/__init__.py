@@ -1,0 +1,1 @@
+"""What all sweeps share: options, plan, records, scheduling, search, tracking, progress, report."""

@@ -1,0 +1,163 @@
+"""What a person sees while a sweep runs: a live table, or plain lines without a terminal."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gon_core.config import TrialConfig
+from gon_core.training.loop import EpochMetrics
+from sweeps.engine.plan import Plan
+from sweeps.engine.records import TrialResult
+from sweeps.engine.trial import VALIDATION_METRIC
+
+SHOWN_ENDED = 6  # ended trials that stay in the live table, so that it fits a screen
+STYLES = {
+    "running": "cyan",
+    "converged": "green",
+    "max_epochs": "green",
+    "pruned": "yellow",
+    "diverged": "red",
+    "failed": "bold red",
+}
+
+
+@dataclass
+class _Row:
+    config: TrialConfig
+    value: float
+    status: str = "running"
+    metrics: dict[str, float] = field(default_factory=dict)
+    objective: float | None = None
+
+
+class Progress:
+    """Listens to trials and shows where each stands, and the time left of the whole sweep.
+
+    Args:
+        plan: names, budget and number of trials.
+        console: where to show; a live table if it is a terminal, else one line per event.
+        done: trials that an earlier run of the sweep finished.
+        trial_seconds: expected wall time of one trial, until some have ended.
+    """
+
+    def __init__(self, plan: Plan, console: Console, done: int, trial_seconds: float) -> None:
+        self._plan = plan
+        self._console = console
+        self._total = plan.number_of_trials
+        self._done = done
+        self._trial_seconds = trial_seconds
+        self._ended_seconds: list[float] = []
+        self._started = time.monotonic()
+        self._starts: dict[str, float] = {}
+        self._rows: dict[str, _Row] = {}
+        self._start_line = ""
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator["Progress"]:
+        """Show the table while the block runs."""
+        if not self._console.is_terminal:
+            yield self
+            return
+        with Live(
+            get_renderable=self._render, console=self._console, refresh_per_second=2
+        ) as self._live:
+            yield self
+        self._live = None
+
+    def start_trained(self, metrics: EpochMetrics) -> None:
+        """An epoch of the vanilla model ended."""
+        budget = self._plan.asked.start.training.max_epochs
+        self._start_line = (
+            f"vanilla start: epoch {metrics.epoch}/{budget}, loss {metrics.train_loss:.4f}, "
+            f"training accuracy {metrics.train_accuracy:.1f} %"
+        )
+        self._line(self._start_line)
+
+    def started(self, config: TrialConfig) -> None:
+        """Listen: a trial was given a place."""
+        self._rows[config.trial_id] = _Row(config, self._value(config))
+        self._starts[config.trial_id] = time.monotonic()
+
+    def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
+        """Listen: an epoch ended."""
+        self._rows[config.trial_id].metrics = metrics
+        self._line(
+            f"{self._label(config)} epoch {metrics['epoch']:.0f}/{config.training.max_epochs} "
+            f"loss {metrics['train_loss']:.4f} validation {metrics[VALIDATION_METRIC]:.1f} %"
+        )
+
+    def ended(self, result: TrialResult) -> None:
+        """Listen: a trial ended."""
+        row = self._rows[result.trial_id]
+        row.status, row.objective = result.status, result.objective
+        self._done += 1
+        self._ended_seconds.append(time.monotonic() - self._starts[result.trial_id])
+        accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
+        self._line(
+            f"{self._label(result.config)} {result.status}{accuracy} "
+            f"[{self._done}/{self._total}, {self._time_left()}]"
+        )
+
+    def _label(self, config: TrialConfig) -> str:
+        name = self._plan.question.parameter.name
+        return f"{config.trial_id} {name} {self._value(config):g} seed {config.seed}:"
+
+    def _value(self, config: TrialConfig) -> float:
+        return getattr(config.method, self._plan.question.parameter.name)
+
+    def _line(self, text: str) -> None:
+        if self._live is None:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _time_left(self) -> str:
+        measured = self._ended_seconds
+        each = sum(measured) / len(measured) if measured else self._trial_seconds
+        left = (self._total - self._done) * each
+        running = [row for row in self._rows.values() if row.status == "running"]
+        now = time.monotonic()
+        left -= sum(min(each, now - self._starts[row.config.trial_id]) for row in running)
+        seconds = max(0, left / self._plan.resources.slots)
+        return f"about {duration(seconds)} left"
+
+    def _render(self) -> Group:
+        table = Table(title=f"sweep {self._plan.name}", title_justify="left", expand=False)
+        table.add_column("trial")
+        for name in (self._plan.question.parameter.name, "seed", "epoch", "loss", "validation"):
+            table.add_column(name, justify="right")
+        table.add_column("status")
+        ended = [row for row in self._rows.values() if row.status != "running"]
+        running = [row for row in self._rows.values() if row.status == "running"]
+        for row in ended[-SHOWN_ENDED:] + running:
+            table.add_row(*self._cells(row))
+        elapsed = duration(time.monotonic() - self._started)
+        footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
+        lines = [Text(self._start_line, style="dim")] if not self._rows else [table]
+        return Group(*lines, Text(footer, style="bold"))
+
+    def _cells(self, row: _Row) -> list[str | Text]:
+        metrics = row.metrics
+        epoch = f"{metrics['epoch']:.0f}/{row.config.training.max_epochs}" if metrics else "-"
+        loss = f"{metrics['train_loss']:.4f}" if metrics else "-"
+        accuracy = f"{metrics[VALIDATION_METRIC]:.1f} %" if metrics else "-"
+        status = Text(row.status, style=STYLES[row.status])
+        return [
+            row.config.trial_id, f"{row.value:g}", str(row.config.seed), epoch, loss, accuracy,
+            status,
+        ]  # fmt: skip
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -1,0 +1,31 @@
+"""Which code and which packages made a result."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "pyarrow", "numpy")
+
+
+def code_version() -> dict[str, str | bool]:
+    """Return the git commit of this checkout and whether it was changed; "unknown" outside git."""
+    folder = Path(__file__).parent
+    try:
+        sha = _git(folder, "rev-parse", "HEAD")
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return {"git_sha": "unknown", "dirty": False}
+    return {"git_sha": sha, "dirty": dirty}
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide a result."""
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | versions
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

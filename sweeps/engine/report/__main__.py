@@ -1,0 +1,41 @@
+"""Make the report of a sweep again from its records and print its table."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from sweeps.engine.records import Folder, SweepRecords
+from sweeps.engine.report import print_report, write_report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write and print the report.
+
+    Returns:
+        The exit code: 0 done; 2 if there is no sweep, or it cannot be read or written.
+    """
+    parser = argparse.ArgumentParser(prog="python -m sweeps.engine.report", description=__doc__)
+    parser.add_argument("folder", help="folder of the sweep, a local path or s3://... or gs://...")
+    folder = parser.parse_args(arguments).folder
+    records = SweepRecords(Folder(folder))
+    try:
+        if not records.folder.exists():
+            return _refuse(f"{folder}: there is no such folder")
+        if not records.folder.exists("sweep.json"):
+            return _refuse(f"{folder}: there is no sweep.json, it is not the folder of a sweep")
+        report = write_report(records)
+    except (OSError, ValueError) as error:
+        return _refuse(f"{folder}: no report could be made: {error}")
+    print_report(report, Console())
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Every accuracy of a sweep in one Parquet file, for whoever wants to compute further."""
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation import AccuracyRow
+from sweeps.engine.records import TrialResult
+from sweeps.engine.report.aggregate import CLEAN, SweepSummary, parameter_value
+
+SPLITS = ("validation", "test")
+ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
+
+
+def schema(parameter: str) -> pa.Schema:
+    """Return the columns; accuracies are in percent, seconds are wall time."""
+    return pa.schema(
+        [
+            ("trial_id", pa.string()),
+            (parameter, pa.float64()),
+            ("seed", pa.int64()),
+            ("status", pa.string()),
+            ("method", pa.string()),
+            ("split", pa.string()),
+            ("corruption", pa.string()),
+            ("severity", pa.int64()),
+            ("correct", pa.int64()),
+            ("count", pa.int64()),
+            ("top1", pa.float64()),
+            ("low", pa.float64()),
+            ("high", pa.float64()),
+            ("epochs", pa.int64()),
+            ("objective", pa.float64()),
+            ("seconds_training", pa.float64()),
+            ("seconds_evaluation", pa.float64()),
+            ("device", pa.string()),
+            ("ended", pa.string()),
+        ]
+    )
+
+
+def render_parquet(summary: SweepSummary) -> bytes:
+    """Return the Parquet file: one row per trial x split x corruption x severity.
+
+    ``low`` and ``high`` are the ends of the binomial (Wilson) 95 % interval of ``top1``. A trial
+    without accuracies (pruned, diverged, failed) has one row with a null corruption.
+    """
+    rows = [row for trial in summary.trials for row in _trial_rows(trial, summary.parameter)]
+    table = pa.Table.from_pylist(rows, schema=schema(summary.parameter))
+    sink = pa.BufferOutputStream()
+    parquet.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+def _trial_rows(trial: TrialResult, parameter: str) -> list[dict]:
+    common = {
+        "trial_id": trial.trial_id,
+        parameter: parameter_value(trial.config, parameter),
+        "seed": trial.config.seed,
+        "status": trial.status,
+        "method": trial.config.method.method,
+        "epochs": len(trial.history),
+        "objective": trial.objective,
+        "seconds_training": trial.seconds.get("training"),
+        "seconds_evaluation": trial.seconds.get("evaluation"),
+        "device": trial.device,
+        "ended": trial.ended,
+    }
+    return [common | _accuracy(row) for row in sorted(trial.rows, key=_position)] or [common]
+
+
+def _position(row: AccuracyRow) -> tuple[int, int, str, int]:
+    # The paper's order; what it does not name comes last, by name.
+    split = SPLITS.index(row.split) if row.split in SPLITS else len(SPLITS)
+    return split, ORDER.get(row.corruption, len(ORDER)), row.corruption, row.severity
+
+
+def _accuracy(row: AccuracyRow) -> dict:
+    return {
+        "split": row.split,
+        "corruption": row.corruption,
+        "severity": row.severity,
+        "correct": row.correct,
+        "count": row.count,
+        "top1": row.top1,
+        "low": row.interval.low,
+        "high": row.interval.high,
+    }

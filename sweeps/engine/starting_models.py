@@ -1,0 +1,75 @@
+"""The vanilla model that trials start from: trained once, kept by content, shared by sweeps."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+from gon_core.config import StartConfig, content_hash
+from gon_core.training.checkpoints import MODEL
+from gon_core.training.loop import EpochMetrics
+from sweeps.engine.records import STARTING_MODELS, Folder
+
+DESCRIPTION = "start.json"
+Training = Callable[[], Iterator[tuple[EpochMetrics, bytes]]]
+
+log = logging.getLogger(__name__)
+
+
+class DivergedStartError(RuntimeError):
+    """The vanilla training itself had no finite loss: no trial can begin."""
+
+
+def folder(storage: Folder, start: StartConfig, data_digest: str) -> Folder:
+    """Return where the model of this configuration, trained on these images, is kept."""
+    name = hashlib.sha256(f"{content_hash(start)} {data_digest}".encode()).hexdigest()[:12]
+    return storage / STARTING_MODELS / name
+
+
+def stored(kept: Folder) -> bytes | None:
+    """Return the weights kept there, or None if there are none or they are damaged."""
+    if not kept.exists(DESCRIPTION):
+        return None
+    try:
+        weights = kept.read(MODEL)
+    except FileNotFoundError:
+        weights = b""
+    if hashlib.sha256(weights).hexdigest() != kept.read_json(DESCRIPTION)["sha256"]:
+        log.warning("the starting model in %s is damaged and is trained again", kept.uri)
+        return None
+    return weights
+
+
+def get(
+    kept: Folder,
+    start: StartConfig,
+    training: Training,
+    report: Callable[[EpochMetrics], None],
+) -> bytes:
+    """Return the weights of the starting model; train and keep it if there is none yet.
+
+    Args:
+        kept: from ``folder``.
+        start: its configuration.
+        training: yields each epoch's metrics and weights.
+        report: called with the metrics of each epoch.
+
+    Raises:
+        DivergedStartError: its training loss was not finite.
+    """
+    if (weights := stored(kept)) is not None:
+        return weights
+    weights, history = b"", []
+    for metrics, weights in training():  # noqa: B007  (the last ones count)
+        report(metrics)
+        history.append(asdict(metrics))
+    if history[-1]["event"] == "diverged":
+        raise DivergedStartError("the training loss of the vanilla starting model is not finite")
+    kept.write(MODEL, weights)
+    description = {
+        "config": start.model_dump(mode="json"),
+        "history": history,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    kept.write_json(DESCRIPTION, description)
+    return weights

@@ -1,0 +1,300 @@
+"""One sweep from options to report: refuse, plan, train, search, record, show."""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gon_core.data import idx
+from gon_core.data.files import DataFileError
+from gon_core.data.splits import LabelledImages, split
+from sweeps.engine import plan as planning
+from sweeps.engine import provenance, starting_models
+from sweeps.engine.options import SweepOptions, refuse
+from sweeps.engine.plan import Plan, Question
+from sweeps.engine.progress import Progress, duration
+from sweeps.engine.records import Folder, SweepRecords, TrialResult
+from sweeps.engine.report import print_report, write_report
+from sweeps.engine.study import LineSearch
+from sweeps.engine.tracking import Tracker, default_uri, redact, ui_command
+from sweeps.engine.trial import TrialData, prepare_data
+
+DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Images:
+    """A loaded data set and the SHA-256 of all of it."""
+
+    train: LabelledImages
+    test: LabelledImages
+    digest: str
+
+
+def run_sweep(question: Question, options: SweepOptions, grid: Sequence[float] | None) -> int:
+    """Run a line search, or carry it on; print how it goes and what came out.
+
+    Args:
+        question: what is asked.
+        options: legal ones.
+        grid: the values asked for, or None for the scale's.
+
+    Returns:
+        The exit code: 0 done, 1 some trial failed, 130 interrupted and resumable.
+
+    Raises:
+        SystemExit: 2 with the reason, if a sweep of this name asks something else.
+    """
+    console = Console()
+    plan = planning.make_plan(question, options, grid)
+    storage = Folder(options.storage)
+    records = SweepRecords(storage / plan.name)
+    if options.dry_run:
+        speed = planning.measure_speed(plan.resources, plan.asked.training)
+        show_plan(plan, speed, records, console)
+        return DONE
+    images = load_images(options)
+    description = describe_sweep(plan, options, images.digest)
+    refuse_another_question(records, description)
+    return _Run(plan, options, images, storage, records, description, console).run()
+
+
+def load_images(options: SweepOptions) -> Images:
+    """Return the data set, fetched first where that was asked for."""
+    try:
+        if options.download:
+            assert options.data_dir is not None
+            idx.download(options.dataset, options.data_dir)
+        train, test = idx.load(options.dataset, options.data_dir)
+    except DataFileError as error:
+        refuse([f"--dataset: {error}"])
+    return Images(train, test, idx.digest(train, test))
+
+
+def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[str, Any]:
+    """Return the content of ``sweep.json``; see ``sweeps.engine.report`` for who reads it."""
+    from sweeps.engine.trial import now
+
+    parameter = plan.question.parameter
+    uri = options.tracking_uri or default_uri(options.storage)
+    on_mnist = plan.asked.data.dataset == "mnist"
+    return {
+        "name": plan.name,
+        "question": plan.question.name,
+        "title": plan.question.title,
+        "created": now(),
+        "scale": plan.asked.scale,
+        "asked": plan.asked.model_dump(mode="json"),
+        "cuts": plan.cuts,
+        "parameter": {"name": parameter.name, "unit": parameter.unit, "paper": parameter.paper},
+        "published": plan.question.published if on_mnist else None,
+        "seeds": list(plan.asked.seeds),
+        "grid": list(plan.asked.grid),
+        "code": provenance.code_version(),
+        "packages": provenance.package_versions(),
+        "data_digest": data_digest,
+        "command": repeat_command(),
+        "tracking_uri": redact(uri),
+        "tracking": ui_command(uri),
+    }
+
+
+def repeat_command() -> str:
+    """Return what was typed, as it can be typed again."""
+    return shlex.join(["uv", "run", "python", *sys.argv])
+
+
+def refuse_another_question(records: SweepRecords, description: dict[str, Any]) -> None:
+    """Exit with code 2 if the folder holds a sweep that asks something else, naming what."""
+    before = records.read_sweep()
+    if before is None:
+        return
+    differences = [
+        f"{key}: recorded {before['asked'].get(key)}, now {value}"
+        for key, value in description["asked"].items()
+        if before["asked"].get(key) != value
+    ]
+    if before["data_digest"] != description["data_digest"]:
+        differences.append("the images are not those of the recorded trials (SHA-256 differs)")
+    if differences:
+        refuse([f"--name: {records.folder.path} holds another sweep, choose another name",
+                *differences])  # fmt: skip
+
+
+def show_plan(plan: Plan, speed: planning.Speed, records: SweepRecords, console: Console) -> None:
+    """Print every trial that would run, what each needs and how long all take."""
+    parameter, resources = plan.question.parameter.name, plan.resources
+    table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
+    for column in ("trial", parameter, "seed", "CPUs", "GPUs", "epochs", "record"):
+        table.add_column(column, justify="left" if column in ("trial", "record") else "right")
+    needs = (str(resources.cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
+    left = plan.number_of_trials
+    for config in plan.grid_trials:
+        result = records.trial(config.trial_id).result()
+        left -= result is not None and result.is_final
+        value = f"{getattr(config.method, parameter):g}"
+        status = result.status if result else "to run"
+        table.add_row(config.trial_id, value, str(config.seed), *needs, status)
+    for index in range(plan.asked.refinements):
+        for seed in plan.asked.seeds:
+            table.add_row(
+                f"refinement {index + 1}", plan.asked.sampler, str(seed), *needs, "to run"
+            )
+    console.print(table)
+    seconds = planning.expected_seconds(plan, speed, left, start_is_known=False)
+    console.print(
+        f"{left} trials to run, {resources.slots} at a time on {resources.device}, after one "
+        f"vanilla training: about {duration(seconds)} by the speed measured now."
+    )
+    show_cuts(plan, console)
+    console.print("Dry run: nothing was started, nothing was written.")
+
+
+def show_cuts(plan: Plan, console: Console) -> None:
+    """Print what is smaller than in the paper."""
+    if plan.cuts:
+        console.print(f"Scale {plan.asked.scale} is cut short: {'; '.join(plan.cuts)}.")
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    options: SweepOptions
+    images: Images
+    storage: Folder
+    records: SweepRecords
+    description: dict[str, Any]
+    console: Console
+
+    def run(self) -> int:
+        search, finished = self._search()
+        if search.is_exhausted:
+            self.console.print(
+                f"Sweep {self.plan.name} is finished: {len(finished)} trials recorded, "
+                "nothing to train."
+            )
+            return self._conclude(None, interrupted=False)
+        self._announce(len(finished))
+        if self.records.read_sweep() is None:
+            self.records.write_sweep(self.description)
+        uri = self.options.tracking_uri or default_uri(self.options.storage)
+        tracker = Tracker(uri, self.description, self.records)
+        interrupted = False
+        previous = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            self._train(search, len(finished), tracker)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        return self._conclude(tracker, interrupted)
+
+    def _search(self) -> tuple[LineSearch, list[TrialResult]]:
+        """Rebuild the search from the records; forget failures, so that they run again."""
+        asked = self.plan.asked
+        search = LineSearch(
+            parameter=self.plan.question.parameter,
+            grid=asked.grid,
+            refinements=asked.refinements,
+            seeds=asked.seeds,
+            sampler=asked.sampler,
+            sampler_seed=asked.seeds[0],
+        )
+        finished = []
+        for trial_id, config in self.records.trials().items():
+            value = getattr(config.method, self.plan.question.parameter.name)
+            search.adopt(value)
+            result = self.records.trial(trial_id).result()
+            if result is not None and result.is_final:
+                search.tell(value, config.seed, result.status, result.objective)
+                finished.append(result)
+        return search, finished
+
+    def _announce(self, finished: int) -> None:
+        plan, resources = self.plan, self.plan.resources
+        self.console.print(f"{plan.question.title} Sweep {plan.name}, scale {plan.asked.scale}.")
+        if finished:
+            self.console.print(f"Carried on: {finished} trials are recorded already.")
+        self.console.print(
+            f"{plan.number_of_trials - finished} trials, {resources.slots} at a time on "
+            f"{resources.device}, {plan.asked.training.precision}; kept in "
+            f"{self.records.folder.path}"
+        )
+        show_cuts(plan, self.console)
+
+    def _train(self, search: LineSearch, finished: int, tracker: Tracker) -> None:
+        from sweeps.engine import tuner  # slow, and not needed to refuse or to report
+
+        plan, asked = self.plan, self.plan.asked
+        speed = planning.measure_speed(plan.resources, asked.training)
+        one_round = planning.expected_seconds(plan, speed, 1, start_is_known=True)
+        progress = Progress(plan, self.console, finished, one_round - planning.STARTUP_SECONDS)
+        with tuner.cluster(plan.resources), progress.shown():
+            data = self._prepare_data()
+            kept = starting_models.folder(self.storage, asked.start, self.images.digest)
+            weights = starting_models.get(
+                kept,
+                asked.start,
+                lambda: tuner.train_start_remotely(asked.start, data, plan.resources),
+                progress.start_trained,
+            )
+            tuner.run(
+                plan, search, data, weights, self.records, (progress, tracker),
+                self.options.max_failures,
+            )  # fmt: skip
+
+    def _prepare_data(self) -> TrialData:
+        splits = split(self.images.train, self.images.test, self.plan.asked.data)
+        return prepare_data(splits, corruption_seed=0)
+
+    def _conclude(self, tracker: Tracker | None, interrupted: bool) -> int:
+        results = self.records.results()
+        failed = [result for result in results if result.status == "failed"]
+        report = write_report(self.records)
+        if not interrupted:
+            print_report(report, self.console)
+        missing = ""
+        if tracker is not None:
+            missing = tracker.close(self._summary(results), bool(failed), interrupted)
+        for result in failed:
+            reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
+            self.console.print(f"[red]trial {result.trial_id} failed: {reason}", highlight=False)
+        self._say_what_next(missing, interrupted)
+        if interrupted:
+            return INTERRUPTED
+        return SOME_FAILED if failed else DONE
+
+    def _summary(self, results: Sequence[TrialResult]) -> dict[str, float]:
+        measured = [result.objective for result in results if result.objective is not None]
+        return {"trials": float(len(results))} | (
+            {"best_trial/objective": max(measured)} if measured else {}
+        )
+
+    def _say_what_next(self, missing: str, interrupted: bool) -> None:
+        lines = []
+        folder = self.records.folder.path
+        if interrupted:
+            lines.append(f"Interrupted. Carry on with:\n  {repeat_command()}")
+        else:
+            lines.append(f"Report: {folder}/report/report.html")
+        if missing:
+            lines.append(missing)
+        lines.append(f"Compare runs in the MLflow UI:\n  {self.description['tracking']}")
+        self.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def exit_with(code: int) -> None:
+    """Leave at once: background threads of Ray and MLflow have nothing left to do."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

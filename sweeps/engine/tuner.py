@@ -1,0 +1,310 @@
+"""The only door to Ray: it runs trials where there is room, and keeps nothing that matters.
+
+Ray Tune asks the search for trials, starts them, carries on those whose process died, and lets ASHA
+stop hopeless ones. Its own state goes to a scratch folder that is thrown away: what a sweep knows
+is in its records.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+# Read by Ray when it is imported. `uv run` would make Ray pack and reinstall the project for every
+# worker; the loggers would write each metric a second and third time.
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")  # else any other process starves the trials
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output has a banner even when silent
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.search import Searcher
+
+from gon_core.config import StartConfig, TrialConfig
+from gon_core.training.loop import EpochMetrics
+from sweeps.engine.plan import Plan, Resources
+from sweeps.engine.records import Folder, SweepRecords, TrialResult
+from sweeps.engine.study import LineSearch
+from sweeps.engine.trial import (
+    VALIDATION_METRIC,
+    TrialData,
+    describe,
+    make_deterministic,
+    now,
+    run_trial,
+    train_start,
+)
+
+OBJECT_STORE_BYTES = 2 * 1024**3
+WORKER_FAILED = "the trial's process died {failures} times"
+
+
+class Listener(Protocol):
+    """Told of what happens to trials, in the driver, as it happens."""
+
+    def started(self, config: TrialConfig) -> None:
+        """A trial was given a place."""
+        ...
+
+    def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
+        """An epoch ended; the same epoch may come twice when a trial is carried on."""
+        ...
+
+    def ended(self, result: TrialResult) -> None:
+        """A trial's record was written."""
+        ...
+
+
+@contextlib.contextmanager
+def cluster(resources: Resources) -> Iterator[None]:
+    """Start Ray on this machine, on loopback, and end it and all its processes afterwards."""
+    environment = {
+        "OMP_NUM_THREADS": str(resources.cpus),
+        # Batches of 30 MB go back to the kernel after every operation otherwise: 10 % of a step.
+        "MALLOC_MMAP_THRESHOLD_": str(1024**3),
+        "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
+        "THP_MEM_ALLOC_ENABLE": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=resources.cpus * resources.slots,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+        runtime_env={"env_vars": environment},
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def train_start_remotely(
+    start: StartConfig, data: TrialData, resources: Resources
+) -> Iterator[tuple[EpochMetrics, bytes]]:
+    """Train the vanilla model in a worker like a trial's; yield each epoch and its weights."""
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_train_start)
+    stream: Any = remote.options(num_returns="streaming").remote(start, data, resources)
+    for reference in stream:
+        yield ray.get(reference)
+
+
+def _train_start(
+    start: StartConfig, data: TrialData, resources: Resources
+) -> Iterator[tuple[EpochMetrics, bytes]]:
+    make_deterministic(resources.device, resources.cpus)
+    yield from train_start(start, data.training.to(resources.device), resources.device)
+
+
+def run(
+    plan: Plan,
+    search: LineSearch,
+    data: TrialData,
+    start_weights: bytes | None,
+    records: SweepRecords,
+    listeners: Sequence[Listener],
+    max_failures: int,
+) -> None:
+    """Run every trial that ``search`` proposes; return when all have ended.
+
+    Args:
+        plan: resources, scheduler, and what a trial is made of.
+        search: asked for trials, told how they ended.
+        data: shared by all trials through Ray's object store.
+        start_weights: the vanilla model.
+        records: where the trials write.
+        listeners: told of each event.
+        max_failures: how often a trial whose process died is carried on.
+    """
+    resources = plan.resources
+    trainable = tune.with_resources(
+        tune.with_parameters(
+            _trainable, data=data, start_weights=start_weights, folder=records.folder,
+            resources=resources, checkpoint_every=plan.checkpoint_every,
+        ),
+        {"cpu": resources.cpus, "gpu": resources.gpus},
+    )  # fmt: skip
+    driver = _Driver(plan, search, records, listeners, max_failures)
+    with tempfile.TemporaryDirectory(prefix="gon-tune-") as scratch:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                num_samples=plan.number_of_trials,
+                search_alg=_Searcher(driver),
+                scheduler=make_scheduler(plan, records.results()),
+                max_concurrent_trials=resources.slots,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="scratch",
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=max_failures),
+                callbacks=[_Callback(driver)],
+            ),
+        ).fit()
+
+
+def _trainable(
+    config: dict[str, str], data: TrialData, start_weights: bytes | None, folder: Folder,
+    resources: Resources, checkpoint_every: int,
+) -> None:  # fmt: skip
+    trial = TrialConfig.model_validate_json(config["trial"])
+    make_deterministic(resources.device, resources.cpus)
+    result = run_trial(
+        trial,
+        data.to(resources.device),
+        start_weights,
+        SweepRecords(folder).trial(trial.trial_id),
+        resources.device,
+        checkpoint_every,
+        report=tune.report,
+    )
+    last = result.history[-1] if result.history else {"epoch": 0, VALIDATION_METRIC: 0.0}
+    tune.report({**last, "ended": result.status})
+
+
+def make_scheduler(plan: Plan, finished: Sequence[TrialResult]) -> ASHAScheduler | FIFOScheduler:
+    """Return the scheduler by name; ASHA begins with the rungs of the trials already recorded."""
+    if plan.asked.scheduler == "none":
+        return FIFOScheduler()
+    max_epochs = plan.asked.training.max_epochs
+    asha = ASHAScheduler(
+        time_attr="epoch",
+        metric=VALIDATION_METRIC,
+        mode="max",
+        max_t=max_epochs + 1,  # the budget is the trainer's to end: at max_t ASHA would prune
+        grace_period=max(1, max_epochs // 27),
+        reduction_factor=3 if max_epochs > 3 else 2,
+    )
+    for result in finished:
+        trial: Any = SimpleNamespace(trial_id=result.trial_id)
+        for entry in result.history:
+            # Ray has no public way to rebuild rungs; without it a resumed sweep prunes less.
+            asha._brackets[0].on_result(trial, int(entry["epoch"]), entry[VALIDATION_METRIC])
+    return asha
+
+
+@dataclass
+class _Driver:
+    """Joins the search, the records and the listeners to what Ray tells."""
+
+    plan: Plan
+    search: LineSearch
+    records: SweepRecords
+    listeners: Sequence[Listener]
+    max_failures: int
+
+    def __post_init__(self) -> None:
+        self._running: dict[str, tuple[TrialConfig, float, list[dict[str, float]]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
+
+    def suggest(self, tune_id: str) -> TrialConfig | None:
+        if (proposed := self.search.next_trial()) is None:
+            return None
+        value, seed = proposed
+        config = self.plan.trial(value, seed)
+        self._running[tune_id] = (config, value, [])
+        self._tell(lambda listener: listener.started(config))
+        return config
+
+    def reported(self, tune_id: str, metrics: dict[str, Any]) -> None:
+        if "ended" in metrics or tune_id not in self._running:
+            return
+        config, _, history = self._running[tune_id]
+        entry = {name: value for name, value in metrics.items() if name in REPORTED}
+        if not history or entry["epoch"] > history[-1]["epoch"]:
+            history.append(entry)
+        self._tell(lambda listener: listener.reported(config, entry))
+
+    def ended(self, tune_id: str, failed: bool) -> None:
+        if tune_id not in self._running:
+            return
+        config, value, history = self._running.pop(tune_id)
+        trial = self.records.trial(config.trial_id)
+        result = trial.result()
+        if result is None or (failed and result.is_final):
+            # The trial did not write its record: ASHA stopped it, or its process died too often.
+            pruned = not failed and self.plan.asked.scheduler == "asha"
+            died = WORKER_FAILED.format(failures=self.max_failures + 1)
+            result = TrialResult(
+                trial_id=config.trial_id,
+                config=config,
+                status="pruned" if pruned else "failed",
+                reason="" if pruned else died if failed else "it ended without a record",
+                history=history,
+                seconds={"training": sum(entry["seconds"] for entry in history)},
+                ended=now(),
+                device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
+            )
+            trial.write_result(result)
+        self.search.tell(value, config.seed, result.status, result.objective)
+        self._tell(lambda listener: listener.ended(result))
+
+    def _tell(self, event: Callable[[Listener], None]) -> None:
+        for listener in self.listeners:
+            event(listener)
+
+
+REPORTED = {
+    "epoch", "train_loss", "train_accuracy", "learning_rate", "seconds", "validation_seconds",
+    VALIDATION_METRIC,
+}  # fmt: skip
+
+
+class _Searcher(Searcher):
+    """Ray's view of the search."""
+
+    def __init__(self, driver: _Driver) -> None:
+        super().__init__(metric=VALIDATION_METRIC, mode="max")
+        self._driver = driver
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return a trial's configuration, ``FINISHED``, or None while results are awaited."""
+        if self._driver.search.is_exhausted:
+            return Searcher.FINISHED
+        config = self._driver.suggest(trial_id)
+        return {"trial": config.model_dump_json()} if config is not None else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self._driver.ended(trial_id, failed=error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to keep: the study is rebuilt from the records."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("sweeps are carried on from their records")
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        return True
+
+
+class _Callback(tune.Callback):
+    """Ray's results, epoch by epoch."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+
+    def on_trial_result(
+        self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._driver.reported(trial.trial_id, result)

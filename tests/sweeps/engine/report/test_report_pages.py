@@ -1,0 +1,151 @@
+"""What table.md, report.html, the figure and the terminal say."""
+
+import base64
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from gon_core.corruptions.mnist_c import CORRUPTIONS
+from sweeps.engine.report import write_report
+from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.figures import draw
+from sweeps.engine.report.tables import build_table, to_markdown
+from sweeps.engine.report.terminal import to_terminal
+
+FILES = ["mnist_c_vs_sigma.png", "mnist_c_vs_sigma.svg", "report.html", "table.md"]
+
+
+def read(records, name):
+    return (records.folder / "report").read(name)
+
+
+def cells(markdown, label):
+    """Return the cells of the line whose first cell is ``label``, by column."""
+    lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line[:1] == "|"]
+    (line,) = [line for line in lines if line[0].strip("*") == label]
+    return dict(zip(lines[0], (cell.strip("*") for cell in line), strict=True))
+
+
+class Tags(HTMLParser):
+    """Collects tags, their attributes, and checks that they nest."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.seen, self.open = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search):
+    records = make_sweep(line_search)
+    report = write_report(records)
+    assert records.folder.exists("results.parquet")
+    assert (records.folder / "report").names() == FILES
+    assert report.best == 0.5
+    assert report.answer[0].startswith("Best: sigma 0.5")
+    assert "3 of its 3 trials ended with the epoch budget" in report.answer[1]
+    assert "Published optimum: sigma 0.5, with 92.4 %" in report.answer[-1]
+    assert len(report.files) == 5
+    assert read(records, FILES[0]).startswith(b"\x89PNG")
+    ElementTree.fromstring(read(records, FILES[1]))
+
+
+def test_second_run_gives_the_same_bytes(make_sweep, line_search):
+    records = make_sweep(line_search[:6])
+    write_report(records)
+    first = {name: read(records, name) for name in FILES}
+    table = records.folder.read("results.parquet")
+    write_report(records)
+    assert first == {name: read(records, name) for name in FILES}
+    assert table == records.folder.read("results.parquet")
+
+
+def test_markdown_table(make_sweep, line_search):
+    summary = summarise(make_sweep(line_search))
+    text = to_markdown(summary, build_table(summary))
+    assert "**Cut short: 10,000 of 55,000 training images; 2 epochs per trial" in text
+    best = cells(text, "0.5 best")
+    assert set(CORRUPTIONS) < set(best)
+    assert (best["mean"], best["published"], best["seeds"]) == ("86.5", "92.4", "3")
+    assert best["ended"] == "3 budget"
+    assert cells(text, "0.7")["ended"] == "3 converged"
+    assert cells(text, "0.9")["ended"] == "2 converged, 1 diverged"
+    assert cells(text, "0.9")["seeds"] == "2/3"
+    assert cells(text, "1.2")["ended"] == "1 converged, 2 pruned"
+    assert cells(text, "1.2")["±"].rstrip("*\\").replace(".", "").isdigit()
+    assert cells(text, "0.5 published")["translate"] == "56"
+    assert cells(text, "0 published")["mean"] == "86.9"
+
+
+def test_nothing_is_called_converged_that_is_not(make_sweep):
+    statuses = ("max_epochs", "pruned", "diverged", "failed")
+    trials = [(0.1 * i, 0, s, 80.0 if i == 0 else None) for i, s in enumerate(statuses)]
+    records = make_sweep(trials, seeds=1, cuts=[])
+    write_report(records)
+    for name in ("report.html", "table.md"):
+        text = read(records, name).decode()
+        assert "converged" not in re.sub("not converged", "", text)
+    labels = draw(summarise(records)).axes[0].get_legend_handles_labels()[1]
+    assert "trial, budget ended, not converged" in labels
+    assert "pruned, not measured (1)" in labels
+    assert "trial, converged" not in labels
+
+
+def test_page_is_whole_and_needs_nothing_else(make_sweep, line_search):
+    records = make_sweep(line_search)
+    write_report(records)
+    page = read(records, "report.html").decode()
+    tags = Tags(page)
+    assert tags.open == []
+    sources = [value for _, a in tags.seen for k, value in a.items() if k in ("src", "href")]
+    assert len(sources) == 1
+    kind, _, content = sources[0].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(content) == read(records, "mnist_c_vs_sigma.svg")
+    assert "url(" not in page and "@import" not in page
+    told = ("0123abcd, with changes", "torch 2.9.1", "sha256:feed", "mlflow ui", "--scale demo")
+    assert all(text in page for text in told)
+    assert page.count("<details>") == 2
+    assert "budget ended, not converged" in page
+    assert page.index("Cut short:") < page.index("Best: sigma 0.5") < page.index("<img")
+
+
+def test_text_of_the_user_is_never_markup(make_sweep):
+    evil = '<script>alert("x")</script> | $\\frac{1$ & **bold**'
+    trials = [(0.5, 0, "converged", 80.0), (0.5, 1, "failed", None)]
+    records = make_sweep(trials, name=evil, title=evil, cuts=[evil], command=evil)
+    failed = next(r for r in records.results() if r.status == "failed")
+    records.trial(failed.trial_id).write_result(failed.model_copy(update={"reason": evil}))
+    write_report(records)
+    page = read(records, "report.html").decode()
+    assert "<script" not in page and "&lt;script&gt;" in page
+    assert {tag for tag, _ in Tags(page).seen}.isdisjoint({"script", "b"})
+    text = read(records, "table.md").decode()
+    assert "<script" not in text and " | $" not in text
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_terminal_cuts_nothing_off(make_sweep, width):
+    grid = [round(0.05 * i, 2) for i in range(21)]
+    records = make_sweep([(s, 0, "max_epochs", 80 + s) for s in grid], seeds=1, cuts=[])
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    summary = summarise(records)
+    console.print(to_terminal(summary, build_table(summary), console))
+    text = console.file.getvalue()
+    assert "…" not in text
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    heads = [word for line in lines if line.lstrip()[:1] in "01" for word in line.split()]
+    assert {f"{value:g}" for value in grid} <= set(heads)
+    assert len(re.findall(r"\b80\.\d\b", text)) >= 20
