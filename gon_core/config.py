@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Dataset = Literal["mnist", "fashion_mnist", "kmnist"]
 Precision = Literal["fp32", "bf16"]
@@ -16,6 +16,7 @@ HELD_OUT = 5_000  # training images that are never trained on, whatever the scal
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+UnsignedZero = AfterValidator(abs)  # -0.0 asks the same as 0.0: it must not name another trial
 
 
 class Frozen(BaseModel):
@@ -58,10 +59,10 @@ class TrainingConfig(Frozen):
 
     batch_size: PositiveInt = 300
     learning_rate: PositiveFloat = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 0.9
     decay_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     patience: PositiveInt = 10
-    min_improvement: Annotated[float, Field(ge=0, lt=1)] = 1e-3
+    min_improvement: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 1e-3
     max_epochs: PositiveInt = 600
     precision: Precision = "fp32"
 
@@ -81,7 +82,7 @@ class GNT(Frozen):
     """
 
     method: Literal["gnt"] = "gnt"
-    sigma: Annotated[float, Field(ge=0)]
+    sigma: Annotated[float, Field(ge=0), UnsignedZero]
     noisy_share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 

@@ -13,4 +13,4 @@ SIGMA = Parameter(name="sigma", low=0.0, high=2.0, step=0.01, unit="[0, 1] pixel
 PAPER_GRID = (0.0, 0.08, 0.1, 0.12, 0.18, 0.2, 0.26, 0.38, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2)
 
 # The same range, coarsely; Optuna refines around the best of these.
-COARSE_GRID = (0.0, 0.2, 0.38, 0.5, 0.7, 0.9, 1.2)
+COARSE_GRID = (0.0, 0.2, 0.5, 0.8, 1.2)

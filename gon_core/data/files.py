@@ -5,6 +5,8 @@ MNIST is embedded in this package; Fashion-MNIST and KMNIST are read from torchv
 
 import gzip
 import hashlib
+import math
+import zlib
 from importlib import resources
 from pathlib import Path
 
@@ -18,8 +20,8 @@ EMBEDDED_MD5 = {
 }
 FOLDERS = {"fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # torchvision's names
 SIZES = {"train": 60_000, "t10k": 10_000}
-PIXELS = 28 * 28
-IMAGES_MAGIC, LABELS_MAGIC = bytes([0, 0, 8, 3]), bytes([0, 0, 8, 1])
+SIDE = 28
+CLASSES = 10
 
 
 class DataFileError(ValueError):
@@ -50,7 +52,7 @@ def read_embedded() -> dict[str, bytes]:
         packed = resources.files("gon_core.data").joinpath("mnist", f"{name}.gz")
         try:
             content = gzip.decompress(packed.read_bytes())
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             problems.append(f"{packed}: cannot be read ({error})")
             continue
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -65,7 +67,8 @@ def read_embedded() -> dict[str, bytes]:
 def check(dataset: str, data_dir: Path | None) -> None:
     """Look whether every file of ``dataset`` is there and whole, without torch.
 
-    Embedded files are judged by checksum, others by size and by the head of the IDX format.
+    Embedded files are judged by checksum, others by size, by the head of the IDX format and by the
+    range of the labels.
 
     Raises:
         DataFileError: names every file that is missing or damaged.
@@ -76,22 +79,31 @@ def check(dataset: str, data_dir: Path | None) -> None:
         return
     folder, problems = raw_folder(dataset, data_dir), []
     for part, count in SIZES.items():
-        problems += _fault(folder / f"{part}-images-idx3-ubyte", IMAGES_MAGIC, 16 + count * PIXELS)
-        problems += _fault(folder / f"{part}-labels-idx1-ubyte", LABELS_MAGIC, 8 + count)
+        labels = folder / f"{part}-labels-idx1-ubyte"
+        problems += _fault(folder / f"{part}-images-idx3-ubyte", count, SIDE, SIDE)
+        problems += _fault(labels, count) or _label_fault(labels)
     if problems:
         raise DataFileError("; ".join(problems))
 
 
-def _fault(path: Path, magic: bytes, size: int) -> list[str]:
+def _fault(path: Path, *shape: int) -> list[str]:
+    # The head of an IDX file: two zeros, 8 for bytes, the number of axes, then the axes.
+    expected = bytes([0, 0, 8, len(shape)]) + b"".join(axis.to_bytes(4) for axis in shape)
+    size = len(expected) + math.prod(shape)
     if not path.is_file():
         return [f"{path}: no such file"]
     try:
         with path.open("rb") as file:
-            head = file.read(4)
+            head = file.read(len(expected))
     except OSError as error:
         return [f"{path}: cannot be read ({error.strerror})"]
-    if head != magic:
-        return [f"{path}: not an IDX file (it begins with {head.hex()}, not {magic.hex()})"]
+    if head != expected:
+        return [f"{path}: not this IDX file (it begins with {head.hex()}, not {expected.hex()})"]
     if (found := path.stat().st_size) != size:
         return [f"{path}: {found:,} bytes, expected {size:,}"]
     return []
+
+
+def _label_fault(path: Path) -> list[str]:
+    highest = max(path.read_bytes()[8:])
+    return [] if highest < CLASSES else [f"{path}: labels up to {highest}, expected 0 to 9"]

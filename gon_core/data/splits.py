@@ -56,9 +56,9 @@ def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfi
     Raises:
         ValueError: the data set has fewer images than ``config`` asks for.
     """
-    pool = len(train_set) - HELD_OUT
+    pool = max(0, len(train_set) - HELD_OUT)
     for name, wanted, available in (
-        ("training_images", config.training_images or pool, pool),
+        ("training_images", config.training_images or max(1, pool), pool),
         ("validation_images", config.validation_images, HELD_OUT),
         ("test_images", config.test_images, len(test_set)),
     ):

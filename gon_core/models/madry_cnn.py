@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import skip_init
 
 
 class MadryCNN(nn.Module):
@@ -25,10 +26,11 @@ class MadryCNN(nn.Module):
 
     def __init__(self, generator: Generator | None = None) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, 5, padding=2)
-        self.conv2 = nn.Conv2d(32, 64, 5, padding=2)
-        self.hidden = nn.Linear(7 * 7 * 64, 1024)
-        self.logits = nn.Linear(1024, 10)
+        # torch's own first weights would be drawn from the global stream.
+        self.conv1 = skip_init(nn.Conv2d, 1, 32, 5, padding=2)
+        self.conv2 = skip_init(nn.Conv2d, 32, 64, 5, padding=2)
+        self.hidden = skip_init(nn.Linear, 7 * 7 * 64, 1024)
+        self.logits = skip_init(nn.Linear, 1024, 10)
         initialise(self, generator if generator is not None else torch.Generator().manual_seed(0))
         self.to(memory_format=torch.channels_last)  # 1.2x faster on a CPU
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from gon_core.training.convergence import Convergence
@@ -45,10 +46,23 @@ def restore(state: TrainingState, files: dict[str, bytes]) -> None:
     Raises:
         ValueError: the files are not a checkpoint of this model.
     """
+    if missing := {MODEL, TRAINING, STATE} - files.keys():
+        raise ValueError(f"not a checkpoint: {', '.join(sorted(missing))} missing")
     restore_model(state.model, files[MODEL])
+    try:
+        _restore_training(state, files)
+    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not the checkpoint of such a training: {error!r}") from error
+
+
+def _restore_training(state: TrainingState, files: dict[str, bytes]) -> None:
     tensors = load(files[TRAINING])
-    for name, parameter in state.model.named_parameters():
-        if (momentum := tensors.get(f"momentum.{name}")) is not None:
+    state.optimizer.state.clear()
+    if any(name.startswith("momentum.") for name in tensors):  # none before the first step
+        for name, parameter in state.model.named_parameters():
+            momentum = tensors[f"momentum.{name}"]
+            if momentum.shape != parameter.shape:  # copying would broadcast it
+                raise ValueError(f"momentum of {name} has the shape {tuple(momentum.shape)}")
             buffer = torch.empty_like(parameter.data).copy_(momentum)
             state.optimizer.state[parameter]["momentum_buffer"] = buffer
     for name, stream in state.streams.items():
@@ -72,7 +86,7 @@ def restore_model(model: torch.nn.Module, weights: bytes) -> None:
     """
     try:
         model.load_state_dict(load(weights))
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"not the weights of a {type(model).__name__}: {error}") from error
 
 

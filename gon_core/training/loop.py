@@ -7,7 +7,7 @@ measure and what to keep. Everything that the next epoch depends on is in ``Trai
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -61,6 +61,7 @@ class EpochMetrics:
         return self.event in ("converged", "max_epochs", "diverged")
 
 
+@runtime_checkable
 class Step(Protocol):
     """One optimiser step on a batch; returns the logits and the mean loss it had before it."""
 

@@ -1,0 +1,46 @@
+"""A trial small enough to train in a second."""
+
+import pytest
+import torch
+
+from gon_core.config import GNT, DataConfig, StartConfig, TrainingConfig, TrialConfig
+from gon_core.data import idx
+from gon_core.data.splits import split
+from gon_core.models import MadryCNN
+from gon_core.training import checkpoints
+from sweeps.engine.records import Folder, SweepRecords
+from sweeps.engine.trial import make_deterministic, prepare_data
+
+DATA = DataConfig(training_images=300, validation_images=30, test_images=20)
+TRAINING = TrainingConfig(batch_size=100, learning_rate=0.02, max_epochs=3)
+
+
+@pytest.fixture(scope="session")
+def images():
+    return idx.load("mnist")
+
+
+@pytest.fixture(scope="session")
+def data(images):
+    make_deterministic("cpu", threads=1)
+    return prepare_data(split(*images, DATA), corruption_seed=0)
+
+
+@pytest.fixture(scope="session")
+def start_weights():
+    return checkpoints.dump_model(MadryCNN(torch.Generator().manual_seed(7)))
+
+
+@pytest.fixture
+def config():
+    return TrialConfig(
+        method=GNT(sigma=0.5),
+        data=DATA,
+        training=TRAINING,
+        start=StartConfig(data=DATA, training=TRAINING),
+    )
+
+
+@pytest.fixture
+def records(tmp_path):
+    return SweepRecords(Folder(str(tmp_path / "sweep")))

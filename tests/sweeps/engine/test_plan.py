@@ -1,0 +1,75 @@
+import pytest
+
+import sweeps.sigma_line_search as script
+from sweeps.engine import plan as planning
+from sweeps.engine.plan import Resources, Speed, expected_seconds, make_plan, measure_speed
+
+
+def plan_of(**options):
+    parsed = script.Options(**options)
+    return make_plan(script.QUESTION, parsed, parsed.sigmas)
+
+
+def test_the_demo_says_what_it_cut():
+    cuts = " ".join(plan_of(scale="demo").cuts)
+    for word in ("10,000 of 55,000 training", "epochs", "validation images", "test images"):
+        assert word in cuts
+
+
+def test_the_paper_scale_cuts_nothing_and_takes_the_whole_grid():
+    plan = plan_of(scale="paper")
+    assert plan.cuts == []
+    assert plan.asked.grid == script.QUESTION.paper_grid
+    assert plan.asked.training.batch_size == 300 and plan.asked.training.learning_rate == 1e-3
+
+
+def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(monkeypatch):
+    monkeypatch.setattr(planning, "gpu_count", lambda: 0)
+    monkeypatch.setattr(planning, "cpu_count", lambda: 6)
+    plan = plan_of()
+    assert plan.asked.scale == "demo"
+    assert plan.resources == Resources(cpus=1, gpus=0.0, slots=6)
+    assert plan.resources.device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("options", "slots"),
+    [({}, 2), ({"gpus_per_trial": 0.5}, 4), ({"gpus_per_trial": 0.1}, 8), ({"max_concurrent": 1}, 1)],
+)
+def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, monkeypatch):
+    monkeypatch.setattr(planning, "gpu_count", lambda: 2)
+    monkeypatch.setattr(planning, "cpu_count", lambda: 8)
+    plan = plan_of(**options)
+    assert plan.asked.scale == "paper" and plan.resources.device == "cuda"
+    assert plan.resources.slots == slots
+
+
+def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():
+    name = plan_of(scale="demo").name
+    assert plan_of(scale="demo", max_concurrent=1, max_failures=0).name == name
+    assert plan_of(scale="demo", seeds=4).name != name
+    assert plan_of(scale="demo", name="mine").name == "mine"
+
+
+def test_the_expected_time_follows_from_the_work():
+    plan = plan_of(scale="demo", max_concurrent=1)
+    one = expected_seconds(plan, Speed(1e-3, 1e-4), 1, start_is_known=True)
+    three = expected_seconds(plan, Speed(1e-3, 1e-4), 3, start_is_known=True)
+    per_trial = one - planning.STARTUP_SECONDS
+    assert three - one == pytest.approx(2 * per_trial)
+    epochs = plan.asked.training.max_epochs
+    assert per_trial > 10_000 * epochs * 1e-3
+
+
+def test_the_speed_is_measured():
+    plan = plan_of(scale="demo")
+    speed = measure_speed(Resources(1, 0.0, 1), plan.asked.training)
+    assert 0 < speed.evaluate < speed.train < 1
+
+
+def test_trials_of_a_plan_differ_in_nothing_but_value_and_seed():
+    plan = plan_of(scale="demo", sigmas=(0.0, 0.5), seeds=2)
+    ids = {trial.trial_id for trial in plan.grid_trials}
+    assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.asked.refinements
+    starts = {trial.start for trial in plan.grid_trials}
+    assert len(starts) == 1
