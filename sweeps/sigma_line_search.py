@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 
 from gon_core.config import GNT
 from search_spaces.sigma import COARSE_GRID, PAPER_GRID, SIGMA
-from sweeps.engine.options import SweepOptions, parse, real_numbers
+from sweeps.engine.command_line import parse
+from sweeps.engine.options import SweepOptions, real_numbers
 from sweeps.engine.plan import Question, problems
 
 QUESTION = Question(

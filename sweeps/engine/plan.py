@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from gon_core.config import (
     HELD_OUT,
     DataConfig,
+    EvaluationConfig,
     Frozen,
     Method,
     StartConfig,
@@ -20,10 +20,9 @@ from gon_core.config import (
 from gon_core.data import files
 from search_spaces.parameter import Parameter
 from sweeps.engine.options import SweepOptions
+from sweeps.engine.scales import SCALES
 
 TRAINING_SET, TEST_SET = 60_000, 10_000  # images in each of the data sets, before holding out
-CORRUPTIONS = 15
-STARTUP_SECONDS = 20  # Ray, the first workers, the report
 
 
 @dataclass(frozen=True)
@@ -49,50 +48,6 @@ class Question:
     published: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How much is run: data, budgets and points.
-
-    Attributes:
-        data: how many images of each kind (None: all).
-        start: training of the vanilla model that all trials start from.
-        training: training of a trial.
-        refinements: points that Optuna adds.
-        checkpoint_every: epochs between checkpoints.
-    """
-
-    training_images: int | None
-    validation_images: int
-    test_images: int
-    start: TrainingConfig
-    training: TrainingConfig
-    refinements: int
-    checkpoint_every: int
-
-
-SCALES = {
-    # The paper's 1e-3 needs hundreds of epochs; these rates show the same curve after two.
-    "demo": Scale(
-        training_images=10_000,
-        validation_images=500,
-        test_images=1_000,
-        start=TrainingConfig(learning_rate=0.02, max_epochs=4),
-        training=TrainingConfig(learning_rate=0.04, max_epochs=2),
-        refinements=1,
-        checkpoint_every=1,
-    ),
-    "paper": Scale(
-        training_images=None,
-        validation_images=HELD_OUT,
-        test_images=10_000,
-        start=TrainingConfig(learning_rate=0.01, max_epochs=200),
-        training=TrainingConfig(learning_rate=1e-3, max_epochs=600),
-        refinements=6,
-        checkpoint_every=10,
-    ),
-}
-
-
 class Asked(Frozen):
     """Everything that decides what a sweep finds; its hash names the sweep by default.
 
@@ -104,6 +59,7 @@ class Asked(Frozen):
     data: DataConfig
     start: StartConfig
     training: TrainingConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
     grid: tuple[float, ...]
     seeds: tuple[int, ...]
     refinements: int
@@ -158,6 +114,7 @@ class Plan:
             data=self.asked.data,
             training=self.asked.training,
             start=self.asked.start,
+            evaluation=self.asked.evaluation,
             seed=seed,
         )
 
@@ -280,48 +237,3 @@ def make_resources(options: SweepOptions, gpus: int) -> Resources:
         gpus=gpus_per_trial,
         slots=min(slots, options.max_concurrent or slots),
     )
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds per image on one slot, in training and in evaluation."""
-
-    train: float
-    evaluate: float
-
-
-def measure_speed(resources: Resources, training: TrainingConfig) -> Speed:
-    """Time a few steps on random images, in this process; half a second on a CPU."""
-    import torch
-
-    from gon_core.config import Vanilla
-    from gon_core.data.splits import LabelledImages
-    from gon_core.evaluation import count_correct
-    from gon_core.models import MadryCNN
-    from gon_core.training import new_state, train
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(resources.cpus)
-    images = torch.zeros(300, 28, 28, dtype=torch.uint8)
-    data = LabelledImages(images, torch.arange(300) % 10).to(resources.device)
-    model = MadryCNN().to(resources.device)
-    short = training.model_copy(update={"max_epochs": 2, "patience": 10})
-    epochs = list(train(new_state(model, short, 0), data, Vanilla(), short))
-    started = time.perf_counter()
-    count_correct(model, data, training.precision == "bf16")
-    evaluate = time.perf_counter() - started
-    torch.set_num_threads(threads)
-    return Speed(train=epochs[-1].seconds / 300, evaluate=evaluate / 300)
-
-
-def expected_seconds(plan: Plan, speed: Speed, trials: int, start_is_known: bool) -> float:
-    """Return the wall time that ``trials`` more trials will take if none converges early."""
-    data = plan.asked.data
-    images = data.training_images or TRAINING_SET - HELD_OUT
-    per_trial = images * plan.asked.training.max_epochs * speed.train
-    evaluated = (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
-    evaluated += data.validation_images * plan.asked.training.max_epochs
-    per_trial += evaluated * speed.evaluate
-    start = 0.0 if start_is_known else images * plan.asked.start.training.max_epochs * speed.train
-    rounds = math.ceil(trials / plan.resources.slots)
-    return STARTUP_SECONDS + start + rounds * per_trial

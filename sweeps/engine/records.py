@@ -162,6 +162,12 @@ class Folder:
         """Return the value of a JSON file."""
         return json.loads(self.read(name))
 
+    def remove(self, name: str) -> None:
+        """Remove a file; no error if there is none."""
+        filesystem, root = self._opened
+        if self.exists(name):
+            filesystem.delete_file(f"{root}/{name}")
+
     def delete(self) -> None:
         """Remove the folder and all in it; no error if there is none."""
         filesystem, root = self._opened
@@ -235,6 +241,10 @@ class TrialRecords:
         self.folder.write("result.json", result.model_dump_json(indent=1).encode())
         if result.is_final:
             (self.folder / "checkpoints").delete()
+
+    def forget_result(self) -> None:
+        """Remove the result of a failed trial that is to run again."""
+        self.folder.remove("result.json")
 
     def result(self) -> TrialResult | None:
         """Return how the trial ended, or None while it has not."""

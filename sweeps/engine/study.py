@@ -141,7 +141,7 @@ class LineSearch:
 
     def _known_trials(self, distribution) -> list[FrozenTrial]:
         trials = []
-        for value, point in self.points.items():
+        for value, point in sorted(self.points.items()):
             if not distribution.low <= value <= distribution.high:
                 continue
             mean = self.mean(value)

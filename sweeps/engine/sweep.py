@@ -1,6 +1,5 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
-import os
 import shlex
 import signal
 import sys
@@ -9,21 +8,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from gon_core.data import idx
 from gon_core.data.files import DataFileError
 from gon_core.data.splits import LabelledImages, split
 from sweeps.engine import plan as planning
 from sweeps.engine import provenance, starting_models
-from sweeps.engine.options import SweepOptions, refuse
+from sweeps.engine.command_line import refuse
+from sweeps.engine.cost import (
+    STARTUP_SECONDS,
+    expected_seconds,
+    measure_speed,
+    show_cuts,
+    show_plan,
+)
+from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan, Question
-from sweeps.engine.progress import Progress, duration
+from sweeps.engine.progress import Progress
 from sweeps.engine.records import Folder, SweepRecords, TrialResult
-from sweeps.engine.report import print_report, write_report
+from sweeps.engine.report import Report, print_report, write_report
+from sweeps.engine.starting_models import DivergedStartError
 from sweeps.engine.study import LineSearch
 from sweeps.engine.tracking import Tracker, default_uri, redact, ui_command
-from sweeps.engine.trial import TrialData, prepare_data
+from sweeps.engine.trial import TrialData, now, prepare_data
 
 DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -56,7 +63,7 @@ def run_sweep(question: Question, options: SweepOptions, grid: Sequence[float] |
     storage = Folder(options.storage)
     records = SweepRecords(storage / plan.name)
     if options.dry_run:
-        speed = planning.measure_speed(plan.resources, plan.asked.training)
+        speed = measure_speed(plan.resources, plan.asked.training)
         show_plan(plan, speed, records, console)
         return DONE
     images = load_images(options)
@@ -79,8 +86,6 @@ def load_images(options: SweepOptions) -> Images:
 
 def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[str, Any]:
     """Return the content of ``sweep.json``; see ``sweeps.engine.report`` for who reads it."""
-    from sweeps.engine.trial import now
-
     parameter = plan.question.parameter
     uri = options.tracking_uri or default_uri(options.storage)
     on_mnist = plan.asked.data.dataset == "mnist"
@@ -127,41 +132,6 @@ def refuse_another_question(records: SweepRecords, description: dict[str, Any]) 
                 *differences])  # fmt: skip
 
 
-def show_plan(plan: Plan, speed: planning.Speed, records: SweepRecords, console: Console) -> None:
-    """Print every trial that would run, what each needs and how long all take."""
-    parameter, resources = plan.question.parameter.name, plan.resources
-    table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
-    for column in ("trial", parameter, "seed", "CPUs", "GPUs", "epochs", "record"):
-        table.add_column(column, justify="left" if column in ("trial", "record") else "right")
-    needs = (str(resources.cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
-    left = plan.number_of_trials
-    for config in plan.grid_trials:
-        result = records.trial(config.trial_id).result()
-        left -= result is not None and result.is_final
-        value = f"{getattr(config.method, parameter):g}"
-        status = result.status if result else "to run"
-        table.add_row(config.trial_id, value, str(config.seed), *needs, status)
-    for index in range(plan.asked.refinements):
-        for seed in plan.asked.seeds:
-            table.add_row(
-                f"refinement {index + 1}", plan.asked.sampler, str(seed), *needs, "to run"
-            )
-    console.print(table)
-    seconds = planning.expected_seconds(plan, speed, left, start_is_known=False)
-    console.print(
-        f"{left} trials to run, {resources.slots} at a time on {resources.device}, after one "
-        f"vanilla training: about {duration(seconds)} by the speed measured now."
-    )
-    show_cuts(plan, console)
-    console.print("Dry run: nothing was started, nothing was written.")
-
-
-def show_cuts(plan: Plan, console: Console) -> None:
-    """Print what is smaller than in the paper."""
-    if plan.cuts:
-        console.print(f"Scale {plan.asked.scale} is cut short: {'; '.join(plan.cuts)}.")
-
-
 @dataclass
 class _Run:
     plan: Plan
@@ -191,6 +161,10 @@ class _Run:
             self._train(search, len(finished), tracker)
         except KeyboardInterrupt:
             interrupted = True
+        except DivergedStartError as error:
+            self.console.print(f"[red]{error}", highlight=False)
+            tracker.close({}, failed=True, interrupted=False)
+            return SOME_FAILED
         finally:
             signal.signal(signal.SIGTERM, previous)
         return self._conclude(tracker, interrupted)
@@ -232,9 +206,9 @@ class _Run:
         from sweeps.engine import tuner  # slow, and not needed to refuse or to report
 
         plan, asked = self.plan, self.plan.asked
-        speed = planning.measure_speed(plan.resources, asked.training)
-        one_round = planning.expected_seconds(plan, speed, 1, start_is_known=True)
-        progress = Progress(plan, self.console, finished, one_round - planning.STARTUP_SECONDS)
+        speed = measure_speed(plan.resources, asked.training)
+        one_round = expected_seconds(plan, speed, 1, start_is_known=True)
+        progress = Progress(plan, self.console, finished, one_round - STARTUP_SECONDS)
         with tuner.cluster(plan.resources), progress.shown():
             data = self._prepare_data()
             kept = starting_models.folder(self.storage, asked.start, self.images.digest)
@@ -251,7 +225,7 @@ class _Run:
 
     def _prepare_data(self) -> TrialData:
         splits = split(self.images.train, self.images.test, self.plan.asked.data)
-        return prepare_data(splits, corruption_seed=0)
+        return prepare_data(splits, self.plan.asked.evaluation.corruption_seed)
 
     def _conclude(self, tracker: Tracker | None, interrupted: bool) -> int:
         results = self.records.results()
@@ -261,7 +235,7 @@ class _Run:
             print_report(report, self.console)
         missing = ""
         if tracker is not None:
-            missing = tracker.close(self._summary(results), bool(failed), interrupted)
+            missing = tracker.close(_summary(report), bool(failed), interrupted)
         for result in failed:
             reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
             self.console.print(f"[red]trial {result.trial_id} failed: {reason}", highlight=False)
@@ -269,12 +243,6 @@ class _Run:
         if interrupted:
             return INTERRUPTED
         return SOME_FAILED if failed else DONE
-
-    def _summary(self, results: Sequence[TrialResult]) -> dict[str, float]:
-        measured = [result.objective for result in results if result.objective is not None]
-        return {"trials": float(len(results))} | (
-            {"best_trial/objective": max(measured)} if measured else {}
-        )
 
     def _say_what_next(self, missing: str, interrupted: bool) -> None:
         lines = []
@@ -289,12 +257,16 @@ class _Run:
         self.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
+def _summary(report: Report) -> dict[str, float]:
+    """Return what MLflow shows of the whole sweep: the best value and its accuracies."""
+    best = report.summary.best
+    metrics = {"trials": float(len(report.summary.trials))}
+    if best is not None and best.test is not None and best.objective is not None:
+        metrics[f"best/{report.summary.parameter}"] = best.value
+        metrics["best/mnist_c/mean"] = best.test.mean
+        metrics["best/objective"] = best.objective.estimate
+    return metrics
+
+
 def _interrupt(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def exit_with(code: int) -> None:
-    """Leave at once: background threads of Ray and MLflow have nothing left to do."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

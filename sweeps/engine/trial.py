@@ -95,8 +95,10 @@ def run_trial(
     Returns:
         The result that was written. An error in the training is a result too: status ``failed``.
     """
-    if (done := records.result()) is not None and done.is_final:
-        return done
+    if (done := records.result()) is not None:
+        if done.is_final:
+            return done
+        records.forget_result()
     records.write_config(config)
     history: list[dict[str, float]] = []
     try:

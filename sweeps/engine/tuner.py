@@ -9,10 +9,9 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 # Read by Ray when it is imported. `uv run` would make Ray pack and reinstall the project for every
 # worker; the loggers would write each metric a second and third time.
@@ -38,31 +37,12 @@ from sweeps.engine.study import LineSearch
 from sweeps.engine.trial import (
     VALIDATION_METRIC,
     TrialData,
-    describe,
     make_deterministic,
-    now,
     run_trial,
     train_start,
 )
 
 OBJECT_STORE_BYTES = 2 * 1024**3
-WORKER_FAILED = "the trial's process died {failures} times"
-
-
-class Listener(Protocol):
-    """Told of what happens to trials, in the driver, as it happens."""
-
-    def started(self, config: TrialConfig) -> None:
-        """A trial was given a place."""
-        ...
-
-    def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
-        """An epoch ended; the same epoch may come twice when a trial is carried on."""
-        ...
-
-    def ended(self, result: TrialResult) -> None:
-        """A trial's record was written."""
-        ...
 
 
 @contextlib.contextmanager
@@ -137,7 +117,7 @@ def run(
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )  # fmt: skip
-    driver = _Driver(plan, search, records, listeners, max_failures)
+    driver = Driver(plan, search, records, listeners, max_failures)
     with tempfile.TemporaryDirectory(prefix="gon-tune-") as scratch:
         tune.Tuner(
             trainable,
@@ -198,79 +178,10 @@ def make_scheduler(plan: Plan, finished: Sequence[TrialResult]) -> ASHAScheduler
     return asha
 
 
-@dataclass
-class _Driver:
-    """Joins the search, the records and the listeners to what Ray tells."""
-
-    plan: Plan
-    search: LineSearch
-    records: SweepRecords
-    listeners: Sequence[Listener]
-    max_failures: int
-
-    def __post_init__(self) -> None:
-        self._running: dict[str, tuple[TrialConfig, float, list[dict[str, float]]]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
-
-    def suggest(self, tune_id: str) -> TrialConfig | None:
-        if (proposed := self.search.next_trial()) is None:
-            return None
-        value, seed = proposed
-        config = self.plan.trial(value, seed)
-        self._running[tune_id] = (config, value, [])
-        self._tell(lambda listener: listener.started(config))
-        return config
-
-    def reported(self, tune_id: str, metrics: dict[str, Any]) -> None:
-        if "ended" in metrics or tune_id not in self._running:
-            return
-        config, _, history = self._running[tune_id]
-        entry = {name: value for name, value in metrics.items() if name in REPORTED}
-        if not history or entry["epoch"] > history[-1]["epoch"]:
-            history.append(entry)
-        self._tell(lambda listener: listener.reported(config, entry))
-
-    def ended(self, tune_id: str, failed: bool) -> None:
-        if tune_id not in self._running:
-            return
-        config, value, history = self._running.pop(tune_id)
-        trial = self.records.trial(config.trial_id)
-        result = trial.result()
-        if result is None or (failed and result.is_final):
-            # The trial did not write its record: ASHA stopped it, or its process died too often.
-            pruned = not failed and self.plan.asked.scheduler == "asha"
-            died = WORKER_FAILED.format(failures=self.max_failures + 1)
-            result = TrialResult(
-                trial_id=config.trial_id,
-                config=config,
-                status="pruned" if pruned else "failed",
-                reason="" if pruned else died if failed else "it ended without a record",
-                history=history,
-                seconds={"training": sum(entry["seconds"] for entry in history)},
-                ended=now(),
-                device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
-            )
-            trial.write_result(result)
-        self.search.tell(value, config.seed, result.status, result.objective)
-        self._tell(lambda listener: listener.ended(result))
-
-    def _tell(self, event: Callable[[Listener], None]) -> None:
-        for listener in self.listeners:
-            event(listener)
-
-
-REPORTED = {
-    "epoch", "train_loss", "train_accuracy", "learning_rate", "seconds", "validation_seconds",
-    VALIDATION_METRIC,
-}  # fmt: skip
-
-
 class _Searcher(Searcher):
     """Ray's view of the search."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         super().__init__(metric=VALIDATION_METRIC, mode="max")
         self._driver = driver
 
@@ -301,7 +212,7 @@ class _Searcher(Searcher):
 class _Callback(tune.Callback):
     """Ray's results, epoch by epoch."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def on_trial_result(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sweeps.sigma_line_search as script
-from sweeps.engine.options import parse
+from sweeps.engine.command_line import parse
 from sweeps.engine.plan import problems
 
 ROOT = Path(__file__).parents[3]
@@ -78,7 +78,14 @@ def test_all_problems_come_in_one_message(capsys):
         capsys, "--sigmas", "-1", "abc", "--seeds", "0", "--datset", "x", "--gpus-per-trial", "99",
         "--data-dir", "/nowhere", "--dataset", "kmnist", check=problems,
     )  # fmt: skip
-    for expected in ("-1 is below 0", "abc is not", "--seeds", "--dataset?", "GPUs", "no such file"):
+    for expected in (
+        "-1 is below 0",
+        "abc is not",
+        "--seeds",
+        "--dataset?",
+        "GPUs",
+        "no such file",
+    ):
         assert expected in message
     assert message.startswith("5 problems, nothing was started")
 
@@ -138,7 +145,9 @@ def test_the_real_script_refuses_before_it_imports_ray_or_writes(tmp_path):
     assert "2 problems, nothing was started" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
-    loaded = "import sys, sweeps.sigma_line_search; print('ray' in sys.modules, 'torch' in sys.modules)"
+    loaded = (
+        "import sys, sweeps.sigma_line_search; print('ray' in sys.modules, 'torch' in sys.modules)"
+    )
     seen = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True)
     assert seen.stdout.split() == ["False", "False"]
 

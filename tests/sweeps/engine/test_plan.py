@@ -2,7 +2,8 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine import plan as planning
-from sweeps.engine.plan import Resources, Speed, expected_seconds, make_plan, measure_speed
+from sweeps.engine.cost import STARTUP_SECONDS, Speed, expected_seconds, measure_speed
+from sweeps.engine.plan import Resources, make_plan
 
 
 def plan_of(**options):
@@ -34,7 +35,12 @@ def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(mo
 
 @pytest.mark.parametrize(
     ("options", "slots"),
-    [({}, 2), ({"gpus_per_trial": 0.5}, 4), ({"gpus_per_trial": 0.1}, 8), ({"max_concurrent": 1}, 1)],
+    [
+        ({}, 2),
+        ({"gpus_per_trial": 0.5}, 4),
+        ({"gpus_per_trial": 0.1}, 8),
+        ({"max_concurrent": 1}, 1),
+    ],
 )
 def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, monkeypatch):
     monkeypatch.setattr(planning, "gpu_count", lambda: 2)
@@ -55,7 +61,7 @@ def test_the_expected_time_follows_from_the_work():
     plan = plan_of(scale="demo", max_concurrent=1)
     one = expected_seconds(plan, Speed(1e-3, 1e-4), 1, start_is_known=True)
     three = expected_seconds(plan, Speed(1e-3, 1e-4), 3, start_is_known=True)
-    per_trial = one - planning.STARTUP_SECONDS
+    per_trial = one - STARTUP_SECONDS
     assert three - one == pytest.approx(2 * per_trial)
     epochs = plan.asked.training.max_epochs
     assert per_trial > 10_000 * epochs * 1e-3

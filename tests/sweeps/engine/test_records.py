@@ -65,7 +65,9 @@ def test_without_checkpoints_there_is_none(trial):
 
 def test_a_result_keeps_every_value_even_a_loss_that_is_not_a_number(trial):
     row = AccuracyRow("test", "fog", 1, 9, 10)
-    written = result(status="diverged", history=[{"epoch": 1.0, "train_loss": math.nan}], rows=[row])
+    written = result(
+        status="diverged", history=[{"epoch": 1.0, "train_loss": math.nan}], rows=[row]
+    )
     trial.write_result(written)
     read = trial.result()
     assert read.rows == [row] and math.isnan(read.history[0]["train_loss"])

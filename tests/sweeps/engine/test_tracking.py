@@ -90,7 +90,9 @@ def test_a_replay_fills_an_empty_store_and_a_second_changes_nothing(
     failed = config.model_copy(update={"seed": 1})
     records.trial(config.trial_id).write_result(ended(config))
     records.trial(failed.trial_id).write_result(
-        ended(failed, status="failed", reason="RuntimeError: no\nTraceback", rows=[], objective=None)
+        ended(
+            failed, status="failed", reason="RuntimeError: no\nTraceback", rows=[], objective=None
+        )
     )
     for _ in range(2):
         assert replay(records, uri) == 2

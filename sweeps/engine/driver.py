@@ -1,0 +1,98 @@
+"""Joins the search, the records and the listeners to what the scheduler tells. Knows no Ray."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gon_core.config import TrialConfig
+from sweeps.engine.plan import Plan
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.study import LineSearch
+from sweeps.engine.trial import VALIDATION_METRIC, describe, now
+
+WORKER_FAILED = "the trial's process died {failures} times"
+
+
+class Listener(Protocol):
+    """Told of what happens to trials, in the driver, as it happens."""
+
+    def started(self, config: TrialConfig) -> None:
+        """A trial was given a place."""
+        ...
+
+    def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
+        """An epoch ended; the same epoch may come twice when a trial is carried on."""
+        ...
+
+    def ended(self, result: TrialResult) -> None:
+        """A trial's record was written."""
+        ...
+
+
+@dataclass
+class Driver:
+    """Joins the search, the records and the listeners to what Ray tells."""
+
+    plan: Plan
+    search: LineSearch
+    records: SweepRecords
+    listeners: Sequence[Listener]
+    max_failures: int
+
+    def __post_init__(self) -> None:
+        self._running: dict[str, tuple[TrialConfig, float, list[dict[str, float]]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
+
+    def suggest(self, tune_id: str) -> TrialConfig | None:
+        if (proposed := self.search.next_trial()) is None:
+            return None
+        value, seed = proposed
+        config = self.plan.trial(value, seed)
+        self._running[tune_id] = (config, value, [])
+        self._tell(lambda listener: listener.started(config))
+        return config
+
+    def reported(self, tune_id: str, metrics: dict[str, Any]) -> None:
+        if "ended" in metrics or tune_id not in self._running:
+            return
+        config, _, history = self._running[tune_id]
+        entry = {name: value for name, value in metrics.items() if name in REPORTED}
+        if not history or entry["epoch"] > history[-1]["epoch"]:
+            history.append(entry)
+        self._tell(lambda listener: listener.reported(config, entry))
+
+    def ended(self, tune_id: str, failed: bool) -> None:
+        if tune_id not in self._running:
+            return
+        config, value, history = self._running.pop(tune_id)
+        trial = self.records.trial(config.trial_id)
+        result = trial.result()
+        if result is None or (failed and result.is_final):
+            # The trial did not write its record: ASHA stopped it, or its process died too often.
+            pruned = not failed and self.plan.asked.scheduler == "asha"
+            died = WORKER_FAILED.format(failures=self.max_failures + 1)
+            result = TrialResult(
+                trial_id=config.trial_id,
+                config=config,
+                status="pruned" if pruned else "failed",
+                reason="" if pruned else died if failed else "it ended without a record",
+                history=history,
+                seconds={"training": sum(entry["seconds"] for entry in history)},
+                ended=now(),
+                device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
+            )
+            trial.write_result(result)
+        self.search.tell(value, config.seed, result.status, result.objective)
+        self._tell(lambda listener: listener.ended(result))
+
+    def _tell(self, event: Callable[[Listener], None]) -> None:
+        for listener in self.listeners:
+            event(listener)
+
+
+REPORTED = {
+    "epoch", "train_loss", "train_accuracy", "learning_rate", "seconds", "validation_seconds",
+    VALIDATION_METRIC,
+}  # fmt: skip

@@ -1,0 +1,49 @@
+"""Two scales: minutes on two cores, or the paper's."""
+
+from dataclasses import dataclass
+
+from gon_core.config import HELD_OUT, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is run: data, budgets and points.
+
+    Attributes:
+        data: how many images of each kind (None: all).
+        start: training of the vanilla model that all trials start from.
+        training: training of a trial.
+        refinements: points that Optuna adds.
+        checkpoint_every: epochs between checkpoints.
+    """
+
+    training_images: int | None
+    validation_images: int
+    test_images: int
+    start: TrainingConfig
+    training: TrainingConfig
+    refinements: int
+    checkpoint_every: int
+
+
+SCALES = {
+    # The paper's 1e-3 needs hundreds of epochs; these rates show the same curve after two.
+    "demo": Scale(
+        training_images=10_000,
+        validation_images=500,
+        test_images=1_000,
+        start=TrainingConfig(learning_rate=0.02, max_epochs=4),
+        training=TrainingConfig(learning_rate=0.04, max_epochs=2),
+        refinements=1,
+        checkpoint_every=1,
+    ),
+    "paper": Scale(
+        training_images=None,
+        validation_images=HELD_OUT,
+        test_images=10_000,
+        start=TrainingConfig(learning_rate=0.01, max_epochs=200),
+        training=TrainingConfig(learning_rate=1e-3, max_epochs=600),
+        refinements=6,
+        checkpoint_every=10,
+    ),
+}
