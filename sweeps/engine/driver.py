@@ -31,7 +31,15 @@ class Listener(Protocol):
 
 @dataclass
 class Driver:
-    """Joins the search, the records and the listeners to what Ray tells."""
+    """Asks the search for trials and tells it, and every listener, how they go.
+
+    Attributes:
+        plan: makes a value and a seed into a trial.
+        search: asked and told.
+        records: read when a trial has ended.
+        listeners: told of each event.
+        max_failures: how often a trial whose process died is carried on.
+    """
 
     plan: Plan
     search: LineSearch
@@ -46,6 +54,7 @@ class Driver:
         return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
 
     def suggest(self, tune_id: str) -> TrialConfig | None:
+        """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
         if (proposed := self.search.next_trial()) is None:
             return None
         value, seed = proposed
@@ -55,6 +64,7 @@ class Driver:
         return config
 
     def reported(self, tune_id: str, metrics: dict[str, Any]) -> None:
+        """Take in the metrics of an epoch; an epoch that was repeated counts once."""
         if "ended" in metrics or tune_id not in self._running:
             return
         config, _, history = self._running[tune_id]
@@ -64,6 +74,7 @@ class Driver:
         self._tell(lambda listener: listener.reported(config, entry))
 
     def ended(self, tune_id: str, failed: bool) -> None:
+        """Take in that a trial is over; write its record if it could not do so itself."""
         if tune_id not in self._running:
             return
         config, value, history = self._running.pop(tune_id)

@@ -96,13 +96,16 @@ class Store:
         location = None
         if (path := _sqlite_path(uri)) is not None:
             location = (path.parent / "mlartifacts" / name).absolute().as_uri()
-        return self._client.create_experiment(name, artifact_location=location)
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training side
+        return self._client.create_experiment(name, artifact_location=location, tags=kind)
 
     def _ensure_run(self, trial: TrialConfig | None, name: str, parameters: dict[str, Any]) -> str:
         tags = {
             "sweep": self._description["name"],
             "sweep_folder": self._records.folder.uri,
             "git_sha": self._description["code"]["git_sha"],
+            "mlflow.source.git.commit": self._description["code"]["git_sha"],
+            "mlflow.source.name": f"sweeps.{self._description['question']}",
             "data_digest": self._description["data_digest"],
             "kind": "sweep" if trial is None else "trial",
         }

@@ -31,6 +31,7 @@ from ray.tune.search import Searcher
 
 from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
+from sweeps.engine.driver import Driver, Listener
 from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.records import Folder, SweepRecords, TrialResult
 from sweeps.engine.study import LineSearch

@@ -1,11 +1,13 @@
 """Data sets in torchvision's layout, full-size and all zero."""
 
+import shutil
+
 import pytest
 
 
 @pytest.fixture
 def torchvision_layout(tmp_path):
-    """Return a function that writes a whole data set and returns its data_dir and raw folder."""
+    """A function that writes a whole data set and returns its data_dir and raw folder."""
 
     def write(dataset):
         raw = tmp_path / {"fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}[dataset] / "raw"
@@ -19,4 +21,5 @@ def torchvision_layout(tmp_path):
                     file.truncate(size)
         return tmp_path, raw
 
-    return write
+    yield write
+    shutil.rmtree(tmp_path)  # pytest would keep 55 MB of each test

@@ -1,5 +1,6 @@
 """Faulty data files: each is named, all in one message, without torch."""
 
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -35,14 +36,15 @@ class Elsewhere:
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Return a copy of the embedded files that may be damaged: the folder of the archives."""
+    """The folder of a copy of the embedded files, which may be damaged."""
     folder = tmp_path / "mnist"
     folder.mkdir()
     for name in NAMES:
         archive = resources.files("gon_core.data").joinpath("mnist", f"{name}.gz")
         (folder / f"{name}.gz").write_bytes(archive.read_bytes())
     monkeypatch.setattr(files, "resources", Elsewhere(tmp_path))
-    return folder
+    yield folder
+    shutil.rmtree(tmp_path)  # pytest would keep 11 MB of each test
 
 
 def flip(path: Path, position: int) -> None:
@@ -69,7 +71,7 @@ def test_every_damaged_embedded_file_is_named(package):
     assert str(caught.value).count("cannot be read") == 4
 
 
-@pytest.mark.parametrize("position", [10, 11, 400, 2000, 4400, -1, -6])
+@pytest.mark.parametrize("position", [11, 2000, -1, -6])
 def test_any_flipped_byte_is_found(package, position):
     flip(package / "t10k-labels-idx1-ubyte.gz", position)
     with pytest.raises(DataFileError, match="t10k-labels-idx1-ubyte"):

@@ -40,7 +40,9 @@ def follow(losses, config):
             id="still falling when the budget ends",
         ),
         pytest.param([1], 1, 0.1, 1, "max_epochs", id="a budget of one epoch"),
-        pytest.param([1, 1, 1, 1], 1, 0.1, 99, "continue decay continue converged", id="patience 1"),
+        pytest.param(
+            [1, 1, 1, 1], 1, 0.1, 99, "continue decay continue converged", id="patience of one"
+        ),
         pytest.param([1, NAN], 1, 0.1, 99, "continue diverged", id="NaN"),
         pytest.param([INF], 1, 0.1, 99, "diverged", id="infinite at once"),
         pytest.param([1, -INF], 1, 0.1, 99, "continue diverged", id="minus infinity"),
@@ -104,7 +106,9 @@ def test_every_series_ends_within_the_budget_and_decays_at_most_once(losses, con
     assert len(events) <= config.max_epochs
     assert events.count("decay") <= 1
     assert events[-1] != "converged" or events.count("decay") == 1
-    assert (events[-1] == "diverged") == (not math.isfinite(losses[(len(events) - 1) % len(losses)]))
+    assert (events[-1] == "diverged") == (
+        not math.isfinite(losses[(len(events) - 1) % len(losses)])
+    )
     assert [state.decayed for state in states] == [
         "decay" in events[: index + 1] for index in range(len(events))
     ]

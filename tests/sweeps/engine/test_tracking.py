@@ -1,6 +1,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -77,8 +78,8 @@ def test_a_sweep_is_one_parent_and_one_terminal_child_per_trial(config, records,
     assert done.data.metrics["mnist_c/fog"] == 50.0
     steps = [m.step for m in client.get_metric_history(done.info.run_id, "train_loss")]
     assert steps == [1, 2]
-    text = client.download_artifacts(done.info.run_id, "config.json")
-    assert json.loads(open(text).read()) == config.model_dump(mode="json")
+    artifact = Path(client.download_artifacts(done.info.run_id, "config.json"))
+    assert json.loads(artifact.read_text()) == config.model_dump(mode="json")
     reported = client.list_artifacts(parents[0].info.run_id, "report")
     assert [artifact.path for artifact in reported] == ["report/table.md"]
 

@@ -1,0 +1,197 @@
+"""What a trial is: refused when it is wrong, named by its content."""
+
+import json
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gon_core.config import (
+    GNT,
+    DataConfig,
+    EvaluationConfig,
+    StartConfig,
+    TrainingConfig,
+    TrialConfig,
+    Vanilla,
+    content_hash,
+)
+
+START = StartConfig(data=DataConfig(), training=TrainingConfig(learning_rate=0.01))
+TRIAL = TrialConfig(
+    method=GNT(sigma=0.5), data=DataConfig(), training=TrainingConfig(), start=START, seed=3
+)
+
+
+def test_names_never_change():
+    # A changed name would train again what is on storage already.
+    assert TRIAL.trial_id == "6f2acdc334bb"
+    vanilla = TrialConfig(
+        method=Vanilla(), data=DataConfig(), training=TrainingConfig(), start=None
+    )
+    assert vanilla.trial_id == "e9ba48007a95"
+    assert content_hash(START) == "edc69835015f"
+
+
+# Another legal value for every field of TRIAL.
+OTHER = {
+    "method": {"sigma": 0.4, "noisy_share": 0.25},
+    "data": (data := {
+        "dataset": "kmnist", "training_images": 100, "validation_images": 4_999,
+        "test_images": 9_999, "split_seed": 1,
+    }),
+    "training": (training := {
+        "batch_size": 299, "learning_rate": 0.002, "momentum": 0.8, "decay_factor": 0.2,
+        "patience": 9, "min_improvement": 0.002, "max_epochs": 599, "precision": "bf16",
+    }),
+    "start": {"data": data, "training": training, "seed": 1},
+    "evaluation": {"corruption_seed": 1},
+    "seed": 4,
+}  # fmt: skip
+
+
+def leaves(value, path=()):
+    """Yield the path and the value of every field of a JSON object."""
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            yield from leaves(inner, (*path, name))
+        else:
+            yield (*path, name), inner
+
+
+def put(value, path, new):
+    """Return a copy of a JSON object with one field replaced."""
+    return value | {path[0]: new if len(path) == 1 else put(value[path[0]], path[1:], new)}
+
+
+def test_every_field_decides_the_name():
+    config = TRIAL.model_dump(mode="json")
+    changed = {path: put(config, path, new) for path, new in leaves(OTHER)}
+    only_one = {("method", "method"), ("start", "model")}  # fields without another legal value
+    assert changed.keys() | only_one == dict(leaves(config)).keys(), "a field is not tried"
+    changed["start",] = config | {"start": None}
+    changed["method",] = config | {"method": {"method": "vanilla"}}
+    names = {TrialConfig.model_validate(other).trial_id for other in changed.values()}
+    assert len(names | {TRIAL.trial_id}) == len(changed) + 1
+
+
+DATA = st.builds(
+    DataConfig,
+    dataset=st.sampled_from(["mnist", "kmnist"]),
+    training_images=st.none() | st.integers(1, 3),
+    split_seed=st.integers(0, 2),
+)
+TRAINING = st.builds(
+    TrainingConfig,
+    learning_rate=st.floats(0, 1, exclude_min=True),
+    momentum=st.floats(0, 1, exclude_max=True),
+    max_epochs=st.integers(1, 3),
+)
+TRIALS = st.builds(
+    TrialConfig,
+    method=st.just(Vanilla()) | st.builds(GNT, sigma=st.floats(0, 2)),
+    data=DATA,
+    training=TRAINING,
+    start=st.none() | st.builds(StartConfig, data=DATA, training=TRAINING, seed=st.integers()),
+    evaluation=st.builds(EvaluationConfig, corruption_seed=st.integers(0, 1)),
+    seed=st.integers(0, 3),
+)
+
+
+def shuffled(value, rng):
+    """Return a JSON object with all keys in another order."""
+    if not isinstance(value, dict):
+        return value
+    return {key: shuffled(value[key], rng) for key in rng.sample(sorted(value), len(value))}
+
+
+@settings(deadline=None)
+@given(TRIALS, TRIALS, st.randoms(use_true_random=False))
+def test_equal_trials_have_equal_names_through_json_in_any_order(one, other, rng):
+    assert (one.trial_id == other.trial_id) == (one == other)
+    text = json.dumps(shuffled(json.loads(one.model_dump_json()), rng))
+    again = TrialConfig.model_validate_json(text)
+    assert again == one and again.trial_id == one.trial_id
+    assert len(one.trial_id) == 12 and set(one.trial_id) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, "0", False])
+def test_a_number_has_one_spelling(zero):
+    assert content_hash(GNT(sigma=zero)) == content_hash(GNT(sigma=0.0))
+    assert math.copysign(1, GNT(sigma=zero).sigma) == 1
+    assert content_hash(TrainingConfig(momentum=zero, min_improvement=zero)) == content_hash(
+        TrainingConfig(momentum=0.0, min_improvement=0.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("method", "sigma"), -0.1),
+        (("method", "sigma"), math.nan),
+        (("method", "sigma"), math.inf),
+        (("method", "sigma"), None),
+        (("method", "noisy_share"), 0),
+        (("method", "noisy_share"), 1.1),
+        (("method", "method"), "ant"),
+        (("data", "dataset"), "cifar"),
+        (("data", "training_images"), 0),
+        (("data", "validation_images"), 5001),
+        (("data", "validation_images"), 0),
+        (("data", "test_images"), -1),
+        (("training", "batch_size"), 0),
+        (("training", "batch_size"), 1.5),
+        (("training", "learning_rate"), 0),
+        (("training", "learning_rate"), math.nan),
+        (("training", "learning_rate"), math.inf),
+        (("training", "momentum"), 1),
+        (("training", "decay_factor"), 1),
+        (("training", "decay_factor"), 0),
+        (("training", "patience"), 0),
+        (("training", "min_improvement"), 1),
+        (("training", "min_improvement"), -0.1),
+        (("training", "max_epochs"), 0),
+        (("training", "precision"), "fp16"),
+        (("start", "model"), "resnet50"),
+        (("start", "training", "momentum"), math.nan),
+        (("seed",), "three"),
+        (("seed",), 0.5),
+    ],
+)
+def test_bad_values_are_refused_by_name(path, value):
+    with pytest.raises(ValidationError) as caught:
+        TrialConfig.model_validate(put(TRIAL.model_dump(), path, value))
+    (error,) = caught.value.errors()
+    assert ".".join(map(str, error["loc"])).startswith(".".join(path[:-1]))
+    assert path[-1] in str(error)
+
+
+@pytest.mark.parametrize(
+    "path", [(), ("method",), ("data",), ("training",), ("start",), ("start", "data")]
+)
+def test_unknown_keys_are_refused(path):
+    with pytest.raises(ValidationError, match=r"sigmma\n  Extra inputs are not permitted"):
+        TrialConfig.model_validate(put(TRIAL.model_dump(), (*path, "sigmma"), 1))
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ValidationError) as caught:
+        TrainingConfig(batch_size=0, learning_rate=-1, momentum=2)
+    assert caught.value.error_count() == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "name"), [(TRIAL, "seed"), (TRIAL.data, "dataset"), (TRIAL.method, "sigma")]
+)
+def test_a_configuration_is_frozen(config, name):
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(config, name, getattr(config, name))
+
+
+def test_shuffling_really_shuffles():
+    config = json.loads(TRIAL.model_dump_json())
+    orders = {tuple(shuffled(config, random.Random(seed))) for seed in range(5)}
+    assert len(orders) > 1
