@@ -33,7 +33,7 @@ SCALES = {
         validation_images=500,
         test_images=1_000,
         start=TrainingConfig(learning_rate=0.02, max_epochs=4),
-        training=TrainingConfig(learning_rate=0.04, max_epochs=2),
+        training=TrainingConfig(learning_rate=0.06, max_epochs=2),
         refinements=1,
         checkpoint_every=1,
     ),

@@ -1,0 +1,95 @@
+import pytest
+
+import sweeps.sigma_line_search as script
+from sweeps.engine.driver import Driver
+from sweeps.engine.plan import make_plan
+from sweeps.engine.records import TrialResult
+from sweeps.engine.study import LineSearch
+from sweeps.engine.trial import VALIDATION_METRIC
+
+
+class Listening:
+    def __init__(self):
+        self.heard = []
+
+    def started(self, config):
+        self.heard.append(("started", config.trial_id))
+
+    def reported(self, config, metrics):
+        self.heard.append(("reported", metrics["epoch"]))
+
+    def ended(self, result):
+        self.heard.append(("ended", result.status))
+
+
+def metrics(epoch):
+    return {
+        "epoch": epoch, "train_loss": 1.0, "seconds": 2.0, VALIDATION_METRIC: 50.0, "trial_id": "x",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def drive(records):
+    def make(scheduler):
+        options = script.Options(
+            scale="demo", sigmas=(0.5,), seeds=1, num_trials=0, scheduler=scheduler
+        )
+        plan = make_plan(script.QUESTION, options, options.sigmas)
+        search = LineSearch(plan.question.parameter, (0.5,), 0, (0,), "tpe", 0)
+        listener = Listening()
+        return Driver(plan, search, records, [listener], max_failures=2), search, listener
+
+    return make
+
+
+def test_a_recorded_trial_is_told_to_the_search_and_to_listeners(drive, records):
+    driver, search, listener = drive("none")
+    config = driver.suggest("t1")
+    driver.reported("t1", metrics(1.0))
+    driver.reported("t1", metrics(1.0) | {"ended": "max_epochs"})
+    done = TrialResult(
+        trial_id=config.trial_id, config=config, status="max_epochs", objective=80.0
+    )
+    records.trial(config.trial_id).write_result(done)
+    driver.ended("t1", failed=False)
+    assert search.mean(0.5) == 80.0 and search.is_exhausted
+    assert listener.heard == [
+        ("started", config.trial_id), ("reported", 1.0), ("ended", "max_epochs"),
+    ]  # fmt: skip
+
+
+def test_a_trial_that_asha_stopped_is_recorded_as_pruned_with_its_history(drive, records):
+    driver, search, _ = drive("asha")
+    config = driver.suggest("t1")
+    for epoch in (1.0, 2.0, 2.0):
+        driver.reported("t1", metrics(epoch))
+    driver.ended("t1", failed=False)
+    result = records.trial(config.trial_id).result()
+    assert result.status == "pruned" and result.is_final and not result.is_measured
+    assert [entry["epoch"] for entry in result.history] == [1.0, 2.0]
+    assert result.seconds == {"training": 4.0} and "trial_id" not in result.history[0]
+    assert search.mean(0.5) is None and search.is_exhausted
+
+
+def test_a_trial_whose_process_died_too_often_is_recorded_as_failed(drive, records):
+    driver, _, listener = drive("none")
+    config = driver.suggest("t1")
+    driver.ended("t1", failed=True)
+    result = records.trial(config.trial_id).result()
+    assert result.status == "failed" and "died 3 times" in result.reason
+    assert listener.heard[-1] == ("ended", "failed")
+
+
+def test_a_trial_that_ends_without_a_record_and_without_asha_is_a_failure(drive, records):
+    driver, _, _ = drive("none")
+    config = driver.suggest("t1")
+    driver.ended("t1", failed=False)
+    assert records.trial(config.trial_id).result().status == "failed"
+
+
+def test_a_trial_that_ended_is_told_once(drive):
+    driver, _, listener = drive("asha")
+    driver.suggest("t1")
+    driver.ended("t1", failed=False)
+    driver.ended("t1", failed=False)
+    assert [event for event, _ in listener.heard] == ["started", "ended"]
