@@ -117,15 +117,19 @@ def repeat_command() -> str:
 
 def refuse_another_question(records: SweepRecords, description: dict[str, Any]) -> None:
     """Exit with code 2 if the folder holds a sweep that asks something else, naming what."""
-    before = records.read_sweep()
+    try:
+        before = records.read_sweep()
+        asked = before["asked"] if before is not None else {}
+    except (ValueError, KeyError, TypeError) as error:
+        refuse([f"--name: {records.folder.path}/sweep.json is damaged ({error!r})"])
     if before is None:
         return
     differences = [
-        f"{key}: recorded {before['asked'].get(key)}, now {value}"
+        f"{key}: recorded {asked.get(key)}, now {value}"
         for key, value in description["asked"].items()
-        if before["asked"].get(key) != value
+        if asked.get(key) != value
     ]
-    if before["data_digest"] != description["data_digest"]:
+    if before.get("data_digest") != description["data_digest"]:
         differences.append("the images are not those of the recorded trials (SHA-256 differs)")
     if differences:
         refuse([f"--name: {records.folder.path} holds another sweep, choose another name",

@@ -2,8 +2,8 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import torch
@@ -13,9 +13,10 @@ from gon_core.config import StartConfig, TrialConfig, Vanilla
 from gon_core.data.splits import LabelledImages, Splits
 from gon_core.evaluation import AccuracyRow, EvaluationSet
 from gon_core.models import MadryCNN
-from gon_core.training import TrainingState, checkpoints, new_state, train
+from gon_core.training import checkpoints, new_state, train
+from gon_core.training.convergence import Event
 from gon_core.training.loop import EpochMetrics
-from sweeps.engine.records import Checkpoint, TrialRecords, TrialResult
+from sweeps.engine.records import Checkpoint, Status, TrialRecords, TrialResult
 
 # The metric that pruning compares and the live table shows: each validation image under one of the
 # corruptions. The objective of the search is measured on the final model under all of them.
@@ -100,18 +101,14 @@ def run_trial(
             return done
         records.forget_result()
     records.write_config(config)
-    history: list[dict[str, float]] = []
+    run = _Run(config, data, records, device, checkpoint_every, report)
     try:
-        result, weights = _train_and_evaluate(
-            config, data, start_weights, records, device, checkpoint_every, report, history
-        )
+        run.start(start_weights)
+        run.train()
+        result, weights = run.evaluate(), checkpoints.dump_model(run.state.model)
     except Exception as error:  # whatever broke, the record says it and the sweep goes on
         reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-        result = TrialResult(
-            trial_id=records.trial_id, config=config, status="failed", reason=reason,
-            history=history, ended=now(), device=describe(device),
-        )  # fmt: skip
-        weights = None
+        result, weights = run.result("failed", reason), None
     records.write_result(result, weights)
     return result
 
@@ -128,71 +125,92 @@ def describe(device: str) -> str:
     return f"cpu, {torch.get_num_threads()} thread(s)"
 
 
-def _train_and_evaluate(
-    config, data, start_weights, records, device, checkpoint_every, report, history
-) -> tuple[TrialResult, bytes]:
-    state, resumed = _initial_state(config, start_weights, records, device)
-    history += resumed
-    for entry in history:
-        report(entry)
-    mixed = evaluation.mixed(data.validation)
-    bf16 = config.training.precision == "bf16"
-    event = "max_epochs"
-    for metrics in train(state, data.training, config.method, config.training):
+@dataclass
+class _Run:
+    config: TrialConfig
+    data: TrialData
+    records: TrialRecords
+    device: str
+    checkpoint_every: int
+    report: Callable[[dict[str, float]], None]
+    history: list[dict[str, float]] = field(default_factory=list)
+    event: Event = "max_epochs"  # what a carried-on training that has no epoch left ended with
+
+    @property
+    def bf16(self) -> bool:
+        return self.config.training.precision == "bf16"
+
+    def start(self, start_weights: bytes | None) -> None:
+        """Set the state to the last checkpoint, or to the beginning; report the epochs so far."""
+        model = MadryCNN(seeding.generator(self.config.seed, "initial weights"))
+        if self.config.start is not None:
+            assert start_weights is not None, "a trial with a start was given no weights"
+            checkpoints.restore_model(model, start_weights)
+        self.state = new_state(model.to(self.device), self.config.training, self.config.seed)
+        if (checkpoint := self.records.latest_checkpoint()) is not None:
+            checkpoints.restore(self.state, checkpoint.files)
+            self.history = checkpoint.history
+        for entry in self.history:
+            self.report(entry)
+
+    def train(self) -> None:
+        """Train to the end, validating after each epoch and keeping a checkpoint at intervals."""
+        config, mixed = self.config, evaluation.mixed(self.data.validation)
+        for metrics in train(self.state, self.data.training, config.method, config.training):
+            started = time.perf_counter()
+            correct = evaluation.count_correct(self.state.model, mixed, self.bf16)
+            entry = {
+                "epoch": float(metrics.epoch),
+                "train_loss": metrics.train_loss,
+                "train_accuracy": metrics.train_accuracy,
+                "learning_rate": metrics.learning_rate,
+                "seconds": metrics.seconds,
+                VALIDATION_METRIC: 100 * correct / len(mixed),
+                "validation_seconds": time.perf_counter() - started,
+            }
+            self.history.append(entry)
+            self.event = metrics.event
+            if not metrics.is_last and metrics.epoch % self.checkpoint_every == 0:
+                files = checkpoints.dump(self.state)
+                self.records.write_checkpoint(Checkpoint(metrics.epoch, files, list(self.history)))
+            self.report(entry)
+
+    def evaluate(self) -> TrialResult:
+        """Measure the final model on validation and test images; a diverged one has no figures."""
+        if self.event == "diverged":
+            return self.result("diverged", "the training loss is not finite")
+        assert self.event in ("converged", "max_epochs"), f"training ended with {self.event}"
         started = time.perf_counter()
-        correct = evaluation.count_correct(state.model, mixed, bf16)
-        entry = {
-            name: value for name, value in asdict(metrics).items() if isinstance(value, int | float)
-        } | {
-            VALIDATION_METRIC: 100 * correct / len(mixed),
-            "validation_seconds": time.perf_counter() - started,
-        }
-        history.append(entry)
-        event = metrics.event
-        if not metrics.is_last and metrics.epoch % checkpoint_every == 0:
-            files = checkpoints.dump(state)
-            records.write_checkpoint(Checkpoint(metrics.epoch, files, list(history)))
-        report(entry)
-    started = time.perf_counter()
-    rows: list[AccuracyRow] = []
-    if event != "diverged":
-        for part in (data.validation, data.test):
-            rows += evaluation.evaluate(state.model, part, bf16)
-    seconds = {
-        "training": sum(entry["seconds"] for entry in history),
-        "validation": sum(entry["validation_seconds"] for entry in history),
-        "evaluation": time.perf_counter() - started,
-    }
-    assert event in ("converged", "max_epochs", "diverged"), f"training ended with {event}"
-    result = TrialResult(
-        trial_id=records.trial_id,
-        config=config,
-        status=event,
-        reason="the training loss is not finite" if event == "diverged" else "",
-        history=history,
-        rows=rows,
-        objective=evaluation.mean_top1(rows, "validation") if rows else None,
-        best_epoch=best_epoch(history),
-        seconds=seconds,
-        ended=now(),
-        device=describe(device),
-    )
-    return result, checkpoints.dump_model(state.model)
+        rows: list[AccuracyRow] = []
+        for part in (self.data.validation, self.data.test):
+            rows += evaluation.evaluate(self.state.model, part, self.bf16)
+        return self.result(self.event, rows=rows, evaluation_seconds=time.perf_counter() - started)
 
-
-def _initial_state(
-    config: TrialConfig, start_weights: bytes | None, records: TrialRecords, device: str
-) -> tuple[TrainingState, list[dict[str, float]]]:
-    model = MadryCNN(seeding.generator(config.seed, "initial weights"))
-    if config.start is not None:
-        assert start_weights is not None, "a trial with a start was given no weights"
-        checkpoints.restore_model(model, start_weights)
-    state = new_state(model.to(device), config.training, config.seed)
-    checkpoint = records.latest_checkpoint()
-    if checkpoint is None:
-        return state, []
-    checkpoints.restore(state, checkpoint.files)
-    return state, checkpoint.history
+    def result(
+        self,
+        status: Status,
+        reason: str = "",
+        rows: Sequence[AccuracyRow] = (),
+        evaluation_seconds: float = 0.0,
+    ) -> TrialResult:
+        """Return the record of how the trial ended."""
+        return TrialResult(
+            trial_id=self.records.trial_id,
+            config=self.config,
+            status=status,
+            reason=reason,
+            history=self.history,
+            rows=list(rows),
+            objective=evaluation.mean_top1(list(rows), "validation") if rows else None,
+            best_epoch=best_epoch(self.history),
+            seconds={
+                "training": sum(entry["seconds"] for entry in self.history),
+                "validation": sum(entry["validation_seconds"] for entry in self.history),
+                "evaluation": evaluation_seconds,
+            },
+            ended=now(),
+            device=describe(self.device),
+        )
 
 
 def best_epoch(history: list[dict[str, float]]) -> int | None:

@@ -47,9 +47,7 @@ def test_a_recorded_trial_is_told_to_the_search_and_to_listeners(drive, records)
     config = driver.suggest("t1")
     driver.reported("t1", metrics(1.0))
     driver.reported("t1", metrics(1.0) | {"ended": "max_epochs"})
-    done = TrialResult(
-        trial_id=config.trial_id, config=config, status="max_epochs", objective=80.0
-    )
+    done = TrialResult(trial_id=config.trial_id, config=config, status="max_epochs", objective=80.0)
     records.trial(config.trial_id).write_result(done)
     driver.ended("t1", failed=False)
     assert search.mean(0.5) == 80.0 and search.is_exhausted
