@@ -46,7 +46,7 @@ def plain(folder: Path, with_mlflow: bool) -> None:
     from gon_core.data.splits import split
     from gon_core.models import MadryCNN
     from gon_core.training import new_state, train
-    from sweeps.engine.plan import SCALES
+    from sweeps.engine.scales import SCALES
 
     one_epoch = {"max_epochs": 1}
     start_config = SCALES["demo"].start.model_copy(update=one_epoch)
@@ -177,8 +177,9 @@ def main() -> None:
     sides = (OURS, PLAIN, PLAIN_WITHOUT)
     walls: dict[str, list[float]] = {side: [] for side in sides}
     cpus: dict[str, list[float]] = {side: [] for side in sides}
-    answers: dict[str, Answers] = {}
+    equal_rounds = 0
     for index in range(arguments.rounds):
+        answers: dict[str, Answers] = {}
         for side in sides:
             wall, cpu, answers[side] = timed(side)
             walls[side].append(wall)
@@ -186,9 +187,10 @@ def main() -> None:
             print(f"round {index + 1}/{arguments.rounds} {side:26} {wall:6.1f} s, CPU {cpu:6.1f} s",
                   flush=True)  # fmt: skip
 
-    same = all(answers[side] == answers[OURS] for side in sides)
-    trials = len(SIGMAS) * SEEDS
-    print(f"\n{trials} trials, {len(answers[OURS])} recorded, the same accuracies: {same}")
+        assert len(answers[OURS]) == len(SIGMAS) * SEEDS
+        equal_rounds += all(answers[side] == answers[OURS] for side in sides)
+
+    print(f"\nthe same accuracies on all sides: in {equal_rounds} of {arguments.rounds} rounds")
     print(f"{'':26} {'wall s':>7} {'CPU s':>7}   plain / engine, wall: median (least to greatest)")
     for side in sides:
         ratios = [slow / ours for slow, ours in zip(walls[side], walls[OURS], strict=True)]
