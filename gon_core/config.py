@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Dataset = Literal["mnist", "fashion_mnist", "kmnist"]
 Precision = Literal["fp32", "bf16"]
 DATASETS: tuple[str, ...] = ("mnist", "fashion_mnist", "kmnist")
+TRAINING_SET, TEST_SET = 60_000, 10_000  # images in each of the data sets
 HELD_OUT = 5_000  # training images that are never trained on, whatever the scale
 
 PositiveInt = Annotated[int, Field(ge=1)]

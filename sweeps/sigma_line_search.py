@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from gon_core.config import GNT
 from search_spaces.sigma import COARSE_GRID, PAPER_GRID, SIGMA
-from sweeps.engine.command_line import parse
+from sweeps.engine.command_line import leave, parse
 from sweeps.engine.options import SweepOptions, real_numbers
 from sweeps.engine.plan import Question, problems
 
@@ -51,4 +51,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

@@ -1,6 +1,7 @@
 """From the command line and a YAML file to legal options, or to one message with every problem."""
 
 import difflib
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -59,6 +60,16 @@ def refuse(problems: Sequence[str]) -> NoReturn:
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     print("\n".join([f"{count}, nothing was started:", *lines, "Try --help."]), file=sys.stderr)
     raise SystemExit(2)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code, without the seconds that Ray's and MLflow's exits take.
+
+    By then Ray is shut down and everything is written.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _flag(name: str) -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from gon_core.config import HELD_OUT, TrainingConfig
-from sweeps.engine.plan import TRAINING_SET, Plan, Resources
+from gon_core.config import HELD_OUT, TRAINING_SET, TrainingConfig
+from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.progress import duration
 from sweeps.engine.records import SweepRecords
 
 CORRUPTIONS = 15
+EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 STARTUP_SECONDS = 20  # Ray, the first workers, the report
 
 
@@ -22,6 +23,11 @@ class Speed:
 
     train: float
     evaluate: float
+
+    @classmethod
+    def from_training(cls, seconds_per_image: float) -> "Speed":
+        """Estimate both from training alone."""
+        return cls(seconds_per_image, EVALUATION_SHARE * seconds_per_image)
 
 
 def measure_speed(resources: Resources, training: TrainingConfig) -> Speed:
@@ -48,17 +54,21 @@ def measure_speed(resources: Resources, training: TrainingConfig) -> Speed:
     return Speed(train=epochs[-1].seconds / 300, evaluate=evaluate / 300)
 
 
-def expected_seconds(plan: Plan, speed: Speed, trials: int, start_is_known: bool) -> float:
-    """Return the wall time that ``trials`` more trials will take if none converges early."""
-    data = plan.asked.data
-    images = data.training_images or TRAINING_SET - HELD_OUT
-    per_trial = images * plan.asked.training.max_epochs * speed.train
+def trial_seconds(plan: Plan, speed: Speed) -> float:
+    """Return the wall time of one trial that spends its whole budget of epochs."""
+    data, epochs = plan.asked.data, plan.asked.training.max_epochs
+    trained = (data.training_images or TRAINING_SET - HELD_OUT) * epochs
     evaluated = (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
-    evaluated += data.validation_images * plan.asked.training.max_epochs
-    per_trial += evaluated * speed.evaluate
-    start = 0.0 if start_is_known else images * plan.asked.start.training.max_epochs * speed.train
+    evaluated += data.validation_images * epochs
+    return trained * speed.train + evaluated * speed.evaluate
+
+
+def expected_seconds(plan: Plan, speed: Speed, trials: int) -> float:
+    """Return the wall time of the vanilla start and ``trials`` trials if none converges early."""
+    images = plan.asked.data.training_images or TRAINING_SET - HELD_OUT
+    start = images * plan.asked.start.training.max_epochs * speed.train
     rounds = math.ceil(trials / plan.resources.slots)
-    return STARTUP_SECONDS + start + rounds * per_trial
+    return STARTUP_SECONDS + start + rounds * trial_seconds(plan, speed)
 
 
 def show_plan(plan: Plan, speed: Speed, records: SweepRecords, console: Console) -> None:
@@ -81,7 +91,7 @@ def show_plan(plan: Plan, speed: Speed, records: SweepRecords, console: Console)
                 f"refinement {index + 1}", plan.asked.sampler, str(seed), *needs, "to run"
             )
     console.print(table)
-    seconds = expected_seconds(plan, speed, left, start_is_known=False)
+    seconds = expected_seconds(plan, speed, left)
     console.print(
         f"{left} trials to run, {resources.slots} at a time on {resources.device}, after one "
         f"vanilla training: about {duration(seconds)} by the speed measured now."

@@ -8,6 +8,8 @@ from typing import Any
 
 from gon_core.config import (
     HELD_OUT,
+    TEST_SET,
+    TRAINING_SET,
     DataConfig,
     EvaluationConfig,
     Frozen,
@@ -21,8 +23,6 @@ from gon_core.data import files
 from search_spaces.parameter import Parameter
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.scales import SCALES
-
-TRAINING_SET, TEST_SET = 60_000, 10_000  # images in each of the data sets, before holding out
 
 
 @dataclass(frozen=True)

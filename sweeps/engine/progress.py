@@ -43,15 +43,14 @@ class Progress:
         plan: names, budget and number of trials.
         console: where to show; a live table if it is a terminal, else one line per event.
         done: trials that an earlier run of the sweep finished.
-        trial_seconds: expected wall time of one trial, until some have ended.
     """
 
-    def __init__(self, plan: Plan, console: Console, done: int, trial_seconds: float) -> None:
+    def __init__(self, plan: Plan, console: Console, done: int) -> None:
         self._plan = plan
         self._console = console
         self._total = plan.number_of_trials
         self._done = done
-        self._trial_seconds = trial_seconds
+        self._trial_seconds: float | None = None
         self._ended_seconds: list[float] = []
         self._started = time.monotonic()
         self._starts: dict[str, float] = {}
@@ -70,6 +69,10 @@ class Progress:
         ) as self._live:
             yield self
         self._live = None
+
+    def expect(self, trial_seconds: float) -> None:
+        """Take the wall time that a trial will probably need, until some have ended."""
+        self._trial_seconds = trial_seconds
 
     def start_trained(self, metrics: EpochMetrics) -> None:
         """An epoch of the vanilla model ended."""
@@ -119,6 +122,8 @@ class Progress:
     def _time_left(self) -> str:
         measured = self._ended_seconds
         each = sum(measured) / len(measured) if measured else self._trial_seconds
+        if each is None:
+            return "time left not known yet"
         left = (self._total - self._done) * each
         running = [row for row in self._rows.values() if row.status == "running"]
         now = time.monotonic()

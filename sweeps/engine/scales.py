@@ -32,7 +32,7 @@ SCALES = {
         training_images=10_000,
         validation_images=500,
         test_images=1_000,
-        start=TrainingConfig(learning_rate=0.02, max_epochs=4),
+        start=TrainingConfig(learning_rate=0.03, max_epochs=3),
         training=TrainingConfig(learning_rate=0.06, max_epochs=2),
         refinements=1,
         checkpoint_every=1,

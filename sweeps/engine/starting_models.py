@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from gon_core.config import StartConfig, content_hash
+from gon_core.config import HELD_OUT, TRAINING_SET, StartConfig, content_hash
 from gon_core.training.checkpoints import MODEL
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.records import STARTING_MODELS, Folder
@@ -38,6 +38,15 @@ def stored(kept: Folder) -> bytes | None:
         log.warning("the starting model in %s is damaged and is trained again", kept.uri)
         return None
     return weights
+
+
+def seconds_per_image(kept: Folder, start: StartConfig) -> float | None:
+    """Return how long training took per image, of the model kept there; None if there is none."""
+    if not kept.exists(DESCRIPTION):
+        return None
+    last = kept.read_json(DESCRIPTION)["history"][-1]
+    images = start.data.training_images or TRAINING_SET - HELD_OUT
+    return last["seconds"] / images
 
 
 def get(

@@ -8,25 +8,33 @@ Nothing here is stored: the study is rebuilt from the trial records.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from typing import TYPE_CHECKING
 
 from search_spaces.parameter import Parameter
 from sweeps.engine.records import Status
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+if TYPE_CHECKING:
+    from optuna.distributions import FloatDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
-SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=0),
-    "tpe": lambda seed: optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=3, constant_liar=True
-    ),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-}
+SAMPLERS = ("gp", "tpe", "random")
+
+
+def make_sampler(name: str, seed: int) -> "BaseSampler":
+    """Return Optuna's sampler of that name."""
+    from optuna import samplers
+
+    match name:
+        case "gp":
+            return samplers.GPSampler(seed=seed, n_startup_trials=0)
+        case "tpe":
+            return samplers.TPESampler(seed=seed, n_startup_trials=3, constant_liar=True)
+        case "random":
+            return samplers.RandomSampler(seed=seed)
+    raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
 
 
 @dataclass
@@ -128,7 +136,11 @@ class LineSearch:
             return
         distribution = self.parameter.distribution(*bracket)
         asked = sum(point.refined for point in self.points.values())
-        sampler = SAMPLERS[self.sampler](self.sampler_seed + asked)
+        import optuna  # here, so that the workers, which import this module, need not load it
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        sampler = make_sampler(self.sampler, self.sampler_seed + asked)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(self._known_trials(distribution))
         proposed = study.ask({self.parameter.name: distribution}).params[self.parameter.name]
@@ -139,7 +151,9 @@ class LineSearch:
         else:
             self._exhausted = True
 
-    def _known_trials(self, distribution) -> list[FrozenTrial]:
+    def _known_trials(self, distribution: "FloatDistribution") -> "list[FrozenTrial]":
+        from optuna.trial import TrialState, create_trial
+
         trials = []
         for value, point in sorted(self.points.items()):
             if not distribution.low <= value <= distribution.high:

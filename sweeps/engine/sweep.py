@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from gon_core.data import idx
@@ -15,13 +16,7 @@ from gon_core.data.splits import LabelledImages, split
 from sweeps.engine import plan as planning
 from sweeps.engine import provenance, starting_models
 from sweeps.engine.command_line import refuse
-from sweeps.engine.cost import (
-    STARTUP_SECONDS,
-    expected_seconds,
-    measure_speed,
-    show_cuts,
-    show_plan,
-)
+from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan, Question
 from sweeps.engine.progress import Progress
@@ -210,9 +205,8 @@ class _Run:
         from sweeps.engine import tuner  # slow, and not needed to refuse or to report
 
         plan, asked = self.plan, self.plan.asked
-        speed = measure_speed(plan.resources, asked.training)
-        one_round = expected_seconds(plan, speed, 1, start_is_known=True)
-        progress = Progress(plan, self.console, finished, one_round - STARTUP_SECONDS)
+        progress = Progress(plan, self.console, finished)
+        torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         with tuner.cluster(plan.resources), progress.shown():
             data = self._prepare_data()
             kept = starting_models.folder(self.storage, asked.start, self.images.digest)
@@ -222,6 +216,9 @@ class _Run:
                 lambda: tuner.train_start_remotely(asked.start, data, plan.resources),
                 progress.start_trained,
             )
+            speed = starting_models.seconds_per_image(kept, asked.start)
+            if speed is not None:
+                progress.expect(trial_seconds(plan, Speed.from_training(speed)))
             tuner.run(
                 plan, search, data, weights, self.records, (progress, tracker),
                 self.options.max_failures,

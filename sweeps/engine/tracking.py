@@ -261,6 +261,7 @@ class Tracker:
         )
 
     def _work(self) -> None:
+        self._outbox.put(lambda store: None)  # importing and opening take seconds: begin at once
         while (send := self._outbox.get()) is not None:
             try:
                 if self._store is None:

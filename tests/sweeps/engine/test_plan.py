@@ -2,7 +2,13 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine import plan as planning
-from sweeps.engine.cost import STARTUP_SECONDS, Speed, expected_seconds, measure_speed
+from sweeps.engine.cost import (
+    STARTUP_SECONDS,
+    Speed,
+    expected_seconds,
+    measure_speed,
+    trial_seconds,
+)
 from sweeps.engine.plan import Resources, make_plan
 
 
@@ -59,12 +65,12 @@ def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():
 
 def test_the_expected_time_follows_from_the_work():
     plan = plan_of(scale="demo", max_concurrent=1)
-    one = expected_seconds(plan, Speed(1e-3, 1e-4), 1, start_is_known=True)
-    three = expected_seconds(plan, Speed(1e-3, 1e-4), 3, start_is_known=True)
-    per_trial = one - STARTUP_SECONDS
-    assert three - one == pytest.approx(2 * per_trial)
+    speed = Speed(train=1e-3, evaluate=1e-4)
     epochs = plan.asked.training.max_epochs
-    assert per_trial > 10_000 * epochs * 1e-3
+    one = trial_seconds(plan, speed)
+    assert one == pytest.approx(10_000 * epochs * 1e-3 + (16 * 1500 + 500 * epochs) * 1e-4)
+    start = 10_000 * plan.asked.start.training.max_epochs * 1e-3
+    assert expected_seconds(plan, speed, 3) == pytest.approx(STARTUP_SECONDS + start + 3 * one)
 
 
 def test_the_speed_is_measured():

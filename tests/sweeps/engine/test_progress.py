@@ -22,8 +22,9 @@ def told(terminal: bool) -> str:
     options = script.Options(scale="demo", sigmas=(0.0, 0.5), seeds=1, num_trials=0)
     plan = make_plan(script.QUESTION, options, options.sigmas)
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
-    progress = Progress(plan, console, done=0, trial_seconds=20.0)
+    progress = Progress(plan, console, done=0)
     with progress.shown():
+        progress.expect(20.0)
         progress.start_trained(EpochMetrics(1, 0.5, 90.0, 0.02, 1.0, "continue"))
         for config, status in zip(plan.grid_trials, ("max_epochs", "pruned"), strict=True):
             progress.started(config)
