@@ -213,7 +213,7 @@ class _Run:
             weights = starting_models.get(
                 kept,
                 asked.start,
-                lambda: tuner.train_start_remotely(asked.start, data, plan.resources),
+                lambda: tuner.train_start_model(asked.start, data, plan.resources),
                 progress.start_trained,
             )
             speed = starting_models.seconds_per_image(kept, asked.start)

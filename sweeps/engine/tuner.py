@@ -73,10 +73,17 @@ def cluster(resources: Resources) -> Iterator[None]:
         ray.shutdown()
 
 
-def train_start_remotely(
+def train_start_model(
     start: StartConfig, data: TrialData, resources: Resources
 ) -> Iterator[tuple[EpochMetrics, bytes]]:
-    """Train the vanilla model in a worker like a trial's; yield each epoch and its weights."""
+    """Train the vanilla model where trials run; yield each epoch and its weights.
+
+    On a CPU that is this process, which has nothing else to do: a worker would first have to load
+    torch, and Ray would not use it again for a trial.
+    """
+    if resources.device == "cpu":
+        yield from _train_start(start, data, resources)
+        return
     remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_train_start)
     stream: Any = remote.options(num_returns="streaming").remote(start, data, resources)
     for reference in stream:
