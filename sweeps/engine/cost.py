@@ -78,10 +78,9 @@ def show_plan(plan: Plan, speed: Speed, records: SweepRecords, console: Console)
     for column in ("trial", parameter, "seed", "CPUs", "GPUs", "epochs", "record"):
         table.add_column(column, justify="left" if column in ("trial", "record") else "right")
     needs = (str(resources.cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
-    left = plan.number_of_trials
+    left = plan.number_of_trials - sum(result.is_final for result in records.results())
     for config in plan.grid_trials:
         result = records.trial(config.trial_id).result()
-        left -= result is not None and result.is_final
         value = f"{getattr(config.method, parameter):g}"
         status = result.status if result else "to run"
         table.add_row(config.trial_id, value, str(config.seed), *needs, status)

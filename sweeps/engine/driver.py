@@ -65,13 +65,13 @@ class Driver:
 
     def reported(self, tune_id: str, metrics: dict[str, Any]) -> None:
         """Take in the metrics of an epoch; an epoch that was repeated counts once."""
-        if "ended" in metrics or tune_id not in self._running:
+        if tune_id not in self._running:
             return
         config, _, history = self._running[tune_id]
         entry = {name: value for name, value in metrics.items() if name in REPORTED}
-        if not history or entry["epoch"] > history[-1]["epoch"]:
+        if "train_loss" in entry and (not history or entry["epoch"] > history[-1]["epoch"]):
             history.append(entry)
-        self._tell(lambda listener: listener.reported(config, entry))
+            self._tell(lambda listener: listener.reported(config, entry))
 
     def ended(self, tune_id: str, failed: bool) -> None:
         """Take in that a trial is over; write its record if it could not do so itself."""

@@ -16,7 +16,7 @@ from gon_core.config import HELD_OUT, Dataset, Precision
 Scale = Literal["demo", "paper"]
 Sampler = Literal["gp", "tpe", "random"]
 Scheduler = Literal["none", "asha"]
-RESERVED_NAMES = ("starting_models", ".", "..")
+RESERVED_NAMES = ("starting_models", "mlflow.db", "mlflow.db.lock", "mlartifacts", ".", "..")
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
@@ -108,7 +108,9 @@ class SweepOptions(BaseModel):
     def _storage_can_be_written(cls, storage: str) -> str:
         if "://" not in storage:
             refuse_unwritable(Path(storage))
-        elif not re.match(r"(s3|gs|gcs|file)://", storage):
+        elif storage.startswith("file://"):
+            refuse_unwritable(Path(storage.removeprefix("file://")))
+        elif not re.match(r"(s3|gs|gcs)://", storage):
             raise ValueError("must be a local folder or start with s3://, gs:// or file://")
         return storage
 

@@ -158,6 +158,10 @@ def problems(options: SweepOptions) -> dict[str, str]:
         problems["gpus_per_trial"] = (
             f"must be at most {gpus}, the GPUs of this machine, given: {options.gpus_per_trial:g}"
         )
+    if options.gpus_per_trial and options.gpus_per_trial > 1 and options.gpus_per_trial % 1:
+        problems["gpus_per_trial"] = (
+            f"must be a whole number above 1, given: {options.gpus_per_trial:g}"
+        )
     if options.cpus_per_trial > (cpus := cpu_count()):
         problems["cpus_per_trial"] = (
             f"must be at most {cpus}, the cores of this machine, given: {options.cpus_per_trial}"
@@ -203,15 +207,18 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[float] |
     )
     if grid is None:
         grid = question.paper_grid if scale_name == "paper" else question.coarse_grid
+    refinements = scale.refinements if options.num_trials is None else options.num_trials
+    # The start depends on the training images alone, so that it is shared as widely as possible.
+    start_data = data.model_copy(update={"validation_images": HELD_OUT, "test_images": TEST_SET})
     asked = Asked(
         question=question.name,
         scale=scale_name,
         data=data,
-        start=StartConfig(data=data, training=start),
+        start=StartConfig(data=start_data, training=start),
         training=training,
         grid=tuple(grid),
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
-        refinements=scale.refinements if options.num_trials is None else options.num_trials,
+        refinements=0 if len(grid) < 2 else refinements,  # one value has no neighbours
         sampler=options.sampler,
         scheduler=options.scheduler,
     )

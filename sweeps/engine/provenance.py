@@ -14,7 +14,7 @@ def code_version() -> dict[str, str | bool]:
     try:
         sha = _git(folder, "rev-parse", "HEAD")
         dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return {"git_sha": "unknown", "dirty": False}
     return {"git_sha": sha, "dirty": dirty}
 

@@ -75,7 +75,6 @@ class LineSearch:
     def __post_init__(self) -> None:
         self.points = {value: Point(value, refined=False) for value in self.grid}
         self._queue = [(value, seed) for value in self.grid for seed in self.seeds]
-        self._exhausted = False
 
     def adopt(self, value: float) -> None:
         """Take in a point that an earlier run of the same sweep refined to."""
@@ -100,8 +99,9 @@ class LineSearch:
     def is_exhausted(self) -> bool:
         """Whether no further trial will be proposed."""
         refined = sum(point.refined for point in self.points.values())
-        wanted = 0 if self._exhausted else self.refinements
-        return not self._queue and refined >= wanted
+        if self._queue:
+            return False
+        return refined >= self.refinements or (self._grid_is_done and not self._untried())
 
     @property
     def _grid_is_done(self) -> bool:
@@ -131,9 +131,7 @@ class LineSearch:
 
     def _refine(self) -> None:
         bracket = self.bracket()
-        if bracket is None:
-            self._exhausted = True
-            return
+        assert bracket is not None, "refined without a bracket"
         distribution = self.parameter.distribution(*bracket)
         asked = sum(point.refined for point in self.points.values())
         import optuna  # here, so that the workers, which import this module, need not load it
@@ -145,11 +143,12 @@ class LineSearch:
         study.add_trials(self._known_trials(distribution))
         proposed = study.ask({self.parameter.name: distribution}).params[self.parameter.name]
         # A sampler that has converged repeats itself; the nearest untried step tells more.
-        untried = set(self.parameter.steps(*bracket)) - set(self.points)
-        if untried:
-            self.adopt(min(untried, key=lambda value: abs(value - proposed)))
-        else:
-            self._exhausted = True
+        self.adopt(min(self._untried(), key=lambda value: abs(value - proposed)))
+
+    def _untried(self) -> list[float]:
+        bracket = self.bracket()
+        steps = self.parameter.steps(*bracket) if bracket is not None else []
+        return [value for value in steps if value not in self.points]
 
     def _known_trials(self, distribution: "FloatDistribution") -> "list[FrozenTrial]":
         from optuna.trial import TrialState, create_trial

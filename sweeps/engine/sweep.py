@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -107,11 +108,13 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[
 
 def repeat_command() -> str:
     """Return what was typed, as it can be typed again."""
-    return shlex.join(["uv", "run", "python", *sys.argv])
+    return shlex.join(["uv", "run", "python", *(redact(word) for word in sys.argv)])
 
 
 def refuse_another_question(records: SweepRecords, description: dict[str, Any]) -> None:
     """Exit with code 2 if the folder holds a sweep that asks something else, naming what."""
+    if records.folder.is_local and Path(records.folder.path).is_file():
+        refuse([f"--name: {records.folder.path} is a file, choose another name"])
     try:
         before = records.read_sweep()
         asked = before["asked"] if before is not None else {}
@@ -164,6 +167,9 @@ class _Run:
             self.console.print(f"[red]{error}", highlight=False)
             tracker.close({}, failed=True, interrupted=False)
             return SOME_FAILED
+        except BaseException:  # no run may stay RUNNING, whatever broke
+            tracker.close({}, failed=True, interrupted=True)
+            raise
         finally:
             signal.signal(signal.SIGTERM, previous)
         return self._conclude(tracker, interrupted)

@@ -16,6 +16,7 @@ import math
 import os
 import queue
 import re
+import shlex
 import sys
 import tempfile
 import threading
@@ -55,12 +56,13 @@ def default_uri(storage: str) -> str:
 
 def ui_command(uri: str) -> str:
     """Return the command that opens the MLflow UI, on loopback; without any password."""
-    return f"uv run mlflow ui --backend-store-uri {redact(uri)} --host 127.0.0.1 --port 5000"
+    store = shlex.quote(redact(uri))
+    return f"uv run mlflow ui --backend-store-uri {store} --host 127.0.0.1 --port 5000"
 
 
 def redact(uri: str) -> str:
     """Return ``uri`` with a password replaced by ***."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", uri)
 
 
 class Store:
@@ -84,6 +86,7 @@ class Store:
         self._description = description
         self._records = records
         self._children: dict[str, str] = {}
+        self._epochs: dict[str, set[int]] = {}
         with _creation_lock(uri):
             self._client = MlflowClient(uri)
             self._experiment = self._ensure_experiment(uri)
@@ -142,7 +145,10 @@ class Store:
 
     def log_epoch(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Log one epoch's metrics, with the epoch as step."""
-        self._log(self.child(config), metrics, int(metrics["epoch"]))
+        run, epoch = self.child(config), int(metrics["epoch"])
+        if epoch not in self._known_epochs(run):  # a trial carried on tells its first epochs again
+            self._log(run, metrics, epoch)
+            self._epochs[run].add(epoch)
 
     def finish(self, result: TrialResult) -> None:
         """Log what is missing of an ended trial, and end its run."""
@@ -150,15 +156,19 @@ class Store:
         recorded = self._client.get_run(run)
         if recorded.data.tags.get("status") == result.status and recorded.info.status != "RUNNING":
             return
-        known = {metric.step for metric in self._client.get_metric_history(run, "train_loss")}
         for metrics in result.history:
-            if int(metrics["epoch"]) not in known:
-                self._log(run, metrics, int(metrics["epoch"]))
+            self.log_epoch(result.config, metrics)
         self._log(run, final_metrics(result), len(result.history))
         if result.reason:
             self._client.log_text(run, result.reason, "reason.txt")
         self._client.set_tag(run, "status", result.status)
         self._client.set_terminated(run, RUN_STATUS[result.status])
+
+    def _known_epochs(self, run: str) -> set[int]:
+        if run not in self._epochs:
+            history = self._client.get_metric_history(run, "train_loss")
+            self._epochs[run] = {metric.step for metric in history}
+        return self._epochs[run]
 
     def interrupt(self, config: TrialConfig) -> None:
         """End the run of a trial that was interrupted; carrying it on goes on in the same run."""
@@ -283,7 +293,9 @@ def replay(records: SweepRecords, uri: str) -> int:
     for result in results:
         store.finish(result)
     failed = any(result.status == "failed" for result in results)
-    store.finish_sweep({}, failed, interrupted=False)
+    planned = len(description.get("grid", [])) * len(description.get("seeds", []))
+    begun = len(records.trials())
+    store.finish_sweep({}, failed, interrupted=len(results) < max(planned, begun))
     return len(results)
 
 
@@ -322,6 +334,9 @@ def main(arguments: list[str]) -> int:
         print(f"{arguments[1]}: no sweep there (sweep.json is missing)", file=sys.stderr)
         return 2
     uri = arguments[2] if len(arguments) == 3 else description["tracking_uri"]
+    if ":***@" in uri:
+        print(f"{uri}: the password is not recorded, give the whole URI", file=sys.stderr)
+        return 2
     count = replay(records, uri)
     print(f"MLflow holds {count} trials of sweep {description['name']}. {ui_command(uri)}")
     return 0

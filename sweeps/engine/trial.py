@@ -90,8 +90,9 @@ def run_trial(
         records: where its checkpoints are and its result goes.
         device: ``cpu`` or ``cuda``.
         checkpoint_every: epochs between two checkpoints.
-        report: called with the metrics of each epoch, in order; may end the trial by raising
-            anything that is not an ``Exception``.
+        report: called with the metrics of each epoch but the last, in order; may end the trial
+            by raising anything that is not an ``Exception``. Told the last epoch before the
+            evaluation, a scheduler could stop a trial that has nothing left to train.
 
     Returns:
         The result that was written. An error in the training is a result too: status ``failed``.
@@ -173,7 +174,8 @@ class _Run:
             if not metrics.is_last and metrics.epoch % self.checkpoint_every == 0:
                 files = checkpoints.dump(self.state)
                 self.records.write_checkpoint(Checkpoint(metrics.epoch, files, list(self.history)))
-            self.report(entry)
+            if not metrics.is_last:  # the caller reports the last one with the result
+                self.report(entry)
 
     def evaluate(self) -> TrialResult:
         """Measure the final model on validation and test images; a diverged one has no figures."""

@@ -48,6 +48,8 @@ BAD = [
     (["--name", "a/b"], "--name", "characters"),
     (["--name", ".."], "--name", "reserved"),
     (["--name", "starting_models"], "--name", "reserved"),
+    (["--name", "mlflow.db"], "--name", "reserved"),
+    (["--storage", "file:///etc/hostname"], "--storage", "is a file"),
     (["--name", ""], "--name", "characters"),
     (["--name", "x" * 101], "--name", "1 to 100"),
     (["--gpus-per-trial", "-1"], "--gpus-per-trial", "at least 0"),

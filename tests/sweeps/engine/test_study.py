@@ -95,6 +95,14 @@ def test_a_rebuilt_search_goes_on_where_the_first_stopped():
         assert order[:stop] + run(rebuilt) == order
 
 
+def test_a_grid_of_one_value_is_finished_without_refinement_and_stays_so():
+    assert len(run(search(grid=(0.5,)))) == 2
+    rebuilt = search(grid=(0.5,))
+    for seed in (0, 1):
+        rebuilt.tell(0.5, seed, "max_epochs", 80.0)
+    assert rebuilt.is_exhausted
+
+
 def test_a_bracket_without_untried_steps_ends_the_refinement():
     line = search(grid=(0.5, 0.51), refinements=5)
     assert len(run(line)) == 4

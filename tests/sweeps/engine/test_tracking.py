@@ -160,6 +160,7 @@ def test_the_surrounding_shell_cannot_redirect_a_sweep(records, description, uri
 def test_passwords_never_show():
     uri = "postgresql://me:secret@host/db"
     assert redact(uri) == "postgresql://me:***@host/db"
+    assert redact("postgresql://me:p@ss@host/db") == "postgresql://me:***@host/db"
     assert "secret" not in ui_command(uri) and "127.0.0.1" in ui_command(uri)
 
 

@@ -27,7 +27,8 @@ def timeless(result):
 def test_a_trial_is_trained_evaluated_and_recorded(config, data, start_weights, records):
     seen = []
     result = run(config, data, start_weights, records, report=seen.append)
-    assert [entry["epoch"] for entry in seen] == [1, 2, 3]
+    assert [entry["epoch"] for entry in seen] == [1, 2]
+    assert [entry["epoch"] for entry in result.history] == [1, 2, 3]
     assert result.status == "max_epochs" and len(result.rows) == 2 * 16
     assert {row.count for row in result.rows if row.split == "test"} == {20}
     corrupted = [
@@ -44,7 +45,7 @@ def test_a_finished_trial_is_not_trained_again(config, data, start_weights, reco
     assert run(config, forbidden, start_weights, records) == first
 
 
-@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize("killed_after", [1, 2])
 def test_a_killed_trial_ends_bit_identical_to_an_undisturbed_one(
     killed_after, config, data, start_weights, records, tmp_path
 ):
@@ -63,7 +64,7 @@ def test_a_killed_trial_ends_bit_identical_to_an_undisturbed_one(
     resumed = run(
         config, data, start_weights, again, report=lambda entry: epochs.append(entry["epoch"])
     )
-    assert epochs == [1, 2, 3]
+    assert epochs == [1, 2]
     assert timeless(resumed) == timeless(undisturbed)
     assert again.trial(config.trial_id).folder.read(MODEL) == weights
 
