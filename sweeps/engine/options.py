@@ -4,8 +4,8 @@ Importing this is fast: neither torch nor Ray.
 """
 
 import math
-import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -165,5 +165,8 @@ def refuse_unwritable(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise ValueError(f"{existing} is a file, a folder is needed")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"{existing} cannot be written")
+    try:  # permissions do not tell: root may write anywhere but on a read-only filesystem
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(f"{existing} cannot be written ({error.strerror})") from error
