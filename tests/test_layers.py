@@ -15,7 +15,7 @@ HOUSE = ("gon_core", "search_spaces", "sweeps")
 LAYERS = ("gon_core", "search_spaces", "sweeps.engine", "sweeps")
 NOT_THE_HOUSE = ("tests", "benchmarks", "cluster")
 DOORS = {
-    "ray": ("sweeps.engine.tuner", "sweeps.engine.study"),
+    "ray": ("sweeps.engine.tuner", "sweeps.engine.cluster"),
     "mlflow": ("sweeps.engine.tracking",),
     "optuna": ("sweeps.engine.study", "search_spaces"),
 }
@@ -252,7 +252,8 @@ def test_a_wrong_import_is_found(name, source):
         ("gon_core.a", "import torch, gon_core.b\nfrom gon_core import c"),
         ("search_spaces.a", "from gon_core import config\nimport optuna"),
         ("sweeps.engine.a", "import rayon, search_spaces.sigma\nfrom . import b"),
-        ("sweeps.engine.study", "import optuna, ray"),
+        ("sweeps.engine.study", "import optuna"),
+        ("sweeps.engine.cluster", "def f():\n    import ray"),
         ("sweeps.engine.tuner", "import ray.tune"),
         ("sweeps.engine.tracking", "def f():\n    import mlflow"),
         ("sweeps.a_sweep", "from sweeps.engine.sweep import run_sweep"),

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import math
 import zlib
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def read_embedded() -> dict[str, bytes]:
     return contents
 
 
-def check(dataset: str, data_dir: Path | None) -> None:
-    """Look whether every file of ``dataset`` is there and whole, without torch.
+def check(dataset: str, data_dir: Path | None) -> str:
+    """Look whether every file of ``dataset`` is there and whole; return the SHA-256 of them all.
 
     Embedded files are judged by checksum, others by size, by the head of the IDX format and by the
     range of the labels.
@@ -75,8 +76,7 @@ def check(dataset: str, data_dir: Path | None) -> None:
         ValueError: see ``raw_folder``.
     """
     if dataset == "mnist":
-        read_embedded()
-        return
+        return _sha256(read_embedded().values())
     folder, problems = raw_folder(dataset, data_dir), []
     for part, count in SIZES.items():
         labels = folder / f"{part}-labels-idx1-ubyte"
@@ -84,6 +84,14 @@ def check(dataset: str, data_dir: Path | None) -> None:
         problems += _fault(labels, count) or _label_fault(labels)
     if problems:
         raise DataFileError("; ".join(problems))
+    return _sha256((folder / name).read_bytes() for name in EMBEDDED_MD5)
+
+
+def _sha256(contents: Iterable[bytes]) -> str:
+    sha = hashlib.sha256()
+    for content in contents:
+        sha.update(content)
+    return sha.hexdigest()
 
 
 def _fault(path: Path, *shape: int) -> list[str]:

@@ -1,6 +1,5 @@
 """MNIST (embedded in this package), Fashion-MNIST and KMNIST as tensors."""
 
-import hashlib
 import tempfile
 from http.client import HTTPException
 from pathlib import Path
@@ -53,15 +52,6 @@ def download(dataset: str, data_dir: Path) -> None:
     except (RuntimeError, OSError, HTTPException) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise DataFileError(f"{dataset} could not be downloaded to {data_dir}: {reason}") from error
-
-
-def digest(train_set: LabelledImages, test_set: LabelledImages) -> str:
-    """Return the SHA-256 over all images and labels, in hexadecimal."""
-    sha = hashlib.sha256()
-    for part in (train_set, test_set):
-        sha.update(part.images.numpy().tobytes())
-        sha.update(part.labels.numpy().tobytes())
-    return sha.hexdigest()
 
 
 def _read(folder: Path, part: str) -> LabelledImages:

@@ -1,46 +1,15 @@
 """Top-1 accuracy, clean and per corruption."""
 
-import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from gon_core.data.splits import LabelledImages
-from gon_core.evaluation.corrupted_sets import CLEAN, EvaluationSet
-from gon_core.evaluation.intervals import Interval, wilson_interval
+from gon_core.evaluation.corrupted_sets import EvaluationSet
+from gon_core.rows import CLEAN, AccuracyRow
 
 BATCH_SIZE = 250
-
-
-@dataclass(frozen=True)
-class AccuracyRow:
-    """One accuracy.
-
-    Attributes:
-        split: ``validation`` or ``test``.
-        corruption: its name, or ``clean``.
-        severity: 0 for clean images, else 1..5 (MNIST-C has the one severity 1).
-        correct: images classified right.
-        count: images in all.
-    """
-
-    split: str
-    corruption: str
-    severity: int
-    correct: int
-    count: int
-
-    @property
-    def top1(self) -> float:
-        """Accuracy in percent."""
-        return 100 * self.correct / self.count
-
-    @property
-    def interval(self) -> Interval:
-        """Accuracy in percent with its binomial 95 % interval."""
-        return wilson_interval(self.correct, self.count)
 
 
 @torch.inference_mode()
@@ -78,10 +47,3 @@ def evaluate(
             correct=count_correct(model, data, bf16),
             count=len(data),
         )
-
-
-def mean_top1(rows: list[AccuracyRow], split: str) -> float:
-    """Return the plain mean accuracy over the corruptions of ``split``, in percent."""
-    return statistics.fmean(
-        row.top1 for row in rows if row.split == split and row.corruption != CLEAN
-    )

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from gon_core.corruptions import mnist_c
 from gon_core.data.splits import LabelledImages
-
-CLEAN = "clean"
+from gon_core.rows import CLEAN
 
 
 @dataclass(frozen=True)

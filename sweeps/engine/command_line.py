@@ -14,7 +14,9 @@ import yaml
 from pydantic import ValidationError
 
 from sweeps.engine.options import SweepOptions
+from sweeps.engine.provenance import repeat_command
 
+INTERRUPTED = 130
 Options = TypeVar("Options", bound=SweepOptions)
 
 
@@ -62,11 +64,19 @@ def refuse(problems: Sequence[str]) -> NoReturn:
     raise SystemExit(2)
 
 
-def leave(code: int) -> NoReturn:
-    """End the process with an exit code, without the seconds that Ray's and MLflow's exits take.
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Run a sweep's ``main`` and end the process with its exit code; with 130 after Ctrl-C.
 
-    By then Ray is shut down and everything is written.
+    The process ends without the seconds that Ray's and MLflow's own exits take: Ray is shut down
+    and everything is written by then, or Ctrl-C asked for it a second time.
     """
+    try:
+        code = main()
+    except SystemExit as refused:
+        code = refused.code if isinstance(refused.code, int) else 1
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. Carry on with:\n  {repeat_command()}", file=sys.stderr)
+        code = INTERRUPTED
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

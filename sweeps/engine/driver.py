@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from gon_core.config import TrialConfig
 from sweeps.engine.plan import Plan
-from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.provenance import now
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.study import LineSearch
-from sweeps.engine.trial import VALIDATION_METRIC, describe, now
+from sweeps.engine.trial import describe
 
 WORKER_FAILED = "the trial's process died {failures} times"
 

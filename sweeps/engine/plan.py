@@ -2,8 +2,11 @@
 
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from gon_core.config import (
@@ -23,6 +26,9 @@ from gon_core.data import files
 from search_spaces.parameter import Parameter
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.scales import SCALES
+
+# The drivers of NVIDIA (also under WSL and on Jetson) and of AMD make one of these.
+GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/nvhost-gpu", "/dev/kfd")
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,9 @@ class Plan:
 
 def gpu_count() -> int:
     """Return how many CUDA devices this machine has."""
-    import torch  # slow: only those who ask pay for it
+    if sys.platform == "linux" and not any(Path(path).exists() for path in GPU_FILES):
+        return 0
+    import torch  # slow: only those who may have one pay for it
 
     return torch.cuda.device_count()
 
@@ -149,6 +157,12 @@ def gpu_count() -> int:
 def cpu_count() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def data_digest(dataset: str, data_dir: Path | None) -> str:
+    """Return the SHA-256 over the files of a data set, looked at once; see ``files.check``."""
+    return files.check(dataset, data_dir)
 
 
 def problems(options: SweepOptions) -> dict[str, str]:
@@ -172,7 +186,7 @@ def problems(options: SweepOptions) -> dict[str, str]:
             problems[name] = f"must be at most {available:,}, given: {asked:,}"
     if options.dataset == "mnist" or (options.data_dir and not options.download):
         try:
-            files.check(options.dataset, options.data_dir)
+            data_digest(options.dataset, options.data_dir)
         except files.DataFileError as error:
             embedded = options.dataset == "mnist"
             hint = "" if embedded else "; --download fetches it"

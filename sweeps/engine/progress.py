@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gon_core.config import TrialConfig
-from gon_core.training.loop import EpochMetrics
 from sweeps.engine.plan import Plan
-from sweeps.engine.records import TrialResult
-from sweeps.engine.trial import VALIDATION_METRIC
+from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+
+if TYPE_CHECKING:
+    from gon_core.training.loop import EpochMetrics
 
 SHOWN_ENDED = 6  # ended trials that stay in the live table, so that it fits a screen
 STYLES = {
@@ -74,7 +76,7 @@ class Progress:
         """Take the wall time that a trial will probably need, until some have ended."""
         self._trial_seconds = trial_seconds
 
-    def start_trained(self, metrics: EpochMetrics) -> None:
+    def start_trained(self, metrics: "EpochMetrics") -> None:
         """An epoch of the vanilla model ended."""
         budget = self._plan.asked.start.training.max_epochs
         self._start_line = (

@@ -1,7 +1,11 @@
-"""Which code and which packages made a result."""
+"""Which code, packages and command made a result, and when."""
 
 import platform
+import re
+import shlex
 import subprocess
+import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +27,21 @@ def package_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide a result."""
     versions = {name: metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version()} | versions
+
+
+def repeat_command() -> str:
+    """Return what was typed, as it can be typed again, without any password."""
+    return shlex.join(["uv", "run", "python", *(redact(word) for word in sys.argv)])
+
+
+def redact(uri: str) -> str:
+    """Return ``uri`` with a password replaced by ***."""
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", uri)
+
+
+def now() -> str:
+    """Return the time of day in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _git(folder: Path, *arguments: str) -> str:

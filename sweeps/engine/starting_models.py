@@ -4,14 +4,17 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from gon_core.config import HELD_OUT, TRAINING_SET, StartConfig, content_hash
-from gon_core.training.checkpoints import MODEL
-from gon_core.training.loop import EpochMetrics
-from sweeps.engine.records import STARTING_MODELS, Folder
+from sweeps.engine.records import MODEL, STARTING_MODELS
+from sweeps.engine.storage import Folder
+
+if TYPE_CHECKING:
+    from gon_core.training.loop import EpochMetrics
 
 DESCRIPTION = "start.json"
-Training = Callable[[], Iterator[tuple[EpochMetrics, bytes]]]
+Training = Callable[[], "Iterator[tuple[EpochMetrics, bytes]]"]
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ def get(
     kept: Folder,
     start: StartConfig,
     training: Training,
-    report: Callable[[EpochMetrics], None],
+    report: "Callable[[EpochMetrics], None]",
 ) -> bytes:
     """Return the weights of the starting model; train and keep it if there is none yet.
 

@@ -1,43 +1,32 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
-import shlex
-import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 
-from gon_core.data import idx
-from gon_core.data.files import DataFileError
-from gon_core.data.splits import LabelledImages, split
 from sweeps.engine import plan as planning
 from sweeps.engine import provenance, starting_models
-from sweeps.engine.command_line import refuse
+from sweeps.engine.cluster import Cluster
+from sweeps.engine.command_line import INTERRUPTED, refuse
 from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
+from sweeps.engine.interrupts import held_back, sigterm_as_ctrl_c
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan, Question
 from sweeps.engine.progress import Progress
-from sweeps.engine.records import Folder, SweepRecords, TrialResult
-from sweeps.engine.report import Report, print_report, write_report
+from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.starting_models import DivergedStartError
+from sweeps.engine.storage import Folder
 from sweeps.engine.study import LineSearch
-from sweeps.engine.tracking import Tracker, default_uri, redact, ui_command
-from sweeps.engine.trial import TrialData, now, prepare_data
+from sweeps.engine.tracking import Tracker, default_uri, ui_command
 
-DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
+    from sweeps.engine.report import Report
+    from sweeps.engine.trial import TrialData
 
-
-@dataclass(frozen=True)
-class Images:
-    """A loaded data set and the SHA-256 of all of it."""
-
-    train: LabelledImages
-    test: LabelledImages
-    digest: str
+DONE, SOME_FAILED = 0, 1
 
 
 def run_sweep(question: Question, options: SweepOptions, grid: Sequence[float] | None) -> int:
@@ -62,22 +51,25 @@ def run_sweep(question: Question, options: SweepOptions, grid: Sequence[float] |
         speed = measure_speed(plan.resources, plan.asked.training)
         show_plan(plan, speed, records, console)
         return DONE
-    images = load_images(options)
-    description = describe_sweep(plan, options, images.digest)
+    if options.download:
+        download(options)
+    digest = planning.data_digest(options.dataset, options.data_dir)
+    description = describe_sweep(plan, options, digest)
     refuse_another_question(records, description)
-    return _Run(plan, options, images, storage, records, description, console).run()
+    return _Run(plan, options, storage, records, description, console).run()
 
 
-def load_images(options: SweepOptions) -> Images:
-    """Return the data set, fetched first where that was asked for."""
+def download(options: SweepOptions) -> None:
+    """Fetch the data set that was asked for; exit with code 2 where that fails."""
+    from gon_core.data import idx
+    from gon_core.data.files import DataFileError
+
+    assert options.data_dir is not None
     try:
-        if options.download:
-            assert options.data_dir is not None
-            idx.download(options.dataset, options.data_dir)
-        train, test = idx.load(options.dataset, options.data_dir)
+        idx.download(options.dataset, options.data_dir)
+        planning.data_digest(options.dataset, options.data_dir)
     except DataFileError as error:
         refuse([f"--dataset: {error}"])
-    return Images(train, test, idx.digest(train, test))
 
 
 def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[str, Any]:
@@ -89,7 +81,7 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[
         "name": plan.name,
         "question": plan.question.name,
         "title": plan.question.title,
-        "created": now(),
+        "created": provenance.now(),
         "scale": plan.asked.scale,
         "asked": plan.asked.model_dump(mode="json"),
         "cuts": plan.cuts,
@@ -100,15 +92,10 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[
         "code": provenance.code_version(),
         "packages": provenance.package_versions(),
         "data_digest": data_digest,
-        "command": repeat_command(),
-        "tracking_uri": redact(uri),
+        "command": provenance.repeat_command(),
+        "tracking_uri": provenance.redact(uri),
         "tracking": ui_command(uri),
     }
-
-
-def repeat_command() -> str:
-    """Return what was typed, as it can be typed again."""
-    return shlex.join(["uv", "run", "python", *(redact(word) for word in sys.argv)])
 
 
 def refuse_another_question(records: SweepRecords, description: dict[str, Any]) -> None:
@@ -138,7 +125,6 @@ def refuse_another_question(records: SweepRecords, description: dict[str, Any]) 
 class _Run:
     plan: Plan
     options: SweepOptions
-    images: Images
     storage: Folder
     records: SweepRecords
     description: dict[str, Any]
@@ -157,12 +143,16 @@ class _Run:
             self.records.write_sweep(self.description)
         uri = self.options.tracking_uri or default_uri(self.options.storage)
         tracker = Tracker(uri, self.description, self.records)
-        interrupted = False
-        previous = signal.signal(signal.SIGTERM, _interrupt)
+        with sigterm_as_ctrl_c(), Cluster(self.plan.resources) as cluster:
+            return self._run_on(cluster, search, len(finished), tracker)
+
+    def _run_on(self, cluster: Cluster, search: LineSearch, finished: int, tracker: Tracker) -> int:
         try:
-            self._train(search, len(finished), tracker)
+            self._train(cluster, search, finished, tracker)
         except KeyboardInterrupt:
-            interrupted = True
+            cluster.stop()
+            cluster.join()  # a trial that still ran would write its records beside the report
+            return self._conclude(tracker, interrupted=True)
         except DivergedStartError as error:
             self.console.print(f"[red]{error}", highlight=False)
             tracker.close({}, failed=True, interrupted=False)
@@ -170,9 +160,8 @@ class _Run:
         except BaseException:  # no run may stay RUNNING, whatever broke
             tracker.close({}, failed=True, interrupted=True)
             raise
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-        return self._conclude(tracker, interrupted)
+        cluster.stop()
+        return self._conclude(tracker, interrupted=False)
 
     def _search(self) -> tuple[LineSearch, list[TrialResult]]:
         """Rebuild the search from the records; forget failures, so that they run again."""
@@ -207,15 +196,18 @@ class _Run:
         )
         show_cuts(plan, self.console)
 
-    def _train(self, search: LineSearch, finished: int, tracker: Tracker) -> None:
-        from sweeps.engine import tuner  # slow, and not needed to refuse or to report
-
+    def _train(self, cluster: Cluster, search: LineSearch, finished: int, tracker: Tracker) -> None:
         plan, asked = self.plan, self.plan.asked
         progress = Progress(plan, self.console, finished)
-        torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
-        with tuner.cluster(plan.resources), progress.shown():
+        with progress.shown():
+            with held_back():  # importing torch takes seconds, while Ray starts
+                from sweeps.engine import tuner
             data = self._prepare_data()
-            kept = starting_models.folder(self.storage, asked.start, self.images.digest)
+            kept = starting_models.folder(
+                self.storage, asked.start, self.description["data_digest"]
+            )
+            if plan.resources.device != "cpu":
+                cluster.wait()
             weights = starting_models.get(
                 kept,
                 asked.start,
@@ -225,16 +217,29 @@ class _Run:
             speed = starting_models.seconds_per_image(kept, asked.start)
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
+            cluster.wait()
             tuner.run(
                 plan, search, data, weights, self.records, (progress, tracker),
                 self.options.max_failures,
             )  # fmt: skip
 
-    def _prepare_data(self) -> TrialData:
-        splits = split(self.images.train, self.images.test, self.plan.asked.data)
+    def _prepare_data(self) -> "TrialData":
+        import torch
+
+        with held_back():
+            from gon_core.data import idx  # torchvision
+
+        from gon_core.data.splits import split
+        from sweeps.engine.trial import prepare_data
+
+        torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
+        images = idx.load(self.options.dataset, self.options.data_dir)
+        splits = split(*images, self.plan.asked.data)
         return prepare_data(splits, self.plan.asked.evaluation.corruption_seed)
 
     def _conclude(self, tracker: Tracker | None, interrupted: bool) -> int:
+        from sweeps.engine.report import print_report, write_report
+
         results = self.records.results()
         failed = [result for result in results if result.status == "failed"]
         report = write_report(self.records)
@@ -255,7 +260,7 @@ class _Run:
         lines = []
         folder = self.records.folder.path
         if interrupted:
-            lines.append(f"Interrupted. Carry on with:\n  {repeat_command()}")
+            lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
         else:
             lines.append(f"Report: {folder}/report/report.html")
         if missing:
@@ -264,7 +269,7 @@ class _Run:
         self.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _summary(report: Report) -> dict[str, float]:
+def _summary(report: "Report") -> dict[str, float]:
     """Return what MLflow shows of the whole sweep: the best value and its accuracies."""
     best = report.summary.best
     metrics = {"trials": float(len(report.summary.trials))}
@@ -273,7 +278,3 @@ def _summary(report: Report) -> dict[str, float]:
         metrics["best/mnist_c/mean"] = best.test.mean
         metrics["best/objective"] = best.objective.estimate
     return metrics
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -15,7 +15,6 @@ import logging
 import math
 import os
 import queue
-import re
 import shlex
 import sys
 import tempfile
@@ -26,8 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from gon_core.config import TrialConfig
-from gon_core.evaluation.corrupted_sets import CLEAN
-from sweeps.engine.records import Folder, SweepRecords, TrialResult
+from gon_core.rows import CLEAN
+from sweeps.engine.provenance import redact
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.storage import Folder
 
 DRAIN_SECONDS = 60  # how long the end of a sweep waits for MLflow before leaving it to a replay
 # A sweep must not find itself in an experiment or run that the surrounding shell had in mind.
@@ -58,11 +59,6 @@ def ui_command(uri: str) -> str:
     """Return the command that opens the MLflow UI, on loopback; without any password."""
     store = shlex.quote(redact(uri))
     return f"uv run mlflow ui --backend-store-uri {store} --host 127.0.0.1 --port 5000"
-
-
-def redact(uri: str) -> str:
-    """Return ``uri`` with a password replaced by ***."""
-    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", uri)
 
 
 class Store:
@@ -271,7 +267,6 @@ class Tracker:
         )
 
     def _work(self) -> None:
-        self._outbox.put(lambda store: None)  # importing and opening take seconds: begin at once
         while (send := self._outbox.get()) is not None:
             try:
                 if self._store is None:

@@ -4,7 +4,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import torch
 
@@ -16,11 +15,14 @@ from gon_core.models import MadryCNN
 from gon_core.training import checkpoints, new_state, train
 from gon_core.training.convergence import Event
 from gon_core.training.loop import EpochMetrics
-from sweeps.engine.records import Checkpoint, Status, TrialRecords, TrialResult
-
-# The metric that pruning compares and the live table shows: each validation image under one of the
-# corruptions. The objective of the search is measured on the final model under all of them.
-VALIDATION_METRIC = "validation_corrupted"
+from sweeps.engine.provenance import now
+from sweeps.engine.records import (
+    VALIDATION_METRIC,
+    Checkpoint,
+    Status,
+    TrialRecords,
+    TrialResult,
+)
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,6 @@ def run_trial(
         result, weights = run.result("failed", reason), None
     records.write_result(result, weights)
     return result
-
-
-def now() -> str:
-    """Return the time of day in UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def describe(device: str) -> str:

@@ -5,27 +5,14 @@ stop hopeless ones. Its own state goes to a scratch folder that is thrown away: 
 is in its records.
 """
 
-import contextlib
-import logging
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-# Read by Ray when it is imported. `uv run` would make Ray pack and reinstall the project for every
-# worker; the loggers would write each metric a second and third time.
-os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_worker_niceness", "0")  # else any other process starves the trials
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output has a banner even when silent
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -33,44 +20,14 @@ from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.driver import Driver, Listener
 from sweeps.engine.plan import Plan, Resources
-from sweeps.engine.records import Folder, SweepRecords, TrialResult
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
+from sweeps.engine.storage import Folder
 from sweeps.engine.study import LineSearch
-from sweeps.engine.trial import (
-    VALIDATION_METRIC,
-    TrialData,
-    make_deterministic,
-    run_trial,
-    train_start,
-)
+from sweeps.engine.trial import TrialData, make_deterministic, run_trial, train_start
 
-OBJECT_STORE_BYTES = 2 * 1024**3
-
-
-@contextlib.contextmanager
-def cluster(resources: Resources) -> Iterator[None]:
-    """Start Ray on this machine, on loopback, and end it and all its processes afterwards."""
-    environment = {
-        "OMP_NUM_THREADS": str(resources.cpus),
-        # Else every operation gives its 30 MB back to the kernel, which clears them for the next.
-        "MALLOC_MMAP_THRESHOLD_": str(1024**3),
-        "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
-        "THP_MEM_ALLOC_ENABLE": "1",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    }
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    os.environ.update(environment)  # not a runtime_env: that would waste the workers Ray prestarts
-    ray.init(
-        address="local",
-        num_cpus=resources.cpus * resources.slots,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
+# An environment of their own would keep trials out of the processes that Ray starts in advance;
+# this one is for PyTorch Lightning's forks.
+class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 
 
 def train_start_model(

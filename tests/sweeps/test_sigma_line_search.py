@@ -13,11 +13,12 @@ import pytest
 from mlflow import MlflowClient
 
 from gon_core.config import StartConfig
-from gon_core.data import idx
+from gon_core.data import files, idx
 from gon_core.data.splits import split
 from gon_core.training.checkpoints import MODEL
 from sweeps.engine import starting_models
-from sweeps.engine.records import Folder, SweepRecords
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.storage import Folder
 from sweeps.engine.trial import make_deterministic, prepare_data, run_trial
 
 SCRIPT = Path(__file__).parents[2] / "sweeps/sigma_line_search.py"
@@ -110,7 +111,9 @@ def test_a_trial_gives_the_same_bits_alone_as_beside_others(finished, tmp_path):
     data = prepare_data(split(train, test, beside.config.data), corruption_seed=0)
     start = beside.config.start
     assert isinstance(start, StartConfig)
-    kept = starting_models.folder(Folder(str(folder / "results")), start, idx.digest(train, test))
+    kept = starting_models.folder(
+        Folder(str(folder / "results")), start, files.check("mnist", None)
+    )
     weights = starting_models.stored(kept)
     alone_records = SweepRecords(Folder(str(tmp_path))).trial(beside.trial_id)
     alone = run_trial(beside.config, data, weights, alone_records)
@@ -161,3 +164,16 @@ def test_after_ctrl_c_the_same_command_carries_on_where_it_stopped(finished):
     ]
     assert len(children) == 3
     assert "RUNNING" not in {run_.info.status for run_ in children}
+
+
+@pytest.mark.parametrize("seconds", [1.5, 4.0])
+def test_ctrl_c_before_the_first_trial_leaves_no_traceback(tmp_path, seconds):
+    process = subprocess.Popen(
+        command("--sigmas", "0", "--seeds", "1", "--num-trials", "0"), cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "Carry on with" in out + err and "Traceback" not in out + err

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from sweeps.engine.records import Folder, SweepRecords
+from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import print_report, write_report
+from sweeps.engine.storage import Folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

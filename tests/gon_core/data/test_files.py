@@ -1,5 +1,6 @@
 """Faulty data files: each is named, all in one message, without torch."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from gon_core.data import files
 from gon_core.data.files import DataFileError
 
 NAMES = [f"{p}-{n}-ubyte" for p in ("train", "t10k") for n in ("images-idx3", "labels-idx1")]
+
+DIGEST = "b2d8f5bf39174ee5ffeefa97e42d673c35432b411bb5d1f74fbbeddae7f1690a"
 
 
 def test_checking_needs_no_torch():
@@ -54,9 +57,9 @@ def flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
-def test_whole_embedded_files_pass(package):
+def test_whole_embedded_files_pass_and_their_digest_is_pinned(package):
     assert set(files.read_embedded()) == set(NAMES)
-    files.check("mnist", None)
+    assert files.check("mnist", None) == DIGEST
 
 
 def test_every_damaged_embedded_file_is_named(package):
@@ -86,8 +89,12 @@ def test_a_readable_archive_of_other_content_is_found(monkeypatch):
 
 @pytest.mark.parametrize("dataset", ["fashion_mnist", "kmnist"])
 def test_a_whole_layout_passes(dataset, torchvision_layout):
-    data_dir, _ = torchvision_layout(dataset)
-    files.check(dataset, data_dir)
+    data_dir, raw = torchvision_layout(dataset)
+    digest = files.check(dataset, data_dir)
+    with (raw / "t10k-images-idx3-ubyte").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([5]))  # one pixel
+    assert files.check(dataset, data_dir) != digest
 
 
 def test_every_faulty_file_is_named_with_its_fault(torchvision_layout):

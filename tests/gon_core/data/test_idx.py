@@ -27,15 +27,6 @@ def test_embedded_mnist_is_the_original_set(mnist):
     assert training.images.double().std() / 255 == pytest.approx(0.3081, abs=5e-5)
 
 
-def test_digest_is_pinned_and_sees_one_pixel(mnist):
-    training, test = mnist
-    original = "1e35582d42a90940c55b956deb61875c020b567ed20e3c5b174f52bf7809ed9b"
-    assert idx.digest(training, test) == original
-    images = test.images.clone()
-    images[-1, 0, 0] ^= 1
-    assert idx.digest(training, idx.LabelledImages(images, test.labels)) != original
-
-
 @pytest.mark.parametrize("dataset", ["fashion_mnist", "kmnist"])
 def test_torchvision_layout_is_read(dataset, torchvision_layout):
     data_dir, raw = torchvision_layout(dataset)

@@ -8,7 +8,8 @@ from gon_core.data import idx
 from gon_core.data.splits import split
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
-from sweeps.engine.records import Folder, SweepRecords
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.storage import Folder
 from sweeps.engine.trial import make_deterministic, prepare_data
 
 DATA = DataConfig(training_images=300, validation_images=30, test_images=20)

@@ -8,7 +8,8 @@ import pytest
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from gon_core.evaluation import AccuracyRow
-from sweeps.engine.records import Checkpoint, Folder, SweepRecords, TrialResult
+from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
+from sweeps.engine.storage import Folder
 
 CONFIG = TrialConfig(
     method=GNT(sigma=0.5), data=DataConfig(), training=TrainingConfig(), start=None

@@ -8,8 +8,9 @@ from mlflow import MlflowClient
 
 from gon_core.evaluation import AccuracyRow
 from sweeps.engine import tracking
+from sweeps.engine.provenance import redact
 from sweeps.engine.records import TrialResult
-from sweeps.engine.tracking import Tracker, default_uri, redact, replay, ui_command
+from sweeps.engine.tracking import Tracker, default_uri, replay, ui_command
 from sweeps.engine.trial import VALIDATION_METRIC
 
 

@@ -5,7 +5,8 @@ import pytest
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import AccuracyRow, mean_top1
-from sweeps.engine.records import Folder, SweepRecords, TrialResult
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.storage import Folder
 
 IMAGES = 1_000
 PUBLISHED = {

@@ -1,0 +1,98 @@
+"""Ray on this machine: started and ended in a thread, while the sweep does other things.
+
+Starting takes four seconds and ending one, most of it waiting for other processes.
+"""
+
+import logging
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
+
+from sweeps.engine.plan import Resources
+
+OBJECT_STORE_BYTES = 2 * 1024**3
+
+# Read by Ray when it is imported. `uv run` would make Ray pack and reinstall the project for every
+# worker; the loggers would write each metric a second and third time.
+RAY_SETTINGS = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_preload_python_modules": "torch,pydantic,pyarrow.fs",  # while the driver is loading them
+    "RAY_kill_idle_workers_interval_ms": "0",  # those started in advance wait for the first trials
+    "RAY_worker_niceness": "0",  # else any other process starves the trials
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output has a banner even when silent
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+class Cluster:
+    """Ray on loopback, as a context: begins to start at once, is gone when the block is left.
+
+    Args:
+        resources: what the trials occupy together.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        for name, value in RAY_SETTINGS.items():
+            os.environ.setdefault(name, value)
+        # Not a runtime_env: that would waste the workers which Ray starts in advance.
+        os.environ.update(worker_environment(resources))
+        # Ray's processes end with the thread that started them, so one thread does both.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
+        self._started = self._thread.submit(_start, resources)
+        self._stopped: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.stop()
+        self.join()
+
+    def wait(self) -> None:
+        """Return when Ray is ready; raise what kept it from starting."""
+        self._started.result()
+
+    def stop(self) -> None:
+        """Begin to end Ray and all its processes."""
+        if self._stopped is None:
+            self._stopped = self._thread.submit(_stop)
+
+    def join(self) -> None:
+        """Return when Ray, told to stop, is gone."""
+        self._thread.shutdown()
+
+
+def worker_environment(resources: Resources) -> dict[str, str]:
+    """Return the environment variables that the processes of trials inherit."""
+    return {
+        "OMP_NUM_THREADS": str(resources.cpus),
+        # Else every operation gives its 30 MB back to the kernel, which clears them for the next.
+        "MALLOC_MMAP_THRESHOLD_": str(1024**3),
+        "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
+        "THP_MEM_ALLOC_ENABLE": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+
+
+def _start(resources: Resources) -> None:
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=resources.cpus * resources.slots,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+
+
+def _stop() -> None:
+    import ray
+
+    ray.shutdown()
