@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Dataset = Literal["mnist", "fashion_mnist", "kmnist"]
 Precision = Literal["fp32", "bf16"]
@@ -18,6 +18,7 @@ HELD_OUT = 5_000  # training images that are never trained on, whatever the scal
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 UnsignedZero = AfterValidator(abs)  # -0.0 asks the same as 0.0: it must not name another trial
+Share = Annotated[float, Field(ge=0, le=1), UnsignedZero]
 
 
 class Frozen(BaseModel):
@@ -87,7 +88,60 @@ class GNT(Frozen):
     noisy_share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
-Method = Annotated[Vanilla | GNT, Field(discriminator="method")]
+class ANT(Frozen):
+    """Adversarial noise training: a noise generator is trained against the classifier.
+
+    Of every batch a part stays clean, a part gets noise from the current generator and a part from
+    past ones (experience replay). Without replay, "w/o EP" in the paper, the shares are 0.5, 0.5
+    and 0. While no generator has been replaced yet, the current one takes the share of the past;
+    with a ``reset_interval`` of "never" it does so to the end.
+
+    Attributes:
+        epsilon: l2 size of the noise on images in [0, 1], after clipping; 10 in the paper on MNIST.
+        kernel_size: 1 makes spatially uncorrelated noise, 3 noise with a correlation length of 3
+            pixels: the second layer is then 3x3, so it takes two layers at least.
+        depth: convolutions of the generator (Table 11 varies it).
+        reset_interval: epochs after which the generator is replaced by a fresh one, or "never".
+        generator_learning_rate: of Adam, one step for each step of the classifier.
+        clean_share: the part of each batch without noise.
+        current_share: the part with noise of the current generator, more than 0.
+        past_share: the part with noise of two past generators, half of it each.
+        pretraining_steps: those that each fresh generator is first trained alone. The default is
+            that of ImageNet, where 0.33 epochs are 6000 steps; on MNIST they are 61, so that most
+            of the time goes here.
+        pretraining_learning_rate: of Adam during these.
+
+    References:
+        Appendix A (generators) and B: epsilon 10 on MNIST; 135, and 70 with kernels of 3, on
+        ImageNet; Adam at 1e-4, a fresh generator every 0.33 epochs.
+    """
+
+    method: Literal["ant"] = "ant"
+    epsilon: PositiveFloat
+    kernel_size: Literal[1, 3] = 1
+    depth: Annotated[int, Field(ge=1, le=8)] = 4
+    reset_interval: PositiveFloat | Literal["never"] = 0.33
+    generator_learning_rate: PositiveFloat = 1e-4
+    clean_share: Share = 0.5
+    current_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    past_share: Share = 0.2
+    pretraining_steps: Annotated[int, Field(ge=0)] = 1000
+    pretraining_learning_rate: PositiveFloat = 5e-4
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ANT":
+        shares = (self.clean_share, self.current_share, self.past_share)
+        if abs(sum(shares) - 1) > 1e-9:
+            raise ValueError(
+                "clean_share + current_share + past_share must be 1, got "
+                f"{' + '.join(map(str, shares))} = {sum(shares):.10g}"
+            )
+        if self.kernel_size == 3 and self.depth == 1:
+            raise ValueError("kernel_size 3 needs a depth of at least 2, got depth 1")
+        return self
+
+
+Method = Annotated[Vanilla | GNT | ANT, Field(discriminator="method")]
 
 
 class StartConfig(Frozen):

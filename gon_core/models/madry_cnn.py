@@ -8,6 +8,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+from gon_core.models.image_gradient import convolve
+
 
 class MadryCNN(nn.Module):
     """Two 5x5 convolutions (32 and 64 channels) with 2x2 max pooling, then 1024 hidden units.
@@ -37,7 +39,7 @@ class MadryCNN(nn.Module):
     def forward(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 10"]:
         """Return the logits of ``images`` in [0, 1]."""
         # ReLU and max commute; pooling first leaves a quarter of the values to rectify.
-        x = F.relu(F.max_pool2d(self.conv1(images), 2))
+        x = F.relu(F.max_pool2d(convolve(self.conv1, images), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         x = F.relu(self.hidden(x.flatten(1)))
         return self.logits(x)

@@ -5,23 +5,30 @@ from collections.abc import Iterator
 import torch
 
 from gon_core import seeding
-from gon_core.config import GNT, TrainingConfig, Vanilla
+from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
-from gon_core.training import gnt, vanilla
+from gon_core.training import ant, gnt, vanilla
 from gon_core.training.loop import EpochMetrics, Step, TrainingState, train_epochs
+from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
 
-METHODS = {Vanilla: vanilla.make_step, GNT: gnt.make_step}
+METHODS = {Vanilla: vanilla.make_step, GNT: gnt.make_step, ANT: ant.make_step}
 
 __all__ = ["METHODS", "EpochMetrics", "TrainingState", "new_state", "train"]
 
 
-def new_state(model: torch.nn.Module, config: TrainingConfig, seed: int) -> TrainingState:
+def new_state(
+    model: torch.nn.Module,
+    config: TrainingConfig,
+    seed: int,
+    method: Vanilla | GNT | ANT | None = None,
+) -> TrainingState:
     """Return the state before the first epoch.
 
     Args:
         model: the classifier to train, in place, on the device where it is.
         config: learning rate and momentum.
         seed: of the random streams (data order, noise).
+        method: what it will be trained with; ANT, which keeps an opponent in the state, needs it.
     """
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(
@@ -31,12 +38,20 @@ def new_state(model: torch.nn.Module, config: TrainingConfig, seed: int) -> Trai
         "data order": seeding.generator(seed, "data order"),
         "noise": seeding.generator(seed, "noise", device=device),
     }
-    return TrainingState(model, optimizer, streams)
+    if not isinstance(method, ANT):
+        return TrainingState(model, optimizer, streams)
+    streams |= {name: seeding.generator(seed, name) for name in STREAMS}
+    return TrainingState(model, optimizer, streams, new_opponent(method, streams, device))
 
 
 def train(
-    state: TrainingState, data: LabelledImages, method: Vanilla | GNT, config: TrainingConfig
+    state: TrainingState, data: LabelledImages, method: Vanilla | GNT | ANT, config: TrainingConfig
 ) -> Iterator[EpochMetrics]:
-    """Train with ``method`` from ``state`` on; see ``loop.train_epochs``."""
-    step: Step = METHODS[type(method)](method, config)
+    """Train with ``method`` from ``state`` on; see ``loop.train_epochs``.
+
+    Raises:
+        ValueError: the method is ANT and ``new_state`` was given another, or the other way round.
+    """
+    check_opponent(state, method)
+    step: Step = METHODS[type(method)](method, config, data)
     return train_epochs(state, data, config, step)

@@ -19,7 +19,9 @@ STATE = "state.json"
 
 
 def dump(state: TrainingState) -> dict[str, bytes]:
-    """Return the checkpoint's files by name: weights, momentum and random streams, the rest.
+    """Return the checkpoint's files by name: weights, all other tensors, the rest.
+
+    The other tensors are the momentum, the random streams and what the method keeps.
 
     A training restored from them goes on bit-identically to one that was never interrupted.
     """
@@ -28,6 +30,8 @@ def dump(state: TrainingState) -> dict[str, bytes]:
         for name, parameter in state.model.named_parameters()
         if parameter in state.optimizer.state
     }
+    own = state.method_state.state_dict() if state.method_state is not None else {}
+    method = {f"method.{name}": tensor for name, tensor in own.items()}
     streams = {f"stream.{name}": stream.get_state() for name, stream in state.streams.items()}
     rest = {
         "learning_rate": state.optimizer.param_groups[0]["lr"],
@@ -35,7 +39,7 @@ def dump(state: TrainingState) -> dict[str, bytes]:
     }
     return {
         MODEL: dump_model(state.model),
-        TRAINING: _save(momentum | streams),
+        TRAINING: _save(momentum | streams | method),
         STATE: json.dumps(rest).encode(),
     }
 
@@ -44,7 +48,7 @@ def restore(state: TrainingState, files: dict[str, bytes]) -> None:
     """Set ``state`` to what ``dump`` returned.
 
     Raises:
-        ValueError: the files are not a checkpoint of this model.
+        ValueError: the files are not a checkpoint of this model and method.
     """
     if missing := {MODEL, TRAINING, STATE} - files.keys():
         raise ValueError(f"not a checkpoint: {', '.join(sorted(missing))} missing")
@@ -57,6 +61,7 @@ def restore(state: TrainingState, files: dict[str, bytes]) -> None:
 
 def _restore_training(state: TrainingState, files: dict[str, bytes]) -> None:
     tensors = load(files[TRAINING])
+    _restore_method(state, tensors)
     state.optimizer.state.clear()
     if any(name.startswith("momentum.") for name in tensors):  # none before the first step
         for name, parameter in state.model.named_parameters():
@@ -71,6 +76,18 @@ def _restore_training(state: TrainingState, files: dict[str, bytes]) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = rest["learning_rate"]
     state.convergence = Convergence(**rest["convergence"])
+
+
+def _restore_method(state: TrainingState, tensors: dict[str, torch.Tensor]) -> None:
+    own = {
+        name.removeprefix("method."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("method.")
+    }
+    if bool(own) != (state.method_state is not None):
+        raise ValueError("the checkpoint of another method: only one of the two has an opponent")
+    if state.method_state is not None:
+        state.method_state.load_state_dict(own)
 
 
 def dump_model(model: torch.nn.Module) -> bytes:

@@ -18,6 +18,23 @@ from gon_core.data.splits import LabelledImages
 from gon_core.training.convergence import Convergence, Event, advance
 
 
+@runtime_checkable
+class MethodState(Protocol):
+    """What a method keeps from step to step beside the classifier, for example an opponent."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all that the rest of the training depends on."""
+        ...
+
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Set it to what ``state_dict`` returned; ``ValueError`` if that was another method's."""
+        ...
+
+    def end_epoch(self) -> dict[str, float]:
+        """Return the method's own metrics of the epoch that ends, and start those of the next."""
+        ...
+
+
 @dataclass
 class TrainingState:
     """All that the rest of a training depends on; a checkpoint holds exactly this.
@@ -26,12 +43,14 @@ class TrainingState:
         model: the classifier, in training mode during an epoch.
         optimizer: over the model's parameters.
         streams: the random streams by name, for example ``data order`` and ``noise``.
+        method_state: what the method keeps beside the classifier, if anything.
         convergence: epochs so far, plateau, decay.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     streams: dict[str, Generator]
+    method_state: MethodState | None = None
     convergence: Convergence = field(default_factory=Convergence)
 
 
@@ -46,6 +65,7 @@ class EpochMetrics:
         learning_rate: during the epoch.
         seconds: CPU or GPU wall time of the epoch.
         event: what follows it, see ``convergence.advance``.
+        extra: the method's own metrics by name.
     """
 
     epoch: int
@@ -54,6 +74,7 @@ class EpochMetrics:
     learning_rate: float
     seconds: float
     event: Event
+    extra: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_last(self) -> bool:
@@ -109,6 +130,7 @@ def train_epochs(
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
             event=event,
+            extra=state.method_state.end_epoch() if state.method_state is not None else {},
         )
         yield metrics
         if metrics.is_last:

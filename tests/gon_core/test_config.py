@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gon_core.config import (
+    ANT,
     GNT,
     DataConfig,
     EvaluationConfig,
@@ -92,7 +93,13 @@ TRAINING = st.builds(
 )
 TRIALS = st.builds(
     TrialConfig,
-    method=st.just(Vanilla()) | st.builds(GNT, sigma=st.floats(0, 2)),
+    method=st.just(Vanilla())
+    | st.builds(GNT, sigma=st.floats(0, 2))
+    | st.builds(
+        ANT,
+        epsilon=st.sampled_from([5.0, 10.0]),
+        reset_interval=st.sampled_from([0.33, 1, "never"]),
+    ),
     data=DATA,
     training=TRAINING,
     start=st.none() | st.builds(StartConfig, data=DATA, training=TRAINING, seed=st.integers()),
@@ -136,7 +143,7 @@ def test_a_number_has_one_spelling(zero):
         (("method", "sigma"), None),
         (("method", "noisy_share"), 0),
         (("method", "noisy_share"), 1.1),
-        (("method", "method"), "ant"),
+        (("method", "method"), "pgd"),
         (("data", "dataset"), "cifar"),
         (("data", "training_images"), 0),
         (("data", "validation_images"), 5001),
@@ -167,6 +174,102 @@ def test_bad_values_are_refused_by_name(path, value):
     (error,) = caught.value.errors()
     assert ".".join(map(str, error["loc"])).startswith(".".join(path[:-1]))
     assert path[-1] in str(error)
+
+
+ADVERSARIAL = TRIAL.model_copy(update={"method": ANT(epsilon=10)})
+
+
+def test_the_papers_values_are_the_defaults():
+    assert ANT(epsilon=10).model_dump() == {
+        "method": "ant", "epsilon": 10.0, "kernel_size": 1, "depth": 4, "reset_interval": 0.33,
+        "generator_learning_rate": 1e-4, "clean_share": 0.5, "current_share": 0.3,
+        "past_share": 0.2, "pretraining_steps": 1000, "pretraining_learning_rate": 5e-4,
+    }  # fmt: skip
+
+
+def test_every_field_of_adversarial_training_decides_the_name():
+    changes = [
+        {"epsilon": 9.5}, {"kernel_size": 3}, {"depth": 3}, {"reset_interval": 1},
+        {"reset_interval": "never"}, {"generator_learning_rate": 1e-5},
+        {"clean_share": 0.4, "current_share": 0.4}, {"clean_share": 0.4, "past_share": 0.3},
+        {"current_share": 0.5, "past_share": 0.0}, {"pretraining_steps": 0},
+        {"pretraining_learning_rate": 1e-3},
+    ]  # fmt: skip
+    assert {name for change in changes for name in change} | {"method"} == set(ANT.model_fields)
+    names = {content_hash(ANT(**{"epsilon": 10} | change)) for change in [{}, *changes]}
+    assert len(names) == len(changes) + 1
+
+
+@pytest.mark.parametrize("interval", [1, 1.0, "1", "1.0"])
+def test_a_reset_interval_has_one_spelling(interval):
+    assert content_hash(ANT(epsilon=10, reset_interval=interval)) == content_hash(
+        ANT(epsilon=10.0, reset_interval=1.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epsilon", 0),
+        ("epsilon", -1),
+        ("epsilon", math.nan),
+        ("epsilon", math.inf),
+        ("kernel_size", 2),
+        ("kernel_size", 5),
+        ("depth", 0),
+        ("depth", 9),
+        ("depth", 2.5),
+        ("reset_interval", 0),
+        ("reset_interval", -1),
+        ("reset_interval", math.nan),
+        ("reset_interval", math.inf),
+        ("reset_interval", "sometimes"),
+        ("generator_learning_rate", 0),
+        ("clean_share", -0.1),
+        ("clean_share", math.nan),
+        ("current_share", 0),
+        ("current_share", 1.1),
+        ("past_share", -0.1),
+        ("pretraining_steps", -1),
+        ("pretraining_steps", 0.5),
+        ("pretraining_learning_rate", 0),
+    ],
+)
+def test_bad_values_of_adversarial_training_are_refused_by_name(field, value):
+    with pytest.raises(ValidationError) as caught:
+        TrialConfig.model_validate(put(ADVERSARIAL.model_dump(), ("method", field), value))
+    assert all(field in map(str, error["loc"]) for error in caught.value.errors())
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        ((0.5, 0.5, 0.2), r"must be 1, got 0.5 \+ 0.5 \+ 0.2 = 1.2"),
+        ((0.5, 0.3, 0.0), r"must be 1, got 0.5 \+ 0.3 \+ 0.0 = 0.8"),
+        ((0.5, 0.3, 0.2 + 2e-9), r"must be 1, got .* = 1.000000002"),
+    ],
+)
+def test_shares_that_do_not_add_up_are_refused_with_their_sum(shares, told):
+    clean, current, past = shares
+    with pytest.raises(
+        ValidationError, match="clean_share \\+ current_share \\+ past_share " + told
+    ):
+        ANT(epsilon=10, clean_share=clean, current_share=current, past_share=past)
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.5, 0.5, 0), (0, 1, 0), (-0.0, 0.6, 0.4), (0.1, 0.2, 0.7), (1 / 3, 1 / 3, 1 / 3)]
+)
+def test_shares_that_add_up_but_for_rounding_are_taken(shares):
+    clean, current, past = shares
+    method = ANT(epsilon=10, clean_share=clean, current_share=current, past_share=past)
+    assert math.copysign(1, method.clean_share) == 1
+
+
+def test_a_single_layer_has_no_second_one_to_be_3x3():
+    with pytest.raises(ValidationError, match="kernel_size 3 needs a depth of at least 2"):
+        ANT(epsilon=10, kernel_size=3, depth=1)
+    assert ANT(epsilon=10, kernel_size=3, depth=2).kernel_size == 3
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,12 @@ def softmax_regression(seed: int = 0) -> nn.Module:
     return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_state():
     """Return a function: a new state around a softmax regression."""
-    return lambda config, seed=0: new_state(softmax_regression(seed), config, seed)
+    return lambda config, seed=0, method=None: new_state(
+        softmax_regression(seed), config, seed, method
+    )
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_the_model_sees_the_clean_part_and_the_noisy_part(digits, count, share):
     data = digits(count)
     images = data.images[:, None].float() / 255
     before = images.clone()
-    step = make_step(GNT(sigma=0.4, noisy_share=share), config)
+    step = make_step(GNT(sigma=0.4, noisy_share=share), config, data)
     for _ in range(2):
         step(state, images, data.labels)
     assert torch.equal(images, before)
@@ -86,7 +86,7 @@ def test_labels_stay_with_their_images(digits):
     state = new_state(Witness(), config, seed=0)
     data = digits(30)
     images = data.images[:, None].float() / 255
-    make_step(GNT(sigma=0.1), config)(state, images, data.labels)
+    make_step(GNT(sigma=0.1), config, data)(state, images, data.labels)
     # From zero weights the gradient of the bias is the mean of 1/10 - one-hot label.
     expected = 0.1 - nn.functional.one_hot(data.labels, 10).float().mean(0)
     torch.testing.assert_close(state.model.linear.bias.grad, expected)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gon_core.config import GNT, TrainingConfig, Vanilla
+from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
@@ -170,7 +170,7 @@ def test_bf16_keeps_weights_and_loss_in_fp32(digits):
 
 
 def test_every_method_of_a_configuration_has_its_step():
-    assert set(METHODS) == {Vanilla, GNT}
+    assert set(METHODS) == {Vanilla, GNT, ANT}
 
 
 @EVERY_METHOD

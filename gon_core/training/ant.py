@@ -1,0 +1,126 @@
+"""Adversarial noise training (ANT): a noise generator and the classifier train against each other.
+
+Convergence (appendix B) is judged by the classifier's training loss, over the batches as it was
+trained on them. That loss moves when a generator is replaced. At the paper's interval of 0.33
+every epoch's mean holds three generators, so the rule stays as it is. For intervals of several
+epochs ``patience`` should span more than one of them, lest the loss under a fresh generator hides
+that the classifier still improves.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+
+from gon_core.config import ANT, TrainingConfig
+from gon_core.data.splits import LabelledImages
+from gon_core.noise import scale_to_sphere, scale_to_sphere_checked
+from gon_core.training.loop import Step, TrainingState, batches, descend
+from gon_core.training.opponent import Opponent, Outcome, adam
+
+Batches = Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]
+
+
+def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> Step:
+    """Return the step of both players: first the generator's, then the classifier's.
+
+    Args:
+        method: sizes, shares and the interval.
+        training: batch size and precision.
+        data: the training images; a fresh generator is trained alone on them, in another order.
+
+    References:
+        The paper's section on adversarial noise training, and appendix B.
+    """
+    bf16 = training.precision == "bf16"
+    interval = reset_steps(method, math.ceil(len(data) / training.batch_size))
+
+    def step(state: TrainingState, images, labels):
+        opponent = state.method_state
+        assert isinstance(opponent, Opponent)
+        if opponent.steps % interval == 0:
+            if opponent.steps > 0:
+                opponent.replace(state.streams["generator weights"])
+            order = state.streams["pretraining order"]
+            train_alone(state, opponent, endless(data, training.batch_size, order), bf16)
+        opponent.steps += 1
+        opponent.count(ascend(state, opponent, images, labels, bf16))
+        return descend(state, mix(state, opponent, images), labels, bf16)
+
+    return step
+
+
+def ascend(
+    state: TrainingState,
+    opponent: Opponent,
+    images: Float[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    bf16: bool,
+) -> Outcome:
+    """Take one step of the generator up the classifier's loss; return how it stood before.
+
+    Every image of the batch gets noise. The classifier is in evaluation mode meanwhile, and no
+    gradients of its weights are computed.
+    """
+    noise = opponent.generator.sample(images, state.streams["noise"])
+    noisy, unattainable = scale_to_sphere_checked(images, noise, opponent.method.epsilon)
+    state.model.eval()
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        logits = state.model(noisy)
+    state.model.train()
+    loss = nn.functional.cross_entropy(logits.float(), labels)
+    opponent.optimizer.zero_grad(set_to_none=True)
+    (-loss).backward(inputs=list(opponent.generator.parameters()))
+    opponent.optimizer.step()
+    return Outcome(loss.detach(), logits.detach().argmax(1) == labels, unattainable)
+
+
+@torch.no_grad()
+def mix(
+    state: TrainingState, opponent: Opponent, images: Float[Tensor, "batch channel height width"]
+) -> Float[Tensor, "batch channel height width"]:
+    """Return the classifier's batch: clean images, then noise of the present, then of the past."""
+    parts = split_batch(len(images), opponent.method, replay=len(opponent.replay) > 0)
+    clean, current, past = images.split(parts)
+    noise = opponent.generator.sample(current, state.streams["noise"])
+    if len(past):
+        replayed = opponent.replay.sample(past, state.streams["replay"], state.streams["noise"])
+        noise = torch.cat([noise, replayed])
+    noisy = scale_to_sphere(images[len(clean) :], noise, opponent.method.epsilon)
+    return torch.cat([clean, noisy])
+
+
+def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
+    """Return how many images of a batch stay clean, get noise of the present, and of the past.
+
+    What the shares leave over goes to the current generator; so does the share of the past while
+    there is none to ``replay``.
+    """
+    clean = int(batch_size * method.clean_share + 1e-9)
+    past = int(batch_size * method.past_share + 1e-9) if replay else 0
+    return [clean, batch_size - clean - past, past]
+
+
+def train_alone(state: TrainingState, opponent: Opponent, data: Batches, bf16: bool) -> None:
+    """Train a fresh generator against the classifier as it is; its optimiser then starts anew."""
+    method = opponent.method
+    opponent.optimizer = adam(opponent.generator, method.pretraining_learning_rate)
+    for images, labels in itertools.islice(data, method.pretraining_steps):
+        ascend(state, opponent, images, labels, bf16)
+    opponent.optimizer = adam(opponent.generator, method.generator_learning_rate)
+
+
+def reset_steps(method: ANT, steps_per_epoch: int) -> int | float:
+    """Return after how many steps a generator is replaced: at least 1; infinity for "never"."""
+    if method.reset_interval == "never":
+        return math.inf
+    return max(1, round(method.reset_interval * steps_per_epoch))
+
+
+def endless(data: LabelledImages, batch_size: int, order: Generator) -> Batches:
+    """Yield batches of ``data`` without end, in a new order each time through."""
+    while True:
+        yield from batches(data, batch_size, order)

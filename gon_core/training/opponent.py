@@ -1,0 +1,185 @@
+"""The classifier's opponent in adversarial noise training: the generator, and what it remembers."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Generator, Tensor
+
+from gon_core.config import ANT, GNT, Vanilla
+from gon_core.noise import NoiseGenerator, Replay
+from gon_core.training.loop import TrainingState
+
+# The random streams of its own: where weights come from, which images a fresh one trains alone on,
+# and which past generators are replayed. Noise itself comes from the stream of every method.
+STREAMS = ("generator weights", "pretraining order", "replay")
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what Adam keeps of each parameter
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the classifier made of a batch under the current generator's noise.
+
+    Attributes:
+        loss: mean cross entropy in nats.
+        correct: which images it got right.
+        unattainable: which images no noise in this direction can change by epsilon.
+    """
+
+    loss: Float[Tensor, ""]
+    correct: Bool[Tensor, " batch"]
+    unattainable: Bool[Tensor, " batch"]
+
+
+@dataclass
+class Opponent:
+    """The noise generator that plays against the classifier, and all that its future depends on.
+
+    Attributes:
+        method: its configuration.
+        channels: of the images.
+        generator: the current one.
+        optimizer: Adam over its parameters.
+        replay: those it has replaced, unless they have no share of the batches.
+        steps: of the classifier so far; at multiples of the interval comes a fresh generator.
+        resets: generators replaced so far.
+        sums: of the epoch so far: loss, images right, images unattainable, images.
+    """
+
+    method: ANT
+    channels: int
+    generator: NoiseGenerator
+    optimizer: torch.optim.Adam
+    replay: Replay
+    sums: Float64[Tensor, "4"]
+    steps: int = 0
+    resets: int = 0
+
+    def replace(self, weights: Generator) -> None:
+        """Let a fresh generator, drawn from ``weights``, take the place of the current one."""
+        if self.method.past_share > 0:
+            self.replay.add(self.generator)
+        self.generator = fresh_generator(self.method, self.channels, weights, self.sums.device)
+        self.resets += 1
+
+    def count(self, outcome: Outcome) -> None:
+        """Add one generator step to the epoch's metrics."""
+        images = len(outcome.correct)
+        # Kept on the device: reading a value would make it wait at every step.
+        self.sums[0] += outcome.loss * images
+        self.sums[1] += outcome.correct.sum()
+        self.sums[2] += outcome.unattainable.sum()
+        self.sums[3] += images
+
+    def end_epoch(self) -> dict[str, float]:
+        """Return the epoch's metrics and start the next.
+
+        Returns:
+            ``generator_loss`` and ``generator_accuracy``: the classifier's mean cross entropy in
+            nats, and its accuracy in percent, on images with the current generator's noise, before
+            each of the generator's steps; ``share_unattainable``: the percentage of these images
+            that could not be changed by epsilon; ``resets`` so far.
+        """
+        loss, correct, unattainable, images = self.sums.tolist()
+        self.sums.zero_()
+        return {
+            "generator_loss": loss / images,
+            "generator_accuracy": 100 * correct / images,
+            "share_unattainable": 100 * unattainable / images,
+            "resets": float(self.resets),
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all that the rest of the training depends on, at the end of an epoch."""
+        parameters = dict(self.generator.named_parameters())
+        generator = {f"generator.{name}": value.detach() for name, value in parameters.items()}
+        moments = {
+            f"adam.{name}.{moment}": self.optimizer.state[parameter][moment]
+            for name, parameter in parameters.items()
+            if parameter in self.optimizer.state
+            for moment in MOMENTS
+        }
+        numbers = {"steps": torch.tensor(self.steps), "resets": torch.tensor(self.resets)}
+        return generator | moments | numbers | {"replay": self.replay.states}
+
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Set it to what ``state_dict`` returned.
+
+        Raises:
+            ValueError: these are not the tensors of a generator of this architecture.
+        """
+        self._refuse_others(tensors)
+        self.optimizer = adam(self.generator, self.method.generator_learning_rate)
+        with torch.no_grad():
+            for name, parameter in self.generator.named_parameters():
+                parameter.copy_(tensors[f"generator.{name}"])
+                if f"adam.{name}.step" in tensors:  # none before the first step
+                    self.optimizer.state[parameter] = {
+                        moment: tensors[f"adam.{name}.{moment}"].to(parameter.device, copy=True)
+                        for moment in MOMENTS
+                    }
+        self.replay.states = tensors["replay"].to(self.replay.states.device, copy=True)
+        self.steps, self.resets = int(tensors["steps"]), int(tensors["resets"])
+        self.sums.zero_()
+
+    def _refuse_others(self, tensors: dict[str, Tensor]) -> None:
+        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        expected: dict[str, tuple[int, ...]] = {"steps": (), "resets": ()}
+        stepped = any(name.startswith("adam.") for name in found)
+        for name, parameter in self.generator.named_parameters():
+            shape = tuple(parameter.shape)
+            expected[f"generator.{name}"] = shape
+            if stepped:
+                expected |= {f"adam.{name}.{moment}": shape for moment in MOMENTS}
+                expected[f"adam.{name}.step"] = ()
+        expected["replay"] = (*found.get("replay", ())[:1], self.replay.states.shape[1])
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise ValueError(
+                    f"not the state of a noise generator of depth {self.method.depth} and kernel "
+                    f"size {self.method.kernel_size}: {name} has the shape {found.get(name)} "
+                    f"instead of {expected.get(name)}"
+                )
+
+
+def new_opponent(
+    method: ANT, streams: dict[str, Generator], device: torch.device, channels: int = 1
+) -> Opponent:
+    """Return the opponent before the first step.
+
+    Args:
+        method: its configuration.
+        streams: of the training, with those named in ``STREAMS``.
+        device: where the images are.
+        channels: of the images.
+    """
+    generator = fresh_generator(method, channels, streams["generator weights"], device)
+    optimizer = adam(generator, method.generator_learning_rate)
+    sums = torch.zeros(4, dtype=torch.float64, device=device)
+    return Opponent(method, channels, generator, optimizer, Replay(generator), sums)
+
+
+def check_opponent(state: TrainingState, method: Vanilla | GNT | ANT) -> None:
+    """Raise ValueError if the opponent in ``state`` is not the one that ``method`` plays against.
+
+    GNT and vanilla training play against none.
+    """
+    wanted = method if isinstance(method, ANT) else None
+    found = state.method_state.method if isinstance(state.method_state, Opponent) else None
+    if wanted != found:
+        raise ValueError(
+            f"the training state was made for {found or 'a method without opponent'!r}, "
+            f"not for {method!r}: give new_state the method"
+        )
+
+
+def fresh_generator(
+    method: ANT, channels: int, weights: Generator, device: torch.device
+) -> NoiseGenerator:
+    """Return an untrained generator; its weights are drawn from ``weights``, on the CPU."""
+    return NoiseGenerator(channels, method.depth, method.kernel_size, weights).to(device)
+
+
+def adam(generator: NoiseGenerator, learning_rate: float) -> torch.optim.Adam:
+    """Return a fresh optimiser of a generator's parameters."""
+    return torch.optim.Adam(generator.parameters(), lr=learning_rate, fused=True)
