@@ -9,21 +9,23 @@ from pydantic import Field, field_validator
 from gon_core.config import GNT
 from search_spaces.sigma import COARSE_GRID, PAPER_GRID, SIGMA
 from sweeps.engine.command_line import leave, parse
-from sweeps.engine.options import SweepOptions, real_numbers
-from sweeps.engine.plan import Question, problems
+from sweeps.engine.options import SweepOptions, line, real_numbers
+from sweeps.engine.plan import line_problems
+from sweeps.engine.question import Question
 
 QUESTION = Question(
     name="sigma",
     title="Which sigma of Gaussian noise training?",
-    parameter=SIGMA,
-    coarse_grid=COARSE_GRID,
-    paper_grid=PAPER_GRID,
-    method=lambda sigma: GNT(sigma=sigma),
+    space=(SIGMA,),
+    method=GNT,
+    search="line",
+    coarse_grid=line(COARSE_GRID),
+    paper_grid=line(PAPER_GRID),
     published={
         "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
         "rows": [
-            {"value": 0.0, "table": "mnist_c_top1", "model": "vanilla_madry"},
-            {"value": 0.5, "table": "mnist_c_top1", "model": "gnt_sigma_0.5"},
+            {"point": [0.0], "table": "mnist_c_top1", "model": "vanilla_madry"},
+            {"point": [0.5], "table": "mnist_c_top1", "model": "gnt_sigma_0.5"},
         ],
     },
 )
@@ -44,10 +46,10 @@ class Options(SweepOptions):
 
 def main() -> int:
     """Run the sweep; return its exit code."""
-    options = parse(Options, __doc__ or "", check=problems)
+    options = parse(Options, __doc__ or "", check=line_problems)
     from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(QUESTION, options, options.sigmas)
+    return run_sweep(QUESTION, options, line(options.sigmas) if options.sigmas else None)
 
 
 if __name__ == "__main__":

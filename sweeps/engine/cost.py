@@ -1,18 +1,21 @@
 """What a sweep costs, by the speed measured on this machine, and its plan printed."""
 
 import math
+import statistics
 import time
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
-from gon_core.config import HELD_OUT, TRAINING_SET, TrainingConfig
+from gon_core.config import ANT, HELD_OUT, TRAINING_SET, Method, TrainingConfig
+from search_spaces.parameter import Choice, Real
 from sweeps.engine.plan import Plan, Resources
-from sweeps.engine.progress import duration
+from sweeps.engine.progress import duration, show
 from sweeps.engine.records import SweepRecords
 
 CORRUPTIONS = 15
+GENERATOR_SHARE = 1.0  # a generator step costs about what a classifier step does
 EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 STARTUP_SECONDS = 20  # Ray, the first workers, the report
 
@@ -55,12 +58,31 @@ def measure_speed(resources: Resources, training: TrainingConfig) -> Speed:
 
 
 def trial_seconds(plan: Plan, speed: Speed) -> float:
-    """Return the wall time of one trial that spends its whole budget of epochs."""
+    """Return the mean wall time of trials that spend their whole budget of epochs."""
     data, epochs = plan.asked.data, plan.asked.training.max_epochs
-    trained = (data.training_images or TRAINING_SET - HELD_OUT) * epochs
+    images = data.training_images or TRAINING_SET - HELD_OUT
+    methods = [trial.method for trial in plan.grid_trials] or [plan.paper_method]
+    trained = images * epochs
+    trained += statistics.fmean(generator_images(m, plan.asked.training, images) for m in methods)
     evaluated = (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
     evaluated += data.validation_images * epochs
     return trained * speed.train + evaluated * speed.evaluate
+
+
+def generator_images(method: Method, training: TrainingConfig, images: int) -> float:
+    """Return how many images of plain training the generator's own steps of a trial cost.
+
+    Args:
+        method: all but ANT have no generator.
+        training: batch size and budget of epochs.
+        images: of an epoch.
+    """
+    if not isinstance(method, ANT):
+        return 0.0
+    interval = method.reset_interval
+    fresh = 1 if interval == "never" else math.ceil(training.max_epochs / interval - 1e-9)
+    alone = fresh * method.pretraining_steps * training.batch_size
+    return GENERATOR_SHARE * (images * training.max_epochs + alone)
 
 
 def expected_seconds(plan: Plan, speed: Speed, trials: int) -> float:
@@ -73,23 +95,9 @@ def expected_seconds(plan: Plan, speed: Speed, trials: int) -> float:
 
 def show_plan(plan: Plan, speed: Speed, records: SweepRecords, console: Console) -> None:
     """Print every trial that would run, what each needs and how long all take."""
-    parameter, resources = plan.question.parameter.name, plan.resources
-    table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
-    for column in ("trial", parameter, "seed", "CPUs", "GPUs", "epochs", "record"):
-        table.add_column(column, justify="left" if column in ("trial", "record") else "right")
-    needs = (str(resources.cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
+    resources = plan.resources
     left = plan.number_of_trials - sum(result.is_final for result in records.results())
-    for config in plan.grid_trials:
-        result = records.trial(config.trial_id).result()
-        value = f"{getattr(config.method, parameter):g}"
-        status = result.status if result else "to run"
-        table.add_row(config.trial_id, value, str(config.seed), *needs, status)
-    for index in range(plan.asked.refinements):
-        for seed in plan.asked.seeds:
-            table.add_row(
-                f"refinement {index + 1}", plan.asked.sampler, str(seed), *needs, "to run"
-            )
-    console.print(table)
+    console.print(_grid_table(plan, records) if plan.asked.grid else _space_table(plan))
     seconds = expected_seconds(plan, speed, left)
     console.print(
         f"{left} trials to run, {resources.slots} at a time on {resources.device}, after one "
@@ -97,6 +105,43 @@ def show_plan(plan: Plan, speed: Speed, records: SweepRecords, console: Console)
     )
     show_cuts(plan, console)
     console.print("Dry run: nothing was started, nothing was written.")
+
+
+def _grid_table(plan: Plan, records: SweepRecords) -> Table:
+    names, resources = [parameter.name for parameter in plan.question.space], plan.resources
+    table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
+    for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
+        table.add_column(column, justify="left" if column in ("trial", "record") else "right")
+    needs = (str(resources.cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
+    for config in plan.grid_trials:
+        result = records.trial(config.trial_id).result()
+        values = [show(value) for value in plan.question.point(config.method)]
+        status = result.status if result else "to run"
+        table.add_row(config.trial_id, *values, str(config.seed), *needs, status)
+    if proposals := plan.asked.proposals:
+        by_optuna = [f"by {plan.asked.sampler}", *[""] * (len(names) - 1)]
+        seeds = ", ".join(map(str, plan.asked.seeds))
+        label = f"{proposals} proposal{'s' * (proposals > 1)}"
+        table.add_row(label, *by_optuna, seeds, *needs, "as found")
+    return table
+
+
+def _space_table(plan: Plan) -> Table:
+    title = (
+        f"plan of sweep {plan.name}: {plan.asked.proposals} points by {plan.asked.sampler}, "
+        f"{len(plan.asked.seeds)} seed{'s' * (len(plan.asked.seeds) > 1)} each"
+    )
+    table = Table(title=title, title_justify="left")
+    for column in ("parameter", "range", "unit", "paper"):
+        table.add_column(column)
+    for parameter in plan.question.space:
+        if isinstance(parameter, Choice):
+            values = ", ".join(map(show, parameter.values))
+        else:
+            values = f"{show(parameter.low)} to {show(parameter.high)}"
+            values += ", log" * (isinstance(parameter, Real) and parameter.log)
+        table.add_row(parameter.name, values, parameter.unit, show(parameter.paper))
+    return table
 
 
 def show_cuts(plan: Plan, console: Console) -> None:

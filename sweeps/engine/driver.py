@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from gon_core.config import TrialConfig
 from sweeps.engine.plan import Plan
 from sweeps.engine.provenance import now
-from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
-from sweeps.engine.study import LineSearch
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.study import Search
 from sweeps.engine.trial import describe
 
 WORKER_FAILED = "the trial's process died {failures} times"
@@ -35,7 +35,7 @@ class Driver:
     """Asks the search for trials and tells it, and every listener, how they go.
 
     Attributes:
-        plan: makes a value and a seed into a trial.
+        plan: makes a point and a seed into a trial.
         search: asked and told.
         records: read when a trial has ended.
         listeners: told of each event.
@@ -43,13 +43,14 @@ class Driver:
     """
 
     plan: Plan
-    search: LineSearch
+    search: Search
     records: SweepRecords
     listeners: Sequence[Listener]
     max_failures: int
 
     def __post_init__(self) -> None:
-        self._running: dict[str, tuple[TrialConfig, float, list[dict[str, float]]]] = {}
+        self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
+        self._turn = len(self.records.trials())
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
@@ -58,27 +59,30 @@ class Driver:
         """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
         if (proposed := self.search.next_trial()) is None:
             return None
-        value, seed = proposed
-        config = self.plan.trial(value, seed)
-        self._running[tune_id] = (config, value, [])
+        config = self.plan.trial(*proposed)
+        trial = self.records.trial(config.trial_id)
+        if not trial.folder.exists("trial.json"):
+            trial.write_turn(self._turn)
+            trial.write_config(config)
+            self._turn += 1
+        self._running[tune_id] = (config, [])
         self._tell(lambda listener: listener.started(config))
         return config
 
-    def reported(self, tune_id: str, metrics: dict[str, Any]) -> None:
+    def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
         """Take in the metrics of an epoch; an epoch that was repeated counts once."""
         if tune_id not in self._running:
             return
-        config, _, history = self._running[tune_id]
-        entry = {name: value for name, value in metrics.items() if name in REPORTED}
-        if "train_loss" in entry and (not history or entry["epoch"] > history[-1]["epoch"]):
-            history.append(entry)
-            self._tell(lambda listener: listener.reported(config, entry))
+        config, history = self._running[tune_id]
+        if not history or metrics["epoch"] > history[-1]["epoch"]:
+            history.append(metrics)
+            self._tell(lambda listener: listener.reported(config, metrics))
 
     def ended(self, tune_id: str, failed: bool) -> None:
         """Take in that a trial is over; write its record if it could not do so itself."""
         if tune_id not in self._running:
             return
-        config, value, history = self._running.pop(tune_id)
+        config, history = self._running.pop(tune_id)
         trial = self.records.trial(config.trial_id)
         result = trial.result()
         if result is None or (failed and result.is_final):
@@ -96,15 +100,11 @@ class Driver:
                 device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
             )
             trial.write_result(result)
-        self.search.tell(value, config.seed, result.status, result.objective)
+        point = self.plan.question.point(config.method)
+        objectives = self.plan.objectives(result)
+        self.search.ledger.tell(point, config.seed, result.status, objectives)
         self._tell(lambda listener: listener.ended(result))
 
     def _tell(self, event: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
             event(listener)
-
-
-REPORTED = {
-    "epoch", "train_loss", "train_accuracy", "learning_rate", "seconds", "validation_seconds",
-    VALIDATION_METRIC,
-}  # fmt: skip

@@ -6,15 +6,17 @@ Importing this is fast: neither torch nor Ray.
 import math
 import re
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gon_core.config import HELD_OUT, Dataset, Precision
+from search_spaces.parameter import Point, Value
 
 Scale = Literal["demo", "paper"]
-Sampler = Literal["gp", "tpe", "random"]
+Sampler = Literal["gp", "tpe", "nsga2", "random"]
 Scheduler = Literal["none", "asha"]
 RESERVED_NAMES = ("starting_models", "mlflow.db", "mlflow.db.lock", "mlartifacts", ".", "..")
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -49,7 +51,9 @@ class SweepOptions(BaseModel):
     num_trials: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Points that Optuna adds around the best. Default: 1 (demo), 6 (paper)."
     )
-    sampler: Sampler = Field("gp", description="Optuna's: gp (Gaussian process), tpe or random.")
+    sampler: Sampler = Field(
+        "gp", description="Optuna's: gp (Gaussian process), tpe, random; nsga2 for a joint search."
+    )
     scheduler: Scheduler = Field(
         "none",
         description="asha stops hopeless trials early; they are recorded as pruned, never as "
@@ -124,38 +128,80 @@ class SweepOptions(BaseModel):
         return found
 
 
-def real_numbers(given: object, least: float) -> object:
+def line(values: Sequence[Value]) -> tuple[Point, ...]:
+    """Return the points of a space of one parameter."""
+    return tuple((value,) for value in values)
+
+
+def real_numbers(
+    given: object, least: float | None = None, above: float | None = None, words: Sequence[str] = ()
+) -> object:
     """Return the numbers of a grid, from words, commas or a YAML list; all faults in one message.
 
     Args:
         given: what was typed, or None.
-        least: the smallest legal number.
+        least: the smallest legal number, if there is one.
+        above: what every number must be greater than, if anything.
+        words: legal beside numbers.
 
     Raises:
-        ValueError: no number at all, not a number, not finite, below ``least``, or given twice.
+        ValueError: no number at all, not a number, not finite, out of range, or given twice.
     """
-    if given is None:
-        return None
-    items = given if isinstance(given, list | tuple) else [given]
-    words = [word for item in items for word in str(item).replace(",", " ").split()]
-    numbers: list[float] = []
-    faults = [] if words else ["needs at least one number"]
-    for word in words:
+
+    def read(word: str) -> tuple[Value, str]:
+        if word in words:
+            return word, ""
         try:
             number = float(word)
         except ValueError:
-            faults.append(f"{word} is not a number")
-            continue
+            return word, " or ".join([f"{word} is not a number", *words])
         if not math.isfinite(number):
-            faults.append(f"{word} is not finite")
-        elif number < least:
-            faults.append(f"{word} is below {least:g}")
-        elif number in numbers:
+            return number, f"{word} is not finite"
+        if least is not None and number < least:
+            return number, f"{word} is below {least:g}"
+        if above is not None and number <= above:
+            return number, f"{word} is not above {above:g}"
+        return number, ""
+
+    return _grid(given, read)
+
+
+def whole_numbers(given: object, legal: Sequence[int]) -> object:
+    """Return the whole numbers of a grid; all faults in one message, see ``real_numbers``.
+
+    Args:
+        given: what was typed, or None.
+        legal: the numbers that may be given.
+
+    Raises:
+        ValueError: no number at all, not a legal one, or given twice.
+    """
+
+    def read(word: str) -> tuple[Value, str]:
+        number = int(word) if word.isdigit() else -1
+        names = ", ".join(map(str, legal))
+        return number, "" if number in legal else f"{word} is not one of {names}"
+
+    return _grid(given, read)
+
+
+def _grid(given: object, read: Callable[[str], tuple[Value, str]]) -> list[Value] | None:
+    if given is None:
+        return None
+    items = given if isinstance(given, list | tuple) else [given]
+    typed = [word for item in items for word in str(item).replace(",", " ").split()]
+    values: list[Value] = []
+    faults = [] if typed else ["needs at least one value"]
+    for word in typed:
+        value, fault = read(word)
+        if fault:
+            faults.append(fault)
+        elif value in values:
             faults.append(f"{word} is given twice")
-        numbers.append(number)
+        values.append(value)
     if faults:
         raise ValueError("; ".join(faults))
-    return numbers
+    return values
 
 
 def refuse_unwritable(folder: Path) -> None:

@@ -1,13 +1,10 @@
 """What a sweep will run and what it costs, decided before anything starts."""
 
 import math
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from gon_core.config import (
     HELD_OUT,
@@ -23,35 +20,14 @@ from gon_core.config import (
     content_hash,
 )
 from gon_core.data import files
-from search_spaces.parameter import Parameter
+from search_spaces.parameter import Point, Real
+from sweeps.engine import machine
+from sweeps.engine.ledger import Ledger, Objectives
 from sweeps.engine.options import SweepOptions
-from sweeps.engine.scales import SCALES
-
-# The drivers of NVIDIA (also under WSL and on Jetson) and of AMD make one of these.
-GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap", "/dev/nvhost-gpu", "/dev/kfd")
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a line search asks.
-
-    Attributes:
-        name: names the sweep and its MLflow experiment, ``gon/<name>``.
-        title: the question in words.
-        parameter: what is searched.
-        coarse_grid: its values at demo scale.
-        paper_grid: its values at paper scale.
-        method: from a value to the training method.
-        published: where the paper's answer stands in ``gon_core.paper``, for the report.
-    """
-
-    name: str
-    title: str
-    parameter: Parameter
-    coarse_grid: Sequence[float]
-    paper_grid: Sequence[float]
-    method: Callable[[float], Method]
-    published: dict[str, Any] | None = None
+from sweeps.engine.question import Question
+from sweeps.engine.records import TrialResult
+from sweeps.engine.scales import SCALES, scale_name
+from sweeps.engine.study import LINE_SAMPLERS, GridSearch, JointSearch, LineSearch, Search
 
 
 class Asked(Frozen):
@@ -66,11 +42,14 @@ class Asked(Frozen):
     start: StartConfig
     training: TrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
-    grid: tuple[float, ...]
+    fixed: dict[str, float | int | str]
+    grid: tuple[tuple[float | int | str, ...], ...]
     seeds: tuple[int, ...]
-    refinements: int
+    proposals: int
     sampler: str
     scheduler: str
+    objectives: tuple[str, ...]
+    warm_start: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -106,23 +85,52 @@ class Plan:
     @property
     def grid_trials(self) -> list[TrialConfig]:
         """The trials that are known in advance."""
-        return [self.trial(value, seed) for value in self.asked.grid for seed in self.asked.seeds]
+        return [self.trial(point, seed) for point in self.asked.grid for seed in self.asked.seeds]
 
     @property
     def number_of_trials(self) -> int:
         """All trials, with those whose point Optuna is yet to propose."""
-        return len(self.grid_trials) + self.asked.refinements * len(self.asked.seeds)
+        return len(self.grid_trials) + self.asked.proposals * len(self.asked.seeds)
 
-    def trial(self, value: float, seed: int) -> TrialConfig:
+    def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of one trial."""
         return TrialConfig(
-            method=self.question.method(value),
+            method=self.question.method(**self.question.values(point)),
             data=self.asked.data,
             training=self.asked.training,
             start=self.asked.start,
             evaluation=self.asked.evaluation,
             seed=seed,
         )
+
+    @property
+    def paper_method(self) -> Method:
+        """The training method with the paper's value of every searched parameter."""
+        return self.question.method(**{p.name: p.paper for p in self.question.space})
+
+    def search(self, known: dict[Point, Objectives]) -> Search:
+        """Return the search before its first trial.
+
+        Args:
+            known: what earlier sweeps found; a joint search learns from it.
+        """
+        asked, question = self.asked, self.question
+        ledger = Ledger(asked.grid, asked.seeds)
+        seed = asked.seeds[0]
+        if question.search == "joint":
+            return JointSearch(
+                ledger, question.space, asked.proposals, len(asked.objectives), asked.sampler,
+                seed, known, question.nearest_legal,
+            )  # fmt: skip
+        if question.search == "grid":
+            return GridSearch(ledger)
+        (parameter,) = question.space
+        assert isinstance(parameter, Real), "a line search is along real numbers"
+        return LineSearch(ledger, parameter, asked.proposals, asked.sampler, seed)
+
+    def objectives(self, result: TrialResult) -> Objectives | None:
+        """Return what the search maximises, in percent; None unless it was measured."""
+        return result.objectives(self.asked.objectives)
 
     @property
     def cuts(self) -> list[str]:
@@ -142,21 +150,7 @@ class Plan:
             cuts.append(f"{data.validation_images:,} of {HELD_OUT:,} validation images")
         if data.test_images < paper.test_images:
             cuts.append(f"{data.test_images:,} of {paper.test_images:,} test images")
-        return cuts
-
-
-def gpu_count() -> int:
-    """Return how many CUDA devices this machine has."""
-    if sys.platform == "linux" and not any(Path(path).exists() for path in GPU_FILES):
-        return 0
-    import torch  # slow: only those who may have one pay for it
-
-    return torch.cuda.device_count()
-
-
-def cpu_count() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cuts + list(self.question.cuts)
 
 
 @cache
@@ -168,7 +162,7 @@ def data_digest(dataset: str, data_dir: Path | None) -> str:
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine or data set and it has not, by option name."""
     problems = {}
-    if options.gpus_per_trial and options.gpus_per_trial > (gpus := gpu_count()):
+    if options.gpus_per_trial and options.gpus_per_trial > (gpus := machine.gpu_count()):
         problems["gpus_per_trial"] = (
             f"must be at most {gpus}, the GPUs of this machine, given: {options.gpus_per_trial:g}"
         )
@@ -176,7 +170,7 @@ def problems(options: SweepOptions) -> dict[str, str]:
         problems["gpus_per_trial"] = (
             f"must be a whole number above 1, given: {options.gpus_per_trial:g}"
         )
-    if options.cpus_per_trial > (cpus := cpu_count()):
+    if options.cpus_per_trial > (cpus := machine.cpu_count()):
         problems["cpus_per_trial"] = (
             f"must be at most {cpus}, the cores of this machine, given: {options.cpus_per_trial}"
         )
@@ -194,17 +188,33 @@ def problems(options: SweepOptions) -> dict[str, str]:
     return problems
 
 
-def make_plan(question: Question, options: SweepOptions, grid: Sequence[float] | None) -> Plan:
+def line_problems(options: SweepOptions) -> dict[str, str]:
+    """Return ``problems`` of a sweep along one parameter."""
+    if options.sampler not in LINE_SAMPLERS:
+        rule = f"must be one of {', '.join(LINE_SAMPLERS)}: a few points make no generations"
+        return problems(options) | {"sampler": f"{rule}, given: {options.sampler}"}
+    return problems(options)
+
+
+def grid_problems(options: SweepOptions) -> dict[str, str]:
+    """Return ``problems`` of a sweep that runs a fixed grid."""
+    if options.num_trials:
+        rule = "must be 0: this sweep runs its whole grid, there is nothing to propose"
+        return problems(options) | {"num_trials": f"{rule}, given: {options.num_trials}"}
+    return problems(options)
+
+
+def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] | None) -> Plan:
     """Return the plan of a sweep from legal options.
 
     Args:
         question: what is asked.
         options: those in which ``problems`` finds none.
-        grid: the values asked for, or None for those of the scale.
+        grid: the points asked for, or None for those of the scale.
     """
-    gpus = gpu_count()
-    scale_name = options.scale or ("paper" if gpus else "demo")
-    scale = SCALES[scale_name]
+    gpus = machine.gpu_count()
+    name = scale_name(options)
+    scale = SCALES[name]
     data = DataConfig(
         dataset=options.dataset,
         training_images=options.training_images or scale.training_images,
@@ -220,24 +230,31 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[float] |
         | ({"max_epochs": options.max_epochs} if options.max_epochs else {})
     )
     if grid is None:
-        grid = question.paper_grid if scale_name == "paper" else question.coarse_grid
-    refinements = scale.refinements if options.num_trials is None else options.num_trials
+        grid = question.paper_grid if name == "paper" else question.coarse_grid
+    proposals = question.proposals[name] if options.num_trials is None else options.num_trials
+    if question.search == "grid" or (question.search == "line" and len(grid) < 2):
+        proposals = 0  # one value has no neighbours
+    at_paper = question.method(**{p.name: p.paper for p in question.space})
+    searched = {parameter.name for parameter in question.space}
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = data.model_copy(update={"validation_images": HELD_OUT, "test_images": TEST_SET})
     asked = Asked(
         question=question.name,
-        scale=scale_name,
+        scale=name,
         data=data,
         start=StartConfig(data=start_data, training=start),
         training=training,
+        fixed={k: v for k, v in at_paper.model_dump().items() if k not in searched},
         grid=tuple(grid),
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
-        refinements=0 if len(grid) < 2 else refinements,  # one value has no neighbours
+        proposals=proposals,
         sampler=options.sampler,
         scheduler=options.scheduler,
+        objectives=question.objectives,
+        warm_start=question.warm_start,
     )
     return Plan(
-        name=options.name or f"{question.name}-{scale_name}-{content_hash(asked)[:6]}",
+        name=options.name or f"{question.name}-{name}-{content_hash(asked)[:6]}",
         question=question,
         asked=asked,
         resources=make_resources(options, gpus),
@@ -250,7 +267,7 @@ def make_resources(options: SweepOptions, gpus: int) -> Resources:
     gpus_per_trial = options.gpus_per_trial
     if gpus_per_trial is None:
         gpus_per_trial = 1.0 if gpus else 0.0
-    slots = cpu_count() // options.cpus_per_trial
+    slots = machine.cpu_count() // options.cpus_per_trial
     if gpus_per_trial:
         slots = min(slots, math.floor(gpus / gpus_per_trial + 1e-9))
     return Resources(

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gon_core.config import TrialConfig
+from search_spaces.parameter import Point, Value
 from sweeps.engine.plan import Plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 
@@ -29,10 +30,14 @@ STYLES = {
 }
 
 
+# Column heads that would be wider than their values in a joint search.
+HEADS = {"generator_learning_rate": "gen. rate", "reset_interval": "reset", "kernel_size": "kernel"}
+
+
 @dataclass
 class _Row:
     config: TrialConfig
-    value: float
+    point: Point
     status: str = "running"
     metrics: dict[str, float] = field(default_factory=dict)
     objective: float | None = None
@@ -87,7 +92,7 @@ class Progress:
 
     def started(self, config: TrialConfig) -> None:
         """Listen: a trial was given a place."""
-        self._rows[config.trial_id] = _Row(config, self._value(config))
+        self._rows[config.trial_id] = _Row(config, self._plan.question.point(config.method))
         self._starts[config.trial_id] = time.monotonic()
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
@@ -111,11 +116,9 @@ class Progress:
         )
 
     def _label(self, config: TrialConfig) -> str:
-        name = self._plan.question.parameter.name
-        return f"{config.trial_id} {name} {self._value(config):g} seed {config.seed}:"
-
-    def _value(self, config: TrialConfig) -> float:
-        return getattr(config.method, self._plan.question.parameter.name)
+        values = self._plan.question.values(self._plan.question.point(config.method))
+        named = " ".join(f"{name} {show(value)}" for name, value in values.items())
+        return f"{config.trial_id} {named} seed {config.seed}:"
 
     def _line(self, text: str) -> None:
         if self._live is None:
@@ -136,7 +139,8 @@ class Progress:
     def _render(self) -> Group:
         table = Table(title=f"sweep {self._plan.name}", title_justify="left", expand=False)
         table.add_column("trial")
-        for name in (self._plan.question.parameter.name, "seed", "epoch", "loss", "validation"):
+        names = [HEADS.get(p.name, p.name) for p in self._plan.question.space]
+        for name in (*names, "seed", "epoch", "loss", "validation"):
             table.add_column(name, justify="right")
         table.add_column("status")
         ended = [row for row in self._rows.values() if row.status != "running"]
@@ -155,9 +159,14 @@ class Progress:
         accuracy = f"{metrics[VALIDATION_METRIC]:.1f} %" if metrics else "-"
         status = Text(row.status, style=STYLES[row.status])
         return [
-            row.config.trial_id, f"{row.value:g}", str(row.config.seed), epoch, loss, accuracy,
+            row.config.trial_id, *map(show, row.point), str(row.config.seed), epoch, loss, accuracy,
             status,
         ]  # fmt: skip
+
+
+def show(value: Value) -> str:
+    """Return a parameter's value, as short as it is exact enough to tell values apart."""
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def duration(seconds: float) -> str:

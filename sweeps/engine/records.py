@@ -4,7 +4,9 @@
         sweep.json                            what is asked, by which code, on which data
         trials/<trial id>/trial.json          the full configuration, before training
         trials/<trial id>/checkpoints/epoch-NNNNNN/   weights, momentum, streams, history, manifest
+        trials/<trial id>/turn.json           its place in the order in which the search asked
         trials/<trial id>/model.safetensors   the final weights
+        trials/<trial id>/noise.safetensors   what an adversarial noise generator learned
         trials/<trial id>/result.json         how it ended, once, at the end
     <storage>/starting_models/<hash>/         the vanilla model that trials start from
 
@@ -17,17 +19,19 @@ Imports no torch, so that a sweep can be refused or found finished at once.
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from gon_core.config import TrialConfig
-from gon_core.rows import AccuracyRow
+from gon_core.rows import CLEAN, AccuracyRow
 from sweeps.engine.storage import Folder
 
 Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed"]
 MODEL = "model.safetensors"
+NOISE = "noise.safetensors"
 STARTING_MODELS = "starting_models"  # reserved: no sweep may take this name
 MANIFEST = "manifest.json"
 HISTORY = "history.json"
@@ -35,6 +39,7 @@ KEPT_CHECKPOINTS = 2
 # The metric of each epoch that pruning compares and the live table shows: each validation image
 # under one of the corruptions. The search looks at the final model under all of them.
 VALIDATION_METRIC = "validation_corrupted"
+VALIDATION_CLEAN = ("validation", CLEAN)
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +76,18 @@ class TrialResult(BaseModel):
     ended: str = ""
     device: str = ""
 
+    def objectives(self, names: Sequence[str]) -> tuple[float, ...] | None:
+        """Return the accuracies on validation images that a search maximises, in percent.
+
+        Args:
+            names: of each, ``corrupted`` (the mean over corruptions) or ``clean``.
+        """
+        if self.objective is None:
+            return None
+        clean = [row.top1 for row in self.rows if (row.split, row.corruption) == VALIDATION_CLEAN]
+        known = {"corrupted": self.objective} | ({"clean": clean[0]} if clean else {})
+        return tuple(known[name] for name in names)
+
     @property
     def is_final(self) -> bool:
         """Whether the same trial need not run again: a failed one may."""
@@ -105,8 +122,25 @@ class TrialRecords:
     trial_id: str
 
     def write_config(self, config: TrialConfig) -> None:
-        """Write ``trial.json``, before training."""
-        self.folder.write_json("trial.json", config.model_dump(mode="json"))
+        """Write ``trial.json``, before training; it never changes."""
+        if not self.folder.exists("trial.json"):
+            self.folder.write_json("trial.json", config.model_dump(mode="json"))
+
+    def write_turn(self, turn: int) -> None:
+        """Write ``turn.json``: the search asked for the trial as the ``turn``-th, from 0.
+
+        A search that is rebuilt from the records must see its points in the order it saw them in.
+        """
+        self.folder.write_json("turn.json", {"turn": turn})
+
+    def turn(self) -> int:
+        """Return the trial's turn; 0 if it has none."""
+        return self.folder.read_json("turn.json")["turn"] if self.folder.exists("turn.json") else 0
+
+    def write_final(self, files: dict[str, bytes]) -> None:
+        """Write further files of an ended trial, such as what its noise generator learned."""
+        for name, content in files.items():
+            self.folder.write(name, content)
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, its manifest last, then drop all but the last two."""
@@ -179,13 +213,14 @@ class SweepRecords:
         return TrialRecords(self.folder / "trials" / trial_id, trial_id)
 
     def trials(self) -> dict[str, TrialConfig]:
-        """Return the configurations of all trials that were begun, by trial id."""
-        configs = {}
+        """Return the configurations of all trials that were begun, by id, in their turns."""
+        configs, turns = {}, {}
         for trial_id in (self.folder / "trials").names():
-            folder = self.trial(trial_id).folder
-            if folder.exists("trial.json"):
-                configs[trial_id] = TrialConfig.model_validate(folder.read_json("trial.json"))
-        return configs
+            trial = self.trial(trial_id)
+            if trial.folder.exists("trial.json"):
+                configs[trial_id] = TrialConfig.model_validate(trial.folder.read_json("trial.json"))
+                turns[trial_id] = trial.turn()
+        return {name: configs[name] for name in sorted(configs, key=lambda name: turns[name])}
 
     def results(self) -> list[TrialResult]:
         """Return how the trials that ended did, in the order of their ids."""

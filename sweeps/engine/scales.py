@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from gon_core.config import HELD_OUT, TrainingConfig
+from sweeps.engine import machine
+from sweeps.engine.options import SweepOptions
 
 
 @dataclass(frozen=True)
@@ -13,8 +15,8 @@ class Scale:
         data: how many images of each kind (None: all).
         start: training of the vanilla model that all trials start from.
         training: training of a trial.
-        refinements: points that Optuna adds.
         checkpoint_every: epochs between checkpoints.
+        ant: what adversarial noise training does otherwise than in the paper, by field.
     """
 
     training_images: int | None
@@ -22,8 +24,8 @@ class Scale:
     test_images: int
     start: TrainingConfig
     training: TrainingConfig
-    refinements: int
     checkpoint_every: int
+    ant: dict[str, float | int]
 
 
 SCALES = {
@@ -34,8 +36,8 @@ SCALES = {
         test_images=1_000,
         start=TrainingConfig(learning_rate=0.03, max_epochs=3),
         training=TrainingConfig(learning_rate=0.06, max_epochs=2),
-        refinements=1,
         checkpoint_every=1,
+        ant={"pretraining_steps": 10},
     ),
     "paper": Scale(
         training_images=None,
@@ -43,7 +45,12 @@ SCALES = {
         test_images=10_000,
         start=TrainingConfig(learning_rate=0.01, max_epochs=200),
         training=TrainingConfig(learning_rate=1e-3, max_epochs=600),
-        refinements=6,
         checkpoint_every=10,
+        ant={},
     ),
 }
+
+
+def scale_name(options: SweepOptions) -> str:
+    """Return the scale that was asked for: by default the paper's where there is a GPU."""
+    return options.scale or ("paper" if machine.gpu_count() else "demo")

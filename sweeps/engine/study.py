@@ -1,128 +1,105 @@
 """The only door to Optuna: which point to run next.
 
-A *point* is one value of every searched parameter; it is run once per seed, and the sampler sees
-the mean over its seeds. A line search runs a grid first and then lets Optuna refine between the two
-neighbours of the best grid point.
-
-Nothing here is stored: the study is rebuilt from the trial records.
+A line search runs a grid first and then lets Optuna refine between the two neighbours of the best
+grid point. A joint search lets Optuna propose points in a whole space. A grid search proposes
+nothing. Nothing here is stored: the study is rebuilt from the trial records.
 """
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from search_spaces.parameter import Parameter
-from sweeps.engine.records import Status
+from search_spaces.parameter import Parameter, Point, Real
+from sweeps.engine.ledger import Ledger, Objectives
 
 if TYPE_CHECKING:
-    from optuna.distributions import FloatDistribution
     from optuna.samplers import BaseSampler
+    from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-SAMPLERS = ("gp", "tpe", "random")
+SAMPLERS = ("gp", "tpe", "nsga2", "random")
+LINE_SAMPLERS = ("gp", "tpe", "random")  # a population cannot evolve in a handful of points
+ATTEMPTS = 100
+STARTUP_POINTS = 5  # random ones, before a sampler of a joint search has anything to learn from
 
 
-def make_sampler(name: str, seed: int) -> "BaseSampler":
-    """Return Optuna's sampler of that name."""
-    from optuna import samplers
+class Search(Protocol):
+    """Proposes trials; told of their ends through its ledger."""
 
-    match name:
-        case "gp":
-            return samplers.GPSampler(seed=seed, n_startup_trials=0)
-        case "tpe":
-            return samplers.TPESampler(seed=seed, n_startup_trials=3, constant_liar=True)
-        case "random":
-            return samplers.RandomSampler(seed=seed)
-    raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
-
-
-@dataclass
-class Point:
-    """One value of the searched parameter and what its seeds came to.
-
-    Attributes:
-        value: of the parameter.
-        refined: whether Optuna proposed it; the others are the grid's.
-        objectives: percent, by seed; None for a seed that was pruned, diverged or failed.
-    """
-
-    value: float
-    refined: bool
-    objectives: dict[int, float | None] = field(default_factory=dict)
-
-
-@dataclass
-class LineSearch:
-    """A grid, then refinement around its best point, every point with the same seeds.
-
-    Attributes:
-        parameter: what is searched.
-        grid: its values to run first.
-        refinements: how many points Optuna adds.
-        seeds: every point is run with each.
-        sampler: a name in ``SAMPLERS``.
-        sampler_seed: makes the proposals repeatable.
-    """
-
-    parameter: Parameter
-    grid: Sequence[float]
-    refinements: int
-    seeds: Sequence[int]
-    sampler: str
-    sampler_seed: int
-
-    def __post_init__(self) -> None:
-        self.points = {value: Point(value, refined=False) for value in self.grid}
-        self._queue = [(value, seed) for value in self.grid for seed in self.seeds]
-
-    def adopt(self, value: float) -> None:
-        """Take in a point that an earlier run of the same sweep refined to."""
-        if value not in self.points:
-            self.points[value] = Point(value, refined=True)
-            self._queue += [(value, seed) for seed in self.seeds]
-
-    def tell(self, value: float, seed: int, status: Status, objective: float | None) -> None:
-        """Take in how one trial ended; only an evaluated model counts for its point's mean."""
-        measured = status in ("converged", "max_epochs")
-        self.points[value].objectives[seed] = objective if measured else None
-        if (value, seed) in self._queue:
-            self._queue.remove((value, seed))
-
-    def next_trial(self) -> tuple[float, int] | None:
-        """Return the value and seed to run now; None while results are still awaited."""
-        if not self._queue and not self.is_exhausted and self._grid_is_done:
-            self._refine()
-        return self._queue.pop(0) if self._queue else None
+    ledger: Ledger
 
     @property
     def is_exhausted(self) -> bool:
         """Whether no further trial will be proposed."""
-        refined = sum(point.refined for point in self.points.values())
-        if self._queue:
+        ...
+
+    def next_trial(self) -> tuple[Point, int] | None:
+        """Return the point and seed to run now; None while results are still awaited."""
+        ...
+
+
+@dataclass
+class GridSearch:
+    """The points that were asked for, and no others."""
+
+    ledger: Ledger
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no further trial will be proposed."""
+        return not self.ledger.has_queued
+
+    def next_trial(self) -> tuple[Point, int] | None:
+        """Return the point and seed to run now."""
+        return self.ledger.next_trial()
+
+
+@dataclass
+class LineSearch:
+    """A grid of one real parameter, then refinement around its best point.
+
+    Attributes:
+        ledger: with the grid.
+        parameter: what is searched.
+        refinements: how many points Optuna adds.
+        sampler: a name in ``LINE_SAMPLERS``.
+        sampler_seed: makes the proposals repeatable.
+    """
+
+    ledger: Ledger
+    parameter: Real
+    refinements: int
+    sampler: str
+    sampler_seed: int
+
+    def next_trial(self) -> tuple[Point, int] | None:
+        """Return the point and seed to run now; None while results are still awaited."""
+        if not self.ledger.has_queued and not self.is_exhausted and self._grid_is_done:
+            self._refine()
+        return self.ledger.next_trial()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no further trial will be proposed."""
+        if self.ledger.has_queued:
             return False
-        return refined >= self.refinements or (self._grid_is_done and not self._untried())
+        enough = len(self.ledger.proposed) >= self.refinements
+        return enough or (self._grid_is_done and not self._untried())
+
+    @property
+    def _grid(self) -> list[float]:
+        entries = self.ledger.entries.values()
+        return sorted(_number(entry.point) for entry in entries if not entry.proposed)
 
     @property
     def _grid_is_done(self) -> bool:
-        grid = [point for point in self.points.values() if not point.refined]
-        return all(set(self.seeds) <= set(point.objectives) for point in grid)
-
-    def mean(self, value: float) -> float | None:
-        """Return the mean objective of a point, or None unless every seed was measured."""
-        objectives = [self.points[value].objectives.get(seed) for seed in self.seeds]
-        measured = [objective for objective in objectives if objective is not None]
-        return sum(measured) / len(measured) if len(measured) == len(objectives) else None
-
-    def best(self) -> float | None:
-        """Return the value with the highest mean objective, or None before there is one."""
-        known = {value: mean for value in self.points if (mean := self.mean(value)) is not None}
-        return max(known, key=lambda value: known[value]) if known else None
+        return all(self.ledger.is_settled((value,)) for value in self._grid)
 
     def bracket(self) -> tuple[float, float] | None:
         """Return the grid points on both sides of the best one, or its range's end."""
-        grid = sorted(self.grid)
-        means = {value: self.mean(value) for value in grid}
+        grid = self._grid
+        means = {value: self.ledger.mean((value,)) for value in grid}
         known = {value: mean for value, mean in means.items() if mean is not None}
         if not known or len(grid) < 2:
             return None
@@ -133,43 +110,199 @@ class LineSearch:
         bracket = self.bracket()
         assert bracket is not None, "refined without a bracket"
         distribution = self.parameter.distribution(*bracket)
-        asked = sum(point.refined for point in self.points.values())
-        import optuna  # here, so that the workers, which import this module, need not load it
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        sampler = make_sampler(self.sampler, self.sampler_seed + asked)
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials(self._known_trials(distribution))
+        asked = len(self.ledger.proposed)
+        sampler = make_sampler(self.sampler, self.sampler_seed + asked, startup=0)
+        study = make_study(sampler, objectives=1)
+        inside = [p for p in sorted(self.ledger.entries) if bracket[0] <= _number(p) <= bracket[1]]
+        study.add_trials(
+            [
+                known_trial(self.ledger, point, {self.parameter.name: distribution})
+                for point in inside
+            ]
+        )
         proposed = study.ask({self.parameter.name: distribution}).params[self.parameter.name]
         # A sampler that has converged repeats itself; the nearest untried step tells more.
-        self.adopt(min(self._untried(), key=lambda value: abs(value - proposed)))
+        self.ledger.propose((min(self._untried(), key=lambda value: abs(value - proposed)),))
 
     def _untried(self) -> list[float]:
         bracket = self.bracket()
         steps = self.parameter.steps(*bracket) if bracket is not None else []
-        return [value for value in steps if value not in self.points]
+        return [value for value in steps if (value,) not in self.ledger.entries]
 
-    def _known_trials(self, distribution: "FloatDistribution") -> "list[FrozenTrial]":
-        from optuna.trial import TrialState, create_trial
 
-        trials = []
-        for value, point in sorted(self.points.items()):
-            if not distribution.low <= value <= distribution.high:
-                continue
-            mean = self.mean(value)
-            if mean is not None:
-                state = TrialState.COMPLETE
-            elif set(self.seeds) <= set(point.objectives):
-                state = TrialState.PRUNED
-            else:
-                state = TrialState.RUNNING
-            trials.append(
-                create_trial(
-                    params={self.parameter.name: value},
-                    distributions={self.parameter.name: distribution},
-                    value=mean,
-                    state=state,
-                )
+@dataclass
+class JointSearch:
+    """Points anywhere in a space of several parameters, proposed by Optuna.
+
+    Attributes:
+        ledger: with the points to begin with, if any.
+        space: what is searched.
+        trials: how many points Optuna adds.
+        objectives: how many accuracies are maximised; with two, for their Pareto front.
+        sampler: a name in ``SAMPLERS``.
+        sampler_seed: makes the proposals repeatable.
+        known: what earlier sweeps found, by point; the sampler learns from it.
+        nearest_legal: from a proposed point to the one that is run instead.
+    """
+
+    ledger: Ledger
+    space: Sequence[Parameter]
+    trials: int
+    objectives: int
+    sampler: str
+    sampler_seed: int
+    known: Mapping[Point, Objectives]
+    nearest_legal: Callable[[Point], Point] = tuple
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no further trial will be proposed."""
+        return not self.ledger.has_queued and len(self.ledger.proposed) >= self.trials
+
+    def next_trial(self) -> tuple[Point, int] | None:
+        """Return the point and seed to run now; None once all were proposed."""
+        if not self.ledger.has_queued and not self.is_exhausted:
+            self.ledger.propose(self._proposal())
+        return self.ledger.next_trial()
+
+    def _proposal(self) -> Point:
+        distributions: dict[str, Any] = {p.name: p.distribution() for p in self.space}
+        asked = len(self.ledger.proposed)
+        for attempt in range(ATTEMPTS):
+            seed = self.sampler_seed + asked + 10_007 * attempt
+            # A sampler that has converged repeats itself; a random point tells more.
+            name = self.sampler if attempt < 2 else "random"
+            sampler = make_sampler(name, seed, STARTUP_POINTS, self.trials)
+            study = make_study(sampler, self.objectives)
+            study.add_trials(self._known_trials(distributions))
+            values = study.ask(distributions).params
+            stepped = tuple(parameter.nearest(values[parameter.name]) for parameter in self.space)
+            point = self.nearest_legal(stepped)
+            if point not in self.ledger.entries:
+                return point
+        raise RuntimeError("every point of the space seems to have been tried already")
+
+    def _known_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
+        from optuna.trial import create_trial
+
+        earlier = [
+            create_trial(
+                params=dict(zip(distributions, point, strict=True)),
+                distributions=distributions,
+                values=list(objectives),
             )
+            for point, objectives in self.known.items()
+        ]
+        # A genetic sampler counts generations, which it would note in a study of its own.
+        trials, generation, members = earlier, 0, 0
+        size = population_size(self.trials)
+        for point in self.ledger.entries:
+            trial = known_trial(
+                self.ledger, point, distributions, {"NSGAIISampler:generation": generation}
+            )
+            trials.append(trial)
+            members += trial.state.name == "COMPLETE"
+            if members == size:
+                generation, members = generation + 1, 0
         return trials
+
+
+def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSampler":
+    """Return Optuna's sampler of that name.
+
+    Args:
+        name: one of ``SAMPLERS``.
+        seed: of its proposals.
+        startup: random points before it learns (a genetic sampler: its first generation).
+        trials: how many points it will propose in all; sets the size of a generation.
+    """
+    from optuna import samplers
+
+    match name:
+        case "gp":
+            return samplers.GPSampler(seed=seed, n_startup_trials=startup)
+        case "tpe":
+            return samplers.TPESampler(seed=seed, n_startup_trials=startup or 3, constant_liar=True)
+        case "nsga2":
+            return samplers.NSGAIISampler(seed=seed, population_size=population_size(trials))
+        case "random":
+            return samplers.RandomSampler(seed=seed)
+    raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
+
+
+def population_size(trials: int) -> int:
+    """Return how many points make a generation: a fifth of all, but 4 to 50."""
+    return max(4, min(50, trials // 5))
+
+
+def make_study(sampler: "BaseSampler", objectives: int) -> "Study":
+    """Return an empty study in memory that maximises."""
+    import optuna  # here, so that the workers, which import this module, need not load it
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    directions: Any = ["maximize"] * objectives
+    return optuna.create_study(directions=directions, sampler=sampler)
+
+
+def known_trial(
+    ledger: Ledger,
+    point: Point,
+    distributions: dict[str, Any],
+    attributes: dict[str, Any] | None = None,
+) -> "FrozenTrial":
+    """Return Optuna's view of a point: complete, pruned, or still running."""
+    from optuna.trial import TrialState, create_trial
+
+    mean = ledger.mean(point)
+    if mean is not None:
+        state = TrialState.COMPLETE
+    else:
+        state = TrialState.PRUNED if ledger.is_settled(point) else TrialState.RUNNING
+    return create_trial(
+        params=dict(zip(distributions, point, strict=True)),
+        distributions=distributions,
+        values=list(mean) if mean is not None else None,
+        state=state,
+        system_attrs=attributes,
+    )
+
+
+def importances(
+    space: Sequence[Parameter], known: Mapping[Point, Objectives], objective: int
+) -> dict[str, float]:
+    """Return how much of an objective's variation each parameter explains; they add up to 1.
+
+    Args:
+        space: the searched parameters.
+        known: mean objectives by point; with fewer than four there is nothing to tell.
+        objective: index of the objective.
+
+    References:
+        Hutter et al., "An efficient approach for assessing hyperparameter importance", 2014: a
+        functional analysis of variance over a random forest, as Optuna implements it.
+    """
+    if len(known) < 4 or len({objectives[objective] for objectives in known.values()}) < 2:
+        return {}
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from optuna.trial import create_trial
+
+    distributions: dict[str, Any] = {p.name: p.distribution() for p in space}
+    study = make_study(make_sampler("random", 0, 0), 1)
+    study.add_trials(
+        [
+            create_trial(
+                params=dict(zip(distributions, point, strict=True)),
+                distributions=distributions,
+                values=[objectives[objective]],
+            )
+            for point, objectives in known.items()
+        ]
+    )
+    return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)))
+
+
+def _number(point: Point) -> float:
+    (value,) = point
+    assert not isinstance(value, str)
+    return value

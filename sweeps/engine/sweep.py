@@ -1,25 +1,28 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from search_spaces.parameter import Parameter, Point
 from sweeps.engine import plan as planning
-from sweeps.engine import provenance, starting_models
+from sweeps.engine import provenance, starting_models, warm_start
 from sweeps.engine.cluster import Cluster
 from sweeps.engine.command_line import INTERRUPTED, refuse
 from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
 from sweeps.engine.interrupts import held_back, sigterm_as_ctrl_c
+from sweeps.engine.ledger import Objectives
 from sweeps.engine.options import SweepOptions
-from sweeps.engine.plan import Plan, Question
+from sweeps.engine.plan import Plan
 from sweeps.engine.progress import Progress
+from sweeps.engine.question import Question
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.starting_models import DivergedStartError
 from sweeps.engine.storage import Folder
-from sweeps.engine.study import LineSearch
+from sweeps.engine.study import Search
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
@@ -29,13 +32,15 @@ if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
 DONE, SOME_FAILED = 0, 1
 
 
-def run_sweep(question: Question, options: SweepOptions, grid: Sequence[float] | None) -> int:
-    """Run a line search, or carry it on; print how it goes and what came out.
+def run_sweep(
+    question: Question, options: SweepOptions, grid: Sequence[Point] | None = None
+) -> int:
+    """Run a sweep, or carry it on; print how it goes and what came out.
 
     Args:
         question: what is asked.
         options: legal ones.
-        grid: the values asked for, or None for the scale's.
+        grid: the points asked for, or None for the scale's.
 
     Returns:
         The exit code: 0 done, 1 some trial failed, 130 interrupted and resumable.
@@ -56,7 +61,25 @@ def run_sweep(question: Question, options: SweepOptions, grid: Sequence[float] |
     digest = planning.data_digest(options.dataset, options.data_dir)
     description = describe_sweep(plan, options, digest)
     refuse_another_question(records, description)
-    return _Run(plan, options, storage, records, description, console).run()
+    known = known_points(plan, records, console)
+    return _Run(plan, options, storage, records, description, known, console).run()
+
+
+def known_points(
+    plan: Plan, records: SweepRecords, console: Console
+) -> list[tuple[Point, Objectives]]:
+    """Return what earlier sweeps found, as it was when this sweep first began."""
+    before = records.read_sweep()
+    if before is not None:
+        return [(tuple(point), tuple(values)) for point, values in before.get("known", [])]
+    if not plan.asked.warm_start:
+        return []
+    known = warm_start.read(plan)
+    console.print(
+        f"Learning from {known.trials} trials of earlier sweeps, at {len(known.points)} points; "
+        f"{known.passed_over} others cannot be compared (other data, training or method)."
+    )
+    return list(known.points.items())
 
 
 def download(options: SweepOptions) -> None:
@@ -74,7 +97,6 @@ def download(options: SweepOptions) -> None:
 
 def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[str, Any]:
     """Return the content of ``sweep.json``; see ``sweeps.engine.report`` for who reads it."""
-    parameter = plan.question.parameter
     uri = options.tracking_uri or default_uri(options.storage)
     on_mnist = plan.asked.data.dataset == "mnist"
     return {
@@ -85,10 +107,12 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[
         "scale": plan.asked.scale,
         "asked": plan.asked.model_dump(mode="json"),
         "cuts": plan.cuts,
-        "parameter": {"name": parameter.name, "unit": parameter.unit, "paper": parameter.paper},
+        "search": plan.question.search,
+        "parameters": [describe_parameter(parameter) for parameter in plan.question.space],
+        "objectives": list(plan.asked.objectives),
         "published": plan.question.published if on_mnist else None,
         "seeds": list(plan.asked.seeds),
-        "grid": list(plan.asked.grid),
+        "grid": [list(point) for point in plan.asked.grid],
         "code": provenance.code_version(),
         "packages": provenance.package_versions(),
         "data_digest": data_digest,
@@ -96,6 +120,11 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[
         "tracking_uri": provenance.redact(uri),
         "tracking": ui_command(uri),
     }
+
+
+def describe_parameter(parameter: Parameter) -> dict[str, Any]:
+    """Return a searched parameter as ``sweep.json`` holds it."""
+    return {"kind": type(parameter).__name__.lower(), **asdict(parameter)}
 
 
 def refuse_another_question(records: SweepRecords, description: dict[str, Any]) -> None:
@@ -128,6 +157,7 @@ class _Run:
     storage: Folder
     records: SweepRecords
     description: dict[str, Any]
+    known: list[tuple[Point, Objectives]]
     console: Console
 
     def run(self) -> int:
@@ -140,13 +170,13 @@ class _Run:
             return self._conclude(None, interrupted=False)
         self._announce(len(finished))
         if self.records.read_sweep() is None:
-            self.records.write_sweep(self.description)
+            self.records.write_sweep(self.description | {"known": self.known})
         uri = self.options.tracking_uri or default_uri(self.options.storage)
         tracker = Tracker(uri, self.description, self.records)
         with sigterm_as_ctrl_c(), Cluster(self.plan.resources) as cluster:
             return self._run_on(cluster, search, len(finished), tracker)
 
-    def _run_on(self, cluster: Cluster, search: LineSearch, finished: int, tracker: Tracker) -> int:
+    def _run_on(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> int:
         try:
             self._train(cluster, search, finished, tracker)
         except KeyboardInterrupt:
@@ -163,24 +193,17 @@ class _Run:
         cluster.stop()
         return self._conclude(tracker, interrupted=False)
 
-    def _search(self) -> tuple[LineSearch, list[TrialResult]]:
+    def _search(self) -> tuple[Search, list[TrialResult]]:
         """Rebuild the search from the records; forget failures, so that they run again."""
-        asked = self.plan.asked
-        search = LineSearch(
-            parameter=self.plan.question.parameter,
-            grid=asked.grid,
-            refinements=asked.refinements,
-            seeds=asked.seeds,
-            sampler=asked.sampler,
-            sampler_seed=asked.seeds[0],
-        )
+        search = self.plan.search(dict(self.known))
         finished = []
         for trial_id, config in self.records.trials().items():
-            value = getattr(config.method, self.plan.question.parameter.name)
-            search.adopt(value)
+            point = self.plan.question.point(config.method)
+            search.ledger.propose(point)
             result = self.records.trial(trial_id).result()
             if result is not None and result.is_final:
-                search.tell(value, config.seed, result.status, result.objective)
+                objectives = self.plan.objectives(result)
+                search.ledger.tell(point, config.seed, result.status, objectives)
                 finished.append(result)
         return search, finished
 
@@ -196,7 +219,7 @@ class _Run:
         )
         show_cuts(plan, self.console)
 
-    def _train(self, cluster: Cluster, search: LineSearch, finished: int, tracker: Tracker) -> None:
+    def _train(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> None:
         plan, asked = self.plan, self.plan.asked
         progress = Progress(plan, self.console, finished)
         with progress.shown():
@@ -274,7 +297,10 @@ def _summary(report: "Report") -> dict[str, float]:
     best = report.summary.best
     metrics = {"trials": float(len(report.summary.trials))}
     if best is not None and best.test is not None and best.objective is not None:
-        metrics[f"best/{report.summary.parameter}"] = best.value
+        named = zip(report.summary.names, best.point, strict=True)
+        metrics |= {
+            f"best/{name}": float(value) for name, value in named if not isinstance(value, str)
+        }
         metrics["best/mnist_c/mean"] = best.test.mean
         metrics["best/objective"] = best.objective.estimate
     return metrics

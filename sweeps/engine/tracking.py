@@ -27,7 +27,7 @@ from typing import Any
 from gon_core.config import TrialConfig
 from gon_core.rows import CLEAN
 from sweeps.engine.provenance import redact
-from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records import NOISE, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
 
 DRAIN_SECONDS = 60  # how long the end of a sweep waits for MLflow before leaving it to a replay
@@ -114,7 +114,7 @@ class Store:
             wanted["trial"] = trial.trial_id
             tags |= {"trial": trial.trial_id, "seed": str(trial.seed), "status": "running"}
             tags["mlflow.parentRunId"] = self.parent
-        query = " and ".join(f"tags.{key} = '{value}'" for key, value in wanted.items())
+        query = " and ".join(f"tags.{key} = {_quoted(value)}" for key, value in wanted.items())
         found = self._client.search_runs([self._experiment], query, max_results=1)
         if found:
             return found[0].info.run_id
@@ -123,21 +123,32 @@ class Store:
             self._client.log_param(run, key, value)
         return run
 
+    def begin_sweep(self) -> None:
+        """Let the parent run be running, also that of a sweep that is carried on."""
+        self._revive(self.parent)
+
     def child(self, config: TrialConfig) -> str:
         """Return the run of a trial, made if there is none; its configuration is an artifact."""
         if config.trial_id not in self._children:
-            parameter = self._description["parameter"]["name"]
-            value = getattr(config.method, parameter)
-            name = f"{parameter}={value:g} seed={config.seed}"
-            parameters = {parameter: value, "seed": config.seed} | {
-                key: item for key, item in config.training.model_dump().items()
-            }
-            parameters |= {"method": config.method.method, "dataset": config.data.dataset}
+            searched = [parameter["name"] for parameter in self._description["parameters"]]
+            values = {name: getattr(config.method, name) for name in searched}
+            named = " ".join(f"{name}={value}" for name, value in values.items())
+            name = f"{named} seed={config.seed}"
+            parameters = config.method.model_dump() | config.training.model_dump()
+            parameters |= {"seed": config.seed, "dataset": config.data.dataset}
             run = self._ensure_run(config, name, parameters)
             if not self._client.list_artifacts(run):
                 self._client.log_dict(run, config.model_dump(mode="json"), "config.json")
             self._children[config.trial_id] = run
         return self._children[config.trial_id]
+
+    def begin(self, config: TrialConfig) -> None:
+        """Make the run of a trial that runs now; one that was interrupted runs again."""
+        self._revive(self.child(config))
+
+    def _revive(self, run: str) -> None:
+        if self._client.get_run(run).info.status != "RUNNING":
+            self._client.update_run(run, status="RUNNING")
 
     def log_epoch(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Log one epoch's metrics, with the epoch as step."""
@@ -155,10 +166,22 @@ class Store:
         for metrics in result.history:
             self.log_epoch(result.config, metrics)
         self._log(run, final_metrics(result), len(result.history))
+        self._log_learned_noise(run, result)
         if result.reason:
             self._client.log_text(run, result.reason, "reason.txt")
         self._client.set_tag(run, "status", result.status)
         self._client.set_terminated(run, RUN_STATUS[result.status])
+
+    def _log_learned_noise(self, run: str, result: TrialResult) -> None:
+        folder = self._records.trial(result.trial_id).folder
+        if not folder.exists(NOISE):
+            return
+        from sweeps.engine.report.learned_noise import render_trial
+
+        with tempfile.TemporaryDirectory() as target:
+            for name, content in render_trial(result, folder.read(NOISE)).items():
+                (Path(target) / name).write_bytes(content)
+            self._client.log_artifacts(run, target, "learned_noise")
 
     def _known_epochs(self, run: str) -> set[int]:
         if run not in self._epochs:
@@ -228,7 +251,7 @@ class Tracker:
     def started(self, config: TrialConfig) -> None:
         """Listen: make the trial's run."""
         self._running[config.trial_id] = config
-        self._outbox.put(lambda store: store.child(config))
+        self._outbox.put(lambda store: store.begin(config))
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: log the epoch."""
@@ -271,6 +294,7 @@ class Tracker:
             try:
                 if self._store is None:
                     self._store = Store(self._uri, self._description, self._records)
+                    self._store.begin_sweep()
                 send(self._store)
                 self._problem = None
             except Exception as error:  # the records hold it; close() or a replay sends it again
@@ -292,6 +316,11 @@ def replay(records: SweepRecords, uri: str) -> int:
     begun = len(records.trials())
     store.finish_sweep({}, failed, interrupted=len(results) < max(planned, begun))
     return len(results)
+
+
+def _quoted(value: str) -> str:
+    # MLflow's filters know no escapes: a folder's name may hold either quote, hardly both.
+    return f'"{value}"' if "'" in value else f"'{value}'"
 
 
 def _sqlite_path(uri: str) -> Path | None:

@@ -1,5 +1,6 @@
 """Run one trial: configuration -> trainer -> evaluation -> result. Knows neither Ray nor MLflow."""
 
+import copy
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -8,15 +9,19 @@ from dataclasses import dataclass, field
 import torch
 
 from gon_core import evaluation, seeding
-from gon_core.config import StartConfig, TrialConfig, Vanilla
+from gon_core.config import ANT, StartConfig, TrialConfig, Vanilla
 from gon_core.data.splits import LabelledImages, Splits
-from gon_core.evaluation import AccuracyRow, EvaluationSet
+from gon_core.evaluation import AccuracyRow, EvaluationSet, learned_noise
 from gon_core.models import MadryCNN
+from gon_core.noise import solver_name
+from gon_core.rows import CLEAN
 from gon_core.training import checkpoints, new_state, train
 from gon_core.training.convergence import Event
 from gon_core.training.loop import EpochMetrics
+from gon_core.training.opponent import Opponent
 from sweeps.engine.provenance import now
 from sweeps.engine.records import (
+    NOISE,
     VALIDATION_METRIC,
     Checkpoint,
     Status,
@@ -69,7 +74,7 @@ def train_start(
 ) -> Iterator[tuple[EpochMetrics, bytes]]:
     """Train the vanilla model that all trials start from; yield each epoch and its weights."""
     model = MadryCNN(seeding.generator(start.seed, "initial weights")).to(device)
-    state = new_state(model, start.training, start.seed)
+    state = new_state(model, start.training, start.seed, Vanilla())
     for metrics in train(state, training, Vanilla(), start.training):
         yield metrics, checkpoints.dump_model(model)
 
@@ -109,6 +114,7 @@ def run_trial(
         run.start(start_weights)
         run.train()
         result, weights = run.evaluate(), checkpoints.dump_model(run.state.model)
+        records.write_final(run.learned_noise())
     except Exception as error:  # whatever broke, the record says it and the sweep goes on
         reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         result, weights = run.result("failed", reason), None
@@ -144,7 +150,8 @@ class _Run:
         if self.config.start is not None:
             assert start_weights is not None, "a trial with a start was given no weights"
             checkpoints.restore_model(model, start_weights)
-        self.state = new_state(model.to(self.device), self.config.training, self.config.seed)
+        config = self.config
+        self.state = new_state(model.to(self.device), config.training, config.seed, config.method)
         if (checkpoint := self.records.latest_checkpoint()) is not None:
             checkpoints.restore(self.state, checkpoint.files)
             self.history = checkpoint.history
@@ -165,6 +172,7 @@ class _Run:
                 "seconds": metrics.seconds,
                 VALIDATION_METRIC: 100 * correct / len(mixed),
                 "validation_seconds": time.perf_counter() - started,
+                **metrics.extra,
             }
             self.history.append(entry)
             self.event = metrics.event
@@ -184,6 +192,23 @@ class _Run:
         for part in (self.data.validation, self.data.test):
             rows += evaluation.evaluate(self.state.model, part, self.bf16)
         return self.result(self.event, rows=rows, evaluation_seconds=time.perf_counter() - started)
+
+    def learned_noise(self) -> dict[str, bytes]:
+        """Return what the noise generator learned as a file; nothing for methods without one."""
+        opponent, method = self.state.method_state, self.config.method
+        if not isinstance(opponent, Opponent) or not isinstance(method, ANT):
+            return {}
+        generator = copy.deepcopy(opponent.generator).cpu()
+        images = self.data.validation.images[CLEAN].cpu()
+        stream = seeding.generator(self.config.seed, "learned noise")
+        portrait = learned_noise.describe(generator, images, method.epsilon, stream)
+        return {NOISE: learned_noise.dump(portrait, generator)}
+
+    def _solver(self) -> str:
+        # Fused and eager arithmetic differ in the last bit.
+        if not isinstance(self.config.method, ANT):
+            return ""
+        return f", {solver_name(self.device)} epsilon sphere"
 
     def result(
         self,
@@ -208,7 +233,7 @@ class _Run:
                 "evaluation": evaluation_seconds,
             },
             ended=now(),
-            device=describe(self.device),
+            device=describe(self.device) + self._solver(),
         )
 
 

@@ -5,6 +5,7 @@ stop hopeless ones. Its own state goes to a scratch folder that is thrown away: 
 is in its records.
 """
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -22,8 +23,10 @@ from sweeps.engine.driver import Driver, Listener
 from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
-from sweeps.engine.study import LineSearch
+from sweeps.engine.study import Search
 from sweeps.engine.trial import TrialData, make_deterministic, run_trial, train_start
+
+ENTRY = "entry"
 
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
 # this one is for PyTorch Lightning's forks.
@@ -56,7 +59,7 @@ def _train_start(
 
 def run(
     plan: Plan,
-    search: LineSearch,
+    search: Search,
     data: TrialData,
     start_weights: bytes | None,
     records: SweepRecords,
@@ -116,10 +119,18 @@ def _trainable(
         SweepRecords(folder).trial(trial.trial_id),
         resources.device,
         checkpoint_every,
-        report=tune.report,
+        report=_report,
     )
-    last = result.history[-1] if result.history else {"epoch": 0, VALIDATION_METRIC: 0.0}
-    tune.report({**last, "ended": result.status})
+    if result.history:
+        _report(result.history[-1])
+    else:  # Tune takes a trial that reports nothing for a failed one
+        tune.report({"epoch": 0, VALIDATION_METRIC: 0.0})
+
+
+def _report(metrics: dict[str, float]) -> None:
+    # Tune mixes what it is told with entries of its own; as text ours stay together.
+    watched = {name: metrics[name] for name in ("epoch", VALIDATION_METRIC)}
+    tune.report(watched | {ENTRY: json.dumps(metrics)})
 
 
 def make_scheduler(plan: Plan, finished: Sequence[TrialResult]) -> ASHAScheduler | FIFOScheduler:
@@ -183,4 +194,5 @@ class _Callback(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self._driver.reported(trial.trial_id, result)
+        if ENTRY in result:
+            self._driver.reported(trial.trial_id, json.loads(result[ENTRY]))

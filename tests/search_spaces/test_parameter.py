@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.parameter import Parameter
+from search_spaces.parameter import Choice, Real, Whole, contains, position
 
 
 def parameter(step):
     """Return a parameter of this step."""
-    return Parameter(name="x", low=0.0, high=2.0, step=step, unit="1", paper=0.5)
+    return Real(name="x", low=0.0, high=2.0, step=step, unit="1", paper=0.5)
 
 
 @settings(max_examples=200, deadline=None)
@@ -52,3 +52,21 @@ def test_the_distribution_takes_any_value_between_its_bounds():
     distribution = parameter(0.1).distribution(0.38, 0.7)
     assert (distribution.low, distribution.high, distribution.step) == (0.38, 0.7, None)
     assert not distribution.log
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 2))
+def test_the_nearest_step_is_in_range_and_at_most_half_a_step_away(value):
+    nearest = parameter(0.1).nearest(value)
+    assert 0 <= nearest <= 2 and abs(nearest - value) <= 0.05 + 1e-9
+    assert nearest in parameter(0.1).steps(0, 2)
+
+
+def test_what_a_space_contains():
+    depth, kernel = Whole("depth", 1, 5, "1", 4), Choice("kernel", (1, 3, "never"), "1", 1)
+    assert contains(depth, 5) and not contains(depth, 6) and not contains(depth, "never")
+    assert contains(kernel, "never") and contains(kernel, 3.0) and not contains(kernel, 2)
+
+
+def test_numbers_come_before_words():
+    assert sorted([2.0, "never", 0.1, 1], key=position) == [0.1, 1, 2.0, "never"]

@@ -1,4 +1,4 @@
-"""The report of a sweep: every accuracy as Parquet, a figure, a table, and a page with all of it.
+"""The report of a sweep: every accuracy as Parquet, figures, tables, and a page with all of it.
 
 All of it is made from the records alone, so that it can be made again at any time:
 ``python -m sweeps.engine.report <sweep folder>``.
@@ -8,13 +8,19 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from search_spaces.parameter import Point
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
 from sweeps.engine.report.aggregate import SweepSummary, summarise
-from sweeps.engine.report.figures import figure_name, render_figures
-from sweeps.engine.report.html import to_page
+from sweeps.engine.report.figures import drawings
+from sweeps.engine.report.html import Picture, to_page
+from sweeps.engine.report.importance import measure_importances
+from sweeps.engine.report.markdown import to_document
+from sweeps.engine.report.noise_sheet import read_portraits
 from sweeps.engine.report.parquet import render_parquet
-from sweeps.engine.report.tables import build_table, to_markdown
+from sweeps.engine.report.style import render
+from sweeps.engine.report.table_11 import build_rows
+from sweeps.engine.report.tables import build_table
 from sweeps.engine.report.terminal import to_terminal
 
 __all__ = ["Report", "print_report", "write_report"]
@@ -26,13 +32,13 @@ class Report:
 
     Attributes:
         files: the paths or URIs of its files.
-        best: the best value of the parameter; None if no value was measured with all its seeds.
+        best: the best point; None if none was measured with all its seeds.
         answer: what was found, in sentences, the most important first.
         summary: the numbers behind it.
     """
 
     files: tuple[str, ...]
-    best: float | None
+    best: Point | None
     answer: tuple[str, ...]
     summary: SweepSummary
 
@@ -45,27 +51,32 @@ def write_report(records: SweepRecords) -> Report:
         ValueError: sweep.json or a result is not what it should be.
     """
     summary = summarise(records)
-    table = build_table(summary)
-    figures = render_figures(summary)
-    page = to_page(summary, table, figures[f"{figure_name(summary)}.svg"])
+    importances = measure_importances(summary)
+    answer = sentences.answer(summary, importances)
+    table, depths = build_table(summary), build_rows(summary)
+    contents, pictures = {}, []
+    for drawing in drawings(summary, importances, read_portraits(records, summary)):
+        files = render(drawing.name, drawing.draw)
+        contents |= files
+        pictures.append(Picture(drawing.caption, files[f"{drawing.name}.svg"]))
+    contents["table.md"] = to_document(summary, table, depths, answer).encode()
+    contents["report.html"] = to_page(summary, table, depths, answer, pictures).encode()
     records.folder.write("results.parquet", render_parquet(summary))
-    contents = figures | {
-        "table.md": to_markdown(summary, table).encode(),
-        "report.html": page.encode(),
-    }
     for name, content in contents.items():
         (records.folder / "report").write(name, content)
     written = ("results.parquet", *(f"report/{name}" for name in contents))
     return Report(
         files=tuple((records.folder / name).uri for name in written),
-        best=summary.best.value if summary.best else None,
-        answer=tuple(sentences.answer(summary)),
+        best=summary.best.point if summary.best else None,
+        answer=tuple(answer),
         summary=summary,
     )
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the table, for the width of ``console``, what was found and where the files are."""
-    console.print(to_terminal(report.summary, build_table(report.summary), console))
+    """Print the tables, for the width of ``console``, what was found and where the files are."""
+    summary = report.summary
+    table, depths = build_table(summary), build_rows(summary)
+    console.print(to_terminal(summary, table, depths, report.answer, console))
     for file in report.files:
         console.print(file, style="dim", soft_wrap=True, markup=False, highlight=False)

@@ -1,20 +1,35 @@
-"""From trials to one summary per value: means over seeds, their intervals, and the best value."""
+"""From trials to one summary per point: means over seeds, their intervals, and the best point."""
 
-import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from gon_core.config import TrialConfig
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.evaluation import AccuracyRow, Interval, mean_interval, wilson_interval
+from gon_core.evaluation import Interval, mean_interval
+from gon_core.rows import CLEAN
+from search_spaces.parameter import Parameter, Point
+from sweeps.engine.ledger import Objectives
 from sweeps.engine.records import Status, SweepRecords, TrialResult
+from sweeps.engine.report.estimates import (
+    Estimate,
+    clean_rows,
+    corrupted_rows,
+    estimate,
+    finite_objectives,
+    share_unattainable,
+)
+from sweeps.engine.report.optimum import find_best, pareto_front
 from sweeps.engine.report.published import Published, read_published
+from sweeps.engine.report.space import order, point_of, point_text, read_parameters
 
-CLEAN = "clean"
-REQUIRED = ("name", "title", "created", "scale", "parameter", "seeds", "grid")
+__all__ = ["CLEAN", "PointSummary", "SweepSummary", "summarise"]
+
+REQUIRED = (
+    "name", "title", "created", "scale", "search", "parameters", "objectives", "seeds", "grid",
+)  # fmt: skip
+SEARCHES = ("line", "grid", "joint")
 
 # The word for a status wherever there is little room. Only one of them may say converged.
 SHORT_STATUS: dict[Status, str] = {
@@ -28,54 +43,41 @@ LONG_STATUS: dict[Status, str] = {**SHORT_STATUS, "max_epochs": "budget ended, n
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """An accuracy in percent with its 95 % interval.
+class PointSummary:
+    """All trials of one point: one value of every searched parameter.
 
     Attributes:
-        interval: over seeds (Student t) of several trials; over images (binomial) of one trial.
-        trials: how many trials.
-    """
-
-    interval: Interval
-    trials: int
-
-    @property
-    def mean(self) -> float:
-        """The estimate itself, in percent."""
-        return self.interval.estimate
-
-    @property
-    def half_width(self) -> float:
-        """Half the width of the interval, in percentage points."""
-        return (self.interval.high - self.interval.low) / 2
-
-    @property
-    def is_over_seeds(self) -> bool:
-        """Whether the interval tells the spread of seeds; else that of the images of one trial."""
-        return self.trials > 1
-
-
-@dataclass(frozen=True)
-class ValueSummary:
-    """All trials of one value of the searched parameter.
-
-    Attributes:
-        value: of the parameter.
+        point: the values, in the order of the sweep's parameters.
+        turn: its place in the order in which the search asked for points, from 1.
         trials: that ended, by seed.
         test: mean over the corruptions of the test images; None if no trial was measured.
         clean: the same without corruption.
         corruptions: mean test accuracy over seeds in percent, by corruption.
-        objective: mean over seeds of what the search maximises, in percent; NaN ends for one seed.
+        objectives: mean over seeds of what the search maximises, in percent, by name; the ends of
+            one seed's are NaN; empty if no trial was measured.
         is_complete: whether every seed of the sweep was measured, so that it may be the best.
+        unattainable: mean over seeds of ``estimates.share_unattainable``, in percent.
     """
 
-    value: float
+    point: Point
+    turn: int
     trials: tuple[TrialResult, ...]
     test: Estimate | None
     clean: Estimate | None
     corruptions: dict[str, float]
-    objective: Interval | None
+    objectives: dict[str, Interval]
     is_complete: bool
+    unattainable: float | None
+
+    @property
+    def objective(self) -> Interval | None:
+        """The mean accuracy over corrupted validation images; see ``objectives``."""
+        return self.objectives.get("corrupted")
+
+    @property
+    def means(self) -> Objectives:
+        """The mean objectives, in percent, in the sweep's order."""
+        return tuple(interval.estimate for interval in self.objectives.values())
 
     @property
     def statuses(self) -> Counter[Status]:
@@ -89,29 +91,54 @@ class SweepSummary:
 
     Attributes:
         description: what sweep.json says.
-        parameter: name of the searched parameter.
-        values: one summary per value, ascending.
-        best: the value with the highest mean objective of those measured with all seeds, or None.
-        missing: (value, seed) of the trials of the grid, and those begun, that have not ended.
+        parameters: what is searched.
+        points: one summary per point, in the order of ``space.order``.
+        best: of the points measured with all seeds, the one with the highest mean accuracy on
+            corrupted validation images, or None.
+        front: with two objectives, the points that no other one surpasses in both, by the first.
+        known: mean objectives by point that a joint search began with.
+        missing: (point, seed) of the trials of the grid, and those begun, that have not ended.
         published: the paper's figures for the same question; empty if there are none.
     """
 
     description: dict[str, Any]
-    parameter: str
-    values: tuple[ValueSummary, ...]
-    best: ValueSummary | None
-    missing: tuple[tuple[float, int], ...]
-    published: Published
+    parameters: tuple[Parameter, ...]
+    points: tuple[PointSummary, ...]
+    best: PointSummary | None
+    front: tuple[PointSummary, ...]
+    known: dict[Point, Objectives]
+    missing: tuple[tuple[Point, int], ...]
+    published: Published = field(default_factory=Published)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the searched parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def search(self) -> str:
+        """One of ``SEARCHES``."""
+        return self.description["search"]
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of what the search maximises."""
+        return tuple(self.description["objectives"])
 
     @property
     def trials(self) -> tuple[TrialResult, ...]:
-        """All trials that ended, by value and seed."""
-        return tuple(trial for value in self.values for trial in value.trials)
+        """All trials that ended, by point and seed."""
+        return tuple(trial for point in self.points for trial in point.trials)
 
     @property
-    def measured(self) -> tuple[ValueSummary, ...]:
-        """The values of which at least one trial was measured."""
-        return tuple(value for value in self.values if value.test is not None)
+    def measured(self) -> tuple[PointSummary, ...]:
+        """The points of which at least one trial was measured."""
+        return tuple(point for point in self.points if point.test is not None)
+
+    @property
+    def by_rank(self) -> tuple[PointSummary, ...]:
+        """The points that may be best first, the best of them first; then as they were asked."""
+        return tuple(sorted(self.points, key=_rank))
 
     @property
     def measure(self) -> str:
@@ -119,6 +146,15 @@ class SweepSummary:
         datasets = {trial.config.data.dataset for trial in self.trials}
         is_mnist = datasets == {"mnist"} if datasets else self.published.figure is not None
         return "MNIST-C mean" if is_mnist else "Corruption mean"
+
+    def text(self, point: Point) -> str:
+        """Return a point in words."""
+        return point_text(self.parameters, point)
+
+
+def _rank(point: PointSummary) -> tuple[bool, float, int]:
+    objective = point.objective.estimate if point.is_complete and point.objective else 0.0
+    return not point.is_complete, -objective, point.turn
 
 
 def summarise(records: SweepRecords) -> SweepSummary:
@@ -133,114 +169,80 @@ def summarise(records: SweepRecords) -> SweepSummary:
         raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
     if absent := [key for key in REQUIRED if key not in description]:
         raise ValueError(f"sweep.json must have {', '.join(REQUIRED)}; absent: {absent}")
-    name = description["parameter"]["name"]
-    results = sorted(
-        records.results(),
-        key=lambda result: (parameter_value(result.config, name), result.config.seed),
+    if description["search"] not in SEARCHES:
+        raise ValueError(f"search must be one of {SEARCHES}, got {description['search']!r}")
+    parameters = read_parameters(description)
+    if not parameters or "corrupted" not in description["objectives"]:
+        raise ValueError("sweep.json must have a parameter, and the objective 'corrupted'")
+    by_point: dict[Point, list[TrialResult]] = {}
+    for result in records.results():
+        by_point.setdefault(point_of(result.config, parameters), []).append(result)
+    begun = [(point_of(c, parameters), c.seed) for c in records.trials().values()]
+    turns = {point: turn for turn, point in enumerate(dict.fromkeys(p for p, _ in begun), 1)}
+    points = tuple(
+        summarise_point(point, turns.get(point, len(turns) + 1), by_point[point], description)
+        for point in sorted(by_point, key=lambda point: order(parameters, point))
     )
-    by_value: dict[float, list[TrialResult]] = {}
-    for result in results:
-        by_value.setdefault(parameter_value(result.config, name), []).append(result)
-    seeds = description["seeds"]
-    values = tuple(summarise_value(value, group, seeds) for value, group in by_value.items())
-    ended = {(parameter_value(result.config, name), result.config.seed) for result in results}
-    begun = {(parameter_value(c, name), c.seed) for c in records.trials().values()}
-    asked = {(float(value), seed) for value in description["grid"] for seed in seeds}
+    complete = [point for point in points if point.is_complete]
     return SweepSummary(
         description=description,
-        parameter=name,
-        values=values,
-        best=find_best(values),
-        missing=tuple(sorted((asked | begun) - ended)),
+        parameters=parameters,
+        points=points,
+        best=find_best(complete),
+        front=pareto_front(complete) if len(description["objectives"]) > 1 else (),
+        known={tuple(point): tuple(values) for point, values in description.get("known") or []},
+        missing=_missing(description, parameters, begun, by_point),
         published=read_published(description.get("published")),
     )
 
 
-def parameter_value(config: TrialConfig, name: str) -> float:
-    """Return the trial's value of the searched parameter."""
-    return float(getattr(config.method, name))
+def _missing(
+    description: Mapping[str, Any],
+    parameters: Sequence[Parameter],
+    begun: Sequence[tuple[Point, int]],
+    ended: Mapping[Point, Sequence[TrialResult]],
+) -> tuple[tuple[Point, int], ...]:
+    asked = {(tuple(point), seed) for point in description["grid"] for seed in description["seeds"]}
+    done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
+    missing = (asked | set(begun)) - done
+    return tuple(sorted(missing, key=lambda trial: (order(parameters, trial[0]), trial[1])))
 
 
-def summarise_value(
-    value: float, trials: Sequence[TrialResult], seeds: Sequence[int]
-) -> ValueSummary:
-    """Return the means of the trials of one value.
+def summarise_point(
+    point: Point, turn: int, trials: Sequence[TrialResult], description: Mapping[str, Any]
+) -> PointSummary:
+    """Return the means of the trials of one point.
 
     Args:
-        value: of the parameter.
+        point: values of the parameters.
+        turn: its place in the order of asking.
         trials: that ended, measured or not.
-        seeds: those that the sweep asks of every value.
+        description: what sweep.json says; it names the objectives, and the seeds of every point.
     """
+    names, seeds = description["objectives"], description["seeds"]
+    trials = sorted(trials, key=lambda trial: trial.config.seed)
     measured = [trial for trial in trials if corrupted_rows(trial)]
-    objectives = {
-        trial.config.seed: objective
+    told = {
+        trial.config.seed: objectives
         for trial in measured
-        if (objective := finite_objective(trial)) is not None
+        if (objectives := finite_objectives(trial, names)) is not None
     }
     by_corruption: dict[str, list[float]] = {name: [] for name in CORRUPTIONS}
     for trial in measured:
         for row in corrupted_rows(trial):
             by_corruption.setdefault(row.corruption, []).append(row.top1)
-    return ValueSummary(
-        value=value,
+    shares = [share for trial in trials if (share := share_unattainable(trial)) is not None]
+    return PointSummary(
+        point=point,
+        turn=turn,
         trials=tuple(trials),
         test=estimate([corrupted_rows(trial) for trial in measured]),
         clean=estimate([rows for trial in measured if (rows := clean_rows(trial))]),
         corruptions={name: statistics.fmean(top1) for name, top1 in by_corruption.items() if top1},
-        objective=mean_interval(list(objectives.values())) if objectives else None,
-        is_complete=bool(objectives) and objectives.keys() >= set(seeds),
+        objectives={
+            name: mean_interval(list(values))
+            for name, values in zip(names, zip(*told.values(), strict=True), strict=False)
+        },
+        is_complete=bool(told) and told.keys() >= set(seeds),
+        unattainable=statistics.fmean(shares) if shares else None,
     )
-
-
-def find_best(values: Sequence[ValueSummary]) -> ValueSummary | None:
-    """Return the value with the highest mean objective, the least of equals, or None.
-
-    Values of which a seed is missing do not compete: those that survive pruning would be favoured.
-    """
-    best: ValueSummary | None = None
-    highest = -math.inf
-    for value in values:
-        if value.is_complete and value.objective and value.objective.estimate > highest:
-            best, highest = value, value.objective.estimate
-    return best
-
-
-def finite_objective(trial: TrialResult) -> float | None:
-    """Return the trial's objective in percent, or None if it has none or it is not finite."""
-    objective = trial.objective
-    return objective if objective is not None and math.isfinite(objective) else None
-
-
-def corrupted_rows(trial: TrialResult) -> list[AccuracyRow]:
-    """Return the trial's accuracies on corrupted test images."""
-    return [row for row in trial.rows if row.split == "test" and row.corruption != CLEAN]
-
-
-def clean_rows(trial: TrialResult) -> list[AccuracyRow]:
-    """Return the trial's accuracy on clean test images: one row, or none."""
-    return [row for row in trial.rows if row.split == "test" and row.corruption == CLEAN]
-
-
-def estimate(rows_of_trials: Sequence[Sequence[AccuracyRow]]) -> Estimate | None:
-    """Return the mean accuracy over trials; None for no trial.
-
-    Args:
-        rows_of_trials: for each trial, the rows whose plain mean is its accuracy.
-    """
-    if not rows_of_trials:
-        return None
-    if len(rows_of_trials) == 1:
-        return Estimate(binomial_interval(rows_of_trials[0]), 1)
-    means = [statistics.fmean(row.top1 for row in rows) for rows in rows_of_trials]
-    return Estimate(mean_interval(means), len(means))
-
-
-def binomial_interval(rows: Sequence[AccuracyRow]) -> Interval:
-    """Return the mean accuracy of one trial and its 95 % Wilson interval, in percent.
-
-    The corrupted copies of one image are not independent, so that every image counts once: with
-    all copies counted the interval would be too narrow.
-    """
-    mean = statistics.fmean(row.top1 for row in rows)
-    count = min(row.count for row in rows)
-    return wilson_interval(round(mean / 100 * count), count)._replace(estimate=mean)

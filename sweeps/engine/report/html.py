@@ -2,22 +2,16 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from string import Template
 from typing import Any
 
-from sweeps.engine.records import TrialResult
-from sweeps.engine.report import sentences
-from sweeps.engine.report.aggregate import (
-    LONG_STATUS,
-    SweepSummary,
-    binomial_interval,
-    clean_rows,
-    corrupted_rows,
-    finite_objective,
-    parameter_value,
-)
-from sweeps.engine.report.sentences import number, percent
+from sweeps.engine.report import sentences, table_11
+from sweeps.engine.report.aggregate import SweepSummary
+from sweeps.engine.report.html_trials import trials_table
+from sweeps.engine.report.space import range_text, value_text
+from sweeps.engine.report.table_11 import DepthRow
 from sweeps.engine.report.tables import Table, to_html
 
 STYLE = """
@@ -40,7 +34,10 @@ tbody th { position: sticky; left: 0; background: Canvas; }
 .number { text-align: right; }
 .turned { padding: .25rem .2rem; }
 .turned span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: normal; }
+.front th { color: #c04f00; }
 .best, .best th { background: var(--mark); font-weight: 600; }
+.value { text-align: right; }
+.groups thead tr:first-child th { font-weight: normal; font-style: italic; }
 .published { font-style: italic; opacity: .75; }
 .published th { font-weight: normal; }
 pre { overflow-x: auto; background: var(--soft); padding: .5rem .75rem; border-radius: 6px; }
@@ -61,9 +58,10 @@ PAGE = Template("""<!doctype html>
 $cut
 $answer
 <p class="note">$asked</p>
-<h2>Figure</h2>
-$figure
-<h2>Every value</h2>
+<h2>$figures_title</h2>
+$figures
+$depths
+<h2>Every $kind</h2>
 $table
 $notes
 <h2>Every trial</h2>
@@ -77,16 +75,33 @@ $next
 """)
 
 
-def to_page(summary: SweepSummary, table: Table, figure: bytes) -> str:
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure: what it shows, in a sentence, and its SVG."""
+
+    caption: str
+    svg: bytes
+
+
+def to_page(
+    summary: SweepSummary,
+    table: Table,
+    depths: Sequence[DepthRow],
+    answer: Sequence[str],
+    pictures: Sequence[Picture],
+) -> str:
     """Return report.html.
 
     Args:
         summary: what to tell.
-        table: the value x corruption table.
-        figure: the SVG picture.
+        table: the point x corruption table.
+        depths: rows of Table 11, if the sweep has them.
+        answer: what was found, in sentences.
+        pictures: the figures.
     """
     cut = sentences.cut_short(summary)
-    best, *further = sentences.answer(summary)
+    best, *further = answer
+    kind = "value" if len(summary.names) == 1 else "point"
     notes = (sentences.what_was_measured(summary), sentences.INTERVALS)
     return PAGE.substitute(
         style=STYLE,
@@ -94,8 +109,11 @@ def to_page(summary: SweepSummary, table: Table, figure: bytes) -> str:
         cut=f'<p class="cut"><strong>{escape(cut)}</strong></p>' if cut else "",
         answer=_paragraph([best], "best-value") + _paragraph(further),
         asked=escape(_asked(summary)),
-        figure=_figure(summary, figure),
-        table=_wide(to_html(table)) if table.rows else "<p>No value has been tried yet.</p>",
+        figures_title="Figure" if len(pictures) == 1 else "Figures",
+        figures="\n".join(map(_figure, pictures)),
+        depths=_depths(depths),
+        kind=kind,
+        table=_wide(to_html(table)) if table.rows else f"<p>No {kind} has been tried yet.</p>",
         notes=_paragraph(notes, "note"),
         trials=_trials(summary),
         provenance=_provenance(summary),
@@ -113,70 +131,54 @@ def _wide(element: str) -> str:
 
 
 def _asked(summary: SweepSummary) -> str:
-    description, parameter = summary.description, summary.description["parameter"]
-    grid = ", ".join(number(value) for value in description["grid"])
+    description = summary.description
+    seeds = sentences.plural(len(description["seeds"]), "seed")
     return (
         f"Sweep {description['name']} of {description['created']}, {description['scale']} scale: "
-        f"{parameter['name']} (in {parameter['unit']}) at {grid} and where the search went from "
-        f"there, {sentences.plural(len(description['seeds']), 'seed')} each. "
-        f"{sentences.how_trials_ended(summary)}"
+        f"{_searched(summary)}, {seeds} each. {sentences.how_trials_ended(summary)}"
     )
 
 
-def _figure(summary: SweepSummary, figure: bytes) -> str:
-    source = "data:image/svg+xml;base64," + base64.b64encode(figure).decode()
-    caption = escape(f"{summary.measure} test accuracy by {summary.parameter}.")
+def _searched(summary: SweepSummary) -> str:
+    grid = summary.description["grid"]
+    if len(summary.parameters) == 1:
+        (parameter,) = summary.parameters
+        values = ", ".join(value_text(value) for (value,) in grid)
+        further = " and where the search went from there" if summary.search == "line" else ""
+        return f"{parameter.name} (in {parameter.unit}) at {values}{further}"
+    if summary.search == "grid":
+        points = "; ".join(", ".join(map(value_text, point)) for point in grid)
+        units = ", ".join(f"{p.name} (in {p.unit})" for p in summary.parameters)
+        return f"{units} at {points}"
+    ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
+    known = sentences.plural(len(summary.known), "point")
+    learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
+    sampler = (summary.description.get("asked") or {}).get("sampler")
+    by = f" by the sampler {sampler}" if sampler else ""
+    return f"{ranges}; proposed{by}{learned}"
+
+
+def _figure(picture: Picture) -> str:
+    source = "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode()
+    caption = escape(picture.caption)
     return (
-        f'<figure><img src="{source}" alt="{caption} The table below holds the same numbers.">'
+        f'<figure><img src="{source}" alt="{caption} The tables below hold the numbers.">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def _depths(rows: Sequence[DepthRow]) -> str:
+    if not rows:
+        return ""
+    note = _paragraph([table_11.NOTE], "note")
+    return f"<h2>{escape(table_11.TITLE)}</h2>\n{_wide(table_11.to_html(rows))}\n{note}"
 
 
 def _trials(summary: SweepSummary) -> str:
     if not summary.trials:
         return "<p>No trial has ended yet.</p>"
-    heads = ("trial", summary.parameter, "seed", "status", "epochs", "validation", "clean")
-    heads += (summary.measure, "95 % interval", "seconds training", "evaluation", "device")
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "\n".join(_trial(trial, summary.parameter) for trial in summary.trials)
-    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     note = "Interval of one trial: binomial over test images, each counted once."
-    return _wide(table) + _paragraph([note], "note")
-
-
-def _trial(trial: TrialResult, parameter: str) -> str:
-    rows, clean = corrupted_rows(trial), clean_rows(trial)
-    interval = binomial_interval(rows) if rows else None
-    cells = (
-        number(parameter_value(trial.config, parameter)),
-        str(trial.config.seed),
-        None,
-        str(len(trial.history)),
-        percent(finite_objective(trial)),
-        percent(clean[0].top1) if clean else "",
-        percent(interval.estimate) if interval else "",
-        f"{percent(interval.low)} to {percent(interval.high)}" if interval else "",
-        _seconds(trial, "training"),
-        _seconds(trial, "evaluation"),
-        trial.device,
-    )
-    html = "".join(
-        f'<td class="number">{escape(cell)}</td>' if cell is not None else _status(trial)
-        for cell in cells
-    )
-    return f'<tr><th scope="row"><code>{escape(trial.trial_id)}</code></th>{html}</tr>'
-
-
-def _seconds(trial: TrialResult, part: str) -> str:
-    return f"{trial.seconds[part]:.1f}" if part in trial.seconds else ""
-
-
-def _status(trial: TrialResult) -> str:
-    word = escape(LONG_STATUS[trial.status])
-    if not trial.reason:
-        return f"<td>{word}</td>"
-    reason = f"<pre>{escape(trial.reason)}</pre>"
-    return f"<td><details><summary>{word}</summary>{reason}</details></td>"
+    return _wide(trials_table(summary)) + _paragraph([note], "note")
 
 
 def _provenance(summary: SweepSummary) -> str:

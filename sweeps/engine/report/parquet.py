@@ -1,23 +1,30 @@
 """Every accuracy of a sweep in one Parquet file, for whoever wants to compute further."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 from pyarrow import parquet
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import AccuracyRow
+from search_spaces.parameter import Parameter
 from sweeps.engine.records import TrialResult
-from sweeps.engine.report.aggregate import CLEAN, SweepSummary, parameter_value
+from sweeps.engine.report.aggregate import CLEAN, SweepSummary
+from sweeps.engine.report.space import column_type, column_value, point_of
 
 SPLITS = ("validation", "test")
 ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
 
 
-def schema(parameter: str) -> pa.Schema:
-    """Return the columns; accuracies are in percent, seconds are wall time."""
+def schema(parameters: Sequence[Parameter]) -> pa.Schema:
+    """Return the columns; accuracies are in percent, seconds are wall time.
+
+    Each searched parameter has its own, of text where words are among its values.
+    """
     return pa.schema(
         [
             ("trial_id", pa.string()),
-            (parameter, pa.float64()),
+            *((parameter.name, column_type(parameter)) for parameter in parameters),
             ("seed", pa.int64()),
             ("status", pa.string()),
             ("method", pa.string()),
@@ -45,17 +52,18 @@ def render_parquet(summary: SweepSummary) -> bytes:
     ``low`` and ``high`` are the ends of the binomial (Wilson) 95 % interval of ``top1``. A trial
     without accuracies (pruned, diverged, failed) has one row with a null corruption.
     """
-    rows = [row for trial in summary.trials for row in _trial_rows(trial, summary.parameter)]
-    table = pa.Table.from_pylist(rows, schema=schema(summary.parameter))
+    rows = [row for trial in summary.trials for row in _trial_rows(trial, summary.parameters)]
+    table = pa.Table.from_pylist(rows, schema=schema(summary.parameters))
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink, compression="zstd")
     return sink.getvalue().to_pybytes()
 
 
-def _trial_rows(trial: TrialResult, parameter: str) -> list[dict]:
+def _trial_rows(trial: TrialResult, parameters: Sequence[Parameter]) -> list[dict]:
+    point = zip(parameters, point_of(trial.config, parameters), strict=True)
     common = {
         "trial_id": trial.trial_id,
-        parameter: parameter_value(trial.config, parameter),
+        **{parameter.name: column_value(parameter, value) for parameter, value in point},
         "seed": trial.config.seed,
         "status": trial.status,
         "method": trial.config.method.method,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gon_core import paper
+from search_spaces.parameter import Point
 
 
 @dataclass(frozen=True)
@@ -12,14 +13,22 @@ class Published:
 
     Attributes:
         figure: name of the table of the curve, or None.
-        curve: mean accuracy over corruptions, by value of the parameter.
-        rows: by value, a row of the paper's table: the model's name under ``model``, the accuracies
+        curve: mean accuracy over corruptions, by point.
+        rows: by point, a row of the paper's table: the model's name under ``model``, the accuracies
             under ``clean``, ``mean`` and each corruption.
+        depths: rows of the paper's Table 11, of another data set; see ``table_11``.
     """
 
     figure: str | None = None
-    curve: dict[float, float] = field(default_factory=dict)
-    rows: dict[float, dict[str, Any]] = field(default_factory=dict)
+    curve: dict[Point, float] = field(default_factory=dict)
+    rows: dict[Point, dict[str, Any]] = field(default_factory=dict)
+    depths: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def means(self) -> dict[Point, float]:
+        """Mean accuracy over corruptions by point: of the curve, else of the rows."""
+        rows = {point: float(row["mean"]) for point, row in self.rows.items() if "mean" in row}
+        return self.curve or rows
 
 
 def read_published(source: dict[str, Any] | None) -> Published:
@@ -30,14 +39,17 @@ def read_published(source: dict[str, Any] | None) -> Published:
     """
     if source is None:
         return Published()
-    rows = {float(row["value"]): _row(row["table"], row["model"]) for row in source.get("rows", [])}
+    rows = {tuple(row["point"]): _row(row["table"], row["model"]) for row in source.get("rows", [])}
+    depths = tuple(paper.load(source["table_11"]).to_pylist()) if source.get("table_11") else ()
     curve = source.get("curve")
     if curve is None:
-        return Published(rows=rows)
+        return Published(rows=rows, depths=depths)
     table = paper.load(curve["table"])
     x, y = table[curve["x"]].to_pylist(), table[curve["y"]].to_pylist()
-    points = {float(value): float(accuracy) for value, accuracy in zip(x, y, strict=True)}
-    return Published(curve["table"], dict(sorted(points.items())), rows)
+    points = sorted(
+        ((float(value),), float(accuracy)) for value, accuracy in zip(x, y, strict=True)
+    )
+    return Published(curve["table"], dict(points), rows, depths)
 
 
 def _row(table: str, model: str) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """What the sweep found, in sentences; each page and picture takes its words from here."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from sweeps.engine.report.aggregate import SHORT_STATUS, Estimate, SweepSummary, ValueSummary
+from search_spaces.parameter import Choice, Point
+from sweeps.engine.report.aggregate import SHORT_STATUS, PointSummary, SweepSummary
+from sweeps.engine.report.estimates import Estimate
+from sweeps.engine.report.importance import Importances
+from sweeps.engine.report.space import point_text, value_text
 
 INTERVALS = (
     "± is half of the 95 % interval: Student t over seeds; where one seed was measured (marked *), "
     "binomial over test images, each counted once."
 )
-
-
-def number(value: float) -> str:
-    """Return a value of the parameter, as short as it is exact enough to tell values apart."""
-    return f"{value:.6g}"
+LISTED = 5  # of points in a sentence
+UNATTAINABLE = 1.0  # percent of images above which a sentence says so
 
 
 def percent(value: float | None) -> str:
@@ -33,6 +35,12 @@ def status_counts(statuses: Counter) -> str:
     )
 
 
+def point_name(summary: SweepSummary, point: PointSummary) -> str:
+    """Return a point in words; in a joint search with its number, which tables and figures use."""
+    text = summary.text(point.point)
+    return f"#{point.turn} ({text})" if summary.search == "joint" else text
+
+
 def interval(estimate: Estimate) -> str:
     """Return which interval it is and both its ends."""
     low, high = percent(estimate.interval.low), percent(estimate.interval.high)
@@ -41,63 +49,139 @@ def interval(estimate: Estimate) -> str:
     return f"95 % binomial interval over the test images of one seed: {low} to {high} %"
 
 
-def answer(summary: SweepSummary) -> list[str]:
+def answer(summary: SweepSummary, importances: Importances) -> list[str]:
     """Return what was found, the most important first."""
-    return [*_best(summary), *_paper(summary)]
+    return [
+        *_best(summary),
+        *_front(summary),
+        *_importance(summary, importances),
+        *_unattainable(summary),
+        *_paper(summary),
+    ]
 
 
 def _best(summary: SweepSummary) -> list[str]:
-    best, name = summary.best, summary.parameter
+    best = summary.best
+    kind = "value" if len(summary.names) == 1 else "point"
     if best is None:
         if not summary.trials:
-            return ["No best value: no trial has ended yet."]
+            return [f"No best {kind}: no trial has ended yet."]
         if not summary.measured:
-            return ["No best value: no trial was measured."]
-        return ["No best value: no value has been measured with all its seeds."]
+            return [f"No best {kind}: no trial was measured."]
+        return [f"No best {kind}: no {kind} has been measured with all its seeds."]
     assert best.test is not None and best.objective is not None
     sentences = [
-        f"Best: {name} {number(best.value)}, chosen by its mean validation accuracy of "
+        f"Best: {point_name(summary, best)}, chosen by its mean {_chosen_by(summary)} of "
         f"{percent(best.objective.estimate)} %. {summary.measure} test accuracy: "
         f"{percent(best.test.mean)} % ({interval(best.test)})."
     ]
-    if best.statuses["max_epochs"]:
-        sentences.append(
-            f"{best.statuses['max_epochs']} of its {plural(len(best.trials), 'trial')} ended with "
-            "the epoch budget, not converged."
-        )
+    if budget := best.statuses["max_epochs"]:
+        trials = len(best.trials)
+        which = "Its only trial" if trials == 1 else f"{budget} of its {trials} trials"
+        sentences.append(f"{which} ended with the epoch budget, not converged.")
     if rivals := _rivals(summary, best):
-        sentences.append(
-            f"Its validation interval overlaps with that of {name} {', '.join(rivals)}."
-        )
-    ends = (summary.measured[0].value, summary.measured[-1].value)
+        sentences.append(f"Its validation interval overlaps with that of {rivals}.")
     if len(summary.measured) == 1:
-        sentences.append("It is the only value that was measured.")
-    elif best.value in ends:
-        end = "least" if best.value == ends[0] else "greatest"
-        sentences.append(f"It is the {end} value that was measured: the optimum may lie beyond.")
+        sentences.append(f"It is the only {kind} that was measured.")
+    else:
+        sentences += _at_the_end(summary, best)
     return sentences
 
 
-def _rivals(summary: SweepSummary, best: ValueSummary) -> list[str]:
+def _chosen_by(summary: SweepSummary) -> str:
+    several = len(summary.objectives) > 1
+    return "accuracy on corrupted validation images" if several else "validation accuracy"
+
+
+def _at_the_end(summary: SweepSummary, best: PointSummary) -> list[str]:
+    # A choice has nothing beyond its values, and no parameter anything below its least.
+    if len(summary.names) > 1:
+        return []
+    parameter, value = summary.parameters[0], best.point[0]
+    ends = [point.point[0] for point in (summary.measured[0], summary.measured[-1])]
+    if isinstance(parameter, Choice) or value not in ends or value == parameter.low:
+        return []
+    end = "least" if value == ends[0] else "greatest"
+    return [f"It is the {end} value that was measured: the optimum may lie beyond."]
+
+
+def _rivals(summary: SweepSummary, best: PointSummary) -> str:
     # An interval of one seed has NaN ends, which overlap with nothing.
     assert best.objective is not None
-    return [
-        number(other.value)
+    rivals = [
+        other
         for other in summary.measured
         if other is not best
         and other.objective is not None
         and other.objective.high >= best.objective.low
         and best.objective.high >= other.objective.low
     ]
+    if len(summary.names) == 1 and rivals:
+        # The name once is enough, and a line has few values: all of them.
+        return f"{summary.names[0]} {', '.join(value_text(r.point[0]) for r in rivals)}"
+    if summary.search == "joint":
+        return listed([f"#{rival.turn}" for rival in rivals], ", ")
+    return listed([summary.text(rival.point) for rival in rivals])
+
+
+def listed(texts: Sequence[str], separator: str = "; ") -> str:
+    """Return the first few and how many more there are."""
+    more = len(texts) - LISTED
+    return separator.join(texts[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _front(summary: SweepSummary) -> list[str]:
+    if not summary.front:
+        return []
+    points = []
+    for point in summary.front:
+        means = (f"{name} {percent(i.estimate)}" for name, i in point.objectives.items())
+        points.append(f"#{point.turn} ({', '.join(means)})")
+    count = plural(len(points), "point")
+    return [
+        f"Pareto front, {count} that no other surpasses on both clean and corrupted validation "
+        f"images (in percent): {'; '.join(points)}."
+    ]
+
+
+def _importance(summary: SweepSummary, importances: Importances) -> list[str]:
+    if summary.search != "joint":
+        return []
+    if not importances:
+        return ["Importance of the parameters: too few points to tell."]
+    sentences = []
+    for objective, shares in importances.items():
+        first = sorted(shares, key=lambda name: -shares[name])[:3]
+        texts = ", ".join(f"{name} {100 * shares[name]:.0f} %" for name in first)
+        sentences.append(f"What explains the {objective} accuracy most: {texts}.")
+    return sentences
+
+
+def _unattainable(summary: SweepSummary) -> list[str]:
+    points = [p for p in summary.points if p.unattainable and p.unattainable > UNATTAINABLE]
+    if not points:
+        return []
+    joint = summary.search == "joint"
+    texts = [
+        f"{f'#{p.turn}' if joint else summary.text(p.point)}: {percent(p.unattainable)} % of them"
+        for p in points
+    ]
+    return [f"For some images no noise reaches epsilon ({listed(texts)})."]
 
 
 def _paper(summary: SweepSummary) -> list[str]:
-    paper = summary.description["parameter"].get("paper")
-    if paper is None or summary.published.figure is None:
-        return ["No figures were published for this question on this data set."]
-    accuracy = summary.published.curve.get(paper)
+    if summary.published.depths:
+        return ["The paper's figures for this question, its Table 11, are for ImageNet-C."]
+    point: Point = tuple(parameter.paper for parameter in summary.parameters)
+    if not summary.published.means:
+        sentence = "No figures were published for this question on this data set."
+        uses = f"The paper's values on MNIST: {summary.text(point)}."
+        return [sentence, uses] if summary.search == "joint" else [sentence]
+    accuracy = summary.published.means.get(point)
     reached = "" if accuracy is None else f", with {percent(accuracy)} %"
-    return [f"Published optimum: {summary.parameter} {number(paper)}{reached}, at paper scale."]
+    # Where a curve was published the paper's value is its optimum; else it is what it used.
+    what = "Published optimum" if summary.published.curve else "The paper's choice"
+    return [f"{what}: {summary.text(point)}{reached}, at paper scale."]
 
 
 def cut_short(summary: SweepSummary) -> str:
@@ -116,20 +200,28 @@ def how_trials_ended(summary: SweepSummary) -> str:
         if statuses["max_epochs"]:
             sentence += " Budget: the epochs ran out before convergence."
     if summary.missing:
-        first = [f"{number(value)} seed {seed}" for value, seed in summary.missing[:5]]
+        first = [_missing(summary, *trial) for trial in summary.missing[:LISTED]]
         more = len(summary.missing) - len(first)
         rest = f" and {more} more" if more else ""
+        name = f"{summary.names[0]} " if len(summary.names) == 1 else ""
         sentence += (
-            f" {plural(len(summary.missing), 'trial')} not ended: {summary.parameter} "
-            f"{', '.join(first)}{rest}."
+            f" {plural(len(summary.missing), 'trial')} not ended: {name}"
+            f"{(', ' if name else '; ').join(first)}{rest}."
         )
     return sentence
 
 
+def _missing(summary: SweepSummary, point: Point, seed: int) -> str:
+    if len(point) == 1:
+        return f"{value_text(point[0])} seed {seed}"
+    return f"{point_text(summary.parameters, point)}, seed {seed}"
+
+
 def what_was_measured(summary: SweepSummary) -> str:
     """Return what the columns of the table are."""
+    kind = "value" if len(summary.names) == 1 else "point"
     return (
         f"Test accuracy in percent, mean over seeds; {summary.measure} is the plain mean over the "
-        f"{len(CORRUPTIONS)} corruptions. The best value is chosen by validation accuracy alone, "
-        "among the values that were measured with every seed."
+        f"{len(CORRUPTIONS)} corruptions. The best {kind} is chosen by {_chosen_by(summary)} "
+        f"alone, among the {kind}s that were measured with every seed."
     )

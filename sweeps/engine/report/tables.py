@@ -1,4 +1,4 @@
-"""The table value x corruption: its rows, and the same as Markdown and HTML."""
+"""The table point x corruption: its rows, and the same as Markdown and HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,15 @@ from html import escape
 from typing import Any
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
+from search_spaces.parameter import Point
 from sweeps.engine.report import sentences
-from sweeps.engine.report.aggregate import CLEAN, Estimate, SweepSummary, ValueSummary
-from sweeps.engine.report.sentences import number, percent
+from sweeps.engine.report.aggregate import CLEAN, PointSummary, SweepSummary
+from sweeps.engine.report.estimates import Estimate
+from sweeps.engine.report.sentences import percent
+from sweeps.engine.report.space import order, value_text
 
 ENDED = "ended"
+UNATTAINABLE = "unattainable"
 
 
 @dataclass(frozen=True)
@@ -18,23 +22,22 @@ class Row:
     """One line of the table.
 
     Attributes:
-        value: of the parameter.
+        values: text of the searched parameters' values; in a joint search the point's number first.
         cells: text by column; a column that is absent is empty.
-        summary: our trials of the value; None for a published row.
-        is_best: whether it is the best value.
+        note: what the row is: ``best``, ``front``, ``published`` or nothing.
+        summary: our trials of the point; None for a published row.
     """
 
-    value: float
+    values: tuple[str, ...]
     cells: dict[str, str]
-    summary: ValueSummary | None = None
-    is_best: bool = False
+    note: str = ""
+    summary: PointSummary | None = None
 
     @property
-    def label(self) -> str:
-        """The value and what the row is."""
-        if self.summary is None:
-            return f"{number(self.value)} published"
-        return f"{number(self.value)} best" if self.is_best else number(self.value)
+    def heads(self) -> tuple[str, ...]:
+        """The cells at the left: the values, with what the row is beside the first."""
+        first, *rest = self.values
+        return (f"{first} {self.note}".strip(), *rest)
 
 
 @dataclass(frozen=True)
@@ -42,44 +45,74 @@ class Table:
     """Rows ready to be laid out.
 
     Attributes:
-        head: name of the first column, which holds the rows' labels.
+        heads: names of the columns at the left, which say what the row is of.
         columns: the others, summary first, then one per corruption in the paper's order.
-        rows: ascending by value, a published one under our own.
+        rows: ascending by point, a published one under our own; of a joint search the best first.
     """
 
-    head: str
+    heads: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 def build_table(summary: SweepSummary) -> Table:
-    """Return one row per value, and a published row where there is one."""
-    published = [Row(value, _published(row)) for value, row in summary.published.rows.items()]
-    own = [_own(summary, value) for value in summary.values]
-    curve = ("published",) if summary.published.curve else ()
+    """Return one row per point, and a published row where there is one."""
+    joint = summary.search == "joint"
+    if joint:
+        rows = [_own(summary, point) for point in summary.by_rank]
+    else:
+        keyed = [(point.point, 0, _own(summary, point)) for point in summary.points]
+        keyed += [(p, 1, _published(p, row)) for p, row in summary.published.rows.items()]
+        keyed.sort(key=lambda entry: (order(summary.parameters, entry[0]), entry[1]))
+        rows = [row for _, _, row in keyed]
+    number = len(summary.names) > 1
     return Table(
-        head=summary.parameter,
-        columns=("mean", "±", *curve, "clean", "validation", "seeds", ENDED, *CORRUPTIONS),
-        rows=tuple(sorted(own + published, key=lambda row: (row.value, row.summary is None))),
+        heads=("#", *summary.names) if number else summary.names,
+        columns=(*_columns(summary), *CORRUPTIONS),
+        rows=tuple(rows),
     )
 
 
-def _own(summary: SweepSummary, value: ValueSummary) -> Row:
+def _columns(summary: SweepSummary) -> list[str]:
+    curve = ["published"] if summary.published.curve else []
+    share = [UNATTAINABLE] if any(p.unattainable is not None for p in summary.points) else []
+    return ["mean", "±", *curve, "clean", *_validation(summary).values(), "seeds", *share, ENDED]
+
+
+def _validation(summary: SweepSummary) -> dict[str, str]:
+    """Return the column of each objective."""
+    if len(summary.objectives) == 1:
+        return {name: "validation" for name in summary.objectives}
+    return {name: f"validation {name}" for name in summary.objectives}
+
+
+def _own(summary: SweepSummary, point: PointSummary) -> Row:
     cells = {
-        "mean": percent(value.test and value.test.mean),
-        "±": half_width(value.test),
-        "published": percent(summary.published.curve.get(value.value)),
-        "clean": percent(value.clean and value.clean.mean),
-        "validation": percent(value.objective and value.objective.estimate),
-        "seeds": _seeds(value, len(summary.description["seeds"])),
-        ENDED: sentences.status_counts(value.statuses),
-    } | {name: percent(top1) for name, top1 in value.corruptions.items()}
-    return Row(value.value, cells, value, is_best=value is summary.best)
+        "mean": percent(point.test and point.test.mean),
+        "±": half_width(point.test),
+        "published": percent(summary.published.curve.get(point.point)),
+        "clean": percent(point.clean and point.clean.mean),
+        "seeds": _seeds(point, len(summary.description["seeds"])),
+        UNATTAINABLE: percent(point.unattainable),
+        ENDED: sentences.status_counts(point.statuses),
+    } | {name: percent(top1) for name, top1 in point.corruptions.items()}
+    for name, column in _validation(summary).items():
+        if name in point.objectives:
+            cells[column] = percent(point.objectives[name].estimate)
+    note = "best" if point is summary.best else "front" if point in summary.front else ""
+    return Row(_values(point.point, point.turn), cells, note, point)
 
 
-def _seeds(value: ValueSummary, asked: int) -> str:
-    count = value.test.trials if value.test else 0
-    return str(count) if value.is_complete else f"{count}/{asked}"
+def _values(point: Point, turn: int | None) -> tuple[str, ...]:
+    texts = tuple(map(value_text, point))
+    if len(texts) == 1:
+        return texts
+    return ("" if turn is None else f"#{turn}", *texts)
+
+
+def _seeds(point: PointSummary, asked: int) -> str:
+    count = point.test.trials if point.test else 0
+    return str(count) if point.is_complete else f"{count}/{asked}"
 
 
 def half_width(estimate: Estimate | None) -> str:
@@ -89,63 +122,68 @@ def half_width(estimate: Estimate | None) -> str:
     return f"{estimate.half_width:.1f}" + ("" if estimate.is_over_seeds else "*")
 
 
-def _published(row: dict[str, Any]) -> dict[str, str]:
+def _published(point: Point, row: dict[str, Any]) -> Row:
     # As many decimals as were printed: whole numbers for single corruptions.
     columns = ("mean", CLEAN, *CORRUPTIONS)
-    return {name: str(row[name]) for name in columns if row.get(name) is not None}
+    cells = {name: str(row[name]) for name in columns if row.get(name) is not None}
+    return Row(_values(point, None), cells, "published")
 
 
-def to_markdown(summary: SweepSummary, table: Table) -> str:
-    """Return table.md: the answer, what was cut short, the table and how to read it."""
-    cut = sentences.cut_short(summary)
-    lines = [f"# {_plain(summary.description['title'])}", ""]
-    lines += [f"**{_plain(cut)}**", ""] if cut else []
-    lines += [*(f"{_plain(sentence)}  " for sentence in sentences.answer(summary)), ""]
-    if table.rows:
-        heads = [table.head, *table.columns]
-        lines.append(_line(heads))
-        lines.append(_line(["---", *("---:" if c != ENDED else "---" for c in table.columns)]))
-        lines += [_line(_markdown_cells(table, row)) for row in table.rows]
-        lines.append("")
-    notes = (sentences.how_trials_ended(summary), sentences.what_was_measured(summary))
-    lines += [f"{_plain(note)}  " for note in (*notes, sentences.INTERVALS)]
-    return "\n".join(lines) + "\n"
+def to_markdown(table: Table) -> list[str]:
+    """Return the lines of the table in Markdown; none without rows."""
+    if not table.rows:
+        return []
+    lines = [
+        markdown_line([*table.heads, *table.columns]),
+        markdown_line(["---"] * len(table.heads) + [_alignment(c) for c in table.columns]),
+    ]
+    return lines + [markdown_line(_markdown_cells(table, row)) for row in table.rows]
+
+
+def _alignment(column: str) -> str:
+    return "---" if column == ENDED else "---:"
 
 
 def _markdown_cells(table: Table, row: Row) -> list[str]:
-    cells = [row.label, *(row.cells.get(column, "") for column in table.columns)]
-    mark = "*" if row.summary is None else "**" if row.is_best else ""
-    return [f"{mark}{_plain(cell)}{mark}" if cell else "" for cell in cells]
+    cells = [*row.heads, *(row.cells.get(column, "") for column in table.columns)]
+    mark = {"published": "*", "best": "**"}.get(row.note, "")
+    return [f"{mark}{markdown_text(cell)}{mark}" if cell else "" for cell in cells]
 
 
-def _line(cells: Sequence[str]) -> str:
+def markdown_line(cells: Sequence[str]) -> str:
+    """Return a line of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
-def _plain(text: Any) -> str:
-    # Text of the user is neither a column nor a tag nor a second line.
+def markdown_text(text: Any) -> str:
+    """Return text of the user such that it is neither a column nor a tag nor a second line."""
     return escape(" ".join(str(text).split()), quote=False).replace("|", "\\|").replace("*", "\\*")
 
 
 def to_html(table: Table) -> str:
     """Return the table as an HTML element, every cell escaped."""
-    heads = "".join(_html_head(column) for column in table.columns)
+    heads = "".join(f'<th scope="col">{escape(_spaced(head))}</th>' for head in table.heads)
+    heads += "".join(_html_head(column) for column in table.columns)
     body = "\n".join(_html_row(table, row) for row in table.rows)
-    head = f'<th scope="col">{escape(table.head)}</th>'
-    return f"<table>\n<thead><tr>{head}{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _html_head(column: str) -> str:
-    text = escape(column.replace("_", " "))
     kind = ' class="turned"' if column in CORRUPTIONS else ""
-    return f'<th scope="col"{kind}><span>{text}</span></th>'
+    return f'<th scope="col"{kind}><span>{escape(_spaced(column))}</span></th>'
 
 
 def _html_row(table: Table, row: Row) -> str:
-    kind = "published" if row.summary is None else "best" if row.is_best else "own"
+    first, *others = row.heads
+    heads = f'<th scope="row">{escape(first)}</th>'
+    heads += "".join(f'<td class="value">{escape(text)}</td>' for text in others)
     cells = "".join(
         f'<td class="{"text" if column == ENDED else "number"}">'
         f"{escape(row.cells.get(column, ''))}</td>"
         for column in table.columns
     )
-    return f'<tr class="{kind}"><th scope="row">{escape(row.label)}</th>{cells}</tr>'
+    return f'<tr class="{row.note or "own"}">{heads}{cells}</tr>'

@@ -1,4 +1,4 @@
-"""The table in a terminal: corruptions down, values across, in blocks as wide as the window."""
+"""The tables in a terminal: corruptions down, points across, in blocks as wide as the window."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,45 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sweeps.engine.report import sentences
+from sweeps.engine.report import sentences, table_11
 from sweeps.engine.report.aggregate import SHORT_STATUS, SweepSummary
-from sweeps.engine.report.sentences import number
+from sweeps.engine.report.table_11 import DepthRow
 from sweeps.engine.report.tables import ENDED, Row, Table
 
+MOST = 8  # points of a joint search, the best and the Pareto front; table.md has all
 
-def to_terminal(summary: SweepSummary, table: Table, console: Console) -> RenderableType:
-    """Return the answer and the table, laid out for the width of ``console``."""
+
+def to_terminal(
+    summary: SweepSummary,
+    table: Table,
+    depths: Sequence[DepthRow],
+    answer: Sequence[str],
+    console: Console,
+) -> RenderableType:
+    """Return the answer and the tables, laid out for the width of ``console``."""
     cut = sentences.cut_short(summary)
     parts: list[RenderableType] = [Text(str(summary.description["title"]), style="bold")]
     parts += [Text(cut, style="yellow")] if cut else []
-    parts += _blocks(table, console)
+    rows = _shown(summary, table)
+    parts += _blocks(table, rows, console)
+    if hidden := len(table.rows) - len(rows):
+        parts.append(Text(f"{sentences.plural(hidden, 'further point')} in table.md.", style="dim"))
+    if depths:
+        parts += [_depths(depths), Text(table_11.NOTE, style="dim")]
     parts.append(Text(f"{sentences.how_trials_ended(summary)} {sentences.INTERVALS}", style="dim"))
-    parts += [Text(sentence) for sentence in sentences.answer(summary)]
+    parts += [Text(sentence) for sentence in answer]
     return Group(*parts)
 
 
-def _blocks(table: Table, console: Console) -> list[RichTable]:
+def _shown(summary: SweepSummary, table: Table) -> list[Row]:
+    if summary.search != "joint":
+        return list(table.rows)
+    return [row for index, row in enumerate(table.rows) if index < MOST or row.note]
+
+
+def _blocks(table: Table, rows: list[Row], console: Console) -> list[RichTable]:
     # The widest block that fits, again and again: nothing is ever cut off.
-    blocks, rows = [], list(table.rows)
+    blocks = []
     while rows:
         count = len(rows)
         while count > 1 and not _fits(_block(table, rows[:count]), console):
@@ -44,11 +63,11 @@ def _fits(block: RichTable, console: Console) -> bool:
 
 def _block(table: Table, rows: Sequence[Row]) -> RichTable:
     block = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    block.add_column(Text(table.head), no_wrap=True)
+    block.add_column(Text("\n".join((*table.heads, ""))), no_wrap=True)
     for row in rows:
         note, style = _note(row)
         block.add_column(
-            Text(f"{number(row.value)}\n{note}"), style=style, justify="right", no_wrap=True
+            Text("\n".join((*row.values, note))), style=style, justify="right", no_wrap=True
         )
     for column in table.columns:
         if column == ENDED:
@@ -63,6 +82,26 @@ def _block(table: Table, rows: Sequence[Row]) -> RichTable:
 
 
 def _note(row: Row) -> tuple[str, str]:
-    if row.summary is None:
-        return "paper", "italic dim"
-    return ("best", "bold green") if row.is_best else ("", "")
+    styles = {"published": "italic dim", "best": "bold green", "front": "green"}
+    return "paper" if row.note == "published" else row.note, styles.get(row.note, "")
+
+
+def _depths(rows: Sequence[DepthRow]) -> RichTable:
+    # The paper's row under ours: beside each other they would be too wide for many a window.
+    table = RichTable(
+        title=f"{table_11.TITLE}, ours on MNIST-C, the paper's on ImageNet-C",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
+    )  # fmt: skip
+    for name in ("depth", "kernel", ""):
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    for name in table_11.OURS:
+        table.add_column(
+            name.replace("mean without", "mean\nwithout"), justify="right", no_wrap=True
+        )
+    for row in rows:
+        if any(row.ours):
+            table.add_row(row.depth, row.kernel_size, "ours", *row.ours)
+        if any(row.published):
+            cells = (row.depth, row.kernel_size, "paper", *row.published)
+            table.add_row(*cells, style="italic dim")
+    return table

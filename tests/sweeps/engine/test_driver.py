@@ -2,10 +2,9 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine.driver import Driver
+from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
-from sweeps.engine.records import TrialResult
-from sweeps.engine.study import LineSearch
-from sweeps.engine.trial import VALIDATION_METRIC
+from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 
 
 class Listening:
@@ -24,7 +23,7 @@ class Listening:
 
 def metrics(epoch):
     return {
-        "epoch": epoch, "train_loss": 1.0, "seconds": 2.0, VALIDATION_METRIC: 50.0, "trial_id": "x",
+        "epoch": epoch, "train_loss": 1.0, "seconds": 2.0, VALIDATION_METRIC: 50.0,
     }  # fmt: skip
 
 
@@ -34,8 +33,8 @@ def drive(records):
         options = script.Options(
             scale="demo", sigmas=(0.5,), seeds=1, num_trials=0, scheduler=scheduler
         )
-        plan = make_plan(script.QUESTION, options, options.sigmas)
-        search = LineSearch(plan.question.parameter, (0.5,), 0, (0,), "tpe", 0)
+        plan = make_plan(script.QUESTION, options, line(options.sigmas))
+        search = plan.search({})
         listener = Listening()
         return Driver(plan, search, records, [listener], max_failures=2), search, listener
 
@@ -46,11 +45,11 @@ def test_a_recorded_trial_is_told_to_the_search_and_to_listeners(drive, records)
     driver, search, listener = drive("none")
     config = driver.suggest("t1")
     driver.reported("t1", metrics(1.0))
-    driver.reported("t1", metrics(1.0) | {"ended": "max_epochs"})
+    driver.reported("t1", metrics(1.0))
     done = TrialResult(trial_id=config.trial_id, config=config, status="max_epochs", objective=80.0)
     records.trial(config.trial_id).write_result(done)
     driver.ended("t1", failed=False)
-    assert search.mean(0.5) == 80.0 and search.is_exhausted
+    assert search.ledger.mean((0.5,)) == (80.0,) and search.is_exhausted
     assert listener.heard == [
         ("started", config.trial_id), ("reported", 1.0), ("ended", "max_epochs"),
     ]  # fmt: skip
@@ -65,8 +64,8 @@ def test_a_trial_that_asha_stopped_is_recorded_as_pruned_with_its_history(drive,
     result = records.trial(config.trial_id).result()
     assert result.status == "pruned" and result.is_final and not result.is_measured
     assert [entry["epoch"] for entry in result.history] == [1.0, 2.0]
-    assert result.seconds == {"training": 4.0} and "trial_id" not in result.history[0]
-    assert search.mean(0.5) is None and search.is_exhausted
+    assert result.seconds == {"training": 4.0}
+    assert search.ledger.mean((0.5,)) is None and search.is_exhausted
 
 
 def test_a_trial_whose_process_died_too_often_is_recorded_as_failed(drive, records):

@@ -1,7 +1,7 @@
 import pytest
 
 import sweeps.sigma_line_search as script
-from sweeps.engine import plan as planning
+from sweeps.engine import machine
 from sweeps.engine.cost import (
     STARTUP_SECONDS,
     Speed,
@@ -9,12 +9,13 @@ from sweeps.engine.cost import (
     measure_speed,
     trial_seconds,
 )
+from sweeps.engine.options import line
 from sweeps.engine.plan import Resources, make_plan
 
 
 def plan_of(**options):
     parsed = script.Options(**options)
-    return make_plan(script.QUESTION, parsed, parsed.sigmas)
+    return make_plan(script.QUESTION, parsed, parsed.sigmas and line(parsed.sigmas))
 
 
 def test_the_demo_says_what_it_cut():
@@ -31,8 +32,8 @@ def test_the_paper_scale_cuts_nothing_and_takes_the_whole_grid():
 
 
 def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(monkeypatch):
-    monkeypatch.setattr(planning, "gpu_count", lambda: 0)
-    monkeypatch.setattr(planning, "cpu_count", lambda: 6)
+    monkeypatch.setattr(machine, "gpu_count", lambda: 0)
+    monkeypatch.setattr(machine, "cpu_count", lambda: 6)
     plan = plan_of()
     assert plan.asked.scale == "demo"
     assert plan.resources == Resources(cpus=1, gpus=0.0, slots=6)
@@ -49,8 +50,8 @@ def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(mo
     ],
 )
 def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, monkeypatch):
-    monkeypatch.setattr(planning, "gpu_count", lambda: 2)
-    monkeypatch.setattr(planning, "cpu_count", lambda: 8)
+    monkeypatch.setattr(machine, "gpu_count", lambda: 2)
+    monkeypatch.setattr(machine, "cpu_count", lambda: 8)
     plan = plan_of(**options)
     assert plan.asked.scale == "paper" and plan.resources.device == "cuda"
     assert plan.resources.slots == slots
@@ -82,6 +83,6 @@ def test_the_speed_is_measured():
 def test_trials_of_a_plan_differ_in_nothing_but_value_and_seed():
     plan = plan_of(scale="demo", sigmas=(0.0, 0.5), seeds=2)
     ids = {trial.trial_id for trial in plan.grid_trials}
-    assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.asked.refinements
+    assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.asked.proposals
     starts = {trial.start for trial in plan.grid_trials}
     assert len(starts) == 1

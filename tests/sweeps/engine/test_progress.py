@@ -5,10 +5,10 @@ from rich.console import Console
 
 import sweeps.sigma_line_search as script
 from gon_core.training.loop import EpochMetrics
+from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
 from sweeps.engine.progress import Progress, duration
-from sweeps.engine.records import TrialResult
-from sweeps.engine.trial import VALIDATION_METRIC
+from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_durations_read_as_people_say_them(seconds, text):
 
 def told(terminal: bool) -> str:
     options = script.Options(scale="demo", sigmas=(0.0, 0.5), seeds=1, num_trials=0)
-    plan = make_plan(script.QUESTION, options, options.sigmas)
+    plan = make_plan(script.QUESTION, options, line(options.sigmas))
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
     progress = Progress(plan, console, done=0)
     with progress.shown():

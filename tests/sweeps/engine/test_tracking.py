@@ -9,15 +9,15 @@ from mlflow import MlflowClient
 from gon_core.evaluation import AccuracyRow
 from sweeps.engine import tracking
 from sweeps.engine.provenance import redact
-from sweeps.engine.records import TrialResult
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
+from sweeps.engine.storage import Folder
 from sweeps.engine.tracking import Tracker, default_uri, replay, ui_command
-from sweeps.engine.trial import VALIDATION_METRIC
 
 
 @pytest.fixture
 def description(tmp_path):
     return {
-        "name": "mine", "question": "sigma", "parameter": {"name": "sigma"},
+        "name": "mine", "question": "sigma", "parameters": [{"name": "sigma"}],
         "code": {"git_sha": "abc", "dirty": False}, "data_digest": "d1",
         "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
     }  # fmt: skip
@@ -175,3 +175,28 @@ def test_the_default_store_is_beside_the_sweeps(tmp_path, monkeypatch):
 def test_a_bad_replay_command_exits_with_2(arguments, capsys):
     assert tracking.main(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_trial_that_is_carried_on_runs_again_in_the_same_run(config, records, description, uri):
+    records.write_sweep(description)
+    first = tracking.Store(uri, description, records)
+    first.begin(config)
+    first.interrupt(config)
+    first.finish_sweep({}, failed=False, interrupted=True)
+    client, (parent,), (child,) = runs(uri)
+    assert {parent.info.status, child.info.status} == {"KILLED"}
+    second = tracking.Store(uri, description, records)
+    second.begin_sweep()
+    second.begin(config)
+    client, (parent,), (child,) = runs(uri)
+    assert {parent.info.status, child.info.status} == {"RUNNING"}
+    second.finish(ended(config))
+    assert client.get_run(child.info.run_id).info.status == "FINISHED"
+
+
+def test_a_folder_with_an_apostrophe_is_found_again(config, description, uri, tmp_path):
+    records = SweepRecords(Folder(str(tmp_path / "it's")))
+    for _ in range(2):
+        tracking.Store(uri, description, records).child(config)
+    _, parents, children = runs(uri)
+    assert len(parents) == len(children) == 1

@@ -1,80 +1,33 @@
-"""Sweeps with made-up results, written through the real records."""
+"""Sweeps with made-up results, of each kind."""
+
+from functools import cache
 
 import pytest
 
-from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
-from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.evaluation import AccuracyRow, mean_top1
-from sweeps.engine.records import SweepRecords, TrialResult
-from sweeps.engine.storage import Folder
-
-IMAGES = 1_000
-PUBLISHED = {
-    "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
-    "rows": [
-        {"value": 0.0, "table": "mnist_c_top1", "model": "vanilla_madry"},
-        {"value": 0.5, "table": "mnist_c_top1", "model": "gnt_sigma_0.5"},
-    ],
-}
-REASONS = {"diverged": "the training loss is not finite", "failed": "RuntimeError: <b>broken</b>"}
-
-
-def description(seeds=3, **changes):
-    """Return what sweep.json says."""
-    return {
-        "name": "sigma-demo",
-        "question": "sigma",
-        "title": "Which sigma of Gaussian noise training?",
-        "created": "2026-11-22T13:00:00+00:00",
-        "scale": "demo",
-        "cuts": ["10,000 of 55,000 training images", "2 epochs per trial, not until convergence"],
-        "parameter": {"name": "sigma", "unit": "[0, 1] pixels", "paper": 0.5},
-        "published": PUBLISHED,
-        "seeds": list(range(seeds)),
-        "grid": [],
-        "code": {"git_sha": "0123abcd", "dirty": True},
-        "packages": {"torch": "2.9.1"},
-        "data_digest": "sha256:feed",
-        "command": "python -m sweeps.sigma_line_search --scale demo",
-        "tracking": "mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
-    } | changes
+from gon_core.config import GNT
+from search_spaces.epsilon import EPSILON
+from sweeps.engine.report import write_report
+from tests.sweeps.engine.report.made_up import (
+    ANT_AT_033,
+    ANT_AT_10,
+    JOINT,
+    SPACES,
+    TABLE_11,
+    depth_grid,
+    earlier_points,
+    epsilon_line,
+    joint_search,
+    noise_file,
+    reset_grid,
+    result,
+    write_sweep,
+)
 
 
-def accuracy_rows(top1):
-    """Return rows whose mean over corruptions is ``top1`` on test, 1 more on validation."""
-    rows = []
-    for split, mean in (("validation", top1 + 1), ("test", top1)):
-        rows.append(AccuracyRow(split, "clean", 0, 985, IMAGES))
-        # Not in the paper's order, and not all alike.
-        for index, name in enumerate(reversed(CORRUPTIONS)):
-            rows.append(AccuracyRow(split, name, 1, round(10 * mean) + index - 7, IMAGES))
-    return rows
-
-
-def config(sigma, seed):
-    """Return a trial's configuration."""
-    training = TrainingConfig(max_epochs=2)
-    return TrialConfig(
-        method=GNT(sigma=sigma), data=DataConfig(), training=training, start=None, seed=seed
-    )
-
-
-def result(sigma, seed, status, top1):
-    """Return how a trial ended; measured if it has an accuracy."""
-    trial = config(sigma, seed)
-    rows = accuracy_rows(top1) if top1 is not None else []
-    return TrialResult(
-        trial_id=trial.trial_id,
-        config=trial,
-        status=status,
-        reason=REASONS.get(status, ""),
-        history=[{"epoch": 1.0, "loss": 1.0}, {"epoch": 2.0, "loss": 0.5}],
-        rows=rows,
-        objective=mean_top1(rows, "validation") if rows else None,
-        seconds={"training": 41.25, "evaluation": 3.5},
-        ended="2026-11-22T13:10:00+00:00",
-        device="cpu, 1 thread(s)",
-    )
+@pytest.fixture(scope="session")
+def noise():
+    """Return the content of a noise.safetensors."""
+    return noise_file()
 
 
 @pytest.fixture
@@ -82,14 +35,20 @@ def make_sweep(tmp_path):
     """Return a function that writes a sweep of (sigma, seed, status, top1 or None)."""
 
     def make(trials, **changes):
-        records = SweepRecords(Folder(str(tmp_path / "sweep")))
-        records.write_sweep(description(**changes))
-        for sigma, seed, status, top1 in trials:
-            ended = result(sigma, seed, status, top1)
-            trial = records.trial(ended.trial_id)
-            trial.write_config(ended.config)
-            trial.write_result(ended)
-        return records
+        results = [result(GNT(sigma=sigma), *rest) for sigma, *rest in trials]
+        return write_sweep(tmp_path / "sweep", results, **changes)
+
+    return make
+
+
+@pytest.fixture
+def make_ant_sweep(tmp_path):
+    """Return a function that writes a sweep of results, by default one along epsilon."""
+
+    def make(results, space=(EPSILON,), noise=None, published=ANT_AT_10, **changes):
+        return write_sweep(
+            tmp_path / "sweep", results, noise, space=space, published=published, **changes
+        )
 
     return make
 
@@ -107,3 +66,29 @@ def line_search():
         for sigma, mean in means.items()
         for seed in range(3)
     ]
+
+
+KINDS = {
+    "epsilon": (epsilon_line, {"space": (EPSILON,), "published": ANT_AT_10}),
+    "depth": (depth_grid, {"search": "grid", "space": SPACES["depth"], "published": TABLE_11}),
+    "reset": (reset_grid, {"search": "grid", "space": SPACES["reset"], "published": ANT_AT_033}),
+    "joint": (joint_search, JOINT | {"seeds": 1, "known": earlier_points(1)}),
+    "front": (
+        lambda: joint_search(8, 2),
+        JOINT | {"seeds": 2, "known": earlier_points(2), "objectives": ["clean", "corrupted"]},
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def sweeps(tmp_path_factory, noise):
+    """Return a function from a name in ``KINDS`` to a sweep with its report, to be read only."""
+
+    @cache
+    def make(name):
+        results, changes = KINDS[name]
+        records = write_sweep(tmp_path_factory.mktemp("sweeps") / name, results(), noise, **changes)
+        write_report(records)
+        return records
+
+    return make

@@ -9,7 +9,8 @@ from pyarrow import compute, parquet
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import mean_interval, wilson_interval
-from sweeps.engine.report.aggregate import binomial_interval, corrupted_rows, summarise
+from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.estimates import binomial_interval, corrupted_rows
 from sweeps.engine.report.parquet import render_parquet
 
 
@@ -45,10 +46,10 @@ def test_trials_without_accuracies_do_not_vanish_from_parquet(make_sweep, line_s
 def test_summary_is_what_parquet_gives(make_sweep, line_search):
     records = make_sweep(line_search)
     rows = [row for row in read(records).to_pylist() if row["split"] == "test"]
-    for value in summarise(records).values:
+    for value in summarise(records).points:
         by_seed = {}
         for row in rows:
-            if row["sigma"] == value.value and row["corruption"] != "clean":
+            if (row["sigma"],) == value.point and row["corruption"] != "clean":
                 by_seed.setdefault(row["seed"], []).append(row["top1"])
         means = [statistics.fmean(accuracies) for accuracies in by_seed.values()]
         assert value.test.trials == len(means)
@@ -74,13 +75,13 @@ def test_best_is_the_highest_objective_of_the_complete_values(make_sweep):
         (0.7, 0, "converged", 90.0), (0.7, 1, "pruned", None),
     ]  # fmt: skip
     summary = summarise(make_sweep(trials, seeds=2))
-    assert summary.best.value == 0.5
-    assert [value.is_complete for value in summary.values] == [True, True, False]
+    assert summary.best.point == (0.5,)
+    assert [value.is_complete for value in summary.points] == [True, True, False]
 
 
 def test_least_of_equals_is_best(make_sweep):
     trials = [(sigma, 0, "converged", 84.0) for sigma in (0.9, 0.5, 0.7)]
-    assert summarise(make_sweep(trials, seeds=1)).best.value == 0.5
+    assert summarise(make_sweep(trials, seeds=1)).best.point == (0.5,)
 
 
 @pytest.mark.parametrize("objective", [None, math.nan, math.inf])
@@ -89,10 +90,10 @@ def test_trial_without_finite_objective_is_not_best(make_sweep, objective):
     last = next(r for r in records.results() if r.config.method.sigma == 0.7)
     records.trial(last.trial_id).write_result(last.model_copy(update={"objective": objective}))
     summary = summarise(records)
-    assert summary.best.value == 0.5
-    assert summary.values[1].test.mean == pytest.approx(90.0)
+    assert summary.best.point == (0.5,)
+    assert summary.points[1].test.mean == pytest.approx(90.0)
 
 
 def test_what_has_not_ended_is_missing(make_sweep):
-    records = make_sweep([(0.5, 0, "converged", 80.0)], seeds=2, grid=[0.2, 0.5])
-    assert summarise(records).missing == ((0.2, 0), (0.2, 1), (0.5, 1))
+    records = make_sweep([(0.5, 0, "converged", 80.0)], seeds=2, grid=[[0.2], [0.5]])
+    assert summarise(records).missing == (((0.2,), 0), ((0.2,), 1), ((0.5,), 1))

@@ -12,8 +12,8 @@ from rich.console import Console
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from sweeps.engine.report import write_report
 from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.figures import draw
-from sweeps.engine.report.tables import build_table, to_markdown
+from sweeps.engine.report.line_figure import draw_line
+from sweeps.engine.report.tables import build_table
 from sweeps.engine.report.terminal import to_terminal
 
 FILES = ["mnist_c_vs_sigma.png", "mnist_c_vs_sigma.svg", "report.html", "table.md"]
@@ -52,7 +52,7 @@ def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search):
     report = write_report(records)
     assert records.folder.exists("results.parquet")
     assert (records.folder / "report").names() == FILES
-    assert report.best == 0.5
+    assert report.best == (0.5,)
     assert report.answer[0].startswith("Best: sigma 0.5")
     assert "3 of its 3 trials ended with the epoch budget" in report.answer[1]
     assert "Published optimum: sigma 0.5, with 92.4 %" in report.answer[-1]
@@ -72,8 +72,9 @@ def test_second_run_gives_the_same_bytes(make_sweep, line_search):
 
 
 def test_markdown_table(make_sweep, line_search):
-    summary = summarise(make_sweep(line_search))
-    text = to_markdown(summary, build_table(summary))
+    records = make_sweep(line_search)
+    write_report(records)
+    text = read(records, "table.md").decode()
     assert "**Cut short: 10,000 of 55,000 training images; 2 epochs per trial" in text
     best = cells(text, "0.5 best")
     assert set(CORRUPTIONS) < set(best)
@@ -96,7 +97,7 @@ def test_nothing_is_called_converged_that_is_not(make_sweep):
     for name in ("report.html", "table.md"):
         text = read(records, name).decode()
         assert "converged" not in re.sub("not converged", "", text)
-    labels = draw(summarise(records)).axes[0].get_legend_handles_labels()[1]
+    labels = draw_line(summarise(records)).axes[0].get_legend_handles_labels()[1]
     assert "trial, budget ended, not converged" in labels
     assert "pruned, not measured (1)" in labels
     assert "trial, converged" not in labels
@@ -141,11 +142,11 @@ def test_terminal_cuts_nothing_off(make_sweep, width):
     records = make_sweep([(s, 0, "max_epochs", 80 + s) for s in grid], seeds=1, cuts=[])
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
     summary = summarise(records)
-    console.print(to_terminal(summary, build_table(summary), console))
+    console.print(to_terminal(summary, build_table(summary), (), ("Best.",), console))
     text = console.file.getvalue()
     assert "…" not in text
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
-    heads = [word for line in lines if line.lstrip()[:1] in "01" for word in line.split()]
+    heads = [word for line in lines if line.split()[:1] == ["sigma"] for word in line.split()]
     assert {f"{value:g}" for value in grid} <= set(heads)
     assert len(re.findall(r"\b80\.\d\b", text)) >= 20

@@ -19,7 +19,7 @@ CASES = {
         {"seeds": 1, "published": None, "tracking": None, "cuts": None},
         "No figures were published",
     ),
-    "nothing at all": ([], {"published": None, "grid": [0.5], "seeds": 1}, "1 trial not ended"),
+    "nothing at all": ([], {"published": None, "grid": [[0.5]], "seeds": 1}, "1 trial not ended"),
 }  # fmt: skip
 
 

@@ -1,0 +1,54 @@
+"""What a sweep asks: the sweep scripts are made of this."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gon_core.config import Method
+from search_spaces.parameter import Parameter, Point, Value
+
+Objective = Literal["corrupted", "clean"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a sweep asks.
+
+    Attributes:
+        name: names the sweep and its MLflow experiment, ``gon/<name>``.
+        title: the question in words.
+        space: what is searched; each parameter is a field of the training method.
+        method: from the parameters' values by name to the training method.
+        search: ``line``: a grid, then Optuna refines around the best; ``grid``: the grid alone;
+            ``joint``: Optuna proposes points in the whole space.
+        coarse_grid: the points to begin with at demo scale.
+        paper_grid: those at paper scale.
+        proposals: how many points Optuna adds, by scale.
+        cuts: what of the method is smaller than in the paper, in words.
+        published: where the paper's answer stands in ``gon_core.paper``, for the report.
+        nearest_legal: from any point of a joint search to the one that is run instead.
+        objectives: what is maximised, of the validation images.
+        warm_start: folders of earlier sweeps to learn from.
+    """
+
+    name: str
+    title: str
+    space: tuple[Parameter, ...]
+    method: Callable[..., Method]
+    search: Literal["line", "grid", "joint"]
+    coarse_grid: Sequence[Point] = ()
+    paper_grid: Sequence[Point] = ()
+    proposals: dict[str, int] = field(default_factory=lambda: {"demo": 1, "paper": 6})
+    cuts: tuple[str, ...] = ()
+    published: dict[str, Any] | None = None
+    objectives: tuple[Objective, ...] = ("corrupted",)
+    warm_start: tuple[str, ...] = ()
+    nearest_legal: Callable[[Point], Point] = tuple
+
+    def point(self, method: Method) -> Point:
+        """Return the values of the searched parameters in ``method``."""
+        return tuple(getattr(method, parameter.name) for parameter in self.space)
+
+    def values(self, point: Point) -> dict[str, Value]:
+        """Return the values of a point by parameter name."""
+        return {parameter.name: value for parameter, value in zip(self.space, point, strict=True)}

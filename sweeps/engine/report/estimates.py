@@ -1,0 +1,89 @@
+"""From the accuracies of trials to a mean with its interval."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gon_core.evaluation import AccuracyRow, Interval, mean_interval, wilson_interval
+from gon_core.rows import CLEAN
+from sweeps.engine.records import TrialResult
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy in percent with its 95 % interval.
+
+    Attributes:
+        interval: over seeds (Student t) of several trials; over images (binomial) of one trial.
+        trials: how many trials.
+    """
+
+    interval: Interval
+    trials: int
+
+    @property
+    def mean(self) -> float:
+        """The estimate itself, in percent."""
+        return self.interval.estimate
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval, in percentage points."""
+        return (self.interval.high - self.interval.low) / 2
+
+    @property
+    def is_over_seeds(self) -> bool:
+        """Whether the interval tells the spread of seeds; else that of the images of one trial."""
+        return self.trials > 1
+
+
+def estimate(rows_of_trials: Sequence[Sequence[AccuracyRow]]) -> Estimate | None:
+    """Return the mean accuracy over trials; None for no trial.
+
+    Args:
+        rows_of_trials: for each trial, the rows whose plain mean is its accuracy.
+    """
+    if not rows_of_trials:
+        return None
+    if len(rows_of_trials) == 1:
+        return Estimate(binomial_interval(rows_of_trials[0]), 1)
+    means = [statistics.fmean(row.top1 for row in rows) for rows in rows_of_trials]
+    return Estimate(mean_interval(means), len(means))
+
+
+def binomial_interval(rows: Sequence[AccuracyRow]) -> Interval:
+    """Return the mean accuracy of one trial and its 95 % Wilson interval, in percent.
+
+    The corrupted copies of one image are not independent, so that every image counts once: with
+    all copies counted the interval would be too narrow.
+    """
+    mean = statistics.fmean(row.top1 for row in rows)
+    count = min(row.count for row in rows)
+    return wilson_interval(round(mean / 100 * count), count)._replace(estimate=mean)
+
+
+def corrupted_rows(trial: TrialResult) -> list[AccuracyRow]:
+    """Return the trial's accuracies on corrupted test images."""
+    return [row for row in trial.rows if row.split == "test" and row.corruption != CLEAN]
+
+
+def clean_rows(trial: TrialResult) -> list[AccuracyRow]:
+    """Return the trial's accuracy on clean test images: one row, or none."""
+    return [row for row in trial.rows if row.split == "test" and row.corruption == CLEAN]
+
+
+def finite_objectives(trial: TrialResult, names: Sequence[str]) -> tuple[float, ...] | None:
+    """Return the trial's objectives in percent, or None unless it has all and they are finite."""
+    objectives = trial.objectives(names)
+    if objectives is None or not all(map(math.isfinite, objectives)):
+        return None
+    return objectives
+
+
+def share_unattainable(trial: TrialResult) -> float | None:
+    """Return the percentage of images that no noise could change by epsilon, in the last epoch.
+
+    None for training without an epsilon.
+    """
+    return trial.history[-1].get("share_unattainable") if trial.history else None

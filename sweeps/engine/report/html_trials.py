@@ -1,0 +1,68 @@
+"""The table of all trials in report.html: one line a trial, with the reason where one was lost."""
+
+from html import escape
+
+from sweeps.engine.records import TrialResult
+from sweeps.engine.report.aggregate import LONG_STATUS, SweepSummary
+from sweeps.engine.report.estimates import (
+    binomial_interval,
+    clean_rows,
+    corrupted_rows,
+    finite_objectives,
+    share_unattainable,
+)
+from sweeps.engine.report.sentences import percent
+from sweeps.engine.report.space import point_of, value_text
+
+
+def trials_table(summary: SweepSummary) -> str:
+    """Return the table as an HTML element, every cell escaped."""
+    validation = ["validation"]
+    if len(summary.objectives) > 1:
+        validation = [f"validation {name}" for name in summary.objectives]
+    has_share = any(share_unattainable(trial) is not None for trial in summary.trials)
+    heads = [
+        "trial", *(name.replace("_", " ") for name in summary.names), "seed", "status", "epochs",
+        *validation, "clean", summary.measure, "95 % interval",
+        *(["unattainable %"] if has_share else []), "seconds training", "evaluation", "device",
+    ]  # fmt: skip
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "\n".join(_trial(summary, trial, has_share) for trial in summary.trials)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _trial(summary: SweepSummary, trial: TrialResult, has_share: bool) -> str:
+    rows, clean = corrupted_rows(trial), clean_rows(trial)
+    interval = binomial_interval(rows) if rows else None
+    objectives = finite_objectives(trial, summary.objectives)
+    cells = [
+        *map(value_text, point_of(trial.config, summary.parameters)),
+        str(trial.config.seed),
+        None,
+        str(len(trial.history)),
+        *(map(percent, objectives) if objectives else [""] * len(summary.objectives)),
+        percent(clean[0].top1) if clean else "",
+        percent(interval.estimate) if interval else "",
+        f"{percent(interval.low)} to {percent(interval.high)}" if interval else "",
+        *([percent(share_unattainable(trial))] if has_share else []),
+        _seconds(trial, "training"),
+        _seconds(trial, "evaluation"),
+        trial.device,
+    ]
+    html = "".join(
+        f'<td class="number">{escape(cell)}</td>' if cell is not None else _status(trial)
+        for cell in cells
+    )
+    return f'<tr><th scope="row"><code>{escape(trial.trial_id)}</code></th>{html}</tr>'
+
+
+def _seconds(trial: TrialResult, part: str) -> str:
+    return f"{trial.seconds[part]:.1f}" if part in trial.seconds else ""
+
+
+def _status(trial: TrialResult) -> str:
+    word = escape(LONG_STATUS[trial.status])
+    if not trial.reason:
+        return f"<td>{word}</td>"
+    reason = f"<pre>{escape(trial.reason)}</pre>"
+    return f"<td><details><summary>{word}</summary>{reason}</details></td>"

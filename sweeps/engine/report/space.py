@@ -1,0 +1,101 @@
+"""The searched parameters as sweep.json describes them: how points are ordered and written."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from gon_core.config import TrialConfig
+from search_spaces.parameter import Choice, Parameter, Point, Real, Value, Whole, position
+
+KINDS: dict[str, type[Real] | type[Whole] | type[Choice]] = {
+    "real": Real,
+    "whole": Whole,
+    "choice": Choice,
+}
+
+
+def read_parameters(description: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    """Return the searched parameters.
+
+    Args:
+        description: what sweep.json says.
+
+    Raises:
+        ValueError: a parameter is not described as it should be.
+    """
+    return tuple(_read_parameter(dict(entry)) for entry in description["parameters"])
+
+
+def _read_parameter(entry: dict[str, Any]) -> Parameter:
+    kind = entry.pop("kind", None)
+    if kind not in KINDS:
+        raise ValueError(f"a parameter's kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if isinstance(entry.get("values"), list):
+        entry["values"] = tuple(entry["values"])
+    try:
+        return KINDS[kind](**entry)
+    except TypeError as error:
+        raise ValueError(f"a parameter of kind {kind} cannot be {entry}: {error}") from None
+
+
+def point_of(config: TrialConfig, parameters: Sequence[Parameter]) -> Point:
+    """Return the trial's values of the searched parameters."""
+    return tuple(getattr(config.method, parameter.name) for parameter in parameters)
+
+
+def order(parameters: Sequence[Parameter], point: Point) -> tuple[tuple, ...]:
+    """Return the key that sorts points: by the first parameter, then by the next ones."""
+    return tuple(map(value_order, parameters, point))
+
+
+def value_order(parameter: Parameter, value: Value) -> tuple:
+    """Return the key that sorts one parameter's values: ascending, words behind the numbers.
+
+    The values of a choice that are listed in another order keep that order, others follow.
+    """
+    if isinstance(parameter, Choice):
+        listed = list(parameter.values)
+        if listed != sorted(listed, key=position):
+            return listed.index(value) if value in listed else len(listed), position(value)
+    return 0, position(value)
+
+
+def value_text(value: Value) -> str:
+    """Return a value, as short as it is exact enough to tell values apart."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def point_text(parameters: Sequence[Parameter], point: Point) -> str:
+    """Return for example ``depth 4, kernel_size 1``."""
+    named = zip(parameters, point, strict=True)
+    return ", ".join(f"{parameter.name} {value_text(value)}" for parameter, value in named)
+
+
+def range_text(parameter: Parameter) -> str:
+    """Return what the search may propose, for example ``3 to 14``."""
+    if isinstance(parameter, Choice):
+        return ", ".join(map(value_text, parameter.values))
+    return f"{value_text(parameter.low)} to {value_text(parameter.high)}"
+
+
+def column_type(parameter: Parameter) -> pa.DataType:
+    """Return the type of the parameter's column in a file: text if a word is among its values."""
+    if isinstance(parameter, Real):
+        return pa.float64()
+    if isinstance(parameter, Whole):
+        return pa.int64()
+    if any(isinstance(value, str) for value in parameter.values):
+        return pa.string()
+    if all(isinstance(value, int) for value in parameter.values):
+        return pa.int64()
+    return pa.float64()
+
+
+def column_value(parameter: Parameter, value: Value) -> Value:
+    """Return a value as ``column_type`` holds it."""
+    if pa.types.is_string(column_type(parameter)):
+        return value_text(value)
+    return value

@@ -1,0 +1,70 @@
+"""What earlier sweeps found, for a search to begin with."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search_spaces.parameter import Point, contains
+from sweeps.engine.ledger import Objectives
+from sweeps.engine.plan import Plan
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.storage import Folder
+
+
+@dataclass(frozen=True)
+class Known:
+    """What earlier sweeps found.
+
+    Attributes:
+        points: mean objectives over the seeds that were measured, by point.
+        trials: how many trials these are.
+        passed_over: how many measured trials could not be compared.
+    """
+
+    points: dict[Point, Objectives]
+    trials: int = 0
+    passed_over: int = 0
+
+
+def problems(folders: Sequence[str]) -> str:
+    """Return which of the folders hold no sweep, in words; empty if all do."""
+    missing = [
+        folder for folder in folders if not SweepRecords(Folder(folder)).folder.exists("sweep.json")
+    ]
+    return f"no sweep there (sweep.json is missing): {', '.join(missing)}" if missing else ""
+
+
+def read(plan: Plan) -> Known:
+    """Return what the sweeps named in ``plan`` found at points of the plan's space.
+
+    A trial counts if the plan could have asked for it: the same data, the same training from the
+    same start, and a method that is a point of the space.
+    """
+    by_point: dict[Point, list[Objectives]] = {}
+    passed_over = 0
+    for folder in plan.asked.warm_start:
+        for result in SweepRecords(Folder(folder)).results():
+            objectives = plan.objectives(result)
+            if objectives is None:
+                continue
+            point = _comparable_point(plan, result)
+            if point is None:
+                passed_over += 1
+            else:
+                by_point.setdefault(point, []).append(objectives)
+    means = {
+        point: tuple(statistics.fmean(values) for values in zip(*objectives, strict=True))
+        for point, objectives in sorted(by_point.items(), key=lambda item: str(item[0]))
+    }
+    return Known(means, sum(map(len, by_point.values())), passed_over)
+
+
+def _comparable_point(plan: Plan, result: TrialResult) -> Point | None:
+    config, question = result.config, plan.question
+    if any(not hasattr(config.method, parameter.name) for parameter in question.space):
+        return None
+    point = question.point(config.method)
+    inside = all(map(contains, question.space, point))
+    if not inside or plan.trial(point, config.seed) != config:
+        return None
+    return point

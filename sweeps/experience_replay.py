@@ -1,0 +1,49 @@
+"""Does experience replay help adversarial noise training? With past generators, and without.
+
+"w/o EP" in Tables 4 and 5 of the paper: half of each batch is clean, and the noise of the other
+half comes from the current generator alone, or in part from past ones.
+"""
+
+from typing import ClassVar
+
+from search_spaces.experience_replay import PAST_SHARE
+from sweeps.engine.ant_options import AntOptions
+from sweeps.engine.command_line import leave, parse
+from sweeps.engine.options import line
+from sweeps.engine.plan import grid_problems
+from sweeps.engine.question import Question
+
+
+class Options(AntOptions):
+    """The options of every sweep over ANT."""
+
+    searched: ClassVar[dict[str, str]] = {"past_share": "", "current_share": ""}
+
+
+def question(options: Options) -> Question:
+    """Return what is asked."""
+    return Question(
+        name="experience_replay",
+        title="Does experience replay help adversarial noise training?",
+        space=(PAST_SHARE,),
+        method=options.ant,
+        search="grid",
+        coarse_grid=line(PAST_SHARE.values),
+        paper_grid=line(PAST_SHARE.values),
+        cuts=options.cuts(),
+        published={
+            "rows": [{"point": [0.2], "table": "mnist_c_top1", "model": "ant_1x1"}],
+        },
+    )
+
+
+def main() -> int:
+    """Run the sweep; return its exit code."""
+    options = parse(Options, __doc__ or "", check=grid_problems)
+    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+
+    return run_sweep(question(options), options)
+
+
+if __name__ == "__main__":
+    leave(main)

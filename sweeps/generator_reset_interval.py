@@ -1,0 +1,64 @@
+"""How often should a fresh noise generator take over? From every tenth of an epoch to never.
+
+The paper replaces the generator every 0.33 epochs; the replaced one joins the past generators of
+experience replay. With ``never`` there are none, and the current generator takes their share.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from search_spaces.reset_interval import COARSE_GRID, RESET_INTERVAL
+from sweeps.engine.ant_options import AntOptions
+from sweeps.engine.command_line import leave, parse
+from sweeps.engine.options import line, real_numbers
+from sweeps.engine.plan import grid_problems
+from sweeps.engine.question import Question
+
+
+class Options(AntOptions):
+    """The options of every sweep over ANT, and the intervals."""
+
+    searched: ClassVar[dict[str, str]] = {"reset_interval": "--reset-intervals"}
+
+    reset_intervals: tuple[float | str, ...] | None = Field(
+        None, description="Epochs, each > 0, or never. Default: by --scale."
+    )
+
+    @field_validator("reset_intervals", mode="before")
+    @classmethod
+    def _reset_intervals(cls, given: object) -> object:
+        return real_numbers(given, above=0, words=("never",))
+
+
+def question(options: Options) -> Question:
+    """Return what is asked."""
+    return Question(
+        name="reset_interval",
+        title="How often should a fresh noise generator take over?",
+        space=(RESET_INTERVAL,),
+        method=options.ant,
+        search="grid",
+        coarse_grid=line(COARSE_GRID),
+        paper_grid=line(RESET_INTERVAL.values),
+        cuts=options.cuts(),
+        published={
+            "rows": [{"point": [0.33], "table": "mnist_c_top1", "model": "ant_1x1"}],
+        },
+    )
+
+
+def main() -> int:
+    """Run the sweep; return its exit code."""
+    options = parse(Options, __doc__ or "", check=grid_problems)
+    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+
+    return run_sweep(
+        question(options),
+        options,
+        line(options.reset_intervals) if options.reset_intervals else None,
+    )
+
+
+if __name__ == "__main__":
+    leave(main)

@@ -1,0 +1,78 @@
+"""Which adversarial noise training is best, everything tuned together?
+
+Optuna proposes epsilon, depth, kernel size, reset interval, generator learning rate and replay
+share; one objective is the accuracy on corrupted validation images, two are that and the clean one,
+whose Pareto front is drawn. The report says which parameters matter.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from search_spaces.joint import SPACE, nearest_legal
+from sweeps.engine import warm_start
+from sweeps.engine.ant_options import AntOptions
+from sweeps.engine.command_line import leave, parse
+from sweeps.engine.options import Sampler
+from sweeps.engine.plan import problems
+from sweeps.engine.question import Question
+
+
+class Options(AntOptions):
+    """The options of every sweep over ANT, and those of a joint search."""
+
+    searched: ClassVar[dict[str, str]] = {p.name: "" for p in SPACE} | {"current_share": ""}
+
+    seeds: Annotated[int, Field(ge=1)] = Field(
+        1, description="Seeds per point; in a large space more points tell more than more seeds."
+    )
+    num_trials: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Points that Optuna proposes. Default: 12 (demo), 60 (paper)."
+    )
+    sampler: Sampler = Field(
+        "tpe", description="Optuna's: tpe, gp (Gaussian process), nsga2 (genetic) or random."
+    )
+    objectives: Literal[1, 2] = Field(
+        1, description="1: corrupted validation accuracy. 2: clean and corrupted, a Pareto front."
+    )
+    warm_start: tuple[str, ...] | None = Field(
+        None, description="Folders of earlier sweeps whose trials the sampler learns from."
+    )
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _objectives_is_a_number(cls, given: object) -> object:
+        return int(given) if isinstance(given, str) and given.isdigit() else given
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong between options, by option name."""
+        missing = warm_start.problems(self.warm_start or ())
+        return super().problems() | ({"warm_start": missing} if missing else {})
+
+
+def question(options: Options) -> Question:
+    """Return what is asked."""
+    return Question(
+        name="joint",
+        title="Which adversarial noise training is best, everything tuned together?",
+        space=SPACE,
+        method=options.ant,
+        search="joint",
+        proposals={"demo": 12, "paper": 60},
+        cuts=options.cuts(),
+        objectives=("corrupted",) if options.objectives == 1 else ("clean", "corrupted"),
+        warm_start=options.warm_start or (),
+        nearest_legal=nearest_legal,
+    )
+
+
+def main() -> int:
+    """Run the sweep; return its exit code."""
+    options = parse(Options, __doc__ or "", check=problems)
+    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+
+    return run_sweep(question(options), options)
+
+
+if __name__ == "__main__":
+    leave(main)

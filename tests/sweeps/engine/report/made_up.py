@@ -1,0 +1,218 @@
+"""Made-up results of trials, and sweeps of them written through the real records."""
+
+from dataclasses import asdict
+
+import torch
+
+from gon_core.config import ANT, DataConfig, TrainingConfig, TrialConfig
+from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation import AccuracyRow, learned_noise, mean_top1
+from gon_core.noise import NoiseGenerator
+from search_spaces import joint
+from search_spaces.generator_depth import DEPTH, KERNEL_SIZE
+from search_spaces.reset_interval import RESET_INTERVAL
+from search_spaces.sigma import SIGMA
+from sweeps.engine.records import NOISE, SweepRecords, TrialResult
+from sweeps.engine.storage import Folder
+
+IMAGES = 1_000
+PUBLISHED = {
+    "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
+    "rows": [
+        {"point": [0.0], "table": "mnist_c_top1", "model": "vanilla_madry"},
+        {"point": [0.5], "table": "mnist_c_top1", "model": "gnt_sigma_0.5"},
+    ],
+}
+ANT_AT_10 = {"rows": [{"point": [10.0], "table": "mnist_c_top1", "model": "ant_1x1"}]}
+ANT_AT_033 = {"rows": [{"point": [0.33], "table": "mnist_c_top1", "model": "ant_1x1"}]}
+TABLE_11 = {"table_11": "generator_depth_imagenet_c"}
+JOINT = {"space": joint.SPACE, "search": "joint", "published": None}
+REASONS = {"diverged": "the training loss is not finite", "failed": "RuntimeError: <b>broken</b>"}
+CUTS = ["10,000 of 55,000 training images", "2 epochs per trial, not until convergence"]
+
+
+def parameters(space):
+    """Return the searched parameters as sweep.json holds them."""
+    return [{"kind": type(p).__name__.lower(), **asdict(p)} for p in space]
+
+
+def description(space=(SIGMA,), seeds=3, **changes):
+    """Return what sweep.json says, by default of a search for sigma."""
+    return {
+        "name": "sigma-demo",
+        "question": "sigma",
+        "title": "Which sigma of Gaussian noise training?",
+        "created": "2026-11-22T13:00:00+00:00",
+        "scale": "demo",
+        "cuts": CUTS,
+        "search": "line",
+        "parameters": parameters(space),
+        "objectives": ["corrupted"],
+        "published": PUBLISHED,
+        "seeds": list(range(seeds)),
+        "grid": [],
+        "code": {"git_sha": "0123abcd", "dirty": True},
+        "packages": {"torch": "2.9.1"},
+        "data_digest": "sha256:feed",
+        "command": "python -m sweeps.sigma_line_search --scale demo",
+        "tracking": "mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
+    } | changes
+
+
+def accuracy_rows(top1, clean=98.5):
+    """Return rows whose mean over corruptions is ``top1`` on test, 1 more on validation."""
+    rows = []
+    for split, mean in (("validation", top1 + 1), ("test", top1)):
+        rows.append(AccuracyRow(split, "clean", 0, round(10 * clean), IMAGES))
+        # Not in the paper's order, and not all alike.
+        for index, name in enumerate(reversed(CORRUPTIONS)):
+            rows.append(AccuracyRow(split, name, 1, round(10 * mean) + index - 7, IMAGES))
+    return rows
+
+
+def result(method, seed, status, top1, clean=98.5, history=None):
+    """Return how a trial ended; measured if it has an accuracy."""
+    training = TrainingConfig(max_epochs=2)
+    trial = TrialConfig(method=method, data=DataConfig(), training=training, start=None, seed=seed)
+    rows = accuracy_rows(top1, clean) if top1 is not None else []
+    return TrialResult(
+        trial_id=trial.trial_id,
+        config=trial,
+        status=status,
+        reason=REASONS.get(status, ""),
+        history=history or [{"epoch": 1.0, "loss": 1.0}, {"epoch": 2.0, "loss": 0.5}],
+        rows=rows,
+        objective=mean_top1(rows, "validation") if rows else None,
+        seconds={"training": 41.25, "evaluation": 3.5},
+        ended="2026-11-22T13:10:00+00:00",
+        device="cpu, 1 thread(s)",
+    )
+
+
+def ant_history(epochs=2, unattainable=0.0):
+    """Return the metrics of training against a generator."""
+    return [
+        {
+            "epoch": float(epoch),
+            "generator_accuracy": 90 - 30 / epoch,
+            "generator_loss": 1.5 / epoch,
+            "share_unattainable": unattainable,
+            "resets": 3.0 * epoch - 1,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def ant_result(seed=0, status="converged", top1=85.0, clean=98.5, unattainable=0.0, **method):
+    """Return how a trial of adversarial noise training ended."""
+    history = ant_history(unattainable=unattainable)
+    return result(ANT(**{"epsilon": 10.0} | method), seed, status, top1, clean, history)
+
+
+def noise_file(kernel_size=1, images=None):
+    """Return what a generator with large random weights learned, as trials store it."""
+    stream = torch.Generator().manual_seed(0)
+    generator = NoiseGenerator(1, 3, kernel_size, stream)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.normal_(0.0, 0.3, generator=stream)
+    if images is None:
+        images = torch.randint(0, 256, (20, 28, 28), generator=stream, dtype=torch.uint8)
+    return learned_noise.dump(learned_noise.describe(generator, images, 5.0, stream), generator)
+
+
+def write_sweep(folder, results, noise=None, **changes):
+    """Write a sweep into a folder; each measured trial with ``noise`` if there is any."""
+    records = SweepRecords(Folder(str(folder)))
+    records.write_sweep(description(**changes))
+    for turn, ended in enumerate(results):
+        trial = records.trial(ended.trial_id)
+        trial.write_config(ended.config)
+        trial.write_turn(turn)
+        if noise is not None and ended.rows:
+            trial.write_final({NOISE: noise})
+        trial.write_result(ended)
+    return records
+
+
+SHIFTS = (-0.4, 0.0, 0.5)  # of the accuracies of three seeds, in percentage points
+
+
+def epsilon_line():
+    """Return a line search for epsilon; the two largest are not always attainable."""
+    means = {4.0: 80.1, 7.0: 83.4, 9.3: 85.2, 10.0: 84.9, 13.0: 83.8, 17.0: 80.0}
+    shares = {13.0: 3.4, 17.0: 61.2}
+    return [
+        ant_result(seed, "max_epochs", mean + shift, epsilon=epsilon,
+                   unattainable=shares.get(epsilon, 0.0))
+        for epsilon, mean in means.items()
+        for seed, shift in enumerate(SHIFTS)
+    ]  # fmt: skip
+
+
+def depth_grid():
+    """Return a grid of depth and kernel size; one seed was lost, one point has but one seed."""
+    results = []
+    for depth, kernel in ((1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (2, 3), (3, 3), (4, 3), (5, 3)):
+        mean = 82 + [0, 1.2, 2.1, 2.6, 2.2][depth - 1] - (0.9 if kernel == 3 else 0)
+        for seed, shift in enumerate(SHIFTS):
+            lost = (depth, kernel, seed) in ((5, 3, 1), (5, 3, 2), (2, 1, 0))
+            status = "failed" if lost else "max_epochs" if depth < 4 else "converged"
+            top1 = None if lost else mean + shift
+            results.append(ant_result(seed, status, top1, depth=depth, kernel_size=kernel))
+    return results
+
+
+def reset_grid():
+    """Return a grid of reset intervals, with the word among them."""
+    means = {"never": 82.0, 0.1: 84.6, 0.33: 85.1, 1.0: 84.0}
+    return [
+        ant_result(seed, "max_epochs", mean + shift, reset_interval=interval)
+        for interval, mean in means.items()
+        for seed, shift in enumerate(SHIFTS)
+    ]
+
+
+def joint_points(count):
+    """Return points of the joint space, all different, and their two accuracies."""
+    stream = torch.Generator().manual_seed(3)
+    points = {}
+    for index in range(count):
+        u = torch.rand(6, generator=stream).tolist()
+        depth = 1 + int(5 * u[1])
+        epsilon = round(3 + 11 * u[0], 1)
+        rate = float(f"{10 ** (-5 + 4 * u[4]):.6f}") or 1e-5
+        point = (
+            epsilon, depth, 1 if depth == 1 or u[2] < 0.6 else 3,
+            RESET_INTERVAL.values[int(7 * u[3])], rate, round(0.4 * u[5], 2),
+        )  # fmt: skip
+        corrupted = 85 - 0.25 * (epsilon - 9.5) ** 2 + 1.5 * u[5] - 4 * abs(u[4] - 0.5)
+        points[point] = (99.2 - 0.12 * epsilon + 0.3 * u[5] + 0.01 * index, corrupted)
+    return points
+
+
+def joint_search(count=14, seeds=1):
+    """Return a joint search; every seventh trial was pruned."""
+    results = []
+    for index, (point, (clean, corrupted)) in enumerate(joint_points(count).items()):
+        named = {p.name: value for p, value in zip(joint.SPACE, point, strict=True)}
+        named["current_share"] = round(0.5 - named["past_share"], 10)
+        lost = index % 7 == 6
+        for seed in range(seeds):
+            status = "pruned" if lost else "max_epochs"
+            top1 = None if lost else corrupted + SHIFTS[seed]
+            results.append(ant_result(seed, status, top1, clean, **named))
+    return results
+
+
+SPACES = {
+    "depth": (DEPTH, KERNEL_SIZE),
+    "reset": (RESET_INTERVAL,),
+    "joint": joint.SPACE,
+}
+
+
+def earlier_points(objectives):
+    """Return what sweep.json says of six points of earlier sweeps."""
+    points = list(joint_points(20).items())[-6:]
+    return [[list(point), list(accuracies[-objectives:])] for point, accuracies in points]

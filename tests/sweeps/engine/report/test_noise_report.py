@@ -1,0 +1,104 @@
+"""What generators learned, as figures; the share of images that no noise can change enough."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from gon_core.evaluation import learned_noise
+from sweeps.engine.records import NOISE
+from sweeps.engine.report import noise_panels, write_report
+from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.learned_noise import Portrait, draw_portrait, render_trial
+from sweeps.engine.report.noise_sheet import best_portrait, draw_overview, read_portraits
+from sweeps.engine.report.style import STYLE
+from tests.sweeps.engine.report.made_up import ant_history, ant_result, epsilon_line, noise_file
+
+
+def test_trial_is_rendered_alone_and_the_same_again(noise):
+    files = render_trial(ant_result(), noise)
+    assert list(files) == ["learned_noise.png"]
+    height, width, _ = imread(io.BytesIO(files["learned_noise.png"])).shape
+    assert width > 800 and height > 800
+    assert files == render_trial(ant_result(), noise)
+
+
+@pytest.mark.parametrize("history", [[], ant_history(1), [{"epoch": 1.0, "loss": float("nan")}]])
+@pytest.mark.filterwarnings("error")
+def test_trial_with_little_history_is_rendered(noise, history):
+    ended = ant_result().model_copy(update={"history": history})
+    assert render_trial(ended, noise)
+
+
+def test_file_that_is_no_noise_is_refused():
+    with pytest.raises(Exception, match=r"(?i)header|deserializ"):
+        render_trial(ant_result(), b"no tensors")
+
+
+def test_panels_show_density_correlation_samples_and_training(noise):
+    portrait = Portrait(ant_result(), learned_noise.load(noise))
+    with matplotlib.rc_context(STYLE):
+        figure = draw_portrait(portrait, "title")
+    titles = [axes._left_title.get_text() for axes in figure.axes]
+    assert [title.split()[0] for title in titles] == [
+        "Density", "Correlation", "Images", "Classifier's", "Its",
+    ]  # fmt: skip
+    numbers = [text.get_text() for text in figure.axes[1].texts]
+    assert len(numbers) == 25 and numbers[12] == "1.00" and "-0.00" not in numbers
+    sheet = np.asarray(figure.axes[2].images[0].get_array())
+    assert (sheet[:28, :28] == portrait.noise.noisy[0].numpy()).all()
+    assert (sheet[30:, :28] == portrait.noise.clean[0].numpy()).all()
+    assert list(figure.axes[3].lines[0].get_ydata()) == [60.0, 75.0]
+
+
+def test_resets_are_marked_only_where_few():
+    rare = [{"epoch": float(e), "resets": float(e // 3)} for e in range(1, 8)]
+    assert noise_panels.reset_epochs(rare) == [3.0, 6.0]
+    assert noise_panels.reset_epochs(ant_history(6)) == []
+    assert noise_panels.resets_text(rare) == "2 generators replaced in 7 epochs"
+
+
+def test_report_has_the_best_large_and_every_point_small(sweeps):
+    records = sweeps("epsilon")
+    names = (records.folder / "report").names()
+    assert {"learned_noise_best.png", "learned_noise_points.svg"} <= set(names)
+    page = (records.folder / "report").read("report.html").decode()
+    assert page.count("data:image/svg+xml;base64") == 3
+    summary = summarise(records)
+    portraits = read_portraits(records, summary)
+    point, portrait = best_portrait(summary, portraits)
+    assert (point, portrait.result.config.seed) == ((9.3,), 0)
+    with matplotlib.rc_context(STYLE):
+        assert len(draw_overview(summary, portraits).axes) == 2 * len(summary.points)
+
+
+def test_missing_and_damaged_files_are_passed_over(make_ant_sweep, noise, caplog):
+    results = epsilon_line()[:6]
+    records = make_ant_sweep(results, noise=noise, seeds=3)
+    records.trial(results[0].trial_id).folder.remove(NOISE)
+    records.trial(results[1].trial_id).write_final({NOISE: b"damaged"})
+    summary = summarise(records)
+    portraits = read_portraits(records, summary)
+    assert [p.result.config.seed for p in portraits.values()] == [0, 2]
+    assert "noise.safetensors of trial" in caplog.text
+    for ended in results:
+        records.trial(ended.trial_id).folder.remove(NOISE)
+    write_report(records)
+    assert not any("noise" in name for name in (records.folder / "report").names())
+
+
+def test_unattainable_sizes_are_told(sweeps):
+    text = (sweeps("epsilon").folder / "report").read("table.md").decode()
+    assert "epsilon 13: 3.4 % of them; epsilon 17: 61.2 % of them" in text
+    assert "| unattainable |" in text
+    page = (sweeps("epsilon").folder / "report").read("report.html").decode()
+    assert "unattainable %" in page
+    plain = (sweeps("depth").folder / "report").read("table.md").decode()
+    assert "no noise reaches epsilon" not in plain
+
+
+def test_kernels_of_three_correlate_neighbours():
+    independent, correlated = (learned_noise.load(noise_file(size)) for size in (1, 3))
+    assert independent.correlation[2, 1].abs() < 0.03 < correlated.correlation[2, 1].abs()

@@ -1,0 +1,77 @@
+"""Points of any parameters: how they are read, ordered and written."""
+
+import pyarrow as pa
+import pytest
+
+from gon_core.config import ANT, DataConfig, TrainingConfig, TrialConfig
+from search_spaces.parameter import Choice, Real, Whole
+from sweeps.engine.report import space
+from tests.sweeps.engine.report.made_up import SPACES, parameters
+
+WORDS = Choice("pace", values=("slow", "never", "fast", 3), unit="", paper="slow")
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_parameters_are_read_as_they_were_described(name):
+    described = {"parameters": parameters(SPACES[name])}
+    assert space.read_parameters(described) == SPACES[name]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [({"kind": "list"}, "kind must be one of"), ({"kind": "real", "name": "x"}, "cannot be")],
+)
+def test_foreign_parameters_are_refused(entry, said):
+    with pytest.raises(ValueError, match=said):
+        space.read_parameters({"parameters": [entry]})
+
+
+def test_words_come_behind_numbers():
+    parameter = SPACES["reset"][0]
+    values = ["never", 2.0, 0.1, 0.33]
+    ordered = sorted(values, key=lambda value: space.value_order(parameter, value))
+    assert ordered == [0.1, 0.33, 2.0, "never"]
+
+
+def test_choice_in_an_order_of_its_own_keeps_it():
+    values = [3, "other", "fast", "slow", 1, "never"]
+    ordered = sorted(values, key=lambda value: space.value_order(WORDS, value))
+    assert ordered == ["slow", "never", "fast", 3, 1, "other"]
+
+
+def test_points_are_ordered_by_the_first_parameter_first():
+    points = [(2, 3), (1, 1), (2, 1), (10, 1)]
+    ordered = sorted(points, key=lambda point: space.order(SPACES["depth"], point))
+    assert ordered == [(1, 1), (2, 1), (2, 3), (10, 1)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.5, "0.5"),
+        (10.0, "10"),
+        (3, "3"),
+        ("never", "never"),
+        (1e-5, "1e-5"),
+        (0.00052, "0.00052"),
+    ],
+)
+def test_values_are_written_short(value, text):
+    assert space.value_text(value) == text
+
+
+def test_column_types():
+    assert space.column_type(Real("x", 0, 1, 0.1, "", 0.5)) == pa.float64()
+    assert space.column_type(Whole("x", 1, 5, "", 4)) == pa.int64()
+    assert space.column_type(Choice("x", (1, 3), "", 1)) == pa.int64()
+    assert space.column_type(Choice("x", (0.0, 0.2), "", 0.2)) == pa.float64()
+    assert space.column_type(WORDS) == pa.string()
+    assert space.column_value(WORDS, 3) == "3"
+
+
+def test_point_of_a_trial():
+    config = TrialConfig(
+        method=ANT(epsilon=9.0, depth=2), data=DataConfig(), training=TrainingConfig(), start=None
+    )
+    assert space.point_of(config, SPACES["depth"]) == (2, 1)
+    assert space.point_text(SPACES["depth"], (2, 1)) == "depth 2, kernel_size 1"

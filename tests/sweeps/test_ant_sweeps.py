@@ -1,0 +1,68 @@
+"""The sweeps over adversarial noise training for real, on a tiny scale: one contract for all."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from mlflow import MlflowClient
+
+from sweeps.engine.records import NOISE, SweepRecords
+from sweeps.engine.storage import Folder
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
+        "--start-epochs", "1", "--max-epochs", "2", "--seeds", "1", "--storage", "results",
+        "--pretraining-steps", "1", "--name", "tiny")  # fmt: skip
+# Compiling the epsilon sphere takes longer than these trainings.
+ENVIRONMENT = os.environ | {"GON_FUSION": "eager"}
+CONTRACTS = {
+    "epsilon_sphere": ("epsilon", "--epsilons 7 10 --num-trials 1", 3),
+    "generator_depth": ("generator_depth", "--depths 1 2", 3),
+    "generator_reset_interval": ("reset_interval", "--reset-intervals 0.5 never", 2),
+    "experience_replay": ("experience_replay", "", 2),
+    "joint_search": ("joint", "--num-trials 2 --objectives 2 --sampler gp", 2),
+}
+
+
+def run(folder, script, arguments):
+    command = [sys.executable, str(SWEEPS / f"{script}.py"), *arguments.split(), *TINY]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=240, env=ENVIRONMENT
+    )
+
+
+@pytest.mark.parametrize("script", CONTRACTS)
+def test_a_sweep_trains_records_tracks_and_reports_and_is_then_finished(script, tmp_path):
+    question, arguments, trials = CONTRACTS[script]
+    ended = run(tmp_path, script, arguments)
+    printed = ended.stdout + ended.stderr
+    assert ended.returncode == 0 and "Traceback" not in printed, printed
+    records = SweepRecords(Folder(str(tmp_path / "results/tiny")))
+    results = records.results()
+    assert [result.status for result in results] == ["max_epochs"] * trials
+    for result in results:
+        assert result.config.method.method == "ant"
+        assert {"generator_loss", "share_unattainable", "resets"} <= result.history[-1].keys()
+        assert records.trial(result.trial_id).folder.exists(NOISE)
+    folder = tmp_path / "results/tiny"
+    table = pq.read_table(folder / "results.parquet")
+    assert table.num_rows == trials * 2 * 16
+    asked = json.loads((folder / "sweep.json").read_text())
+    assert {parameter["name"] for parameter in asked["parameters"]} <= set(table.column_names)
+    page = (folder / "report/report.html").read_text()
+    assert page.count("<img") >= 2 and "learned" in page
+    client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
+    experiment = client.get_experiment_by_name(f"gon/{question}")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == trials + 1 and {run_.info.status for run_ in runs} == {"FINISHED"}
+    for run_ in runs:
+        if run_.data.tags["kind"] == "trial":
+            assert "generator_accuracy" in run_.data.metrics
+            assert client.list_artifacts(run_.info.run_id, "learned_noise")
+
+    again = run(tmp_path, script, arguments)
+    assert again.returncode == 0 and "nothing to train" in again.stdout, again.stderr
