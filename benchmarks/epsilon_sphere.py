@@ -78,11 +78,13 @@ def turn(name: str, kernels: newton.Solver, batch: Batch, calls: int) -> tuple[f
     return statistics.median(times), (sizes / batch.epsilon - 1).abs().max().item()
 
 
-def batches(count: int) -> dict[str, Batch]:
+def batches(counts: list[int]) -> dict[str, Batch]:
     """Return digits and made-up photos with noise, the gradients to send back, and epsilon."""
     stream = generator(0, "noise")
-    digits = idx.load("mnist")[1].images[:count, None].float() / 255
+    digits = idx.load("mnist")[1].images[:, None].float() / 255
     photos = (1.2 * torch.rand(4, 3, 224, 224, generator=stream) - 0.1).clamp(0, 1)
+    kinds = [(f"{n} digits of 784 values, epsilon 10", digits[:n], 10.0) for n in counts]
+    kinds += [("4 photos of 150,528 values, epsilon 135", photos, 135.0)]
     return {
         name: Batch(
             images,
@@ -90,10 +92,7 @@ def batches(count: int) -> dict[str, Batch]:
             torch.randn(images.shape, generator=stream),
             epsilon,
         )
-        for name, images, epsilon in (
-            (f"{count} digits of 784 values, epsilon 10", digits, 10.0),
-            ("4 photos of 150,528 values, epsilon 135", photos, 135.0),
-        )
+        for name, images, epsilon in kinds
     }
 
 
@@ -119,7 +118,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=7, help="batches of each side per round")
-    parser.add_argument("--images", type=int, default=150, help="digits in a batch")
+    parser.add_argument(
+        "--images", type=int, nargs="+", default=[300, 150],
+        help="digits in a batch; a step of the defaults scales 300 and 150",
+    )  # fmt: skip
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     sides = {SORT: newton.EAGER, EAGER: newton.EAGER, FUSED: newton.fused()}

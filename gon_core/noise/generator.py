@@ -10,6 +10,8 @@ WIDTH = 20
 DEPTHS = range(1, 9)
 KERNEL_SIZES = (1, 3)
 INITIAL_DEVIATION = 0.01
+PIXELS = 8192
+"""What goes through all layers together on a CPU: so many keep their activations in the cache."""
 
 
 class NoiseGenerator(nn.Module):
@@ -55,11 +57,28 @@ class NoiseGenerator(nn.Module):
     def forward(
         self, noise: Float[Tensor, "batch channel larger_height larger_width"]
     ) -> Float[Tensor, "batch channel height width"]:
-        """Return what ``noise`` from N(0, 1) becomes; 3x3 takes one more pixel at each edge.
+        """Return what ``noise`` from N(0, 1) becomes; 3x3 takes one more pixel at each edge."""
+        height, width = noise.shape[2:]
+        count = PIXELS // (height * width) if noise.device.type == "cpu" else len(noise)
+        through = self._by_columns if self.kernel_size == 1 else self._by_rows
+        x = torch.cat([through(part) for part in noise.split(max(1, count))])
+        rows, columns = (slice(self.margin, self.margin + size) for size in x.shape[2:])
+        return noise[:, :, rows, columns] + x
 
-        It is fastest on noise in torch's channels_last order, as ``sample`` draws it.
-        """
-        # A 1x1 convolution is a matrix product over pixels, twice as fast where pixels are rows.
+    def _by_columns(self, noise: Tensor) -> Tensor:
+        # A 1x1 convolution is a matrix product over pixels, fastest where these are columns. In
+        # two dimensions all along, so that ReLU needs no memory of its own.
+        x = noise.transpose(0, 1).flatten(1)
+        for index, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            if index:
+                x = x.relu_()
+            x = torch.addmm(layer.bias[:, None], layer.weight.flatten(1), x)
+        batch, channels, height, width = noise.shape
+        return x.view(channels, batch, height, width).transpose(0, 1)
+
+    def _by_rows(self, noise: Tensor) -> Tensor:
+        # The order in which torch's 3x3 convolution is fastest has pixels as rows.
         x = noise.permute(0, 2, 3, 1)
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, nn.Conv2d)
@@ -69,9 +88,7 @@ class NoiseGenerator(nn.Module):
                 x = F.linear(x, layer.weight.flatten(1), layer.bias)
             else:
                 x = layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = x.permute(0, 3, 1, 2)
-        rows, columns = (slice(self.margin, self.margin + size) for size in x.shape[2:])
-        return noise[:, :, rows, columns] + x
+        return x.permute(0, 3, 1, 2)
 
     def sample(
         self, images: Float[Tensor, "batch channel height width"], generator: Generator
@@ -83,10 +100,8 @@ class NoiseGenerator(nn.Module):
             generator: source of the N(0, 1) that goes in, on the images' device.
         """
         batch, channels, height, width = images.shape
-        # Drawn pixel by pixel, all channels of one together: the order in which forward reads.
-        shape = (batch, height + 2 * self.margin, width + 2 * self.margin, channels)
-        noise = images.new_empty(shape).normal_(0.0, 1.0, generator=generator)
-        return self(noise.permute(0, 3, 1, 2))
+        shape = (batch, channels, height + 2 * self.margin, width + 2 * self.margin)
+        return self(images.new_empty(shape).normal_(0.0, 1.0, generator=generator))
 
 
 def check(channels: int, depth: int, kernel_size: int) -> None:

@@ -1,5 +1,6 @@
 """The epsilon sphere: noise scaled so that its size after clipping is exactly epsilon."""
 
+import math
 from typing import Any
 
 import torch
@@ -53,24 +54,34 @@ def scale_to_sphere_checked(
     """
     check(images, epsilon)
     rows = images.flatten(1)
-    column = torch.as_tensor(epsilon, dtype=torch.float64, device=images.device).square()
-    squared_epsilon = column.to(images.dtype).reshape(-1, 1).expand(len(rows), 1).contiguous()
+    squared_epsilon = square(epsilon, rows)
     noisy, unattainable = OnSphere.apply(rows, delta.flatten(1).to(rows.dtype), squared_epsilon)
     return noisy.view(images.shape), unattainable
 
 
 def check(images: Tensor, epsilon: float | Tensor) -> None:
     """Raise ValueError with all that is wrong with the arguments."""
-    sizes = torch.as_tensor(epsilon)
+    if isinstance(epsilon, Tensor):
+        a_distance = bool((epsilon.isfinite() & (epsilon >= 0)).all())
+    else:
+        a_distance = 0 <= epsilon < math.inf
     problems = []
     if images.dtype not in (torch.float32, torch.float64):
         problems.append(f"images must be float32 or float64, got {images.dtype}")
-    if not (sizes.isfinite() & (sizes >= 0)).all():
+    if not a_distance:
         problems.append(f"epsilon must be finite and >= 0, got {epsilon}")
-    if images.requires_grad or sizes.requires_grad:
+    if images.requires_grad or (isinstance(epsilon, Tensor) and epsilon.requires_grad):
         problems.append("images and epsilon get no gradient; detach them")
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def square(epsilon: float | Tensor, rows: Tensor) -> Float[Tensor, "batch 1"]:
+    """Return epsilon^2 of each row, in the type and on the device of ``rows``."""
+    if isinstance(epsilon, Tensor):
+        squares = epsilon.double().square().to(rows)
+        return squares.reshape(-1, 1).expand(len(rows), 1).contiguous()
+    return rows.new_full((len(rows), 1), min(epsilon * epsilon, torch.finfo(rows.dtype).max))
 
 
 def solver_name(device_type: str = "cpu") -> str:
@@ -94,7 +105,7 @@ def kernels(rows: Tensor) -> newton.Solver:
 
 
 class OnSphere(torch.autograd.Function):
-    """``newton.solve`` until no row moves, with the gradient in closed form."""
+    """``newton.solve`` until no row would move, with the gradient in closed form."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, delta: Tensor, squared_epsilon: Tensor) -> Any:
@@ -106,11 +117,11 @@ class OnSphere(torch.autograd.Function):
         solve = kernels(images).solve
         with torch.autocast(images.device.type, enabled=False):
             while True:
-                noisy, u, moving, unattainable, *known = solve(images, delta, squared_epsilon, u)
+                noisy, u, moving, unattainable, *rows = solve(images, delta, squared_epsilon, u)
                 if not moving:
                     break
         unattainable = unattainable[:, 0]
-        ctx.save_for_backward(images, delta, u, *known)
+        ctx.save_for_backward(noisy, delta, *rows)
         ctx.mark_non_differentiable(unattainable)
         return noisy, unattainable
 
@@ -118,7 +129,8 @@ class OnSphere(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore
         """Return the gradient with respect to delta."""
-        images, *saved = ctx.saved_tensors
-        differentiate = kernels(images).differentiate
-        with torch.autocast(images.device.type, enabled=False):
-            return None, differentiate(grad_outputs[0].contiguous(), images, *saved), None
+        noisy, *saved = ctx.saved_tensors
+        differentiate = kernels(noisy).differentiate
+        with torch.autocast(noisy.device.type, enabled=False):
+            # Detached for the reason above: it is the output, which wants a gradient.
+            return None, differentiate(grad_outputs[0].contiguous(), noisy.detach(), *saved), None

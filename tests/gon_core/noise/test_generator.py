@@ -9,6 +9,7 @@ from torch import nn
 
 from gon_core import paper
 from gon_core.noise import NoiseGenerator
+from gon_core.noise import generator as module
 from gon_core.seeding import generator
 
 GREY = torch.full((50, 1, 28, 28), 0.5)
@@ -75,7 +76,11 @@ def test_the_default_is_table_1_and_kernel_size_3_is_table_2():
 
 @pytest.mark.parametrize(("depth", "kernel_size"), ALL)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_noise_and_gradients_are_those_of_plain_convolutions(channels, depth, kernel_size):
+@pytest.mark.parametrize("pixels", [1, 130, 8192])  # one image at a time, two of three, all
+def test_noise_and_gradients_are_those_of_plain_convolutions(
+    monkeypatch, channels, depth, kernel_size, pixels
+):
+    monkeypatch.setattr(module, "PIXELS", pixels)
     ours = strong(channels, depth, kernel_size)
     noise = torch.randn(3, channels, 9, 7, generator=generator(0, "noise"))
     textbook = nn.Sequential(*itertools.chain(*((layer, nn.ReLU()) for layer in ours.layers)))[:-1]
@@ -143,10 +148,14 @@ def test_a_sample_has_the_images_shape_and_the_streams_bits(shape, kernel_size):
         assert not torch.equal(first, grown.sample(images, stream))
 
 
-def test_one_channel_is_fed_as_gaussian_noise_training_draws_it():
-    given = torch.empty_like(GREY).normal_(generator=generator(4, "noise"))
-    grown = network()
-    assert torch.equal(grown.sample(GREY, generator(4, "noise")), grown(given))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_it_is_fed_as_gaussian_noise_training_draws_it(channels):
+    images = torch.empty(20, channels, 28, 28)
+    given = torch.empty_like(images).normal_(generator=generator(4, "noise"))
+    grown = network(channels)
+    assert torch.equal(grown.sample(images, generator(4, "noise")), grown(given))
+    other_order = given.clone(memory_format=torch.channels_last)
+    torch.testing.assert_close(grown(other_order), grown(given), rtol=0, atol=1e-6)
 
 
 def test_first_weights_come_from_the_generator_alone():

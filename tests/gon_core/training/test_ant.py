@@ -356,8 +356,8 @@ def test_resets_are_reported(digits):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_two_runs_give_the_same_bits_whatever_the_global_seed(precision, digits, bits):
-    config = TrainingConfig(batch_size=20, learning_rate=0.05, max_epochs=2, precision=precision)
-    data, method = digits(40), ant(reset_interval=0.5)
+    config = TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=2, precision=precision)
+    data, method = digits(20), ant(reset_interval=0.5)
 
     def run(seed, global_seed):
         torch.manual_seed(global_seed)

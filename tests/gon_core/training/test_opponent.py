@@ -60,8 +60,8 @@ def test_a_restored_training_ends_on_the_same_bits(undisturbed, small_state, dig
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_cnn_ends_on_the_same_bits_too(digits, precision):
-    config = TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=2, precision=precision)
-    method, data = METHODS[0], digits(40)
+    config = TrainingConfig(batch_size=5, learning_rate=0.05, max_epochs=2, precision=precision)
+    method, data = METHODS[0], digits(20)
     history, dumps = proceed(new_state(MadryCNN(), config, 0, method), data, method, config)
     state = new_state(MadryCNN(generator(9)), config, 9, method)
     checkpoints.restore(state, dumps[1])
