@@ -26,7 +26,6 @@ from sweeps.engine.study import Search
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
-    from sweeps.engine.report import Report
     from sweeps.engine.trial import TrialData
 
 DONE, SOME_FAILED = 0, 1
@@ -261,7 +260,7 @@ class _Run:
         return prepare_data(splits, self.plan.asked.evaluation.corruption_seed)
 
     def _conclude(self, tracker: Tracker | None, interrupted: bool) -> int:
-        from sweeps.engine.report import print_report, write_report
+        from sweeps.engine.report import headline, print_report, write_report
 
         results = self.records.results()
         failed = [result for result in results if result.status == "failed"]
@@ -270,7 +269,7 @@ class _Run:
             print_report(report, self.console)
         missing = ""
         if tracker is not None:
-            missing = tracker.close(_summary(report), bool(failed), interrupted)
+            missing = tracker.close(headline(report.summary), bool(failed), interrupted)
         for result in failed:
             reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
             self.console.print(f"[red]trial {result.trial_id} failed: {reason}", highlight=False)
@@ -290,17 +289,3 @@ class _Run:
             lines.append(missing)
         lines.append(f"Compare runs in the MLflow UI:\n  {self.description['tracking']}")
         self.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-
-
-def _summary(report: "Report") -> dict[str, float]:
-    """Return what MLflow shows of the whole sweep: the best value and its accuracies."""
-    best = report.summary.best
-    metrics = {"trials": float(len(report.summary.trials))}
-    if best is not None and best.test is not None and best.objective is not None:
-        named = zip(report.summary.names, best.point, strict=True)
-        metrics |= {
-            f"best/{name}": float(value) for name, value in named if not isinstance(value, str)
-        }
-        metrics["best/mnist_c/mean"] = best.test.mean
-        metrics["best/objective"] = best.objective.estimate
-    return metrics

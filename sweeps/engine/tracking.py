@@ -314,7 +314,10 @@ def replay(records: SweepRecords, uri: str) -> int:
     failed = any(result.status == "failed" for result in results)
     planned = len(description.get("grid", [])) * len(description.get("seeds", []))
     begun = len(records.trials())
-    store.finish_sweep({}, failed, interrupted=len(results) < max(planned, begun))
+    from sweeps.engine.report.aggregate import headline, summarise  # slow: it loads torch
+
+    summary = headline(summarise(records))
+    store.finish_sweep(summary, failed, interrupted=len(results) < max(planned, begun))
     return len(results)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from search_spaces.parameter import Point
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
-from sweeps.engine.report.aggregate import SweepSummary, summarise
+from sweeps.engine.report.aggregate import SweepSummary, headline, summarise
 from sweeps.engine.report.figures import drawings
 from sweeps.engine.report.html import Picture, to_page
 from sweeps.engine.report.importance import measure_importances
@@ -23,7 +23,7 @@ from sweeps.engine.report.table_11 import build_rows
 from sweeps.engine.report.tables import build_table
 from sweeps.engine.report.terminal import to_terminal
 
-__all__ = ["Report", "print_report", "write_report"]
+__all__ = ["Report", "headline", "print_report", "write_report"]
 
 
 @dataclass(frozen=True)

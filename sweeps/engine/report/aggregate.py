@@ -246,3 +246,16 @@ def summarise_point(
         is_complete=bool(told) and told.keys() >= set(seeds),
         unattainable=statistics.fmean(shares) if shares else None,
     )
+
+
+def headline(summary: SweepSummary) -> dict[str, float]:
+    """Return what MLflow shows of the whole sweep: the best point and its accuracies, by name."""
+    best = summary.best
+    metrics = {"trials": float(len(summary.trials))}
+    if best is not None and best.test is not None and best.objective is not None:
+        for name, value in zip(summary.names, best.point, strict=True):
+            if not isinstance(value, str):  # a metric is a number
+                metrics[f"best/{name}"] = float(value)
+        metrics["best/mnist_c/mean"] = best.test.mean
+        metrics["best/objective"] = best.objective.estimate
+    return metrics

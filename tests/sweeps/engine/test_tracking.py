@@ -17,7 +17,11 @@ from sweeps.engine.tracking import Tracker, default_uri, replay, ui_command
 @pytest.fixture
 def description(tmp_path):
     return {
-        "name": "mine", "question": "sigma", "parameters": [{"name": "sigma"}],
+        "name": "mine", "question": "sigma", "title": "Which sigma?",
+        "parameters": [{"kind": "real", "name": "sigma", "low": 0.0, "high": 2.0, "step": 0.01,
+                        "unit": "1", "paper": 0.5, "log": False}],
+        "created": "2026-01-01", "scale": "demo", "search": "line", "objectives": ["corrupted"],
+        "seeds": [0], "grid": [[0.5]],
         "code": {"git_sha": "abc", "dirty": False}, "data_digest": "d1",
         "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
     }  # fmt: skip
@@ -104,6 +108,7 @@ def test_a_replay_fills_an_empty_store_and_a_second_changes_nothing(
         for run in children:
             history = client.get_metric_history(run.info.run_id, "train_loss")
             assert [metric.step for metric in history] == [1, 2]
+        assert parents[0].data.metrics["best/objective"] == 60.0
 
 
 def test_epochs_that_mlflow_missed_are_sent_when_the_trial_ends(config, records, description, uri):
