@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -32,6 +33,16 @@ def wilson_interval(correct: int, count: int) -> Interval:
     return Interval(100 * p, 100 * max(0.0, centre - half), 100 * min(1.0, centre + half))
 
 
+def standard_error(values: Sequence[float]) -> float:
+    """Return the standard error of the mean over seeds, in the unit of ``values``.
+
+    It is the standard deviation (n - 1 in the denominator) over sqrt(n); NaN for one value.
+    """
+    if not values:
+        raise ValueError("need at least one value")
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
 def mean_interval(values: list[float]) -> Interval:
     """Return the mean over seeds and its 95 % Student t interval.
 
@@ -42,8 +53,7 @@ def mean_interval(values: list[float]) -> Interval:
     mean = statistics.fmean(values)
     if len(values) == 1:
         return Interval(mean, math.nan, math.nan)
-    standard_error = statistics.stdev(values) / math.sqrt(len(values))
     from scipy import stats  # slow: trials, which need no interval, do not pay for it
 
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * standard_error
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * standard_error(values)
     return Interval(mean, mean - half, mean + half)

@@ -1,15 +1,28 @@
-"""Top-1 accuracy, clean and per corruption."""
+"""Top-1 and top-5 accuracy, clean and per corruption."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor, nn
 
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.rows import CLEAN, AccuracyRow
 
 BATCH_SIZE = 250
+
+Batch = tuple[UInt8[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]
+Answer = tuple[Float[Tensor, "batch label"], Int64[Tensor, " batch"]]
+
+
+class Counts(NamedTuple):
+    """How many of ``images`` have their label as the first answer, and among the first five."""
+
+    top1: int
+    top5: int
+    images: int
 
 
 @torch.inference_mode()
@@ -21,17 +34,52 @@ def count_correct(model: nn.Module, data: LabelledImages, bf16: bool = False) ->
         data: images on the model's device.
         bf16: run the forward pass in bfloat16.
     """
-    was_training = model.training
-    model.eval()
     correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
+    for logits, labels in _answers(model, batches(data), bf16):
+        correct += (logits.argmax(1) == labels).sum()
+    return int(correct)
+
+
+@torch.inference_mode()
+def correct_images(
+    model: nn.Module, data: LabelledImages, bf16: bool = False
+) -> Bool[Tensor, " image"]:
+    """Return which images ``model`` classifies right, for a paired test of two models.
+
+    Args:
+        model, data, bf16: as for ``count_correct``.
+    """
+    right = [logits.argmax(1) == labels for logits, labels in _answers(model, batches(data), bf16)]
+    return torch.cat([torch.zeros(0, dtype=torch.bool, device=data.labels.device), *right])
+
+
+@torch.inference_mode()
+def count(model: nn.Module, labelled: Iterable[Batch], bf16: bool = False) -> Counts:
+    """Count the right first answers and the labels among the first five, in one forward pass.
+
+    Equal logits are ranked by class, as ``argmax`` does, so that ``top1`` is ``count_correct``.
+
+    Args:
+        model: images in [0, 1] -> logits; its training mode is restored afterwards.
+        labelled: batches of images (0..255) and labels, on the model's device.
+        bf16: run the forward pass in bfloat16.
+    """
+    top1 = top5 = torch.zeros((), dtype=torch.int64)
+    images = 0
+    for logits, labels in _answers(model, labelled, bf16):
+        ranked = logits.sort(dim=1, descending=True, stable=True).indices[:, :5]
+        found = ranked == labels.unsqueeze(1)
+        # Sums stay on the device: only the end waits for it.
+        top1, top5 = found[:, 0].sum() + top1, found.sum() + top5
+        images += len(labels)
+    return Counts(int(top1), int(top5), images)
+
+
+def batches(data: LabelledImages) -> Iterator[Batch]:
+    """Yield the images in order, with an axis for their one channel."""
     for start in range(0, len(data), BATCH_SIZE):
         batch = data[start : start + BATCH_SIZE]
-        images = batch.images.unsqueeze(1).float().div_(255)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(images)
-        correct += (logits.argmax(1) == batch.labels).sum()
-    model.train(was_training)
-    return int(correct)
+        yield batch.images.unsqueeze(1), batch.labels
 
 
 def evaluate(
@@ -40,10 +88,25 @@ def evaluate(
     """Yield the accuracy of ``model`` on the clean images and under each corruption."""
     for name, images in evaluation_set.images.items():
         data = LabelledImages(images, evaluation_set.labels)
+        counts = count(model, batches(data), bf16)
         yield AccuracyRow(
             split=evaluation_set.split,
             corruption=name,
             severity=0 if name == CLEAN else 1,
-            correct=count_correct(model, data, bf16),
-            count=len(data),
+            correct=counts.top1,
+            count=counts.images,
+            correct_top5=counts.top5,
         )
+
+
+def _answers(model: nn.Module, labelled: Iterable[Batch], bf16: bool) -> Iterator[Answer]:
+    was_training = model.training
+    model.eval()
+    try:
+        for images, labels in labelled:
+            pixels = images.float().div_(255)
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+                logits = model(pixels)
+            yield logits, labels
+    finally:
+        model.train(was_training)

@@ -2,11 +2,19 @@
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.data.splits import LabelledImages
-from gon_core.evaluation import AccuracyRow, EvaluationSet, accuracy, count_correct, evaluate
+from gon_core.evaluation import (
+    AccuracyRow,
+    EvaluationSet,
+    accuracy,
+    correct_images,
+    count_correct,
+    evaluate,
+)
 from gon_core.evaluation import mean_top1 as mean
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
@@ -31,10 +39,77 @@ def plain_count(model, data):
     return correct
 
 
+def plain_top5(model, data):
+    """Count labels that fewer than five classes are above, one image at a time, in float64."""
+    linear, among = model[2], 0
+    for image, label in zip(data.images, data.labels, strict=True):
+        logits = linear.weight.double() @ (image.flatten().double() / 255) + linear.bias.double()
+        among += int((logits > logits[label]).sum() < 5)
+    return among
+
+
 @pytest.mark.parametrize("count", [0, 1, 249, 250, 251, 600])
 def test_it_counts_as_a_plain_loop_does(model, mnist, count):
     data = mnist[1][:count]
     assert count_correct(model, data) == plain_count(model, data)
+
+
+@pytest.mark.parametrize("count", [0, 1, 251, 600])
+def test_top5_is_counted_in_the_same_pass(model, mnist, count):
+    data, passes = mnist[1][:count], []
+    hook = model.register_forward_hook(lambda *_: passes.append(1))
+    found = accuracy.count(model, accuracy.batches(data))
+    hook.remove()
+    assert found == (plain_count(model, data), plain_top5(model, data), count)
+    assert len(passes) == -(-count // accuracy.BATCH_SIZE)
+    assert found.top1 == count_correct(model, data) <= found.top5
+
+
+class Answers(nn.Module):
+    """A classifier that gives the same logits for every image."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, images):
+        return self.logits.expand(len(images), -1)
+
+
+@pytest.mark.parametrize(
+    ("logits", "first", "five"),
+    [
+        ([0.0] * 10, {0}, {0, 1, 2, 3, 4}),
+        ([float("nan")] * 10, {0}, {0, 1, 2, 3, 4}),
+        ([1.0, 2.0, 3.0], {2}, {0, 1, 2}),
+        ([0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0], {7}, {7, 1, 2, 3, 4}),
+        ([5.0, float("inf"), -1.0, -2.0, float("-inf"), 4.0, 3.0], {1}, {0, 1, 2, 5, 6}),
+        ([0.0, float("nan"), 3.0, 2.0, 1.0, -1.0, 4.0], {1}, {1, 2, 3, 4, 6}),
+    ],
+)
+def test_equal_and_undefined_logits_rank_as_argmax_ranks_them(logits, first, five):
+    for label in range(len(logits)):
+        data = LabelledImages(torch.zeros(3, 28, 28, dtype=torch.uint8), torch.full((3,), label))
+        found = accuracy.count(Answers(logits), accuracy.batches(data))
+        assert found == (3 * (label in first), 3 * (label in five), 3)
+        assert found.top1 == count_correct(Answers(logits), data)
+
+
+@pytest.mark.parametrize("count", [0, 1, 600])
+def test_correct_images_are_those_that_are_counted(model, mnist, count):
+    data = mnist[1][:count]
+    found = correct_images(model, data)
+    assert found.shape == (count,) and found.dtype == torch.bool
+    assert int(found.sum()) == count_correct(model, data)
+    for index in range(min(count, 5)):
+        assert bool(found[index]) == bool(plain_count(model, data[index : index + 1]))
+
+
+def test_training_mode_is_restored_after_a_failure(mnist):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3, 10)).train()
+    with pytest.raises(RuntimeError):
+        count_correct(model, mnist[1][:2])
+    assert model.training
 
 
 @pytest.mark.parametrize("size", [1, 7, 599, 10_000])
@@ -70,7 +145,9 @@ def test_one_row_for_the_clean_images_and_each_corruption_in_order(model, evalua
     assert {(row.split, row.count) for row in rows} == {("test", 40)}
     for row in rows:
         images = corrupted.images[row.corruption]
-        assert row.correct == plain_count(model, LabelledImages(images, corrupted.labels))
+        data = LabelledImages(images, corrupted.labels)
+        assert row.correct == plain_count(model, data)
+        assert row.correct_top5 == plain_top5(model, data)
     assert len({row.correct for row in rows}) > 3
 
 
@@ -88,6 +165,22 @@ def row(split, corruption, correct, count=10):
 def test_accuracy_is_in_percent_with_its_interval():
     assert row("test", "fog", 8).top1 == 80
     assert row("test", "fog", 8).interval == pytest.approx((80, 49.02, 94.33), abs=0.005)
+
+
+def test_top5_is_in_percent_where_it_was_counted():
+    counted = AccuracyRow("test", "fog", 3, 4, 10, 8)
+    assert counted.top1 == 40 and counted.top5 == 80
+    assert counted.top5_interval == row("test", "fog", 8).interval
+    assert row("test", "fog", 8).top5 is row("test", "fog", 8).top5_interval is None
+
+
+def test_rows_written_before_top5_was_counted_still_load():
+    rows = TypeAdapter(list[AccuracyRow])
+    old = b'[{"split": "test", "corruption": "fog", "severity": 1, "correct": 9, "count": 10}]'
+    assert rows.validate_json(old) == [AccuracyRow("test", "fog", 1, 9, 10)]
+    for correct_top5 in (None, 10):
+        new = [AccuracyRow("test", "fog", 1, 9, 10, correct_top5)]
+        assert rows.validate_json(rows.dump_json(new)) == new
 
 
 def test_the_mean_is_over_the_corruptions_of_one_split():

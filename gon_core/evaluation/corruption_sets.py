@@ -1,0 +1,64 @@
+"""Corruption sets on disk, read so that they can be evaluated."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gon_core.data import mnist_c_folder
+from gon_core.data.imagenet_c_folder import SEVERITIES, ImageNetC
+from gon_core.evaluation.accuracy import Batch, count
+from gon_core.evaluation.corrupted_sets import EvaluationSet
+from gon_core.rows import CLEAN, AccuracyRow
+
+
+def read_mnist_c(root: Path) -> EvaluationSet:
+    """Return the published test images of MNIST-C, for ``evaluate``.
+
+    Args:
+        root: the folder that holds one folder per corruption.
+
+    Raises:
+        DataFileError: names every fault, see ``gon_core.data.mnist_c_folder.check``.
+    """
+    found = mnist_c_folder.load(root, "test")
+    images = {name: data.images for name, data in found.items()}
+    return EvaluationSet("test", images, found[CLEAN].labels)
+
+
+def evaluate_imagenet_c(
+    model: nn.Module,
+    images: ImageNetC,
+    batch_size: int = 64,
+    bf16: bool = False,
+    device: str | torch.device = "cpu",
+) -> Iterator[AccuracyRow]:
+    """Yield the accuracy of ``model`` under each corruption at each severity, as it is known.
+
+    Args:
+        model: RGB images in [0, 1] -> logits, on ``device``; it normalises by itself.
+        images: see ``gon_core.data.imagenet_c_folder.open_folder``.
+        batch_size: images in memory at a time.
+        bf16: run the forward pass in bfloat16.
+        device: where the model is.
+
+    Raises:
+        DataFileError: an image cannot be decoded or has another size.
+    """
+
+    def on_device(corruption: str, severity: int) -> Iterator[Batch]:
+        for pixels, labels in images.batches(corruption, severity, batch_size):
+            yield pixels.to(device), labels.to(device)
+
+    for corruption in images.corruptions:
+        for severity in SEVERITIES:
+            counts = count(model, on_device(corruption, severity), bf16)
+            yield AccuracyRow(
+                split="test",
+                corruption=corruption,
+                severity=severity,
+                correct=counts.top1,
+                count=counts.images,
+                correct_top5=counts.top5,
+            )
