@@ -85,23 +85,26 @@ def generator_images(method: Method, training: TrainingConfig, images: int) -> f
     return GENERATOR_SHARE * (images * training.max_epochs + alone)
 
 
-def expected_seconds(plan: Plan, speed: Speed, trials: int) -> float:
-    """Return the wall time of the vanilla start and ``trials`` trials if none converges early."""
+def expected_seconds(plan: Plan, speed: Speed, trials: int, start_is_kept: bool = False) -> float:
+    """Return the wall time of ``trials`` trials, and of the start, if none converges early."""
     images = plan.asked.data.training_images or TRAINING_SET - HELD_OUT
-    start = images * plan.asked.start.training.max_epochs * speed.train
+    start = 0.0 if start_is_kept else images * plan.asked.start.training.max_epochs * speed.train
     rounds = math.ceil(trials / plan.resources.slots)
     return STARTUP_SECONDS + start + rounds * trial_seconds(plan, speed)
 
 
-def show_plan(plan: Plan, speed: Speed, records: SweepRecords, console: Console) -> None:
+def show_plan(
+    plan: Plan, speed: Speed, records: SweepRecords, start_is_kept: bool, console: Console
+) -> None:
     """Print every trial that would run, what each needs and how long all take."""
     resources = plan.resources
     left = plan.number_of_trials - sum(result.is_final for result in records.results())
     console.print(_grid_table(plan, records) if plan.asked.grid else _space_table(plan))
-    seconds = expected_seconds(plan, speed, left)
+    seconds = expected_seconds(plan, speed, left, start_is_kept)
+    start = "from the vanilla model that is kept" if start_is_kept else "after one vanilla training"
     console.print(
-        f"{left} trials to run, {resources.slots} at a time on {resources.device}, after one "
-        f"vanilla training: about {duration(seconds)} by the speed measured now."
+        f"{left} trials to run, {resources.slots} at a time on {resources.device}, {start}: "
+        f"about {duration(seconds)} by the speed measured now."
     )
     show_cuts(plan, console)
     console.print("Dry run: nothing was started, nothing was written.")

@@ -18,5 +18,20 @@ def gpu_count() -> int:
 
 
 def cpu_count() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use, also in a container."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    cores = len(allowed) or os.cpu_count() or 1
+    return max(1, min(cores, container_cores() or cores))
+
+
+def container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+    """Return how many whole cores a container may use at a time; None if nothing limits it.
+
+    Args:
+        limit: the kernel's file (cgroup v2): microseconds of CPU, or ``max``, and the period.
+    """
+    try:
+        quota, period = limit.read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else max(1, int(quota) // int(period))

@@ -102,7 +102,9 @@ class SweepOptions(BaseModel):
     @classmethod
     def _name_is_a_folder_name(cls, name: str | None) -> str | None:
         if name is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
-            raise ValueError("must be 1 to 100 of the characters A-Z a-z 0-9 . _ -")
+            nearest = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:100]
+            hint = f"; for example {nearest}" if nearest else ""
+            raise ValueError(f"must be 1 to 100 of the characters A-Z a-z 0-9 . _ -{hint}")
         if name in RESERVED_NAMES:
             raise ValueError("is reserved, choose another")
         return name

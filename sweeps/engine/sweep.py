@@ -51,15 +51,20 @@ def run_sweep(
     plan = planning.make_plan(question, options, grid)
     storage = Folder(options.storage)
     records = SweepRecords(storage / plan.name)
-    if options.dry_run:
-        speed = measure_speed(plan.resources, plan.asked.training)
-        show_plan(plan, speed, records, console)
-        return DONE
-    if options.download:
+    if options.download and not options.dry_run:
         download(options)
-    digest = planning.data_digest(options.dataset, options.data_dir)
+    if options.dry_run and options.download:
+        digest = ""  # the data may not be there yet
+    else:
+        digest = planning.data_digest(options.dataset, options.data_dir)
     description = describe_sweep(plan, options, digest)
     refuse_another_question(records, description)
+    if options.dry_run:
+        kept = starting_models.folder(storage, plan.asked.start, digest)
+        start_is_kept = starting_models.stored(kept) is not None
+        show_plan(plan, measure_speed(plan.resources, plan.asked.training), records, start_is_kept,
+                  console)  # fmt: skip
+        return DONE
     known = known_points(plan, records, console)
     return _Run(plan, options, storage, records, description, known, console).run()
 
@@ -142,7 +147,7 @@ def refuse_another_question(records: SweepRecords, description: dict[str, Any]) 
         for key, value in description["asked"].items()
         if asked.get(key) != value
     ]
-    if before.get("data_digest") != description["data_digest"]:
+    if description["data_digest"] not in ("", before.get("data_digest")):
         differences.append("the images are not those of the recorded trials (SHA-256 differs)")
     if differences:
         refuse([f"--name: {records.folder.path} holds another sweep, choose another name",

@@ -93,6 +93,8 @@ def test_another_question_under_the_same_name_is_refused(finished):
     ended = run(folder, *arguments[:-2], "--name", "small", "--scheduler", "asha")
     assert ended.returncode == 2
     assert "choose another name" in ended.stderr and "scheduler" in ended.stderr
+    dry = run(folder, *arguments[:-2], "--name", "small", "--scheduler", "asha", "--dry-run")
+    assert dry.returncode == 2 and "choose another name" in dry.stderr
 
 
 def test_a_dry_run_lists_the_trials_and_starts_nothing(finished, tmp_path):

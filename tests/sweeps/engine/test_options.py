@@ -44,7 +44,7 @@ BAD = [
     (["--scale", "dmeo"], "--scale", "did you mean demo?"),
     (["--precision", "fp16"], "--precision", "did you mean"),
     (["--sgimas", "0.5"], "--sgimas", "did you mean --sigmas?"),
-    (["--name", "a/b"], "--name", "characters"),
+    (["--name", "a/b"], "--name", "for example a-b"),
     (["--name", ".."], "--name", "reserved"),
     (["--name", "starting_models"], "--name", "reserved"),
     (["--name", "mlflow.db"], "--name", "reserved"),

@@ -86,3 +86,13 @@ def test_trials_of_a_plan_differ_in_nothing_but_value_and_seed():
     assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.asked.proposals
     starts = {trial.start for trial in plan.grid_trials}
     assert len(starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"),
+    [("max 100000\n", None), ("250000 100000\n", 2), ("50000 100000\n", 1), ("garbage", None)],
+)
+def test_a_containers_limit_counts(content, cores, tmp_path):
+    (tmp_path / "cpu.max").write_text(content)
+    assert machine.container_cores(tmp_path / "cpu.max") == cores
+    assert machine.container_cores(tmp_path / "absent") is None
