@@ -19,6 +19,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 UnsignedZero = AfterValidator(abs)  # -0.0 asks the same as 0.0: it must not name another trial
 Share = Annotated[float, Field(ge=0, le=1), UnsignedZero]
+Sigma = Annotated[float, Field(ge=0), UnsignedZero]
+Sigmas = Annotated[tuple[Sigma, ...], Field(min_length=1)]
 
 
 class Frozen(BaseModel):
@@ -141,7 +143,143 @@ class ANT(Frozen):
         return self
 
 
-Method = Annotated[Vanilla | GNT | ANT, Field(discriminator="method")]
+class GNTMult(Frozen):
+    """Gaussian noise training with several sigmas: each noisy image gets one of them at random.
+
+    Attributes:
+        sigmas: the standard deviations to choose from, with equal odds, in [0, 1] pixel units.
+        noisy_share: the part of each batch that gets noise.
+
+    References:
+        GNT_mult of Tables 4 and 5: the sigmas of ImageNet-C's Gaussian noise, severities 1 to 5.
+    """
+
+    method: Literal["gnt_mult"] = "gnt_mult"
+    sigmas: Sigmas = (0.08, 0.12, 0.18, 0.26, 0.38)
+    noisy_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class Speckle(Frozen):
+    """Training on speckle noise, ``x + x * N(0, sigma^2)``, half of every batch clean.
+
+    Attributes:
+        sigmas: the standard deviations to choose from, with equal odds, relative to each pixel.
+        noisy_share: the part of each batch that gets noise.
+
+    References:
+        Appendix B: the speckle noise of ImageNet-C, severities 1 to 5.
+    """
+
+    method: Literal["speckle"] = "speckle"
+    sigmas: Sigmas = (0.15, 0.2, 0.35, 0.45, 0.6)
+    noisy_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class Ford(Frozen):
+    """Gaussian noise on every image, its sigma uniform in [0, ``sigma_max``].
+
+    Attributes:
+        sigma_max: largest standard deviation in [0, 1] pixel units; 0 trains on clean images. The
+            default is that of the models that Table 8 compares.
+
+    References:
+        Ford et al., "Adversarial examples are a natural consequence of test error in noise", 2019;
+        appendix H.
+    """
+
+    method: Literal["ford"] = "ford"
+    sigma_max: Sigma = 0.4
+
+
+class PatchGaussian(Frozen):
+    """Gaussian noise inside one square patch of every image, its sigma uniform up to a maximum.
+
+    Attributes:
+        patch_size: side of the square in pixels. The default is to 28 pixels what the authors' 25
+            is to the 32 of CIFAR-10.
+        sigma_max: largest standard deviation in [0, 1] pixel units; 0 trains on clean images.
+
+    References:
+        Lopes et al., "Improving robustness without sacrificing accuracy with Patch Gaussian
+        augmentation", 2019: sigma_max 1.
+    """
+
+    method: Literal["patch_gaussian"] = "patch_gaussian"
+    patch_size: PositiveInt = 22
+    sigma_max: Sigma = 1.0
+
+
+class PGD(Frozen):
+    """Adversarial training in l-infinity: every image is perturbed against the classifier.
+
+    Attributes:
+        epsilon: largest change of a pixel, at most 1; images are in [0, 1].
+        step_size: change of a pixel in one step.
+        steps: gradients taken for each batch, the price of the method.
+        random_start: whether the search starts anywhere within epsilon, or at the image.
+
+    References:
+        Madry et al., "Towards deep learning models resistant to adversarial attacks", 2017: the
+        defaults are theirs on MNIST.
+    """
+
+    method: Literal["pgd"] = "pgd"
+    epsilon: Annotated[float, Field(gt=0, le=1)] = 0.3
+    step_size: Annotated[float, Field(gt=0, le=1)] = 0.01
+    steps: PositiveInt = 40
+    random_start: bool = True
+
+
+class DDN(Frozen):
+    """Adversarial training in l2 with attacks of decoupled direction and norm.
+
+    Attributes:
+        steps: gradients taken for each batch, the price of the method.
+        init_norm: l2 size of the first perturbation, on images in [0, 1].
+        gamma: the size grows by this factor while the classifier is right and shrinks while not.
+        max_norm: larger perturbations are scaled down to it before they are trained on.
+
+    References:
+        Rony et al., "Decoupling direction and norm for efficient gradient-based l2 adversarial
+        attacks and defenses", 2019: the defaults are theirs on MNIST.
+    """
+
+    method: Literal["ddn"] = "ddn"
+    steps: PositiveInt = 100
+    init_norm: PositiveFloat = 1.0
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    max_norm: PositiveFloat = 2.4
+
+
+class AugMix(Frozen):
+    """Mixtures of augmentation chains that do not overlap MNIST-C, and a consistency term.
+
+    Attributes:
+        width: chains in each mixture.
+        max_depth: operations in a chain: uniform from 1 to this.
+        severity: how far the operations go, 10 at most.
+        consistency: weight of the Jensen-Shannon divergence between the predictions for an image
+            and for two mixtures of it.
+        solarize: whether solarisation is among the operations. It inverts bright pixels, which the
+            stripes of MNIST-C do as well, to whole columns.
+
+    References:
+        Hendrycks et al., "AugMix: a simple data processing method to improve robustness and
+        uncertainty", 2020: the other defaults are theirs on CIFAR-10.
+    """
+
+    method: Literal["augmix"] = "augmix"
+    width: Annotated[int, Field(ge=1, le=10)] = 3
+    max_depth: Annotated[int, Field(ge=1, le=10)] = 3
+    severity: Annotated[float, Field(ge=0.1, le=10)] = 3
+    consistency: Annotated[float, Field(ge=0), UnsignedZero] = 12.0
+    solarize: bool = True
+
+
+Method = Annotated[
+    Vanilla | GNT | GNTMult | Speckle | Ford | PatchGaussian | PGD | DDN | AugMix | ANT,
+    Field(discriminator="method"),
+]
 
 
 class StartConfig(Frozen):

@@ -4,15 +4,20 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from gon_core.noise.sigma import per_pixel
+
 
 def add_gaussian_noise(
-    images: Float[Tensor, "batch channel height width"], sigma: float, generator: Generator
+    images: Float[Tensor, "batch channel height width"],
+    sigma: float | Float[Tensor, " batch"],
+    generator: Generator,
 ) -> Float[Tensor, "batch channel height width"]:
     """Return ``clip(images + N(0, sigma^2), 0, 1)``.
 
     Args:
         images: values in [0, 1].
-        sigma: standard deviation before clipping, in units of the [0, 1] pixel range, >= 0.
+        sigma: standard deviation before clipping, in units of the [0, 1] pixel range, >= 0; one
+            for all images or one for each.
         generator: source of the noise, on the images' device.
 
     Raises:
@@ -21,7 +26,6 @@ def add_gaussian_noise(
     References:
         Appendix B: noise is added before preprocessing and clipped to the range of raw images.
     """
-    if not 0 <= sigma < float("inf"):
-        raise ValueError(f"sigma must be a finite number >= 0, got {sigma}")
+    factor = per_pixel(sigma)
     noise = torch.empty_like(images).normal_(0.0, 1.0, generator=generator)
-    return noise.mul_(sigma).add_(images).clamp_(0.0, 1.0)
+    return noise.mul_(factor).add_(images).clamp_(0.0, 1.0)

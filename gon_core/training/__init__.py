@@ -1,17 +1,52 @@
-"""Training methods, one file each; ``start_training`` puts one together."""
+"""Training methods, one file each; ``train`` puts one together."""
 
 from collections.abc import Iterator
 
 import torch
 
 from gon_core import seeding
-from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
+from gon_core.config import (
+    ANT,
+    DDN,
+    GNT,
+    PGD,
+    AugMix,
+    Ford,
+    GNTMult,
+    Method,
+    PatchGaussian,
+    Speckle,
+    TrainingConfig,
+    Vanilla,
+)
 from gon_core.data.splits import LabelledImages
-from gon_core.training import ant, gnt, vanilla
+from gon_core.training import (
+    ant,
+    augmix,
+    ddn,
+    ford,
+    gnt,
+    gnt_mult,
+    patch_gaussian,
+    pgd,
+    speckle,
+    vanilla,
+)
 from gon_core.training.loop import EpochMetrics, Step, TrainingState, train_epochs
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
 
-METHODS = {Vanilla: vanilla.make_step, GNT: gnt.make_step, ANT: ant.make_step}
+METHODS = {
+    Vanilla: vanilla.make_step,
+    GNT: gnt.make_step,
+    GNTMult: gnt_mult.make_step,
+    Speckle: speckle.make_step,
+    Ford: ford.make_step,
+    PatchGaussian: patch_gaussian.make_step,
+    PGD: pgd.make_step,
+    DDN: ddn.make_step,
+    AugMix: augmix.make_step,
+    ANT: ant.make_step,
+}
 
 __all__ = ["METHODS", "EpochMetrics", "TrainingState", "new_state", "train"]
 
@@ -20,7 +55,7 @@ def new_state(
     model: torch.nn.Module,
     config: TrainingConfig,
     seed: int,
-    method: Vanilla | GNT | ANT | None = None,
+    method: Method | None = None,
 ) -> TrainingState:
     """Return the state before the first epoch.
 
@@ -45,7 +80,7 @@ def new_state(
 
 
 def train(
-    state: TrainingState, data: LabelledImages, method: Vanilla | GNT | ANT, config: TrainingConfig
+    state: TrainingState, data: LabelledImages, method: Method, config: TrainingConfig
 ) -> Iterator[EpochMetrics]:
     """Train with ``method`` from ``state`` on; see ``loop.train_epochs``.
 

@@ -60,7 +60,8 @@ class EpochMetrics:
 
     Attributes:
         epoch: counted from 1.
-        train_loss: mean cross entropy over the images as trained on (with their noise), in nats.
+        train_loss: mean cross entropy over the images as trained on (with their noise), in nats;
+            with AugMix plus its consistency term.
         train_accuracy: on the same images, in percent.
         learning_rate: during the epoch.
         seconds: CPU or GPU wall time of the epoch.

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Generator, Tensor
 
-from gon_core.config import ANT, GNT, Vanilla
+from gon_core.config import ANT, Method
 from gon_core.noise import NoiseGenerator, Replay
 from gon_core.training.loop import TrainingState
 
@@ -159,10 +159,10 @@ def new_opponent(
     return Opponent(method, channels, generator, optimizer, Replay(generator), sums)
 
 
-def check_opponent(state: TrainingState, method: Vanilla | GNT | ANT) -> None:
+def check_opponent(state: TrainingState, method: Method) -> None:
     """Raise ValueError if the opponent in ``state`` is not the one that ``method`` plays against.
 
-    GNT and vanilla training play against none.
+    All methods but ANT play against none.
     """
     wanted = method if isinstance(method, ANT) else None
     found = state.method_state.method if isinstance(state.method_state, Opponent) else None

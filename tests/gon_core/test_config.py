@@ -11,9 +11,16 @@ from pydantic import ValidationError
 
 from gon_core.config import (
     ANT,
+    DDN,
     GNT,
+    PGD,
+    AugMix,
     DataConfig,
     EvaluationConfig,
+    Ford,
+    GNTMult,
+    PatchGaussian,
+    Speckle,
     StartConfig,
     TrainingConfig,
     TrialConfig,
@@ -143,7 +150,7 @@ def test_a_number_has_one_spelling(zero):
         (("method", "sigma"), None),
         (("method", "noisy_share"), 0),
         (("method", "noisy_share"), 1.1),
-        (("method", "method"), "pgd"),
+        (("method", "method"), "fgsm"),
         (("data", "dataset"), "cifar"),
         (("data", "training_images"), 0),
         (("data", "validation_images"), 5001),
@@ -270,6 +277,89 @@ def test_a_single_layer_has_no_second_one_to_be_3x3():
     with pytest.raises(ValidationError, match="kernel_size 3 needs a depth of at least 2"):
         ANT(epsilon=10, kernel_size=3, depth=1)
     assert ANT(epsilon=10, kernel_size=3, depth=2).kernel_size == 3
+
+
+# Of the other methods: the defaults, and another legal value for every field.
+OTHER_METHODS = {
+    GNTMult: (
+        {"sigmas": [0.08, 0.12, 0.18, 0.26, 0.38], "noisy_share": 0.5},
+        {"sigmas": [0.1], "noisy_share": 1},
+    ),
+    Speckle: (
+        {"sigmas": [0.15, 0.2, 0.35, 0.45, 0.6], "noisy_share": 0.5},
+        {"sigmas": [0.6, 0.45], "noisy_share": 0.25},
+    ),
+    Ford: ({"sigma_max": 0.4}, {"sigma_max": 0}),
+    PatchGaussian: ({"patch_size": 22, "sigma_max": 1.0}, {"patch_size": 1, "sigma_max": 0}),
+    PGD: (
+        {"epsilon": 0.3, "step_size": 0.01, "steps": 40, "random_start": True},
+        {"epsilon": 1, "step_size": 1, "steps": 1, "random_start": False},
+    ),
+    DDN: (
+        {"steps": 100, "init_norm": 1.0, "gamma": 0.05, "max_norm": 2.4},
+        {"steps": 1, "init_norm": 2, "gamma": 0.5, "max_norm": 1.5},
+    ),
+    AugMix: (
+        {"width": 3, "max_depth": 3, "severity": 3.0, "consistency": 12.0, "solarize": True},
+        {"width": 1, "max_depth": 1, "severity": 0.1, "consistency": 0, "solarize": False},
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "values"), OTHER_METHODS.items())
+def test_every_field_of_a_method_has_its_default_and_decides_the_name(kind, values):
+    defaults, changes = values
+    dumped = kind().model_dump(mode="json")
+    assert dumped == {"method": dumped["method"]} | defaults
+    names = {content_hash(kind())} | {content_hash(kind(**{k: v})) for k, v in changes.items()}
+    assert changes.keys() == defaults.keys() and len(names) == len(changes) + 1
+    again = TrialConfig.model_validate_json(
+        TRIAL.model_copy(update={"method": kind(**changes)}).model_dump_json()
+    )
+    assert again.method == kind(**changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "values"),
+    [
+        (GNTMult, "sigmas", [(), (-0.1,), (0.1, math.nan), (math.inf,), 0.1, None]),
+        (GNTMult, "noisy_share", [0, 1.1, math.nan]),
+        (Speckle, "sigmas", [(), (0.1, -1e-9)]),
+        (Speckle, "noisy_share", [0, -1]),
+        (Ford, "sigma_max", [-0.1, math.nan, math.inf]),
+        (PatchGaussian, "patch_size", [0, -1, 2.5]),
+        (PatchGaussian, "sigma_max", [-0.1, math.inf]),
+        (PGD, "epsilon", [0, -0.1, 1.1, math.nan]),
+        (PGD, "step_size", [0, -0.1, 1.1, math.nan]),
+        (PGD, "steps", [0, -1, 1.5]),
+        (PGD, "random_start", ["perhaps"]),
+        (DDN, "steps", [0, 1.5]),
+        (DDN, "init_norm", [0, -1, math.inf]),
+        (DDN, "gamma", [0, 1, math.nan]),
+        (DDN, "max_norm", [0, -1, math.inf]),
+        (AugMix, "width", [0, 11, 1.5]),
+        (AugMix, "max_depth", [0, 11]),
+        (AugMix, "severity", [0, 10.1, math.nan]),
+        (AugMix, "consistency", [-1, math.inf]),
+    ],
+)
+def test_bad_values_of_a_method_are_refused_by_name(kind, field, values):
+    for value in values:
+        with pytest.raises(ValidationError) as caught:
+            kind(**{field: value})
+        assert {error["loc"][0] for error in caught.value.errors()} == {field}
+
+
+def test_all_problems_of_a_method_are_told_at_once():
+    with pytest.raises(ValidationError) as caught:
+        PGD(epsilon=0, step_size=2, steps=0)
+    assert caught.value.error_count() == 3
+
+
+def test_negative_zero_names_no_other_method():
+    for kind, field in ((Ford, "sigma_max"), (PatchGaussian, "sigma_max"), (AugMix, "consistency")):
+        assert content_hash(kind(**{field: -0.0})) == content_hash(kind(**{field: 0.0}))
+    assert content_hash(GNTMult(sigmas=(-0.0, 0.1))) == content_hash(GNTMult(sigmas=(0.0, 0.1)))
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,17 @@ def test_the_stream_goes_on_and_no_other_is_touched():
 def test_a_sigma_that_is_no_deviation_is_refused(sigma):
     with pytest.raises(ValueError, match=f"sigma must be a finite number >= 0, got {sigma}"):
         noisy(GREY, sigma)
+
+
+def test_each_image_can_have_a_sigma_of_its_own():
+    images = torch.rand(4, 1, 28, 28, generator=generator(0, "images"))
+    sigmas = [0.0, 0.1, 0.3, 2.0]
+    result = noisy(images, torch.tensor(sigmas))
+    for index, sigma in enumerate(sigmas):
+        assert torch.equal(result[index], noisy(images, sigma)[index])
+
+
+@pytest.mark.parametrize("sigma", [-0.1, math.nan, math.inf])
+def test_one_bad_sigma_among_good_ones_is_refused(sigma):
+    with pytest.raises(ValueError, match=f"finite numbers >= 0, got .*{sigma}"):
+        noisy(GREY[:2], torch.tensor([0.1, sigma]))

@@ -1,0 +1,61 @@
+"""AugMix: mixtures of augmentation chains, and predictions that agree on them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from gon_core.config import AugMix, TrainingConfig
+from gon_core.data.splits import LabelledImages
+from gon_core.noise.augmentation_chains import mix
+from gon_core.training.loop import Step, TrainingState
+
+SMALLEST_PROBABILITY = 1e-7  # keeps logarithms finite
+
+
+def make_step(method: AugMix, training: TrainingConfig, data: LabelledImages) -> Step:
+    """Return the step on a batch and two mixtures of each of its images.
+
+    The loss is the cross entropy of the clean images plus ``method.consistency`` times the
+    Jensen-Shannon divergence between the three predictions; the logits are those of the clean
+    images.
+
+    Operations: autocontrast, equalize, posterize and, unless switched off, solarize. Of the
+    original's nine, rotate, shear (x, y) and translate (x, y) are left out: MNIST-C has them as
+    corruptions. Brightness, contrast, colour and sharpness are left out by the authors as well.
+
+    It differs from the original in that flips and crops are left out, that every random number
+    comes from the trial's noise stream, and that the four operations act on grey levels alone, so
+    that mixtures are made as tables of 256 levels (``gon_core.noise.augmentation_chains``).
+
+    References:
+        Hendrycks et al., "AugMix: a simple data processing method to improve robustness and
+        uncertainty", 2020.
+    """
+    bf16 = training.precision == "bf16"
+
+    def step(state: TrainingState, images, labels):
+        mixtures = [mix(images, method, state.streams["noise"]) for _ in range(2)]
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = state.model(torch.cat([images, *mixtures]))
+        clean, *mixed = logits.float().split(len(images))
+        loss = F.cross_entropy(clean, labels)
+        loss = loss + method.consistency * divergence(clean, *mixed)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        state.optimizer.step()
+        return clean.detach(), loss.detach()
+
+    return step
+
+
+def divergence(*logits: Float[Tensor, "batch label"]) -> Float[Tensor, ""]:
+    """Return the mean over the batch of the Jensen-Shannon divergence, in nats.
+
+    It is the mean Kullback-Leibler divergence of each of the predictions from their mean: 0 if all
+    agree, at most the logarithm of their number.
+    """
+    predictions = [F.softmax(each, dim=1) for each in logits]
+    mean = torch.stack(predictions).mean(0).clamp(SMALLEST_PROBABILITY, 1).log()
+    terms = [F.kl_div(mean, each, reduction="batchmean") for each in predictions]
+    return torch.stack(terms).mean()

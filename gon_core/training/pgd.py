@@ -1,0 +1,61 @@
+"""Adversarial training against projected gradient descent (PGD) in l-infinity."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+
+from gon_core.config import PGD, TrainingConfig
+from gon_core.data.splits import LabelledImages
+from gon_core.training.adversarial import image_gradient
+from gon_core.training.loop import Step, TrainingState, descend
+
+
+def make_step(method: PGD, training: TrainingConfig, data: LabelledImages) -> Step:
+    """Return the step on a batch of which every image is perturbed against the classifier.
+
+    References:
+        Madry et al., "Towards deep learning models resistant to adversarial attacks", 2017. They
+        train from random weights with Adam; here it is the optimiser and the start of all methods.
+    """
+    bf16 = training.precision == "bf16"
+
+    def step(state: TrainingState, images, labels):
+        state.model.eval()
+        perturbed = perturb(state.model, images, labels, method, state.streams["noise"], bf16)
+        state.model.train()
+        return descend(state, perturbed, labels, bf16)
+
+    return step
+
+
+def perturb(
+    model: nn.Module,
+    images: Float[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    method: PGD,
+    noise: Generator,
+    bf16: bool = False,
+) -> Float[Tensor, "batch channel height width"]:
+    """Return images within ``method.epsilon`` of ``images`` at which the cross entropy is higher.
+
+    Each step changes every pixel by ``step_size`` up the loss and clips it to the box that is both
+    within epsilon of the image and in [0, 1].
+
+    Args:
+        model: the classifier, in evaluation mode; its weights get no gradient.
+        images: values in [0, 1].
+        labels: their classes.
+        method: epsilon, number and size of the steps, and where they start.
+        noise: draws the random start, on the images' device.
+        bf16: whether the gradients are computed in bfloat16.
+    """
+    low = (images - method.epsilon).clamp_(min=0.0)
+    high = (images + method.epsilon).clamp_(max=1.0)
+    perturbed = images
+    if method.random_start:
+        start = torch.empty_like(images).uniform_(-1.0, 1.0, generator=noise)
+        perturbed = (start * method.epsilon + images).clamp_(low, high)
+    for _ in range(method.steps):
+        _, gradient = image_gradient(model, perturbed, labels, bf16)
+        perturbed = (perturbed + method.step_size * gradient.sign_()).clamp_(low, high)
+    return perturbed

@@ -1,0 +1,26 @@
+"""Training on speckle noise."""
+
+import torch
+
+from gon_core.config import Speckle, TrainingConfig
+from gon_core.data.splits import LabelledImages
+from gon_core.noise import add_speckle_noise, sigma
+from gon_core.training.gnt import split_batch
+from gon_core.training.loop import Step, TrainingState, descend
+
+
+def make_step(method: Speckle, training: TrainingConfig, data: LabelledImages) -> Step:
+    """Return the step on a batch of clean images, then of speckled ones with a sigma each.
+
+    References:
+        Appendix B, "Speckle noise".
+    """
+
+    def step(state: TrainingState, images, labels):
+        stream = state.streams["noise"]
+        clean, noisy = images.split(split_batch(len(images), method.noisy_share))
+        noisy = add_speckle_noise(noisy, sigma.choose(method.sigmas, noisy, stream), stream)
+        batch = torch.cat([clean, noisy])
+        return descend(state, batch, labels, bf16=training.precision == "bf16")
+
+    return step

@@ -1,0 +1,115 @@
+"""What every training method keeps to: it learns, resumes to the bit, has a name of its own."""
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+
+from gon_core.config import (
+    ANT,
+    DDN,
+    GNT,
+    PGD,
+    AugMix,
+    Ford,
+    GNTMult,
+    Method,
+    PatchGaussian,
+    Speckle,
+    TrainingConfig,
+    Vanilla,
+    content_hash,
+)
+from gon_core.models import MadryCNN
+from gon_core.seeding import generator
+from gon_core.training import METHODS, checkpoints, new_state, train
+
+# Cheap where the cost is a choice.
+EVERY = (
+    Vanilla(),
+    GNT(sigma=0.3),
+    GNTMult(),
+    Speckle(),
+    Ford(),
+    PatchGaussian(),
+    PGD(epsilon=0.1, step_size=0.05, steps=2),
+    DDN(steps=2, init_norm=1.5, gamma=0.3),
+    AugMix(),
+    ANT(epsilon=5, pretraining_steps=1, reset_interval=1),
+)
+EVERY_METHOD = pytest.mark.parametrize("method", EVERY, ids=lambda method: method.method)
+CONFIG = TrainingConfig(batch_size=25, learning_rate=0.05, max_epochs=3)
+
+
+def proceed(state, data, method, config=CONFIG):
+    """Train to the end; return the metrics but for the clock, and a checkpoint after each epoch."""
+    history, dumps = [], []
+    for metrics in train(state, data, method, config):
+        history.append(replace(metrics, seconds=0.0))
+        dumps.append(checkpoints.dump(state))
+    return history, dumps
+
+
+def test_every_method_is_tried():
+    union, _ = get_args(Method)
+    assert [type(method) for method in EVERY] == [*METHODS]
+    assert set(METHODS) == set(get_args(union))
+
+
+@EVERY_METHOD
+def test_it_goes_on_to_the_same_bits_after_every_epoch(method, digits, small_state):
+    data = digits(60)  # two full batches and a smaller one
+    history, dumps = proceed(small_state(CONFIG, 0, method), data, method)
+    assert len(history) == 3 and history[0].train_loss != history[1].train_loss
+    for epoch in (1, 2):
+        torch.manual_seed(epoch)
+        untouched = torch.get_rng_state()
+        state = small_state(CONFIG, 99, method)
+        next(train(state, data, method, CONFIG))  # leaves other momentum and streams behind
+        checkpoints.restore(state, dumps[epoch - 1])
+        assert proceed(state, data, method) == (history[epoch:], dumps[epoch:])
+        assert torch.equal(torch.get_rng_state(), untouched)
+
+
+@EVERY_METHOD
+def test_equal_seeds_give_equal_bits_and_others_do_not(method, digits, small_state):
+    data = digits(50)
+    first, again, other = (
+        proceed(small_state(CONFIG, seed, method), data, method) for seed in (0, 0, 1)
+    )
+    assert first == again and first[0] != other[0]
+
+
+@EVERY_METHOD
+def test_it_learns_digits(method, digits, untaught):
+    state = new_state(untaught, CONFIG, 0, method)
+    first, _, last = train(state, digits(500), method, CONFIG)
+    assert last.train_loss < 0.9 * first.train_loss and last.event == "max_epochs"
+    assert last.train_accuracy > 35 and state.model.training
+
+
+@EVERY_METHOD
+def test_it_trains_in_bf16_with_fp32_weights(method, digits):
+    losses = []
+    for precision in ("fp32", "bf16"):
+        config = TrainingConfig(batch_size=10, max_epochs=1, precision=precision)
+        state = new_state(MadryCNN(generator(0)), config, 0, method)
+        (metrics,) = train(state, digits(10), method, config)
+        losses.append(metrics.train_loss)
+        assert all(parameter.dtype == torch.float32 for parameter in state.model.parameters())
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+@EVERY_METHOD
+def test_a_batch_of_one_trains(method, digits, small_state):
+    config = TrainingConfig(batch_size=2, max_epochs=1)
+    state = small_state(config, 0, method)
+    before = state.model[1].weight.detach().clone()
+    (metrics,) = train(state, digits(3), method, config)  # the second batch is of one
+    assert metrics.event == "max_epochs" and not torch.equal(before, state.model[1].weight)
+
+
+def test_every_method_has_a_name_of_its_own():
+    assert len({method.method for method in EVERY}) == len(EVERY)
+    assert len({content_hash(method) for method in EVERY}) == len(EVERY)
