@@ -24,6 +24,15 @@ def cpu_count() -> int:
     return max(1, min(cores, container_cores() or cores))
 
 
+def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether the CPU has bfloat16 instructions; True where that cannot be known."""
+    try:
+        flags = cpuinfo.read_text()
+    except OSError:
+        return True
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16")) or not flags
+
+
 def container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
     """Return how many whole cores a container may use at a time; None if nothing limits it.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from search_spaces.parameter import Parameter, Point
+from sweeps.engine import machine, provenance, starting_models, warm_start
 from sweeps.engine import plan as planning
-from sweeps.engine import provenance, starting_models, warm_start
 from sweeps.engine.cluster import Cluster
 from sweeps.engine.command_line import INTERRUPTED, refuse
 from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
@@ -222,6 +222,11 @@ class _Run:
             f"{self.records.folder.path}"
         )
         show_cuts(plan, self.console)
+        on_cpu_in_bf16 = plan.asked.training.precision == "bf16" and resources.device == "cpu"
+        if on_cpu_in_bf16 and not machine.has_bf16():
+            self.console.print(
+                "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
+            )
 
     def _train(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> None:
         plan, asked = self.plan, self.plan.asked

@@ -96,3 +96,12 @@ def test_a_containers_limit_counts(content, cores, tmp_path):
     (tmp_path / "cpu.max").write_text(content)
     assert machine.container_cores(tmp_path / "cpu.max") == cores
     assert machine.container_cores(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("flags: avx2 avx512_bf16", True), ("flags: avx2", False), ("", True)]
+)
+def test_bf16_instructions_are_known(flags, expected, tmp_path):
+    (tmp_path / "cpuinfo").write_text(flags)
+    assert machine.has_bf16(tmp_path / "cpuinfo") is expected
+    assert machine.has_bf16(tmp_path / "absent")
