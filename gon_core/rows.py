@@ -1,4 +1,4 @@
-"""What an evaluation reports: rows of accuracies. Imports no torch, so that records load fast."""
+"""What an evaluation reports, as rows. Imports no torch, so that records load fast."""
 
 import statistics
 from dataclasses import dataclass
@@ -48,6 +48,85 @@ class AccuracyRow:
     def top5_interval(self) -> Interval | None:
         """Top-5 accuracy in percent with its binomial 95 % interval."""
         return None if self.correct_top5 is None else wilson_interval(self.correct_top5, self.count)
+
+
+@dataclass(frozen=True)
+class AttackRow:
+    """The accuracy under one attack.
+
+    Attributes:
+        attack: its name.
+        norm: ``linf`` or ``l2``.
+        size: largest perturbation in that norm, on images in [0, 1].
+        correct: images classified right with and without the attack.
+        count: images in all.
+    """
+
+    attack: str
+    norm: str
+    size: float
+    correct: int
+    count: int
+
+    @property
+    def top1(self) -> float:
+        """Accuracy under attack in percent."""
+        return 100 * self.correct / self.count
+
+    @property
+    def interval(self) -> Interval:
+        """Accuracy under attack in percent with its binomial 95 % interval."""
+        return wilson_interval(self.correct, self.count)
+
+
+@dataclass(frozen=True)
+class PerturbationSizeRow:
+    """The median perturbation size epsilon* of one kind of noise, and how it was found.
+
+    Sizes are l2 norms after clipping, on images in [0, 1].
+
+    Attributes:
+        noise: its name.
+        median: the least size at which half of the images are misclassified, at most ``precision``
+            too large; infinity where it takes more than all noise.
+        low: lower end of the median's distribution-free 95 % confidence interval.
+        high: upper end.
+        count: images in all.
+        already_wrong: images misclassified without noise, whose size is 0.
+        never: images that no size leads to another class, whose size is infinity; None where they
+            were not counted.
+        saturated: images that cannot be moved by the median: all of their pixels that have noise
+            clip before. Beyond that they stay as they are, at the largest size they have.
+        sampled: images right without noise whose class was looked at on a grid of sizes.
+        non_monotone: those of them that are right again at a larger size than one that is wrong.
+        per_image: whether the size of every image was searched, and not the median alone.
+        forwards: images that went through the classifier in all.
+        precision: of the sizes.
+    """
+
+    noise: str
+    median: float
+    low: float
+    high: float
+    count: int
+    already_wrong: int
+    never: int | None
+    saturated: int
+    sampled: int
+    non_monotone: int
+    per_image: bool
+    forwards: int
+    precision: float
+
+    @property
+    def interval(self) -> Interval:
+        """The median with its 95 % confidence interval."""
+        return Interval(self.median, self.low, self.high)
+
+    @property
+    def share_non_monotone(self) -> float:
+        """Images that are right again at a larger size, in percent of those looked at."""
+        return 100 * self.non_monotone / self.sampled if self.sampled else 0.0
 
 
 def mean_top1(rows: list[AccuracyRow], split: str) -> float:

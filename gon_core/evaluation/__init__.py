@@ -1,6 +1,8 @@
 """Evaluation: functions of (model, data) that return rows; the caller prints and writes them."""
 
 from gon_core.evaluation.accuracy import correct_images, count_correct, evaluate
+from gon_core.evaluation.adversarial_noise import AdversarialNoise, adversarial_noise
+from gon_core.evaluation.attacks import DDNAttack, PGDAttack, attack_accuracy
 from gon_core.evaluation.corrupted_sets import EvaluationSet, build, mixed
 from gon_core.evaluation.corruption_error import (
     corruption_errors,
@@ -9,13 +11,24 @@ from gon_core.evaluation.corruption_error import (
     mean_without_noise,
 )
 from gon_core.evaluation.corruption_sets import evaluate_imagenet_c, read_mnist_c
+from gon_core.evaluation.noise_directions import NOISES, Noise
+from gon_core.evaluation.perturbation_size import median_perturbation_size, perturbation_sizes
 from gon_core.intervals import Interval, mean_interval, standard_error, wilson_interval
-from gon_core.rows import AccuracyRow, mean_top1
+from gon_core.rows import AccuracyRow, AttackRow, PerturbationSizeRow, mean_top1
 
 __all__ = [
+    "NOISES",
     "AccuracyRow",
+    "AdversarialNoise",
+    "AttackRow",
+    "DDNAttack",
     "EvaluationSet",
     "Interval",
+    "Noise",
+    "PGDAttack",
+    "PerturbationSizeRow",
+    "adversarial_noise",
+    "attack_accuracy",
     "build",
     "correct_images",
     "corruption_errors",
@@ -27,7 +40,9 @@ __all__ = [
     "mean_interval",
     "mean_top1",
     "mean_without_noise",
+    "median_perturbation_size",
     "mixed",
+    "perturbation_sizes",
     "read_mnist_c",
     "standard_error",
     "wilson_interval",

@@ -100,7 +100,8 @@ def test_another_question_under_the_same_name_is_refused(finished):
 def test_a_dry_run_lists_the_trials_and_starts_nothing(finished, tmp_path):
     ended = run(tmp_path, "--dry-run", "--sigmas", "0", "0.5", "--seeds", "2", "--num-trials", "1")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("to run") >= 6 and "nothing was started" in ended.stdout
+    assert ended.stdout.count("to run") == 4 + 1 and "1 proposal" in ended.stdout
+    assert "nothing was started" in ended.stdout
     assert "about" in ended.stdout and list(tmp_path.iterdir()) == []
 
 

@@ -88,8 +88,8 @@ def _caption(result: TrialResult) -> list[str]:
     share = share_unattainable(result)
     if share is not None:
         lines.append(
-            f"{noise_panels.resets_text(result.history)}; for {share:.1f} % of the images no noise "
-            "reached epsilon in the last epoch."
+            f"{noise_panels.resets_text(result.history)}; for {share:.1f} % of the images no scale "
+            "of the noise reached epsilon in the last epoch."
         )
     if result.status == "max_epochs":
         lines.append("The trial had not converged when it ended.")

@@ -69,7 +69,9 @@ def best_portrait(summary: SweepSummary, portraits: Portraits) -> tuple[Point, P
 
 def draw_overview(summary: SweepSummary, portraits: Portraits) -> Figure:
     """Return for each point the density of its noise and, below, the accuracy over the epochs."""
-    shown = [point for point in summary.points if point.point in portraits]
+    # In the order of the table.
+    points = summary.by_rank if summary.search == "joint" else summary.points
+    shown = [point for point in points if point.point in portraits]
     layout = Blocks(len(shown), COLUMNS, 2.2, 0.2, 0.6, (DENSITY, ACCURACY), BLOCK)
     figure = layout.figure()
     accuracies = []
@@ -95,7 +97,7 @@ def _name(summary: SweepSummary, point: PointSummary, axes: Axes) -> None:
     joint = summary.search == "joint"
     text = f"#{point.turn}" if joint else summary.text(point.point).replace("_", " ")
     axes.set_title(
-        text, loc="left", fontsize=10 if len(text) < 20 else 9, parse_math=False,
+        text, loc="left", fontsize=9, parse_math=False,
         color=OURS if is_best else "black", fontweight="bold" if is_best else "normal",
     )  # fmt: skip
 

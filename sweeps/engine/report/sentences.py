@@ -166,7 +166,7 @@ def _unattainable(summary: SweepSummary) -> list[str]:
         f"{f'#{p.turn}' if joint else summary.text(p.point)}: {percent(p.unattainable)} % of them"
         for p in points
     ]
-    return [f"For some images no noise reaches epsilon ({listed(texts)})."]
+    return [f"For some images no scale of the noise reaches epsilon ({listed(texts)})."]
 
 
 def _paper(summary: SweepSummary) -> list[str]:

@@ -37,6 +37,7 @@ STYLE: dict[Any, Any] = {
 SIZE = (7.0, 4.3)
 DPI = 200
 LEGEND_LINE = 14.0  # points
+TITLE_LETTERS, CAPTION_LETTERS = 9.0, 14.5  # that fit in an inch
 CAPTION_GAP = 0.12  # inches between a figure of several plots and its caption
 LEGEND_ORDER = ("mean", "one", "published", "trial")  # first words; the rest follows as drawn
 
@@ -112,10 +113,14 @@ def add_legend_and_caption(axes: Axes, lines: Sequence[str]) -> None:
 def add_title_and_caption(figure: Figure, title: str, lines: Sequence[str]) -> None:
     """Put a title above and a caption below a figure of several plots, outside of it."""
     # The file is as large as what is drawn, not as the figure, so there is room outside.
-    figure.text(0, 1, textwrap.fill(str(title), 80), fontsize=13, va="bottom", parse_math=False)
+    width, height = figure.get_size_inches()
     figure.text(
-        0, -CAPTION_GAP / figure.get_figheight(), fill(lines), fontsize=8.5, color="#333333",
-        va="top", parse_math=False, linespacing=1.35,
+        0, 1, textwrap.fill(str(title), round(TITLE_LETTERS * width)), fontsize=13, va="bottom",
+        parse_math=False,
+    )  # fmt: skip
+    figure.text(
+        0, -CAPTION_GAP / height, fill(lines, round(CAPTION_LETTERS * width)), fontsize=8.5,
+        color="#333333", va="top", parse_math=False, linespacing=1.35,
     )  # fmt: skip
 
 

@@ -1,0 +1,123 @@
+"""Noise of a fresh generator trained alone against a frozen classifier until it converges."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gon_core.config import ANT
+from gon_core.data.splits import LabelledImages
+from gon_core.evaluation.frozen import frozen
+from gon_core.evaluation.noise_directions import Noise
+from gon_core.noise import NoiseGenerator
+from gon_core.seeding import generator as new_stream
+from gon_core.training.ant import ascend, endless
+from gon_core.training.loop import TrainingState
+from gon_core.training.opponent import STREAMS, adam, new_opponent
+
+
+@dataclass(frozen=True)
+class AdversarialNoise:
+    """A generator trained against one classifier, and how its training went.
+
+    Attributes:
+        noise: what ``median_perturbation_size`` wants, named by the size of the kernels.
+        generator: after its training.
+        losses: the classifier's mean cross entropy in nats over each block of steps.
+        converged: whether it came to a plateau before the budget ended.
+    """
+
+    noise: Noise
+    generator: NoiseGenerator
+    losses: tuple[float, ...]
+    converged: bool
+
+
+def adversarial_noise(
+    model: nn.Module,
+    data: LabelledImages,
+    method: ANT,
+    seed: int,
+    *,
+    batch_size: int = 300,
+    block: int = 100,
+    patience: int = 3,
+    min_improvement: float = 0.01,
+    max_blocks: int = 100,
+) -> AdversarialNoise:
+    """Train a fresh noise generator against ``model`` as it is, to convergence.
+
+    It has converged when the mean loss over a block of steps was not above the best block before
+    by ``min_improvement`` of it, ``patience`` blocks in a row.
+
+    Args:
+        model: the classifier, on the images' device; measured in evaluation mode and restored.
+        data: images to train on, not those that are measured.
+        method: epsilon, kernels and depth of the generator, and the learning rate of a generator
+            that trains alone; its shares and intervals do not matter.
+        seed: of weights, order and noise; equal seeds give equal bits.
+        batch_size: images of a step.
+        block: steps whose losses are averaged.
+        patience: blocks without improvement that end the training, at least 1.
+        min_improvement: relative, >= 0.
+        max_blocks: the budget, at least 1.
+
+    Raises:
+        ValueError: a number out of range, or no images; the message names all of them.
+
+    References:
+        The paper's Table 2: an adversarial noise generator is trained until convergence for each
+        model, appendix A for the two kinds of kernels.
+    """
+    _check(data, batch_size, block, patience, min_improvement, max_blocks)
+    device = data.labels.device
+    # Shuffling and first weights are drawn on the CPU, the noise where the images are.
+    streams = {
+        name: new_stream(seed, "adversarial noise", method.kernel_size, name) for name in STREAMS
+    }
+    name = f"adversarial_{method.kernel_size}x{method.kernel_size}"
+    streams["noise"] = new_stream(
+        seed, "adversarial noise", method.kernel_size, "noise", device=device
+    )
+    opponent = new_opponent(method, streams, device)
+    opponent.optimizer = adam(opponent.generator, method.pretraining_learning_rate)
+    with frozen(model):
+        # Its optimiser takes no step: the classifier stays as it is.
+        state = TrainingState(model, torch.optim.SGD(model.parameters()), streams, opponent)
+        batches = endless(data, batch_size, streams["pretraining order"])
+        losses: list[float] = []
+        best, stale = 0.0, 0
+        while len(losses) < max_blocks and stale < patience:
+            steps = itertools.islice(batches, block)
+            outcomes = [ascend(state, opponent, *labelled, bf16=False) for labelled in steps]
+            losses.append(float(torch.stack([outcome.loss for outcome in outcomes]).mean()))
+            if losses[-1] > best * (1 + min_improvement):
+                best, stale = losses[-1], 0
+            else:
+                stale += 1
+    trained = opponent.generator.requires_grad_(False)
+    return AdversarialNoise(Noise(name, trained.sample), trained, tuple(losses), stale >= patience)
+
+
+def _check(
+    data: LabelledImages,
+    batch_size: int,
+    block: int,
+    patience: int,
+    min_improvement: float,
+    max_blocks: int,
+) -> None:
+    counts = {
+        "images": len(data),
+        "batch_size": batch_size,
+        "block": block,
+        "patience": patience,
+        "max_blocks": max_blocks,
+    }
+    problems = [f"{name} must be at least 1, got {n}" for name, n in counts.items() if n < 1]
+    if not 0 <= min_improvement < math.inf:
+        problems.append(f"min_improvement must be >= 0, got {min_improvement}")
+    if problems:
+        raise ValueError("; ".join(problems))

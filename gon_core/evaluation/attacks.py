@@ -1,0 +1,265 @@
+"""Accuracy under the attacks of Table 7: PGD in l-infinity and DDN in l2, both foolbox's.
+
+Two things are added to foolbox, and both can only make an attack stronger. An image that PGD has
+broken after some of its steps is kept as it is then and left out of the others. And the gradient of
+each image's loss is brought to size 1 at the logits, in float64: of it, both attacks use nothing
+but the direction, which float32 would lose for images that are classified with great confidence.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor, nn
+
+from gon_core.data.splits import LabelledImages
+from gon_core.evaluation.accuracy import batches
+from gon_core.evaluation.frozen import frozen
+from gon_core.rows import AttackRow
+
+PGD_STEPS_AT_A_TIME = 10
+"""Steps between two looks at which images are broken; a look costs a third of a step."""
+
+
+@dataclass(frozen=True)
+class PGDAttack:
+    """Projected gradient descent from a random start in the l-infinity ball.
+
+    Attributes:
+        size: radius of the ball, in [0, 1] pixel units, > 0.
+        step_size: of each step along the sign of the gradient, in the same unit, > 0.
+        steps: at least 1.
+
+    Raises:
+        ValueError: names every attribute that is out of range.
+
+    References:
+        Madry et al., "Towards deep learning models resistant to adversarial attacks", 2017; the
+        defaults are those of appendix F for MNIST (ImageNet: 0.001, 0.0001, 200).
+    """
+
+    name: ClassVar[str] = "pgd"
+    norm: ClassVar[str] = "linf"
+    size: float = 0.1
+    step_size: float = 0.01
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        _check(self.steps, size=self.size, step_size=self.step_size)
+
+
+@dataclass(frozen=True)
+class DDNAttack:
+    """The nearest misclassified image in l2 that decoupling direction and norm finds.
+
+    The attack does not know ``size``: an image is broken if what was found is that near.
+
+    Attributes:
+        size: largest l2 distance from an image in [0, 1], > 0.
+        gamma: share by which the norm shrinks or grows at each step, in (0, 1).
+        steps: at least 1.
+        init_norm: l2 size of the first step, > 0.
+
+    Raises:
+        ValueError: names every attribute that is out of range.
+
+    References:
+        Rony et al., "Decoupling direction and norm for efficient gradient-based l2 adversarial
+        attacks and defenses", 2019; the defaults are those of appendix F for MNIST (ImageNet:
+        0.125, 0.02, 200), which does not give ``init_norm``: it is Rony et al.'s.
+    """
+
+    name: ClassVar[str] = "ddn"
+    norm: ClassVar[str] = "l2"
+    size: float = 1.5
+    gamma: float = 0.05
+    steps: int = 100
+    init_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.steps, size=self.size, gamma=self.gamma, init_norm=self.init_norm)
+        if self.gamma >= 1:
+            raise ValueError(f"gamma must be below 1, got {self.gamma}")
+
+
+Attack = PGDAttack | DDNAttack
+
+
+def attack_accuracy(
+    model: nn.Module, data: LabelledImages, attack: Attack, stream: Generator
+) -> AttackRow:
+    """Return how many images ``model`` still classifies right under ``attack``.
+
+    Images that are wrong without an attack are counted as wrong and not attacked.
+
+    Args:
+        model: images in [0, 1] -> logits, on the images' device. It is attacked in evaluation mode
+            with its weights frozen; modes, ``requires_grad`` and gradients stay as they were.
+        data: images and labels; at least one.
+        attack: which, and how large.
+        stream: source of all that is random, on the images' device; the global streams neither
+            matter nor move.
+
+    Raises:
+        ValueError: there are no images.
+
+    References:
+        Appendix F and Table 7.
+    """
+    if not len(data):
+        raise ValueError("there are no images to attack")
+    correct = torch.zeros((), dtype=torch.int64, device=data.labels.device)
+    with frozen(model):
+        for levels, labels in batches(data):
+            images = levels.float().div_(255)
+            right = ~misclassified(model, images, labels)
+            images, labels = images[right], labels[right]
+            if len(images):
+                found = perturb(model, images, labels, attack, stream)
+                correct += len(images) - broken(model, images, found, labels, attack).sum()
+    return AttackRow(attack.name, attack.norm, attack.size, int(correct), len(data))
+
+
+def perturb(
+    model: nn.Module,
+    images: Float[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    attack: Attack,
+    stream: Generator,
+) -> Float[Tensor, "batch channel height width"]:
+    """Return what ``attack`` makes of ``images``, values in [0, 1].
+
+    PGD returns images at most its size away; DDN the nearest misclassified images it found, however
+    far, and unchanged those for which it found none.
+
+    Args:
+        model: the classifier, ``frozen``.
+        images: values in [0, 1], at least one.
+        labels: their classes.
+        attack: which, and how large.
+        stream: source of all that is random, on the images' device.
+    """
+    match attack:
+        case PGDAttack():
+            return _descend(model, images, labels, attack, stream)
+        case DDNAttack():
+            foolbox = _import_foolbox()
+            ddn = foolbox.attacks.DDNAttack(
+                init_epsilon=attack.init_norm, steps=attack.steps, gamma=attack.gamma
+            )
+            # It draws from the global stream a direction for gradients that are exactly 0.
+            with _global_stream(stream):
+                return ddn.run(_wrapped(model, images), images, foolbox.Misclassification(labels))
+
+
+def _descend(
+    model: nn.Module, images: Tensor, labels: Tensor, attack: PGDAttack, stream: Generator
+) -> Tensor:
+    foolbox = _import_foolbox()
+
+    class Continued(foolbox.attacks.LinfProjectedGradientDescentAttack):
+        """PGD that goes on from where it is given, in the ball around the images."""
+
+        def __init__(self, start: Tensor, steps: int) -> None:
+            super().__init__(abs_stepsize=attack.step_size, steps=steps, random_start=True)
+            self.start = start
+
+        def get_random_start(self, x0, epsilon):  # foolbox's tensors come in and go out
+            return type(x0)(self.start)
+
+    wrapped = _wrapped(model, images)
+    start = torch.empty_like(images).uniform_(-attack.size, attack.size, generator=stream)
+    found = (images + start).clamp_(0.0, 1.0)
+    left = torch.arange(len(images), device=images.device)
+    for done in range(0, attack.steps, PGD_STEPS_AT_A_TIME):
+        unbroken = misclassified(model, found[left], labels[left]).logical_not_()
+        left = left[unbroken]
+        if not len(left):
+            break
+        pgd = Continued(found[left], min(PGD_STEPS_AT_A_TIME, attack.steps - done))
+        criterion = foolbox.Misclassification(labels[left])
+        found[left] = pgd.run(wrapped, images[left], criterion, epsilon=attack.size)
+    return found
+
+
+@torch.no_grad()
+def misclassified(
+    model: nn.Module,
+    images: Float[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+) -> Bool[Tensor, " batch"]:
+    """Return which images ``model`` gets wrong."""
+    return model(images).argmax(1) != labels
+
+
+def broken(
+    model: nn.Module,
+    images: Float[Tensor, "batch channel height width"],
+    found: Float[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    attack: Attack,
+) -> Bool[Tensor, " batch"]:
+    """Return for which images ``found`` is misclassified and no farther than the attack's size."""
+    distance = (found - images).flatten(1).norm(torch.inf if attack.norm == "linf" else 2, dim=1)
+    near = distance <= attack.size * (1 + 1e-5)  # but for rounding
+    return near & misclassified(model, found, labels)
+
+
+class _Directions(nn.Module):
+    """The classifier, with gradients from its logits backward of which only directions are kept."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.model(images).double()
+        if logits.requires_grad:
+            logits.register_hook(_to_one)
+        return logits
+
+
+def _to_one(gradient: Tensor) -> Tensor:
+    smallest = torch.finfo(gradient.dtype).tiny
+    return gradient / gradient.abs().amax(1, keepdim=True).clamp_min(smallest)
+
+
+def _wrapped(model: nn.Module, images: Tensor):
+    directions = _Directions(model).eval()
+    return _import_foolbox().PyTorchModel(directions, bounds=(0, 1), device=images.device)
+
+
+def _import_foolbox() -> ModuleType:
+    # Only where it is used: it takes a third of a second. It imports GitPython for its model zoo,
+    # which would refuse to be imported on a machine without git.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import foolbox
+
+    return foolbox
+
+
+@contextlib.contextmanager
+def _global_stream(stream: Generator) -> Iterator[None]:
+    """Let torch's global stream of the generator's device be a branch of ``stream`` meanwhile."""
+    seed = int(torch.randint(2**62, (), generator=stream, device=stream.device))
+    on_gpu = stream.device.type == "cuda"
+    with torch.random.fork_rng(devices=[stream.device] if on_gpu else []):
+        if on_gpu:
+            with torch.cuda.device(stream.device):
+                torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)
+        yield
+
+
+def _check(steps: int, **sizes: float) -> None:
+    problems = [f"{name} must be > 0, got {value}" for name, value in sizes.items() if value <= 0]
+    if steps < 1:
+        problems.append(f"steps must be at least 1, got {steps}")
+    if problems:
+        raise ValueError("; ".join(problems))

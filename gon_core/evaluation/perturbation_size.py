@@ -1,0 +1,148 @@
+"""The median perturbation size epsilon*: how much noise it takes to fool a classifier.
+
+Each image gets one direction of noise. Its size is the least l2 distance along that direction,
+after clipping, at which it is misclassified: 0 if it is wrong without noise, infinity if it is
+right at every distance that its noise can reach.
+
+The median alone does not need the size of every image. If an image that is wrong at one size is
+wrong at all larger ones, a common radius at which half of the images are wrong is the median, and
+each probe of a radius settles on which side of it every image is: only those that are between the
+two nearest radii known so far go through the classifier again. Whether it is so is looked at on a
+grid of radii, for a sample of the images. From this sample comes the first guess, too.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float64
+from torch import Generator, Tensor, nn
+
+from gon_core.data.splits import LabelledImages
+from gon_core.evaluation.frozen import frozen
+from gon_core.evaluation.noise_directions import Noise
+from gon_core.evaluation.size_search import evenly, start
+from gon_core.rows import PerturbationSizeRow
+
+CONFIDENCE = 0.95
+
+
+def median_perturbation_size(
+    model: nn.Module,
+    data: LabelledImages,
+    noise: Noise,
+    stream: Generator,
+    *,
+    precision: float = 1e-3,
+    tolerance: float = 0.05,
+    count_never: bool = True,
+    search: Literal["auto", "per image"] = "auto",
+) -> PerturbationSizeRow:
+    """Return epsilon*, the least size at which at least half of the images are misclassified.
+
+    The search for the median alone gives way to one for each image where the share of images that
+    are right again at a larger size is above ``tolerance``. Below, an image counts as wrong from
+    the least radius on at which it was seen wrong: the median can be off by the sizes of at most
+    this share of the images.
+
+    Args:
+        model: images in [0, 1] -> logits, on the images' device; measured in evaluation mode and
+            restored.
+        data: images and labels, at least one.
+        noise: one of ``NOISES``, or what ``adversarial_noise`` returns.
+        stream: source of the noise, on the images' device.
+        precision: of the median and of its interval, in l2 norm on images in [0, 1], >= 1e-5.
+        tolerance: share of the sample, 0 to 1.
+        count_never: whether to look at each image that is right beyond the median at the end of its
+            noise's reach too, which about half of the images go through the classifier for.
+        search: "per image" to search the size of every image in any case.
+
+    Raises:
+        ValueError: an argument out of range; the message names all of them.
+
+    References:
+        The paper's Table 2 and appendix I. The interval is that of order statistics, whose ranks
+        are binomial: David & Nagaraja, Order Statistics, 2003, section 7.1.
+    """
+    problems = _problems(data, precision)
+    if not 0 <= tolerance <= 1:
+        problems.append(f"tolerance must be from 0 to 1, got {tolerance}")
+    if search not in ("auto", "per image"):
+        problems.append(f'search must be "auto" or "per image", got {search!r}')
+    if problems:
+        raise ValueError("; ".join(problems))
+    with frozen(model), torch.no_grad():
+        found = start(model, data, noise, stream, precision)
+        sample, non_monotone = found.look_at_sample()
+        per_image = search == "per image" or non_monotone > tolerance * len(sample)
+        first, middle, last = ranks(len(data))
+        if per_image:
+            found.search_each()
+        else:
+            found.enclose(first, last, found.wrong[evenly(len(data))])
+            if count_never or math.isinf(found.bracket(last)[1]):
+                found.exhaust()
+            for rank in (middle, first, last):
+                found.narrow(rank)
+    median = found.bracket(middle)[1]
+    return PerturbationSizeRow(
+        noise=noise.name,
+        median=median,
+        low=found.bracket(first)[0],
+        high=found.bracket(last)[1],
+        count=len(data),
+        already_wrong=int((found.wrong == 0).sum()),
+        never=int(found.right.isinf().sum()) if per_image or count_never else None,
+        saturated=int((found.reach < median).sum()),
+        sampled=len(sample),
+        non_monotone=non_monotone,
+        per_image=per_image,
+        forwards=found.forwards,
+        precision=precision,
+    )
+
+
+def perturbation_sizes(
+    model: nn.Module,
+    data: LabelledImages,
+    noise: Noise,
+    stream: Generator,
+    *,
+    precision: float = 1e-3,
+) -> Float64[Tensor, " image"]:
+    """Return the least size that is found for each image, at most ``precision`` too large.
+
+    It is the first on a grid of radii at which the image is wrong, moved down by bisection to where
+    the class changes. Misclassification between two radii of the grid alone goes unseen.
+
+    Args:
+        model, data, noise, stream, precision: as for ``median_perturbation_size``, with whose
+            search per image it agrees.
+
+    Raises:
+        ValueError: an argument out of range; the message names all of them.
+    """
+    if problems := _problems(data, precision):
+        raise ValueError("; ".join(problems))
+    with frozen(model), torch.no_grad():
+        found = start(model, data, noise, stream, precision)
+        found.search_each()
+    return found.wrong
+
+
+def ranks(count: int) -> tuple[int, int, int]:
+    """Return the ranks, from 1, of the median and of the ends of its 95 % interval.
+
+    A rank of 0, or of ``count`` + 1, means that so few images give no limit.
+    """
+    from scipy import stats  # slow: trials that measure no epsilon* do not pay for it
+
+    first = int(stats.binom.ppf((1 - CONFIDENCE) / 2, count, 0.5))
+    return first, (count + 1) // 2, count + 1 - first
+
+
+def _problems(data: LabelledImages, precision: float) -> list[str]:
+    problems = [] if len(data) else ["there are no images"]
+    if not 1e-5 <= precision < torch.inf:
+        problems.append(f"precision must be a finite number of at least 1e-5, got {precision}")
+    return problems

@@ -1,0 +1,193 @@
+"""Attacks against classifiers whose worst case is known, and what they must leave alone."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gon_core.data.splits import LabelledImages
+from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
+from gon_core.evaluation.frozen import frozen
+from gon_core.models import MadryCNN
+from gon_core.rows import AttackRow
+from gon_core.seeding import generator
+
+ATTACKS = (PGDAttack(steps=20), DDNAttack(steps=20))
+
+
+def linear(scale=1.0):
+    """Two classes, and a hyperplane that cuts through images of noise."""
+    layer = nn.utils.skip_init(nn.Linear, 784, 2)
+    with torch.no_grad():
+        layer.weight.normal_(generator=generator(0, "weights")).mul_(scale)
+        layer.bias.copy_(-0.5 * layer.weight.sum(1))
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+@pytest.fixture(scope="module")
+def noise_images():
+    """Images on both sides of the hyperplane, labelled by a slightly different one."""
+    stream = generator(0, "images")
+    images = torch.randint(0, 256, (60, 28, 28), dtype=torch.uint8, generator=stream)
+    model = linear()
+    right = model(images.unsqueeze(1).float() / 255).argmax(1)
+    labels = torch.where(torch.rand(60, generator=stream) < 0.1, 1 - right, right)
+    return LabelledImages(images, labels)
+
+
+def margins(model, data):
+    """Return each image's margin, and the direction that takes most of it per pixel, in float64."""
+    weight, bias = model[1].weight.double(), model[1].bias.double()
+    pixels = data.images.flatten(1).double() / 255
+    other = 1 - data.labels
+    toward = weight[other] - weight[data.labels]
+    margin = -(pixels * toward).sum(1) - bias[other] + bias[data.labels]
+    return margin.detach(), toward.detach(), pixels
+
+
+def linf_survivors(model, data, size):
+    """Count images right at the worst corner of the box, which is the corner of every pixel."""
+    margin, toward, pixels = margins(model, data)
+    room = torch.where(toward > 0, 1 - pixels, pixels).clamp(max=size)
+    return int((margin > (room * toward.abs()).sum(1)).sum())
+
+
+def l2_distances(model, data):
+    """Return how near the hyperplane is inside [0, 1]: along the weights, clipped, by bisection."""
+    margin, toward, pixels = margins(model, data)
+    low, high = torch.zeros(len(data)).double(), torch.ones(len(data)).double()
+    for _ in range(60):
+        middle = (low + high) / 2
+        moved = (pixels + middle[:, None] * toward).clamp(0, 1) - pixels
+        crossed = (moved * toward).sum(1) > margin
+        low, high = torch.where(crossed, low, middle), torch.where(crossed, middle, high)
+    moved = (pixels + high[:, None] * toward).clamp(0, 1) - pixels
+    return torch.where(margin > 0, moved.norm(dim=1), 0.0)
+
+
+@pytest.mark.parametrize("size", [0.002, 0.01, 0.05, 0.1])
+@pytest.mark.parametrize("scale", [1.0, 10.0])  # certainty must not hide the gradient
+def test_pgd_finds_the_worst_case_of_a_linear_classifier(noise_images, size, scale):
+    model = linear(scale)
+    row = attack_accuracy(model, noise_images, PGDAttack(size), generator(0, "attack"))
+    assert row.correct == linf_survivors(model, noise_images, size)
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
+    model = linear(scale)
+    distances = l2_distances(model, noise_images)
+    for size in (0.1, 0.2, 0.4, 0.8):
+        row = attack_accuracy(model, noise_images, DDNAttack(size), generator(0, "attack"))
+        assert int((distances > size).sum()) <= row.correct <= int((distances * 1.05 > size).sum())
+
+
+@pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
+def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
+    data, model = mnist[1][:25], MadryCNN()
+    data = LabelledImages(data.images, model(data.images[:, None].float() / 255).argmax(1))
+    data.labels[:5] = (data.labels[:5] + 1) % 10
+    clean = count_correct(model, data)
+    sizes = (1e-6, 0.003, 0.03) if kind is PGDAttack else (1e-6, 0.6, 1.5)
+    correct = [
+        attack_accuracy(model, data, kind(size, steps=20), generator(0, "attack")).correct
+        for size in sizes
+    ]
+    assert clean == 20 >= correct[0] > correct[1] > correct[2]
+
+
+@pytest.mark.parametrize("steps", [1, 10, 13])
+def test_pgd_stays_in_the_ball_and_among_images(noise_images, steps):
+    images = noise_images.images[:, None].float() / 255
+    model, attack = linear(), PGDAttack(0.02, steps=steps)
+    with frozen(model):
+        found = attacks.perturb(model, images, noise_images.labels, attack, generator(0))
+    assert found.min() >= 0 and found.max() <= 1
+    assert (found - images).abs().max() <= 0.02 + 1e-6
+    assert (found != images).any()
+
+
+class Counting(nn.Module):
+    """A classifier that counts the images it sees."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.seen = model, 0
+
+    def forward(self, images):
+        self.seen += len(images)
+        return self.model(images)
+
+
+def test_broken_images_are_left_out_of_further_work(noise_images):
+    counting = Counting(linear())
+    easy = PGDAttack(0.1, step_size=0.1)
+    assert attack_accuracy(counting, noise_images, easy, generator(0)).correct == 0
+    assert counting.seen < 20 * len(noise_images)  # of 100 steps
+
+    wrong = LabelledImages(noise_images.images, 1 - linear_answers(noise_images))
+    for attack in ATTACKS:
+        counting.seen = 0
+        assert attack_accuracy(counting, wrong, attack, generator(0)).correct == 0
+        assert counting.seen == len(wrong)
+
+
+def linear_answers(data):
+    """Return what the classifier says."""
+    return linear()(data.images[:, None].float() / 255).argmax(1)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_but_its_own_stream_matters_or_moves(attack, noise_images):
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), linear()[1])
+    model[2].bias.requires_grad_(False)
+    model[1].eval()
+    weights = [parameter.clone() for parameter in model.parameters()]
+    rows = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        rows.append(attack_accuracy(model, noise_images, attack, generator(0, "attack")))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert rows[0] == rows[1]
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert [parameter.requires_grad for parameter in model.parameters()] == [True, False]
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(map(torch.equal, weights, model.parameters()))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_equal_seeds_give_equal_bits(attack, noise_images):
+    images, model = noise_images.images[:, None].float() / 255, linear()
+    with frozen(model):
+        found = [
+            attacks.perturb(model, images, noise_images.labels, attack, generator(seed))
+            for seed in (0, 0, 1)
+        ]
+    assert torch.equal(found[0], found[1])
+    if isinstance(attack, PGDAttack):
+        assert not torch.equal(found[0], found[2])
+
+
+def test_a_failing_classifier_is_restored_too():
+    model = nn.Dropout().train()
+    with pytest.raises(ZeroDivisionError), frozen(model):
+        1 / 0  # noqa: B018
+    assert model.training
+
+
+def test_a_row_has_percent_and_interval():
+    row = AttackRow("pgd", "linf", 0.1, 764, 1000)
+    assert row.top1 == row.interval.estimate == pytest.approx(76.4)
+    assert row.interval.low < row.top1 < row.interval.high
+    assert math.isclose(row.interval.high - row.interval.low, 5.3, abs_tol=0.1)
+
+
+def test_bad_input_is_named(noise_images):
+    with pytest.raises(ValueError, match=r"size must be > 0, got 0\.0; steps must be at least 1"):
+        PGDAttack(0.0, steps=0)
+    with pytest.raises(ValueError, match="gamma must be below 1, got 1"):
+        DDNAttack(gamma=1.0)
+    with pytest.raises(ValueError, match="no images"):
+        attack_accuracy(linear(), noise_images[:0], PGDAttack(), generator(0))

@@ -1,0 +1,245 @@
+"""Sizes of noise against classifiers for which they are known in closed form."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gon_core.config import ANT
+from gon_core.data.splits import LabelledImages
+from gon_core.evaluation import (
+    NOISES,
+    Noise,
+    adversarial_noise,
+    median_perturbation_size,
+    perturbation_sizes,
+)
+from gon_core.evaluation.perturbation_size import ranks
+from gon_core.models import MadryCNN
+from gon_core.seeding import generator
+
+PRECISION = 1e-3
+
+
+def stream():
+    """Return the noise that every search here gets."""
+    return generator(0, "noise")
+
+
+class Linear(nn.Module):
+    """Class 1 where the mean grey level is above 0.5; it counts the images it sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, images):
+        self.seen += len(images)
+        above = images.flatten(1).mean(1) - 0.5
+        return torch.stack([-above, above], 1)
+
+
+class Shell(Linear):
+    """Class 1 at distances from grey in one of the spans."""
+
+    def __init__(self, *spans):
+        super().__init__()
+        self.spans = spans
+
+    def forward(self, images):
+        self.seen += len(images)
+        distance = (images - 128 / 255).flatten(1).norm(dim=1)
+        inside = sum(((low <= distance) & (distance < high)).float() for low, high in self.spans)
+        return torch.stack([torch.full_like(distance, 0.5), inside], 1)
+
+
+BRIGHTER = Noise("brighter", lambda images, generator: torch.ones_like(images))
+DARKER = Noise("darker", lambda images, generator: -torch.ones_like(images))
+
+
+def greys(levels, label=0):
+    """Return an image of each grey level, all of one class."""
+    images = torch.tensor(levels, dtype=torch.uint8)[:, None, None].expand(-1, 28, 28)
+    return LabelledImages(images.contiguous(), torch.full((len(levels),), label))
+
+
+@pytest.fixture(scope="module")
+def spread():
+    """Five thousand images of different grey levels, a few above the hyperplane."""
+    stream = generator(0, "levels")
+    levels = torch.randn(5000, 1, generator=stream) * 25 + 80
+    share = torch.rand(5000, 1, generator=stream)
+    pixels = levels + (torch.rand(5000, 784, generator=stream) < share)  # no two means are equal
+    images = pixels.clamp(0, 255).to(torch.uint8).view(-1, 28, 28)
+    return LabelledImages(images, torch.zeros(5000, dtype=torch.int64))
+
+
+def closed_form(data):
+    """Return the distance to the hyperplane: 28 times the missing mean grey level."""
+    return (28 * (0.5 - data.images.double().mean((1, 2)) / 255)).clamp(min=0)
+
+
+def test_the_size_of_each_image_is_the_distance_to_the_hyperplane(spread):
+    data = spread[:100]
+    found = perturbation_sizes(Linear(), data, BRIGHTER, stream(), precision=1e-4)
+    torch.testing.assert_close(found, closed_form(data), rtol=0, atol=1.1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 100, 101, 1000])
+def test_the_median_is_that_of_the_closed_form(spread, count):
+    data = spread[:count]
+    row = median_perturbation_size(Linear(), data, BRIGHTER, stream())
+    sizes = closed_form(data).sort().values
+    first, middle, last = ranks(count)
+    assert row.median == pytest.approx(float(sizes[middle - 1]), abs=1.1 * PRECISION)
+    low = float(sizes[first - 1]) if first else 0.0
+    high = float(sizes[last - 1]) if last <= count else math.inf
+    assert row.low == pytest.approx(low, abs=1.1 * PRECISION)
+    assert row.high == pytest.approx(high, abs=1.1 * PRECISION)
+    assert row.low <= row.median <= row.high
+    assert row.already_wrong == int((closed_form(data) == 0).sum())
+    assert row.never == row.non_monotone == 0 and not row.per_image
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_the_median_agrees_with_the_search_per_image(name, mnist):
+    data, model = mnist[1][:50], MadryCNN()
+    labels = model(data.images[:, None].float() / 255).argmax(1)
+    data = LabelledImages(data.images, labels)
+    sizes = perturbation_sizes(model, data, NOISES[name], stream(), precision=PRECISION)
+    row = median_perturbation_size(model, data, NOISES[name], stream(), tolerance=1.0)
+    each = median_perturbation_size(model, data, NOISES[name], stream(), search="per image")
+    assert not row.per_image and each.per_image
+    assert each.median == sizes.sort().values[24]
+    if row.non_monotone == 0:
+        assert row.median == pytest.approx(each.median, abs=PRECISION)
+        assert row.never == each.never == int(sizes.isinf().sum())
+
+
+def test_it_takes_a_fifth_of_the_forwards(spread):
+    model = Linear()
+    row = median_perturbation_size(model, spread, BRIGHTER, stream(), count_never=False)
+    assert model.seen == row.forwards and row.never is None
+    model.seen, some = 0, spread[:500]
+    each = median_perturbation_size(model, some, BRIGHTER, stream(), search="per image")
+    assert model.seen == each.forwards
+    assert each.forwards / each.count >= 5 * row.forwards / row.count
+
+
+def test_images_that_are_wrong_already_have_size_0():
+    data = greys([200] * 6 + [100] * 5)
+    assert perturbation_sizes(Linear(), data, BRIGHTER, stream())[:6].eq(0).all()
+    row = median_perturbation_size(Linear(), data, BRIGHTER, stream())
+    assert (row.median, row.already_wrong, row.saturated) == (0.0, 6, 0)
+
+
+def test_images_that_never_are_have_size_infinity():
+    data = greys([100] * 11)
+    assert perturbation_sizes(Linear(), data, DARKER, stream()).isinf().all()
+    for search in ("auto", "per image"):
+        row = median_perturbation_size(Linear(), data, DARKER, stream(), search=search)
+        assert math.isinf(row.median) and row.never == row.saturated == 11
+
+
+def test_a_saturated_image_stays_at_the_end_of_its_reach():
+    black = greys([0] * 7)
+    row = median_perturbation_size(Linear(), black, NOISES["speckle"], stream())
+    assert row.never == 7 and math.isinf(row.median)
+    # The lighter ones reach white, at a size the darker ones pass on their way to grey.
+    mixed = greys([120] * 3 + [20] * 8)
+    light = Linear()
+    light.forward = lambda images: Linear.forward(light, images - 0.499)
+    row = median_perturbation_size(light, mixed, BRIGHTER, stream())
+    assert row.saturated == 3 and row.median == pytest.approx(28 * (0.999 - 20 / 255), abs=2e-3)
+
+
+def test_a_class_that_comes_back_is_seen_and_searched_per_image():
+    model, data = Shell((3.0, 6.0)), greys([128] * 50)
+    row = median_perturbation_size(model, data, BRIGHTER, stream())
+    assert row.sampled == row.non_monotone == 50 and row.share_non_monotone == 100
+    assert row.per_image and row.never == 0
+    assert 3.0 <= row.median <= 3.0 + PRECISION + 1e-5
+    # The two spans look alike to a bisection that starts far out; the search finds the nearer.
+    sizes = perturbation_sizes(Shell((2.0, 3.0), (6.0, 99.0)), data, BRIGHTER, stream())
+    assert ((sizes >= 2) & (sizes <= 2 + PRECISION + 1e-5)).all()
+
+
+def test_noises_are_what_their_names_say():
+    images = torch.full((50, 1, 28, 28), 0.5)
+    images[:, :, :14] = 0
+    drawn = {name: noise.sample(images, stream()) for name, noise in NOISES.items()}
+    assert drawn["gaussian"].std() == pytest.approx(1, abs=0.02)
+    assert drawn["uniform"].std() == pytest.approx(1 / math.sqrt(3), abs=0.02)
+    assert drawn["uniform"].abs().max() <= 1
+    assert drawn["speckle"][:, :, :14].abs().max() == 0
+    assert drawn["speckle"][:, :, 14:].std() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 20, 101])
+def test_the_interval_covers_the_median_in_95_of_100(count):
+    first, middle, last = ranks(count)
+    below = sum(math.comb(count, k) for k in range(first)) / 2**count
+    assert 1 - 2 * below >= 0.95
+    assert first < 1 or 1 - 2 * (below + math.comb(count, first) / 2**count) < 0.95
+    assert middle == -(-count // 2) and last == count + 1 - first
+
+
+def test_equal_seeds_give_equal_bits_and_the_model_is_restored(mnist):
+    model = nn.Sequential(nn.Dropout(0.5), MadryCNN()).train()
+    before = torch.get_rng_state()
+    rows = [
+        median_perturbation_size(model, mnist[1][:40], NOISES["gaussian"], stream())
+        for _ in range(2)
+    ]
+    assert rows[0] == rows[1]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert model.training and model[0].training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+class Sharp(Linear):
+    """The same classes with certainty, as a trained classifier has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, images):
+        return self.factor * super().forward(images)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_a_generator_trained_alone_fools_more_with_the_same_bits(kernel_size):
+    model, data = Sharp(), greys([60, 80, 100, 110] * 10)
+    method = ANT(epsilon=5.0, kernel_size=kernel_size, pretraining_learning_rate=5e-3)
+    budget = {"batch_size": 20, "block": 10, "max_blocks": 3}
+    first, second = (adversarial_noise(model, data, method, 0, **budget) for _ in range(2))
+    assert first.losses == second.losses and first.losses[-1] > first.losses[0]
+    weights = [found.generator.state_dict().values() for found in (first, second)]
+    assert all(map(torch.equal, *weights))
+    assert not first.converged and len(first.losses) == 3
+    assert model.factor == 10 and model.factor.grad is None and model.factor.requires_grad
+    assert first.noise.name == f"adversarial_{kernel_size}x{kernel_size}"
+    row = median_perturbation_size(model, data, first.noise, stream())
+    plain = median_perturbation_size(model, data, NOISES["gaussian"], stream())
+    assert row.noise == first.noise.name and row.median < plain.median
+
+
+def test_training_alone_ends_at_a_plateau(mnist):
+    found = adversarial_noise(
+        MadryCNN(), mnist[1][:20], ANT(epsilon=1.0), 0,
+        batch_size=20, block=1, patience=2, min_improvement=100.0,
+    )  # fmt: skip
+    assert found.converged and len(found.losses) == 3
+
+
+def test_bad_input_is_named(mnist):
+    with pytest.raises(ValueError, match=r"no images; precision must .* got 0.0; tolerance must"):
+        median_perturbation_size(
+            Linear(), mnist[1][:0], BRIGHTER, stream(), precision=0.0, tolerance=2.0
+        )
+    with pytest.raises(ValueError, match="precision must be a finite number"):
+        perturbation_sizes(Linear(), mnist[1][:5], BRIGHTER, stream(), precision=math.nan)
+    with pytest.raises(ValueError, match="images must be at least 1, got 0; block must"):
+        adversarial_noise(Linear(), mnist[1][:0], ANT(epsilon=1.0), 0, block=0)
