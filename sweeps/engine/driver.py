@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gon_core.config import TrialConfig
+from sweeps.engine.interrupts import insist
 from sweeps.engine.plan import Plan
 from sweeps.engine.provenance import now
 from sweeps.engine.records import SweepRecords, TrialResult
@@ -57,6 +58,7 @@ class Driver:
 
     def suggest(self, tune_id: str) -> TrialConfig | None:
         """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
+        insist()
         if (proposed := self.search.next_trial()) is None:
             return None
         config = self.plan.trial(*proposed)
@@ -71,6 +73,7 @@ class Driver:
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
         """Take in the metrics of an epoch; an epoch that was repeated counts once."""
+        insist()
         if tune_id not in self._running:
             return
         config, history = self._running[tune_id]

@@ -1,18 +1,35 @@
 """Ctrl-C and SIGTERM: both end a sweep in good order."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_asked = threading.Event()
+
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt while the block runs."""
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+def heeded() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt while the block runs."""
+    _asked.clear()
+    previous = {
+        number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def insist() -> None:
+    """Raise KeyboardInterrupt if one was raised before and went on being ignored.
+
+    Python drops what is raised in a destructor or in a callback from C, of which Ray has many.
+    """
+    if _asked.is_set():
+        _asked.clear()
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -37,4 +54,5 @@ def held_back() -> Iterator[None]:
 
 
 def _interrupt(signum: int, frame: object) -> None:
+    _asked.set()
     raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from sweeps.engine import plan as planning
 from sweeps.engine.cluster import Cluster
 from sweeps.engine.command_line import INTERRUPTED, refuse
 from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
-from sweeps.engine.interrupts import held_back, sigterm_as_ctrl_c
+from sweeps.engine.interrupts import heeded, held_back
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan
@@ -177,7 +177,7 @@ class _Run:
             self.records.write_sweep(self.description | {"known": self.known})
         uri = self.options.tracking_uri or default_uri(self.options.storage)
         tracker = Tracker(uri, self.description, self.records)
-        with sigterm_as_ctrl_c(), Cluster(self.plan.resources) as cluster:
+        with heeded(), Cluster(self.plan.resources) as cluster:
             return self._run_on(cluster, search, len(finished), tracker)
 
     def _run_on(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> int:
