@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from gon_core.intervals import Interval, wilson_interval
 
 CLEAN = "clean"  # stands for the corruption of images that have none
+SEVERITIES_SPLIT = "test_severities"
+"""The split of test images at five severities, an extension of MNIST-C; in no published mean."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,7 @@ class AccuracyRow:
     """One accuracy: top-1 and, where it was counted, top-5.
 
     Attributes:
-        split: ``validation`` or ``test``.
+        split: ``validation``, ``test`` or ``test_severities``.
         corruption: its name, or ``clean``.
         severity: 0 for clean images, else 1..5 (MNIST-C has the one severity 1).
         correct: images classified right.

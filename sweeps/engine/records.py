@@ -2,11 +2,14 @@
 
     <storage>/<sweep name>/
         sweep.json                            what is asked, by which code, on which data
+        examples.safetensors                  some test images, clean and corrupted, for the figures
         trials/<trial id>/trial.json          the full configuration, before training
         trials/<trial id>/checkpoints/epoch-NNNNNN/   weights, momentum, streams, history, manifest
         trials/<trial id>/turn.json           its place in the order in which the search asked
         trials/<trial id>/model.safetensors   the final weights
         trials/<trial id>/noise.safetensors   what an adversarial noise generator learned
+        trials/<trial id>/right.safetensors   which test images the final model classifies right
+        trials/<trial id>/perturbed.safetensors   some images with noise of the size epsilon*
         trials/<trial id>/result.json         how it ended, once, at the end
     <storage>/starting_models/<hash>/         the vanilla model that trials start from
 
@@ -26,12 +29,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from gon_core.config import TrialConfig
-from gon_core.rows import CLEAN, AccuracyRow
+from gon_core.rows import CLEAN, AccuracyRow, AttackRow, PerturbationSizeRow
 from sweeps.engine.storage import Folder
 
 Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed"]
 MODEL = "model.safetensors"
 NOISE = "noise.safetensors"
+RIGHT = "right.safetensors"
+PERTURBED = "perturbed.safetensors"
+EXAMPLES = "examples.safetensors"
 STARTING_MODELS = "starting_models"  # reserved: no sweep may take this name
 MANIFEST = "manifest.json"
 HISTORY = "history.json"
@@ -54,6 +60,8 @@ class TrialResult(BaseModel):
         reason: why, where the status does not say it (an error with its traceback).
         history: the metrics of every epoch, in order.
         rows: every accuracy measured on the final model; empty unless it was evaluated.
+        attacks: its accuracies under attack; empty unless they were asked for.
+        perturbation_sizes: its median perturbation sizes epsilon*; empty unless asked for.
         objective: what the search maximises, in percent; None unless it was evaluated.
         best_epoch: the epoch with the best validation accuracy.
         seconds: wall time by part: ``training``, ``evaluation``.
@@ -70,6 +78,8 @@ class TrialResult(BaseModel):
     reason: str = ""
     history: list[dict[str, float]] = []
     rows: list[AccuracyRow] = []
+    attacks: list[AttackRow] = []
+    perturbation_sizes: list[PerturbationSizeRow] = []
     objective: float | None = None
     best_epoch: int | None = None
     seconds: dict[str, float] = {}
