@@ -104,6 +104,7 @@ class PerturbationSizeRow:
         per_image: whether the size of every image was searched, and not the median alone.
         forwards: images that went through the classifier in all.
         precision: of the sizes.
+        converged: whether the generator that makes the noise had converged; the others have none.
     """
 
     noise: str
@@ -119,6 +120,7 @@ class PerturbationSizeRow:
     per_image: bool
     forwards: int
     precision: float
+    converged: bool = True
 
     @property
     def interval(self) -> Interval:

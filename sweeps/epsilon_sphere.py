@@ -2,28 +2,35 @@
 
 A line search as for sigma (appendix B of the paper): a coarse grid, then Optuna refines around the
 best. The figure's second axis shows the Gaussian sigma whose noise is as large on these images.
+With --method it searches the size of another method's perturbations instead.
 """
 
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from pydantic import Field, field_validator
 
-from search_spaces.epsilon import COARSE_GRID, EPSILON, PAPER_GRID
+from gon_core.config import Variant
 from sweeps.engine.ant_options import AntOptions
 from sweeps.engine.command_line import leave, parse
+from sweeps.engine.methods import strength_problem
 from sweeps.engine.options import line, real_numbers
 from sweeps.engine.plan import line_problems
-from sweeps.engine.question import Question
+from sweeps.engine.scales import scale_name
+from sweeps.engine.strength import WHY_NOT_VANILLA, line_question
 
 
 class Options(AntOptions):
     """The options of every sweep over ANT, and the grid of epsilon."""
 
+    methods: ClassVar[tuple[str, ...]] = (
+        "ant_1x1", *(name for name in get_args(Variant) if name not in ("ant_1x1", "vanilla"))
+    )  # fmt: skip
+    why_not_others: ClassVar[str] = WHY_NOT_VANILLA
     searched: ClassVar[dict[str, str]] = {"epsilon": "--epsilons"}
 
     epsilons: tuple[float, ...] | None = Field(
-        None, description="Grid of epsilon, l2 norm on [0, 1] pixels, each > 0. Default: by "
-        "--scale.",
+        None, description="Grid of epsilon, l2 norm on [0, 1] pixels, each > 0; of another "
+        "--method, of its own number. Default: by --scale.",
     )  # fmt: skip
 
     @field_validator("epsilons", mode="before")
@@ -31,22 +38,13 @@ class Options(AntOptions):
     def _epsilons(cls, given: object) -> object:
         return real_numbers(given, above=0)
 
-
-def question(options: Options) -> Question:
-    """Return what is asked."""
-    return Question(
-        name="epsilon",
-        title="How large an epsilon sphere for adversarial noise training?",
-        space=(EPSILON,),
-        method=options.ant,
-        search="line",
-        coarse_grid=line(COARSE_GRID),
-        paper_grid=line(PAPER_GRID),
-        cuts=options.cuts(),
-        published={
-            "rows": [{"point": [10.0], "table": "mnist_c_top1", "model": "ant_1x1"}],
-        },
-    )
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong between options, by option name."""
+        found = super().problems()
+        if "method" in found or not self.epsilons:
+            return found
+        rule = strength_problem(self.variant, scale_name(self), self.epsilons)
+        return found | ({"epsilons": rule} if rule else {})
 
 
 def main() -> int:
@@ -54,9 +52,8 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=line_problems)
     from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(
-        question(options), options, line(options.epsilons) if options.epsilons else None
-    )
+    grid = line(options.epsilons) if options.epsilons else None
+    return run_sweep(line_question(options), options, grid)
 
 
 if __name__ == "__main__":

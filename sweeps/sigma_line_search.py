@@ -1,47 +1,48 @@
 """Which sigma of Gaussian noise training makes MNIST most robust to corruptions it never saw?
 
 A coarse grid over the paper's range, then Optuna refines around the best; every point is trained
-with several seeds from the same vanilla model. Draws the paper's Figure 2 from our own trials.
+with several seeds from the same vanilla model. Draws the paper's Figure 2 from our own trials. With
+--method it searches the one number of another training method instead.
 """
+
+from typing import ClassVar, get_args
 
 from pydantic import Field, field_validator
 
-from gon_core.config import GNT
-from search_spaces.sigma import COARSE_GRID, PAPER_GRID, SIGMA
+from gon_core.config import Variant
 from sweeps.engine.command_line import leave, parse
+from sweeps.engine.methods import strength_problem
 from sweeps.engine.options import SweepOptions, line, real_numbers
 from sweeps.engine.plan import line_problems
-from sweeps.engine.question import Question
-
-QUESTION = Question(
-    name="sigma",
-    title="Which sigma of Gaussian noise training?",
-    space=(SIGMA,),
-    method=GNT,
-    search="line",
-    coarse_grid=line(COARSE_GRID),
-    paper_grid=line(PAPER_GRID),
-    published={
-        "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
-        "rows": [
-            {"point": [0.0], "table": "mnist_c_top1", "model": "vanilla_madry"},
-            {"point": [0.5], "table": "mnist_c_top1", "model": "gnt_sigma_0.5"},
-        ],
-    },
-)
+from sweeps.engine.scales import scale_name
+from sweeps.engine.strength import WHY_NOT_VANILLA, line_question
 
 
 class Options(SweepOptions):
     """The options of every sweep, and the grid of sigma."""
 
+    methods: ClassVar[tuple[str, ...]] = (
+        "gnt", *(name for name in get_args(Variant) if name not in ("gnt", "vanilla"))
+    )  # fmt: skip
+    why_not_others: ClassVar[str] = WHY_NOT_VANILLA
+
     sigmas: tuple[float, ...] | None = Field(
-        None, description="Grid of sigma in [0, 1] pixel units, each >= 0. Default: by --scale."
-    )
+        None, description="Grid of sigma in [0, 1] pixel units, each >= 0; of another --method, of "
+        "its own number. Default: by --scale.",
+    )  # fmt: skip
 
     @field_validator("sigmas", mode="before")
     @classmethod
     def _sigmas(cls, given: object) -> object:
         return real_numbers(given, least=0)
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong between options, by option name."""
+        found = super().problems()
+        if "method" in found or not self.sigmas:
+            return found
+        rule = strength_problem(self.variant, scale_name(self), self.sigmas)
+        return found | ({"sigmas": rule} if rule else {})
 
 
 def main() -> int:
@@ -49,7 +50,8 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=line_problems)
     from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(QUESTION, options, line(options.sigmas) if options.sigmas else None)
+    grid = line(options.sigmas) if options.sigmas else None
+    return run_sweep(line_question(options), options, grid)
 
 
 if __name__ == "__main__":

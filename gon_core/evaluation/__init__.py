@@ -1,9 +1,21 @@
 """Evaluation: functions of (model, data) that return rows; the caller prints and writes them."""
 
-from gon_core.evaluation.accuracy import correct_images, count_correct, evaluate
+from gon_core.evaluation.accuracy import (
+    correct_images,
+    count_correct,
+    evaluate,
+    evaluate_images,
+    evaluate_severities,
+)
 from gon_core.evaluation.adversarial_noise import AdversarialNoise, adversarial_noise
 from gon_core.evaluation.attacks import DDNAttack, PGDAttack, attack_accuracy
-from gon_core.evaluation.corrupted_sets import EvaluationSet, build, mixed
+from gon_core.evaluation.corrupted_sets import (
+    EvaluationSet,
+    SeveritySets,
+    build,
+    build_severities,
+    mixed,
+)
 from gon_core.evaluation.corruption_error import (
     corruption_errors,
     errors_over_severities,
@@ -27,15 +39,19 @@ __all__ = [
     "Noise",
     "PGDAttack",
     "PerturbationSizeRow",
+    "SeveritySets",
     "adversarial_noise",
     "attack_accuracy",
     "build",
+    "build_severities",
     "correct_images",
     "corruption_errors",
     "count_correct",
     "errors_over_severities",
     "evaluate",
     "evaluate_imagenet_c",
+    "evaluate_images",
+    "evaluate_severities",
     "mean_corruption_error",
     "mean_interval",
     "mean_top1",

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from gon_core.data.splits import LabelledImages
-from gon_core.evaluation.corrupted_sets import EvaluationSet
-from gon_core.rows import CLEAN, AccuracyRow
+from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
+from gon_core.rows import CLEAN, SEVERITIES_SPLIT, AccuracyRow
 
 BATCH_SIZE = 250
 
@@ -18,11 +18,15 @@ Answer = tuple[Float[Tensor, "batch label"], Int64[Tensor, " batch"]]
 
 
 class Counts(NamedTuple):
-    """How many of ``images`` have their label as the first answer, and among the first five."""
+    """How many of ``images`` have their label as the first answer, and among the first five.
+
+    ``right`` tells which have it as the first.
+    """
 
     top1: int
     top5: int
     images: int
+    right: Bool[Tensor, " image"]
 
 
 @torch.inference_mode()
@@ -64,15 +68,16 @@ def count(model: nn.Module, labelled: Iterable[Batch], bf16: bool = False) -> Co
         labelled: batches of images (0..255) and labels, on the model's device.
         bf16: run the forward pass in bfloat16.
     """
-    top1 = top5 = torch.zeros((), dtype=torch.int64)
-    images = 0
+    # All stays on the device until the end, which alone waits for it.
+    first, among_five = [torch.zeros(0, dtype=torch.bool)], [torch.zeros(0, dtype=torch.bool)]
     for logits, labels in _answers(model, labelled, bf16):
         ranked = logits.sort(dim=1, descending=True, stable=True).indices[:, :5]
         found = ranked == labels.unsqueeze(1)
-        # Sums stay on the device: only the end waits for it.
-        top1, top5 = found[:, 0].sum() + top1, found.sum() + top5
-        images += len(labels)
-    return Counts(int(top1), int(top5), images)
+        first.append(found[:, 0])
+        among_five.append(found.any(1))
+    right = torch.cat([part.cpu() for part in first])
+    top5 = torch.cat([part.cpu() for part in among_five])
+    return Counts(int(right.sum()), int(top5.sum()), len(right), right)
 
 
 def batches(data: LabelledImages) -> Iterator[Batch]:
@@ -86,13 +91,38 @@ def evaluate(
     model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
 ) -> Iterator[AccuracyRow]:
     """Yield the accuracy of ``model`` on the clean images and under each corruption."""
+    for row, _ in evaluate_images(model, evaluation_set, bf16):
+        yield row
+
+
+def evaluate_images(
+    model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
+) -> Iterator[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+    """Yield what ``evaluate`` does, each with which images are right, for paired tests."""
     for name, images in evaluation_set.images.items():
         data = LabelledImages(images, evaluation_set.labels)
         counts = count(model, batches(data), bf16)
-        yield AccuracyRow(
+        row = AccuracyRow(
             split=evaluation_set.split,
             corruption=name,
             severity=0 if name == CLEAN else 1,
+            correct=counts.top1,
+            count=counts.images,
+            correct_top5=counts.top5,
+        )
+        yield row, counts.right
+
+
+def evaluate_severities(
+    model: nn.Module, sets: SeveritySets, bf16: bool = False
+) -> Iterator[AccuracyRow]:
+    """Yield the accuracy of ``model`` under each corruption at each of five severities."""
+    for (name, severity), images in sets.images.items():
+        counts = count(model, batches(LabelledImages(images, sets.labels)), bf16)
+        yield AccuracyRow(
+            split=SEVERITIES_SPLIT,
+            corruption=name,
+            severity=severity,
             correct=counts.top1,
             count=counts.images,
             correct_top5=counts.top5,

@@ -45,6 +45,39 @@ def build(data: LabelledImages, split: str, seed: int) -> EvaluationSet:
     return EvaluationSet(split, {CLEAN: data.images} | corrupted, data.labels)
 
 
+@dataclass(frozen=True)
+class SeveritySets:
+    """Test images at five severities of every corruption, our extension of MNIST-C.
+
+    Attributes:
+        images: by corruption and severity.
+        labels: of each image.
+    """
+
+    images: dict[tuple[str, int], UInt8[Tensor, "image 28 28"]]
+    labels: Int64[Tensor, " image"]
+
+    def to(self, device: str | torch.device) -> "SeveritySets":
+        """Return the same sets on ``device``."""
+        images = {key: tensor.to(device) for key, tensor in self.images.items()}
+        return SeveritySets(images, self.labels.to(device))
+
+
+def build_severities(data: LabelledImages, seed: int) -> SeveritySets:
+    """Return test images at every severity; the published one is that of ``build``.
+
+    Args:
+        data: clean test images, from the first.
+        seed: of the corruptions.
+    """
+    images = {
+        (name, severity): mnist_c.corrupt(data.images, name, 2 * seed + 1, severity=severity)
+        for name in mnist_c.CORRUPTIONS
+        for severity in mnist_c.SEVERITIES
+    }
+    return SeveritySets(images, data.labels)
+
+
 def mixed(evaluation_set: EvaluationSet) -> LabelledImages:
     """Return each image once, under one corruption: image i under corruption i modulo 15.
 

@@ -37,6 +37,7 @@ def median_perturbation_size(
     tolerance: float = 0.05,
     count_never: bool = True,
     search: Literal["auto", "per image"] = "auto",
+    converged: bool = True,
 ) -> PerturbationSizeRow:
     """Return epsilon*, the least size at which at least half of the images are misclassified.
 
@@ -56,6 +57,7 @@ def median_perturbation_size(
         count_never: whether to look at each image that is right beyond the median at the end of its
             noise's reach too, which about half of the images go through the classifier for.
         search: "per image" to search the size of every image in any case.
+        converged: whether the generator that makes the noise has converged, for the row.
 
     Raises:
         ValueError: an argument out of range; the message names all of them.
@@ -99,6 +101,7 @@ def median_perturbation_size(
         per_image=per_image,
         forwards=found.forwards,
         precision=precision,
+        converged=converged,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from gon_core.config import ANT
+from gon_core.config import ANT, VARIANTS
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.scales import SCALES, scale_name
 
@@ -17,6 +17,8 @@ PAPER_EPSILON = 10.0  # on MNIST, with 1x1 kernels
 class AntOptions(SweepOptions):
     """What adversarial noise training can be asked for beside what a sweep searches."""
 
+    methods: ClassVar[tuple[str, ...]] = ("ant_1x1", "ant_3x3", "ant_1x1_without_replay")
+    why_not_others: ClassVar[str] = "it has no noise generator, which this sweep asks about"
     searched: ClassVar[dict[str, str]] = {}
     """By option that the sweep searches itself, the option that says where; "" if none does."""
 
@@ -67,6 +69,7 @@ class AntOptions(SweepOptions):
         for name, instead in self.searched.items():
             if getattr(self, name, None) is not None:
                 found[name] = "is what this sweep searches" + (f": give {instead}" * bool(instead))
+        found |= self._method_conflicts()
         given = {name: getattr(self, name) for name in SHARES}
         clean, past = (
             default if given[name] is None else given[name] for name, default in SHARES.items()
@@ -88,6 +91,20 @@ class AntOptions(SweepOptions):
                 found[name] = f"{share:g} of a batch of {batch} is not one image; 0 asks for none"
         return found
 
+    def _method_conflicts(self) -> dict[str, str]:
+        if not self.method or "method" in self.method_problems():
+            return {}
+        if not isinstance(VARIANTS[self.variant], ANT):
+            rule = f"is of adversarial noise training, not of --method {self.variant}"
+            names = [name for name in AntOptions.model_fields if name in ANT.model_fields]
+            return {name: rule for name in names if getattr(self, name) is not None}
+        searched = {"ant_3x3": "kernel_size", "ant_1x1_without_replay": "past_share"}
+        if (name := searched.get(self.variant)) in self.searched:
+            return {"method": f"{name} is what this sweep searches, given: {self.variant}"}
+        rule = f"is decided by --method {self.variant}"
+        decided = self._of_variant().keys() - {"epsilon"}
+        return {name: rule for name in decided if getattr(self, name) is not None}
+
     def ant(self, **searched: Any) -> ANT:
         """Return the training method.
 
@@ -103,12 +120,25 @@ class AntOptions(SweepOptions):
             if (value := getattr(self, name, None)) is not None and name not in self.searched
         }
         values: dict[str, Any] = (
-            {"epsilon": PAPER_EPSILON} | SCALES[scale_name(self)].ant | given | searched
+            self._of_variant() | SCALES[scale_name(self)].ant | given | searched
         )
         if "current_share" not in values:
             clean, past = (values.get(*share) for share in SHARES.items())
             values["current_share"] = round(1 - clean - past, 10)
         return ANT(**values)
+
+    def _of_variant(self) -> dict[str, Any]:
+        """Return in which fields the method is not plain ANT, where the sweep searches none."""
+        method, plain = VARIANTS[self.variant], ANT(epsilon=PAPER_EPSILON)
+        if not isinstance(method, ANT):
+            return {"epsilon": PAPER_EPSILON}
+        names = ("epsilon", "kernel_size", "past_share")
+        return {
+            name: getattr(method, name)
+            for name in names
+            if name == "epsilon"
+            or (getattr(method, name) != getattr(plain, name) and name not in self.searched)
+        }
 
     def cuts(self) -> tuple[str, ...]:
         """Return what of the method is otherwise than in the paper because of the scale."""

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from gon_core.config import ANT, HELD_OUT, TRAINING_SET, Method, TrainingConfig
+from gon_core.config import (
+    ANT,
+    DDN,
+    HELD_OUT,
+    PGD,
+    TRAINING_SET,
+    AugMix,
+    EvaluationConfig,
+    Trained,
+    TrainingConfig,
+)
 from search_spaces.parameter import Choice, Real
 from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.progress import duration, show
@@ -16,6 +26,10 @@ from sweeps.engine.records import SweepRecords
 
 CORRUPTIONS = 15
 GENERATOR_SHARE = 1.0  # a generator step costs about what a classifier step does
+GRADIENT_SHARE = 0.6  # of a training step: no gradients of weights, no update
+ATTACK_STEPS = 200  # of both attacks together
+GENERATORS, NOISES, SIZE_FORWARDS = 2, 5, 8  # of epsilon*; the forwards are for each image
+SEVERITIES = 5
 EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 STARTUP_SECONDS = 20  # Ray, the first workers, the report
 
@@ -61,22 +75,44 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
     """Return the mean wall time of trials that spend their whole budget of epochs."""
     data, epochs = plan.asked.data, plan.asked.training.max_epochs
     images = data.training_images or TRAINING_SET - HELD_OUT
-    methods = [trial.method for trial in plan.grid_trials] or [plan.paper_method]
+    points = plan.asked.grid or [tuple(parameter.paper for parameter in plan.question.space)]
+    methods = [plan.question.method(**plan.question.values(point)) for point in points]
     trained = images * epochs
-    trained += statistics.fmean(generator_images(m, plan.asked.training, images) for m in methods)
+    trained += statistics.fmean(further_images(m, plan.asked.training, images) for m in methods)
     evaluated = (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
     evaluated += data.validation_images * epochs
+    measured = measured_images(plan.asked.evaluation, data.test_images)
+    trained, evaluated = trained + measured[0], evaluated + measured[1]
     return trained * speed.train + evaluated * speed.evaluate
 
 
-def generator_images(method: Method, training: TrainingConfig, images: int) -> float:
-    """Return how many images of plain training the generator's own steps of a trial cost.
+def measured_images(evaluation: EvaluationConfig, test_images: int) -> tuple[float, float]:
+    """Return how many images of plain training, and of evaluation, the further measures cost."""
+    images = min(evaluation.images or test_images, test_images)
+    trained = evaluated = 0.0
+    if "attacks" in evaluation.measures:
+        trained += GRADIENT_SHARE * ATTACK_STEPS * images
+    if "epsilon_star" in evaluation.measures:
+        steps = evaluation.generator_steps * evaluation.generator_blocks
+        trained += GENERATOR_SHARE * GENERATORS * steps * evaluation.generator_batch
+        evaluated += SIZE_FORWARDS * NOISES * images
+    if "severities" in evaluation.measures:
+        evaluated += SEVERITIES * CORRUPTIONS * images
+    return trained, evaluated
+
+
+def further_images(method: Trained, training: TrainingConfig, images: int) -> float:
+    """Return how many images of plain training a trial costs beside those that it trains on.
 
     Args:
-        method: all but ANT have no generator.
+        method: ANT has a generator's steps, adversarial training its attacks, AugMix its mixtures.
         training: batch size and budget of epochs.
         images: of an epoch.
     """
+    if isinstance(method, PGD | DDN):
+        return GRADIENT_SHARE * method.steps * images * training.max_epochs
+    if isinstance(method, AugMix):
+        return 2.0 * images * training.max_epochs
     if not isinstance(method, ANT):
         return 0.0
     interval = method.reset_interval

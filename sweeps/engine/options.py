@@ -8,11 +8,12 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gon_core.config import HELD_OUT, Dataset, Precision
+from gon_core.config import HELD_OUT, Dataset, Measure, Precision, Variant
+from gon_core.names import nearest
 from search_spaces.parameter import Point, Value
 
 Scale = Literal["demo", "paper"]
@@ -42,6 +43,17 @@ class SweepOptions(BaseModel):
         None, description="Folder with <DataSet>/raw/*-ubyte, torchvision's layout."
     )
     download: bool = Field(False, description="Fetch the data set into --data-dir first.")
+    method: tuple[Variant, ...] | None = Field(
+        None, description="Training method that the question is asked of. Default: the sweep's own."
+    )
+    evaluate: tuple[Measure, ...] | None = Field(
+        None,
+        description="Measured of each final model beside clean and corrupted accuracy: attacks, "
+        "epsilon_star, severities, all or none. Default: none (demo), all (paper).",
+    )
+    evaluation_images: PositiveInt | None = Field(
+        None, description="Test images that --evaluate takes. Default: 300 (demo), all (paper)."
+    )
     seeds: PositiveInt = Field(
         3, description="Seeds per point: its mean and interval are over these."
     )
@@ -120,14 +132,75 @@ class SweepOptions(BaseModel):
             raise ValueError("must be a local folder or start with s3://, gs:// or file://")
         return storage
 
+    methods: ClassVar[tuple[str, ...]] = get_args(Variant)
+    """The methods that the sweep's question can be asked of, its own first."""
+    several_methods: ClassVar[bool] = False
+    """Whether ``--method`` takes any number of them."""
+    why_not_others: ClassVar[str] = ""
+    """Why it cannot be asked of others, and which sweep can."""
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _methods_are_words(cls, given: object) -> object:
+        return words(given, get_args(Variant))
+
+    @field_validator("evaluate", mode="before")
+    @classmethod
+    def _measures_are_words(cls, given: object) -> object:
+        known = get_args(Measure)
+        found = words(given, (*known, "all", "none"))
+        if found in (["all"], ["none"]):
+            return known if found == ["all"] else ()
+        if found and {"all", "none"} & set(found):
+            raise ValueError("all and none stand alone")
+        return found
+
+    @property
+    def variant(self) -> str:
+        """The one training method that the question is asked of."""
+        return self.method[0] if self.method else self.methods[0]
+
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; sweeps may add to it."""
-        found = {}
+        found = self.method_problems()
         if self.dataset != "mnist" and self.data_dir is None:
             found["data_dir"] = f"{self.dataset} is not embedded: say where it is, or is to go"
         if self.dataset == "mnist" and self.download:
             found["download"] = "MNIST is embedded, there is nothing to download"
         return found
+
+    def method_problems(self) -> dict[str, str]:
+        """Return what is wrong with ``--method``: by default there must be one, and a legal one."""
+        if not self.method or self.several_methods:
+            return {}
+        if len(self.method) > 1:
+            rule = "this sweep takes one; method_comparison.py compares several"
+            return {"method": f"{rule}, given: {' '.join(self.method)}"}
+        if self.variant not in self.methods:
+            legal = ", ".join(self.methods)
+            rule = f"{self.why_not_others}: must be one of {legal}"
+            return {"method": f"{rule}, given: {self.variant}"}
+        return {}
+
+
+def words(given: object, legal: Sequence[str]) -> list[str] | None:
+    """Return words from the command line or a YAML list; all faults in one message.
+
+    Raises:
+        ValueError: none at all, an unknown one (names the nearest), or one that is given twice.
+    """
+
+    def read(word: str) -> tuple[Value, str]:
+        return (
+            word,
+            "" if word in legal else f"{word} is unknown, nearest is {nearest(word, legal)}",
+        )
+
+    try:
+        found = _grid(given, read)
+    except ValueError as error:
+        raise ValueError(f"must be some of {', '.join(legal)}: {error}") from None
+    return None if found is None else [str(word) for word in found]
 
 
 def line(values: Sequence[Value]) -> tuple[Point, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, get_args
 
 from gon_core.config import (
     HELD_OUT,
@@ -13,6 +14,7 @@ from gon_core.config import (
     DataConfig,
     EvaluationConfig,
     Frozen,
+    Measure,
     Method,
     StartConfig,
     TrainingConfig,
@@ -42,7 +44,7 @@ class Asked(Frozen):
     start: StartConfig
     training: TrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
-    fixed: dict[str, float | int | str]
+    fixed: dict[str, Any]
     grid: tuple[tuple[float | int | str, ...], ...]
     seeds: tuple[int, ...]
     proposals: int
@@ -150,7 +152,23 @@ class Plan:
             cuts.append(f"{data.validation_images:,} of {HELD_OUT:,} validation images")
         if data.test_images < paper.test_images:
             cuts.append(f"{data.test_images:,} of {paper.test_images:,} test images")
+        cuts += evaluation_cuts(self.asked.evaluation, data.test_images)
         return cuts + list(self.question.cuts)
+
+
+def evaluation_cuts(evaluation: EvaluationConfig, test_images: int) -> list[str]:
+    """Return what is measured less thoroughly than in the paper, in words."""
+    names, cuts = {"attacks": "attacks", "epsilon_star": "epsilon*", "severities": "severities"}, []
+    if evaluation.images is not None and evaluation.images < test_images:
+        measured = ", ".join(names[measure] for measure in evaluation.measures)
+        cuts.append(f"{measured} on the first {evaluation.images:,} test images")
+    whole = EvaluationConfig()
+    if "epsilon_star" in evaluation.measures and evaluation.generator_blocks < (
+        whole.generator_blocks
+    ):
+        most = evaluation.generator_blocks * evaluation.generator_steps
+        cuts.append(f"generators against final models trained for at most {most} steps")
+    return cuts
 
 
 @cache
@@ -234,8 +252,6 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
     proposals = question.proposals[name] if options.num_trials is None else options.num_trials
     if question.search == "grid" or (question.search == "line" and len(grid) < 2):
         proposals = 0  # one value has no neighbours
-    at_paper = question.method(**{p.name: p.paper for p in question.space})
-    searched = {parameter.name for parameter in question.space}
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = data.model_copy(update={"validation_images": HELD_OUT, "test_images": TEST_SET})
     asked = Asked(
@@ -244,7 +260,8 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         data=data,
         start=StartConfig(data=start_data, training=start),
         training=training,
-        fixed={k: v for k, v in at_paper.model_dump().items() if k not in searched},
+        evaluation=make_evaluation(options, name),
+        fixed=question.fixed(grid),
         grid=tuple(grid),
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
         proposals=proposals,
@@ -260,6 +277,19 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         resources=make_resources(options, gpus),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
+
+
+def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:
+    """Return how final models are measured; nothing about measures that are not made."""
+    known = get_args(Measure)
+    default = known if scale == "paper" else ()
+    measures = default if options.evaluate is None else options.evaluate
+    if not measures:
+        return EvaluationConfig()
+    values: dict[str, Any] = dict(SCALES[scale].evaluation)
+    if options.evaluation_images:
+        values["images"] = options.evaluation_images
+    return EvaluationConfig(measures=tuple(m for m in known if m in measures), **values)
 
 
 def make_resources(options: SweepOptions, gpus: int) -> Resources:

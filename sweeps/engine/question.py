@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gon_core.config import Method
+from gon_core.config import Given, Method, Trained
 from search_spaces.parameter import Parameter, Point, Value
 
 Objective = Literal["corrupted", "clean"]
@@ -45,9 +45,23 @@ class Question:
     warm_start: tuple[str, ...] = ()
     nearest_legal: Callable[[Point], Point] = tuple
 
-    def point(self, method: Method) -> Point:
+    def point(self, method: Trained | Given) -> Point:
         """Return the values of the searched parameters in ``method``."""
         return tuple(getattr(method, parameter.name) for parameter in self.space)
+
+    def fixed(self, points: Sequence[Point]) -> dict[str, Any]:
+        """Return the fields of the method that the sweep leaves as they are.
+
+        Args:
+            points: of a comparison of methods; their fields are told for each.
+        """
+        if any(parameter.name == "variant" for parameter in self.space):
+            methods = {str(point[0]): self.method(**self.values(point)) for point in points}
+            return {name: method.model_dump(mode="json") for name, method in methods.items()}
+        method = self.method(**{parameter.name: parameter.paper for parameter in self.space})
+        searched = {parameter.name for parameter in self.space}
+        values = method.model_dump(mode="json")
+        return {name: value for name, value in values.items() if name not in searched}
 
     def values(self, point: Point) -> dict[str, Value]:
         """Return the values of a point by parameter name."""

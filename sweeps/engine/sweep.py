@@ -26,7 +26,7 @@ from sweeps.engine.study import Search
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
-    from sweeps.engine.trial import TrialData
+    from sweeps.engine.measures import TrialData
 
 DONE, SOME_FAILED = 0, 1
 
@@ -262,12 +262,13 @@ class _Run:
             from gon_core.data import idx  # torchvision
 
         from gon_core.data.splits import split
-        from sweeps.engine.trial import prepare_data
+        from sweeps.engine import measures
 
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         images = idx.load(self.options.dataset, self.options.data_dir)
         splits = split(*images, self.plan.asked.data)
-        return prepare_data(splits, self.plan.asked.evaluation.corruption_seed)
+        measures.write_examples(self.records.folder, splits, self.plan.asked.evaluation)
+        return measures.prepare_data(splits, self.plan.asked.evaluation)
 
     def _conclude(self, tracker: Tracker | None, interrupted: bool) -> int:
         from sweeps.engine.report import headline, print_report, write_report

@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gon_core.config import TrialConfig
-from gon_core.rows import CLEAN
+from gon_core.config import Given, TrialConfig
+from gon_core.rows import CLEAN, SEVERITIES_SPLIT, AccuracyRow
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import NOISE, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
@@ -134,7 +134,9 @@ class Store:
             values = {name: getattr(config.method, name) for name in searched}
             named = " ".join(f"{name}={value}" for name, value in values.items())
             name = f"{named} seed={config.seed}"
-            parameters = config.method.model_dump() | config.training.model_dump()
+            parameters = config.method.model_dump()
+            if not isinstance(config.method, Given):  # whose training is not ours to tell
+                parameters |= config.training.model_dump()
             parameters |= {"seed": config.seed, "dataset": config.data.dataset}
             run = self._ensure_run(config, name, parameters)
             if not self._client.list_artifacts(run):
@@ -220,8 +222,13 @@ class Store:
         self._client.log_batch(run, metrics=batch)
 
 
+def severe_rows(result: TrialResult) -> list[AccuracyRow]:
+    """Return the accuracies at the five severities of our extension of MNIST-C."""
+    return [row for row in result.rows if row.split == SEVERITIES_SPLIT]
+
+
 def final_metrics(result: TrialResult) -> dict[str, float]:
-    """Return the accuracies of a trial's final model by MLflow name, in percent."""
+    """Return the figures of a trial's final model by MLflow name: accuracies in percent, sizes."""
     metrics: dict[str, float] = {}
     for split, prefix in (("test", ""), ("validation", "validation/")):
         rows = [row for row in result.rows if row.split == split]
@@ -231,6 +238,16 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
         if corrupted:
             mean = sum(row.top1 for row in corrupted) / len(corrupted)
             metrics[f"{prefix}mnist_c/mean"] = mean
+        metrics |= {
+            f"{prefix}clean/top5": row.top5
+            for row in rows
+            if row.corruption == CLEAN and row.top5 is not None
+        }
+    for severity in sorted({row.severity for row in severe_rows(result)}):
+        top1 = [row.top1 for row in severe_rows(result) if row.severity == severity]
+        metrics[f"mnist_c_severities/{severity}/mean"] = sum(top1) / len(top1)
+    metrics |= {f"attack/{row.attack}_{row.norm}_{row.size:g}": row.top1 for row in result.attacks}
+    metrics |= {f"epsilon_star/{row.noise}": row.median for row in result.perturbation_sizes}
     return metrics | {f"seconds/{part}": seconds for part, seconds in result.seconds.items()}
 
 

@@ -3,15 +3,15 @@
 import copy
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 
 from gon_core import evaluation, seeding
-from gon_core.config import ANT, StartConfig, TrialConfig, Vanilla
-from gon_core.data.splits import LabelledImages, Splits
-from gon_core.evaluation import AccuracyRow, EvaluationSet, learned_noise
+from gon_core.config import ANT, Given, StartConfig, TrialConfig, Vanilla
+from gon_core.data.splits import LabelledImages
+from gon_core.evaluation import learned_noise
 from gon_core.models import MadryCNN
 from gon_core.noise import solver_name
 from gon_core.rows import CLEAN
@@ -19,6 +19,7 @@ from gon_core.training import checkpoints, new_state, train
 from gon_core.training.convergence import Event
 from gon_core.training.loop import EpochMetrics
 from gon_core.training.opponent import Opponent
+from sweeps.engine.measures import Measured, TrialData, measure
 from sweeps.engine.provenance import now
 from sweeps.engine.records import (
     NOISE,
@@ -28,34 +29,6 @@ from sweeps.engine.records import (
     TrialRecords,
     TrialResult,
 )
-
-
-@dataclass(frozen=True)
-class TrialData:
-    """What all trials of a sweep share: made once, read-only.
-
-    Attributes:
-        training: the images to train on.
-        validation: held-out images, clean and corrupted; model selection looks at these alone.
-        test: test images, clean and corrupted; reported, never searched on.
-    """
-
-    training: LabelledImages
-    validation: EvaluationSet
-    test: EvaluationSet
-
-    def to(self, device: str) -> "TrialData":
-        """Return the same data on ``device``."""
-        return TrialData(self.training.to(device), self.validation.to(device), self.test.to(device))
-
-
-def prepare_data(splits: Splits, corruption_seed: int) -> TrialData:
-    """Return the data of all trials, with the corrupted images made."""
-    return TrialData(
-        training=splits.training,
-        validation=evaluation.build(splits.validation, "validation", corruption_seed),
-        test=evaluation.build(splits.test, "test", corruption_seed),
-    )
 
 
 def make_deterministic(device: str, threads: int) -> None:
@@ -113,8 +86,9 @@ def run_trial(
     try:
         run.start(start_weights)
         run.train()
-        result, weights = run.evaluate(), checkpoints.dump_model(run.state.model)
-        records.write_final(run.learned_noise())
+        result, files = run.evaluate()
+        weights = checkpoints.dump_model(run.state.model)
+        records.write_final(files | run.learned_noise())
     except Exception as error:  # whatever broke, the record says it and the sweep goes on
         reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         result, weights = run.result("failed", reason), None
@@ -151,6 +125,7 @@ class _Run:
             assert start_weights is not None, "a trial with a start was given no weights"
             checkpoints.restore_model(model, start_weights)
         config = self.config
+        assert not isinstance(config.method, Given), "given weights are not trained"
         self.state = new_state(model.to(self.device), config.training, config.seed, config.method)
         if (checkpoint := self.records.latest_checkpoint()) is not None:
             checkpoints.restore(self.state, checkpoint.files)
@@ -161,6 +136,7 @@ class _Run:
     def train(self) -> None:
         """Train to the end, validating after each epoch and keeping a checkpoint at intervals."""
         config, mixed = self.config, evaluation.mixed(self.data.validation)
+        assert not isinstance(config.method, Given), "given weights are not trained"
         for metrics in train(self.state, self.data.training, config.method, config.training):
             started = time.perf_counter()
             correct = evaluation.count_correct(self.state.model, mixed, self.bf16)
@@ -182,16 +158,20 @@ class _Run:
             if not metrics.is_last:  # the caller reports the last one with the result
                 self.report(entry)
 
-    def evaluate(self) -> TrialResult:
-        """Measure the final model on validation and test images; a diverged one has no figures."""
+    def evaluate(self) -> tuple[TrialResult, dict[str, bytes]]:
+        """Measure the final model; a diverged one has no figures.
+
+        Returns:
+            the result, and files to be kept beside it.
+        """
         if self.event == "diverged":
-            return self.result("diverged", "the training loss is not finite")
+            return self.result("diverged", "the training loss is not finite"), {}
         assert self.event in ("converged", "max_epochs"), f"training ended with {self.event}"
         started = time.perf_counter()
-        rows: list[AccuracyRow] = []
-        for part in (self.data.validation, self.data.test):
-            rows += evaluation.evaluate(self.state.model, part, self.bf16)
-        return self.result(self.event, rows=rows, evaluation_seconds=time.perf_counter() - started)
+        found = measure(self.state.model, self.data, self.config.evaluation, self.bf16)
+        seconds = time.perf_counter() - started
+        result = self.result(self.event, measured=found, evaluation_seconds=seconds)
+        return result, found.files
 
     def learned_noise(self) -> dict[str, bytes]:
         """Return what the noise generator learned as a file; nothing for methods without one."""
@@ -214,18 +194,21 @@ class _Run:
         self,
         status: Status,
         reason: str = "",
-        rows: Sequence[AccuracyRow] = (),
+        measured: Measured | None = None,
         evaluation_seconds: float = 0.0,
     ) -> TrialResult:
         """Return the record of how the trial ended."""
+        found = measured or Measured()
         return TrialResult(
             trial_id=self.records.trial_id,
             config=self.config,
             status=status,
             reason=reason,
             history=self.history,
-            rows=list(rows),
-            objective=evaluation.mean_top1(list(rows), "validation") if rows else None,
+            rows=found.rows,
+            attacks=found.attacks,
+            perturbation_sizes=found.perturbation_sizes,
+            objective=evaluation.mean_top1(found.rows, "validation") if found.rows else None,
             best_epoch=best_epoch(self.history),
             seconds={
                 "training": sum(entry["seconds"] for entry in self.history),

@@ -20,11 +20,12 @@ from ray.tune.search import Searcher
 from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.driver import Driver, Listener
+from sweeps.engine.measures import TrialData
 from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
-from sweeps.engine.trial import TrialData, make_deterministic, run_trial, train_start
+from sweeps.engine.trial import make_deterministic, run_trial, train_start
 
 ENTRY = "entry"
 

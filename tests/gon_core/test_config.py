@@ -56,7 +56,10 @@ OTHER = {
         "patience": 9, "min_improvement": 0.002, "max_epochs": 599, "precision": "bf16",
     }),
     "start": {"data": data, "training": training, "seed": 1},
-    "evaluation": {"corruption_seed": 1},
+    "evaluation": {
+        "corruption_seed": 1, "measures": ["attacks"], "images": 100, "generator_steps": 10,
+        "generator_blocks": 2, "generator_batch": 10, "generator_learning_rate": 0.01,
+    },
     "seed": 4,
 }  # fmt: skip
 
@@ -79,7 +82,10 @@ def test_every_field_decides_the_name():
     config = TRIAL.model_dump(mode="json")
     changed = {path: put(config, path, new) for path, new in leaves(OTHER)}
     only_one = {("method", "method"), ("start", "model")}  # fields without another legal value
-    assert changed.keys() | only_one == dict(leaves(config)).keys(), "a field is not tried"
+    fields = dict(leaves(config)) | {  # at their defaults these are not in the JSON
+        ("evaluation", name): None for name in EvaluationConfig.model_fields
+    }
+    assert changed.keys() | only_one == fields.keys(), "a field is not tried"
     changed["start",] = config | {"start": None}
     changed["method",] = config | {"method": {"method": "vanilla"}}
     names = {TrialConfig.model_validate(other).trial_id for other in changed.values()}

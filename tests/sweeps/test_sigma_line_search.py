@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
-from gon_core.config import StartConfig
+from gon_core.config import EvaluationConfig, StartConfig
 from gon_core.data import files, idx
 from gon_core.data.splits import split
 from gon_core.training.checkpoints import MODEL
 from sweeps.engine import starting_models
+from sweeps.engine.measures import prepare_data
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.storage import Folder
-from sweeps.engine.trial import make_deterministic, prepare_data, run_trial
+from sweeps.engine.trial import make_deterministic, run_trial
 
 SCRIPT = Path(__file__).parents[2] / "sweeps/sigma_line_search.py"
 SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
@@ -111,7 +112,7 @@ def test_a_trial_gives_the_same_bits_alone_as_beside_others(finished, tmp_path):
     beside = records.results()[0]
     make_deterministic("cpu", threads=1)
     train, test = idx.load("mnist")
-    data = prepare_data(split(train, test, beside.config.data), corruption_seed=0)
+    data = prepare_data(split(train, test, beside.config.data), EvaluationConfig())
     start = beside.config.start
     assert isinstance(start, StartConfig)
     kept = starting_models.folder(

@@ -8,6 +8,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from gon_core.corruptions.mnist_c.definitions import CORRUPTIONS, FUNCTIONS
+from gon_core.corruptions.mnist_c.severities import (
+    PUBLISHED_SEVERITY,
+    SEVERITIES,
+    STRENGTHS,
+)
 from gon_core.seeding import generator
 
 BLOCK = 250
@@ -16,7 +21,12 @@ SIDE = 28
 
 # `images` is checked inside: the caller of a public function gets a ValueError with the rule.
 def corrupt(
-    images: Tensor, name: str, seed: int, *, first: int = 0
+    images: Tensor,
+    name: str,
+    seed: int,
+    *,
+    first: int = 0,
+    severity: int = PUBLISHED_SEVERITY,
 ) -> UInt8[Tensor, "batch 28 28"]:
     """Corrupts MNIST images as the published MNIST-C test set does.
 
@@ -30,30 +40,32 @@ def corrupt(
         name: One of `CORRUPTIONS`.
         seed: Of the whole set; the same seed gives the same images.
         first: Index of ``images[0]`` in the whole set, a multiple of 250.
+        severity: 1 to 5, an extension: 3 is the published set. Severities share their draws as far
+            as they make the same ones.
 
     Returns:
         New images of the same shape on the same device. The draws and the arithmetic are the
         CPU's, so the device does not change them.
 
     Raises:
-        ValueError: For an unknown name, a wrong dtype or shape, or a wrong `first`.
+        ValueError: For an unknown name, a wrong dtype or shape, a wrong `first` or `severity`.
 
     References:
         Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, 2019.
     """
-    _check(images, name, first)
-    function = FUNCTIONS[name]
+    _check(images, name, first, severity)
+    function, strength = FUNCTIONS[name], STRENGTHS[name][severity - 1]
     corrupted = torch.empty_like(images, device="cpu")
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK].cpu()
         whole = pad(block, (0, 0, 0, 0, 0, BLOCK - len(block)))
         draws = generator(seed, "mnist_c", name, (first + start) // BLOCK)
-        result = function(whole.float() / 255, draws)[: len(block)]
+        result = function(whole.float() / 255, draws, **strength)[: len(block)]
         corrupted[start : start + BLOCK] = (result * 255).round_().clamp_(0, 255).to(torch.uint8)
     return corrupted.to(images.device)
 
 
-def _check(images: Tensor, name: str, first: int) -> None:
+def _check(images: Tensor, name: str, first: int, severity: int) -> None:
     if name not in FUNCTIONS:
         nearest = difflib.get_close_matches(str(name), CORRUPTIONS, n=1, cutoff=0.0)[0]
         raise ValueError(
@@ -65,5 +77,7 @@ def _check(images: Tensor, name: str, first: int) -> None:
         raise ValueError(f"images must be uint8 (0 to 255), got {images.dtype}")
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
         raise ValueError(f"images must be [n, {SIDE}, {SIDE}], got {list(images.shape)}")
+    if severity not in SEVERITIES:
+        raise ValueError(f"severity must be one of 1, 2, 3, 4, 5, got {severity!r}")
     if first < 0 or first % BLOCK:
         raise ValueError(f"first must be a non-negative multiple of {BLOCK}, got {first}")

@@ -15,13 +15,14 @@ HIGH_THRESHOLD = 0.2
 
 
 def canny_edges(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"], generator: torch.Generator, sigma: float = SIGMA
 ) -> Float[Tensor, "batch height width"]:
-    """Edges by Canny's method with sigma 1 and the thresholds 0.1 and 0.2.
+    """Edges by Canny's method, sigma 1 in the published set, with the thresholds 0.1 and 0.2.
 
     Args:
         images: In [0, 1].
         generator: Not used, no draw is made.
+        sigma: Of the blur before, in pixels; a greater one leaves fewer and rounder edges.
 
     Returns:
         1 on edges, 0 elsewhere; never an edge on the border of the image.
@@ -32,8 +33,8 @@ def canny_edges(
     """
     _batch, height, width = images.shape
     precise = images.double()
-    slope_down = _derivative(height) @ precise @ _smoothing(width).T
-    slope_right = _smoothing(height) @ precise @ _derivative(width).T
+    slope_down = _derivative(height, sigma) @ precise @ _smoothing(width, sigma).T
+    slope_right = _smoothing(height, sigma) @ precise @ _derivative(width, sigma).T
     strength = torch.sqrt(slope_down * slope_down + slope_right * slope_right)
     candidates = pad(_local_maxima(slope_down, slope_right, strength), (1, 1, 1, 1))
     weak = _pack_rows(candidates & (strength >= LOW_THRESHOLD))
@@ -89,17 +90,17 @@ def _pack_rows(mask: Bool[Tensor, "batch height width"]) -> Int[Tensor, "batch h
 
 
 @functools.cache
-def _smoothing(size: int) -> Float[Tensor, "size size"]:
-    return _stencil(size, (1.0, 2.0, 1.0)) @ _blur(size)
+def _smoothing(size: int, sigma: float) -> Float[Tensor, "size size"]:
+    return _stencil(size, (1.0, 2.0, 1.0)) @ _blur(size, sigma)
 
 
 @functools.cache
-def _derivative(size: int) -> Float[Tensor, "size size"]:
-    return _stencil(size, (-1.0, 0.0, 1.0)) @ _blur(size)
+def _derivative(size: int, sigma: float) -> Float[Tensor, "size size"]:
+    return _stencil(size, (-1.0, 0.0, 1.0)) @ _blur(size, sigma)
 
 
-def _blur(size: int) -> Float[Tensor, "size size"]:
-    return blur_matrix(size, SIGMA, beyond_edge="ignore", dtype=torch.float64)
+def _blur(size: int, sigma: float) -> Float[Tensor, "size size"]:
+    return blur_matrix(size, sigma, beyond_edge="ignore", dtype=torch.float64)
 
 
 def _stencil(size: int, weights: tuple[float, float, float]) -> Float[Tensor, "size size"]:

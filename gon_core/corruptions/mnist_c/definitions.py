@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from gon_core.corruptions.mnist_c.canny import canny_edges
@@ -15,8 +14,8 @@ from gon_core.corruptions.mnist_c.motion_blur import motion_blur
 from gon_core.corruptions.mnist_c.noise import impulse_noise, shot_noise
 from gon_core.corruptions.mnist_c.spatter import spatter
 
-Corruption = Callable[[Tensor, torch.Generator], Tensor]
-"""Images [batch, height, width] in [0, 1] and the source of all draws -> the same in [0, 1]."""
+Corruption = Callable[..., Tensor]
+"""Images [batch, height, width] in [0, 1], the source of all draws, strengths -> images."""
 
 FUNCTIONS: dict[str, Corruption] = {
     "shot_noise": shot_noise,

@@ -15,13 +15,16 @@ MAPS_AT_ONCE = 10
 
 
 def fog(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    density: float = DENSITY,
 ) -> Float[Tensor, "batch height width"]:
-    """(x + 3 P) m / (m + 3), clipped, with m the largest value of x and P a plasma in [0, 1].
+    """(x + d P) m / (m + d), clipped, with m the largest value of x and P a plasma in [0, 1].
 
     Args:
         images: In [0, 1], at most 256 pixels a side.
         generator: Source of one draw per point of each image's 256 x 256 map.
+        density: d, 3 in the published set.
 
     Returns:
         Images in [0, 1].
@@ -38,7 +41,7 @@ def fog(
         for first in range(0, batch, MAPS_AT_ONCE)
     ]
     brightest = images.amax(dim=(1, 2), keepdim=True)
-    foggy = (images + DENSITY * torch.cat(patches)) * (brightest / (brightest + DENSITY))
+    foggy = (images + density * torch.cat(patches)) * (brightest / (brightest + density))
     return foggy.clamp_(0.0, 1.0)
 
 

@@ -12,13 +12,16 @@ SHIFT = 3
 
 
 def shear(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    angle: float = SHEAR_ANGLE,
 ) -> Float[Tensor, "batch height width"]:
-    """Sheared by 0.4 rad to a random side: the input is sampled at [[1, -sin], [0, cos]] (c, r).
+    """Sheared to a random side: the input is sampled at [[1, -sin], [0, cos]] (c, r).
 
     Args:
         images: In [0, 1].
         generator: Source of one sign per image.
+        angle: In radians, to either side.
 
     Returns:
         Images in [0, 1], zero where the sample lies outside the input.
@@ -28,19 +31,20 @@ def shear(
         shear that scikit-image used until version 0.19; later ones have the tangent.
     """
     signs = _random_signs(len(images), generator)
-    angles = SHEAR_ANGLE * signs
+    angles = angle * signs
     one, zero = torch.ones_like(angles), torch.zeros_like(angles)
     return _sample_about_centre(images, _rows([one, -angles.sin()], [zero, angles.cos()]))
 
 
 def scale(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"], generator: torch.Generator, factor: float = SCALE
 ) -> Float[Tensor, "batch height width"]:
-    """Shrunk to 0.7 of its size about the centre.
+    """Shrunk to a part of its size, 0.7 in the published set, about the centre.
 
     Args:
         images: In [0, 1].
         generator: Not used, no draw is made.
+        factor: Of the size, below 1.
 
     Returns:
         Images in [0, 1], zero outside the shrunken input.
@@ -48,17 +52,20 @@ def scale(
     References:
         Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, 2019.
     """
-    return _sample_about_centre(images, (torch.eye(2) / SCALE).expand(len(images), 2, 2))
+    return _sample_about_centre(images, (torch.eye(2) / factor).expand(len(images), 2, 2))
 
 
 def rotate(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    angle: float = ROTATION_ANGLE,
 ) -> Float[Tensor, "batch height width"]:
-    """Rotated by 0.4 rad (23 degrees) about the centre, clockwise or counter-clockwise.
+    """Rotated, by 0.4 rad in the published set, about the centre, clockwise or counter-clockwise.
 
     Args:
         images: In [0, 1].
         generator: Source of one sign per image.
+        angle: In radians, to either side.
 
     Returns:
         Images in [0, 1], zero where the sample lies outside the input.
@@ -66,19 +73,20 @@ def rotate(
     References:
         Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, 2019.
     """
-    angles = ROTATION_ANGLE * _random_signs(len(images), generator)
+    angles = angle * _random_signs(len(images), generator)
     sin, cos = angles.sin(), angles.cos()
     return _sample_about_centre(images, _rows([cos, -sin], [sin, cos]))
 
 
 def translate(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"], generator: torch.Generator, shift: int = SHIFT
 ) -> Float[Tensor, "batch height width"]:
-    """Moved by 3 pixels along each axis, each with a random sign; zeros move in.
+    """Moved along each axis, by 3 pixels in the published set, to random sides; zeros move in.
 
     Args:
         images: In [0, 1].
         generator: Source of two signs per image.
+        shift: In pixels.
 
     Returns:
         Images in [0, 1].
@@ -88,9 +96,9 @@ def translate(
     """
     batch, height, width = images.shape
     down, right = torch.randint(0, 2, (2, batch), generator=generator)
-    padded = pad(images, (SHIFT, SHIFT, SHIFT, SHIFT))
-    # The four windows [batch, 2, 2, height, width] start 0 or 2 * SHIFT rows and columns in.
-    windows = padded.unfold(1, height, 2 * SHIFT).unfold(2, width, 2 * SHIFT)
+    padded = pad(images, (shift, shift, shift, shift))
+    # The four windows [batch, 2, 2, height, width] start 0 or 2 * shift rows and columns in.
+    windows = padded.unfold(1, height, 2 * shift).unfold(2, width, 2 * shift)
     return windows[torch.arange(batch), down, right]
 
 

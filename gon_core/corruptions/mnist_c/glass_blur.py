@@ -12,17 +12,22 @@ MARGIN = 2
 
 
 def glass_blur(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    sigma: float = SIGMA,
+    passes: int = PASSES,
 ) -> Float[Tensor, "batch height width"]:
-    """Blurred, two passes of local swaps from the last pixel to the first, blurred again.
+    """Blurred, passes of local swaps from the last pixel to the first, blurred again.
 
     A pixel is swapped, with probability 1/2, with the one at (-1 or 0, -1 or 0) from it; later
-    swaps see earlier ones. The blur (sigma 0.7) runs along the columns only, as the published
+    swaps see earlier ones. The blur (sigma 0.7 there) runs along the columns only, as the published
     images have it, and the first one is rounded down to 8 bits.
 
     Args:
         images: In [0, 1].
         generator: Source of one draw per pass and pixel.
+        sigma: Of the blur, in pixels.
+        passes: Of the swaps, 2 in the published set.
 
     Returns:
         Images in [0, 1].
@@ -31,12 +36,12 @@ def glass_blur(
         Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, 2019.
     """
     batch, height, width = images.shape
-    blur = blur_matrix(height, SIGMA, beyond_edge="nearest")
+    blur = blur_matrix(height, sigma, beyond_edge="nearest")
     # A grey level that the blur leaves alone must not fall below itself through rounding errors.
     levels = (blur @ images * 255 + 1e-3).to(torch.uint8)
     # Of eight equal cases three swap with another pixel, the rest leave the pixel in place.
     choices = torch.randint(
-        0, 8, (PASSES, height, width, batch), dtype=torch.uint8, generator=generator
+        0, 8, (passes, height, width, batch), dtype=torch.uint8, generator=generator
     )
     swapped = swap_pixels(levels.permute(1, 2, 0).contiguous(), choices)
     return blur @ (swapped.permute(2, 0, 1).float() / 255)

@@ -9,31 +9,39 @@ STRIPE_WIDTH = 7
 
 
 def brightness(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    amount: float = BRIGHTER_BY,
 ) -> Float[Tensor, "batch height width"]:
-    """Half of the full range added, clipped to 1 (the value channel of HSV; greys stay grey).
+    """A part of the full range added, clipped to 1 (the value channel of HSV; greys stay grey).
+
+    Half of the range in the published set.
 
     Args:
         images: In [0, 1].
         generator: Not used, no draw is made.
+        amount: Added to every pixel.
 
     Returns:
-        Images in [0.5, 1].
+        Images in [amount, 1].
 
     References:
         Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, 2019.
     """
-    return (images + BRIGHTER_BY).clamp_(max=1.0)
+    return (images + amount).clamp_(max=1.0)
 
 
 def stripe(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    width: int = STRIPE_WIDTH,
 ) -> Float[Tensor, "batch height width"]:
-    """The seven leftmost and the seven rightmost columns inverted; applied twice, the identity.
+    """The leftmost and rightmost columns inverted; applied twice, the identity.
 
     Args:
         images: In [0, 1].
         generator: Not used, no draw is made.
+        width: Of each stripe in pixels, at most half of the image.
 
     Returns:
         Images in [0, 1].
@@ -42,6 +50,6 @@ def stripe(
         Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, 2019.
     """
     striped = images.clone()
-    for columns in (striped[..., :STRIPE_WIDTH], striped[..., -STRIPE_WIDTH:]):
+    for columns in (striped[..., :width], striped[..., -width:]):
         columns.neg_().add_(1.0)
     return striped

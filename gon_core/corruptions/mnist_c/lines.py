@@ -14,13 +14,16 @@ CORNERS = torch.arange(2.0, 23.0, 2 * HALF_CORNER_DISTANCE)
 
 
 def dotted_line(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    reach: float = LINE_REACH,
 ) -> Float[Tensor, "batch height width"]:
     """A soft line from the left edge to the right one, with gaps two columns wide.
 
     Args:
         images: In [0, 1].
         generator: Source of two row numbers per image, both from 0 to height - 2.
+        reach: Of the line's softness in pixels: a greater one makes it thicker.
 
     Returns:
         Images in [0, 1].
@@ -34,11 +37,13 @@ def dotted_line(
     rows = left + (right - left) * columns / (width - 1)
     # The line covers columns from its start up to but without its end: the last column stays free.
     drawn = (columns // DOT_LENGTH % 2 == 1) & (columns < width - 1)
-    return (images + _intensity(rows, height) * drawn).clamp_(max=1.0)
+    return (images + _intensity(rows, height, reach) * drawn).clamp_(max=1.0)
 
 
 def zigzag(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    reach: float = LINE_REACH,
 ) -> Float[Tensor, "batch height width"]:
     """A soft zigzag about a slightly tilted line from column 2 to column 25.
 
@@ -46,6 +51,7 @@ def zigzag(
         images: In [0, 1].
         generator: Source of the first row, from 0 to height - 2, and of the rise, from -5 to 4,
             of each image's line.
+        reach: Of the line's softness in pixels: a greater one makes it thicker.
 
     Returns:
         Images in [0, 1].
@@ -65,7 +71,7 @@ def zigzag(
         first, last = first_columns[:, k, None], last_columns[:, k, None]
         rows = corner_rows[:, k, None] + slopes[:, k, None] * (columns - first)
         covered = (columns >= first.floor()) & (columns < last.ceil())
-        drawn += _intensity(rows, height) * covered[:, None]
+        drawn += _intensity(rows, height, reach) * covered[:, None]
     return drawn.clamp_(max=1.0)
 
 
@@ -86,10 +92,10 @@ def _zigzag_corners(
 
 
 def _intensity(
-    rows: Float[Tensor, "batch width"], height: int
+    rows: Float[Tensor, "batch width"], height: int, reach: float
 ) -> Float[Tensor, "batch height width"]:
-    """1 + log(1 - d / 2.3), clipped to [0, 1], for each pixel d rows away from the line."""
+    """1 + log(1 - d / reach), clipped to [0, 1], for each pixel d rows away from the line."""
     distance = (torch.arange(height)[:, None] - rows[:, None]).abs_()
     # The intensity is zero long before the logarithm's pole, from which the clamp keeps away.
-    share = distance.clamp_(max=LINE_REACH - 1e-3).div_(LINE_REACH)
+    share = distance.clamp_(max=reach - 1e-3).div_(reach)
     return share.neg_().log1p_().add_(1.0).clamp_(min=0.0)

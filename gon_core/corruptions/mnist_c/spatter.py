@@ -16,13 +16,16 @@ DROP_COLOUR = 63 / 255
 
 
 def spatter(
-    images: Float[Tensor, "batch height width"], generator: torch.Generator
+    images: Float[Tensor, "batch height width"],
+    generator: torch.Generator,
+    threshold: float = LIQUID_THRESHOLD,
 ) -> Float[Tensor, "batch height width"]:
     """Blurred noise above a threshold becomes opaque drops of grey level 63.
 
     Args:
         images: In [0, 1].
         generator: Source of one normal draw per pixel.
+        threshold: Of the blurred noise; a lower one makes more drops.
 
     Returns:
         Images in [0, 1].
@@ -31,7 +34,7 @@ def spatter(
         Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, 2019.
     """
     noise = torch.randn(images.shape, generator=generator) * LIQUID_STD + LIQUID_MEAN
-    liquid = _blur(noise, LIQUID_SIGMA) > LIQUID_THRESHOLD
+    liquid = _blur(noise, LIQUID_SIGMA) > threshold
     drops = _blur(liquid.float(), DROP_SIGMA)
     drops = torch.where(drops < DROP_THRESHOLD, 0.0, drops)
     return torch.lerp(images, torch.tensor(DROP_COLOUR), drops)

@@ -12,16 +12,20 @@ from search_spaces.parameter import Point
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
 from sweeps.engine.report.aggregate import SweepSummary, headline, summarise
+from sweeps.engine.report.appendix_figures import appendix_drawings
+from sweeps.engine.report.comparisons import build_comparisons
 from sweeps.engine.report.figures import drawings
 from sweeps.engine.report.html import Picture, to_page
 from sweeps.engine.report.importance import measure_importances
 from sweeps.engine.report.markdown import to_document
+from sweeps.engine.report.method_tables import build_method_tables, terminal_tables
 from sweeps.engine.report.noise_sheet import read_portraits
 from sweeps.engine.report.parquet import render_parquet
 from sweeps.engine.report.style import render
 from sweeps.engine.report.table_11 import build_rows
 from sweeps.engine.report.tables import build_table
 from sweeps.engine.report.terminal import to_terminal
+from sweeps.engine.report.text_tables import TextTable
 
 __all__ = ["Report", "headline", "print_report", "write_report"]
 
@@ -35,12 +39,14 @@ class Report:
         best: the best point; None if none was measured with all its seeds.
         answer: what was found, in sentences, the most important first.
         summary: the numbers behind it.
+        comparisons: the table of paired tests, if there are any.
     """
 
     files: tuple[str, ...]
     best: Point | None
     answer: tuple[str, ...]
     summary: SweepSummary
+    comparisons: tuple[TextTable, ...] = ()
 
 
 def write_report(records: SweepRecords) -> Report:
@@ -54,13 +60,20 @@ def write_report(records: SweepRecords) -> Report:
     importances = measure_importances(summary)
     answer = sentences.answer(summary, importances)
     table, depths = build_table(summary), build_rows(summary)
+    comparisons = build_comparisons(summary, records)
+    further = (*build_method_tables(summary), *comparisons)
     contents, pictures = {}, []
-    for drawing in drawings(summary, importances, read_portraits(records, summary)):
+    shown = [
+        *drawings(summary, importances, read_portraits(records, summary)),
+        *appendix_drawings(summary, records),
+    ]
+    for drawing in shown:
         files = render(drawing.name, drawing.draw)
         contents |= files
         pictures.append(Picture(drawing.caption, files[f"{drawing.name}.svg"]))
-    contents["table.md"] = to_document(summary, table, depths, answer).encode()
-    contents["report.html"] = to_page(summary, table, depths, answer, pictures).encode()
+    contents["table.md"] = to_document(summary, table, depths, answer, further).encode()
+    page = to_page(summary, table, depths, answer, pictures, further)
+    contents["report.html"] = page.encode()
     records.folder.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
         (records.folder / "report").write(name, content)
@@ -70,6 +83,7 @@ def write_report(records: SweepRecords) -> Report:
         best=summary.best.point if summary.best else None,
         answer=tuple(answer),
         summary=summary,
+        comparisons=comparisons,
     )
 
 
@@ -77,6 +91,7 @@ def print_report(report: Report, console: Console) -> None:
     """Print the tables, for the width of ``console``, what was found and where the files are."""
     summary = report.summary
     table, depths = build_table(summary), build_rows(summary)
-    console.print(to_terminal(summary, table, depths, report.answer, console))
+    further = (*terminal_tables(summary, console.width), *report.comparisons)
+    console.print(to_terminal(summary, table, depths, report.answer, further, console))
     for file in report.files:
         console.print(file, style="dim", soft_wrap=True, markup=False, highlight=False)

@@ -7,12 +7,13 @@ from html import escape
 from string import Template
 from typing import Any
 
-from sweeps.engine.report import sentences, table_11
+from sweeps.engine.report import sentences, table_11, text_tables
 from sweeps.engine.report.aggregate import SweepSummary
 from sweeps.engine.report.html_trials import trials_table
 from sweeps.engine.report.space import range_text, value_text
 from sweeps.engine.report.table_11 import DepthRow
 from sweeps.engine.report.tables import Table, to_html
+from sweeps.engine.report.text_tables import TextTable
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8881;
@@ -61,6 +62,7 @@ $answer
 <h2>$figures_title</h2>
 $figures
 $depths
+$further
 <h2>Every $kind</h2>
 $table
 $notes
@@ -89,6 +91,7 @@ def to_page(
     depths: Sequence[DepthRow],
     answer: Sequence[str],
     pictures: Sequence[Picture],
+    further: Sequence[TextTable] = (),
 ) -> str:
     """Return report.html.
 
@@ -98,20 +101,22 @@ def to_page(
         depths: rows of Table 11, if the sweep has them.
         answer: what was found, in sentences.
         pictures: the figures.
+        further: tables above that of every point.
     """
     cut = sentences.cut_short(summary)
-    best, *further = answer
+    best, *rest = answer
     kind = "value" if len(summary.names) == 1 else "point"
     notes = (sentences.what_was_measured(summary), sentences.INTERVALS)
     return PAGE.substitute(
         style=STYLE,
         title=escape(str(summary.description["title"])),
         cut=f'<p class="cut"><strong>{escape(cut)}</strong></p>' if cut else "",
-        answer=_paragraph([best], "best-value") + _paragraph(further),
+        answer=_paragraph([best], "best-value") + _paragraph(rest),
         asked=escape(_asked(summary)),
         figures_title="Figure" if len(pictures) == 1 else "Figures",
         figures="\n".join(map(_figure, pictures)),
         depths=_depths(depths),
+        further="\n".join(map(_further, further)),
         kind=kind,
         table=_wide(to_html(table)) if table.rows else f"<p>No {kind} has been tried yet.</p>",
         notes=_paragraph(notes, "note"),
@@ -172,6 +177,11 @@ def _depths(rows: Sequence[DepthRow]) -> str:
         return ""
     note = _paragraph([table_11.NOTE], "note")
     return f"<h2>{escape(table_11.TITLE)}</h2>\n{_wide(table_11.to_html(rows))}\n{note}"
+
+
+def _further(table: TextTable) -> str:
+    note = _paragraph([table.note], "note")
+    return f"<h2>{escape(table.title)}</h2>\n{_wide(text_tables.to_html(table))}\n{note}"
 
 
 def _trials(summary: SweepSummary) -> str:

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 
-from sweeps.engine.report import sentences, table_11
+from sweeps.engine.report import sentences, table_11, text_tables
 from sweeps.engine.report.aggregate import SweepSummary
 from sweeps.engine.report.table_11 import DepthRow
 from sweeps.engine.report.tables import Table, markdown_text, to_markdown
+from sweeps.engine.report.text_tables import TextTable
 
 
 def to_document(
-    summary: SweepSummary, table: Table, depths: Sequence[DepthRow], answer: Sequence[str]
+    summary: SweepSummary,
+    table: Table,
+    depths: Sequence[DepthRow],
+    answer: Sequence[str],
+    further: Sequence[TextTable] = (),
 ) -> str:
     """Return table.md.
 
@@ -18,6 +23,7 @@ def to_document(
         table: the point x corruption table.
         depths: rows of Table 11, if the sweep has them.
         answer: what was found, in sentences.
+        further: tables below.
     """
     cut = sentences.cut_short(summary)
     lines = [f"# {markdown_text(summary.description['title'])}", ""]
@@ -28,4 +34,5 @@ def to_document(
     lines += [*rows, ""] if rows else []
     notes = (sentences.how_trials_ended(summary), sentences.what_was_measured(summary))
     lines += [f"{markdown_text(note)}  " for note in (*notes, sentences.INTERVALS)]
-    return "\n".join(lines) + "\n"
+    lines += ["", *text_tables.to_markdown(further)] if further else []
+    return "\n".join(lines).rstrip() + "\n"

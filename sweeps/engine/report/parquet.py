@@ -6,13 +6,14 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.evaluation import AccuracyRow
+from gon_core.evaluation import AccuracyRow, AttackRow, PerturbationSizeRow
+from gon_core.rows import SEVERITIES_SPLIT
 from search_spaces.parameter import Parameter
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.aggregate import CLEAN, SweepSummary
 from sweeps.engine.report.space import column_type, column_value, point_of
 
-SPLITS = ("validation", "test")
+SPLITS = ("validation", "test", SEVERITIES_SPLIT)
 ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
 
 
@@ -28,6 +29,7 @@ def schema(parameters: Sequence[Parameter]) -> pa.Schema:
             ("seed", pa.int64()),
             ("status", pa.string()),
             ("method", pa.string()),
+            ("measure", pa.string()),
             ("split", pa.string()),
             ("corruption", pa.string()),
             ("severity", pa.int64()),
@@ -36,6 +38,10 @@ def schema(parameters: Sequence[Parameter]) -> pa.Schema:
             ("top1", pa.float64()),
             ("low", pa.float64()),
             ("high", pa.float64()),
+            ("top5", pa.float64()),
+            ("attack", pa.string()),
+            ("noise", pa.string()),
+            ("size", pa.float64()),
             ("epochs", pa.int64()),
             ("objective", pa.float64()),
             ("seconds_training", pa.float64()),
@@ -49,8 +55,11 @@ def schema(parameters: Sequence[Parameter]) -> pa.Schema:
 def render_parquet(summary: SweepSummary) -> bytes:
     """Return the Parquet file: one row per trial x split x corruption x severity.
 
-    ``low`` and ``high`` are the ends of the binomial (Wilson) 95 % interval of ``top1``. A trial
-    without accuracies (pruned, diverged, failed) has one row with a null corruption.
+    ``measure`` says what a row is: ``accuracy``; ``attack``, the accuracy under one whose largest
+    perturbation is ``size``; or ``epsilon_star``, where ``size`` is the median perturbation size of
+    one ``noise``. ``low`` and ``high`` are the ends of the 95 % interval of ``top1`` (binomial,
+    Wilson), or of the median size. A trial without figures (pruned, diverged, failed) has one row
+    with a null measure.
     """
     rows = [row for trial in summary.trials for row in _trial_rows(trial, summary.parameters)]
     table = pa.Table.from_pylist(rows, schema=schema(summary.parameters))
@@ -74,7 +83,12 @@ def _trial_rows(trial: TrialResult, parameters: Sequence[Parameter]) -> list[dic
         "device": trial.device,
         "ended": trial.ended,
     }
-    return [common | _accuracy(row) for row in sorted(trial.rows, key=_position)] or [common]
+    figures = [
+        *map(_accuracy, sorted(trial.rows, key=_position)),
+        *map(_attack, trial.attacks),
+        *map(_perturbation_size, trial.perturbation_sizes),
+    ]
+    return [common | figure for figure in figures] or [common]
 
 
 def _position(row: AccuracyRow) -> tuple[int, int, str, int]:
@@ -85,6 +99,7 @@ def _position(row: AccuracyRow) -> tuple[int, int, str, int]:
 
 def _accuracy(row: AccuracyRow) -> dict:
     return {
+        "measure": "accuracy",
         "split": row.split,
         "corruption": row.corruption,
         "severity": row.severity,
@@ -93,4 +108,31 @@ def _accuracy(row: AccuracyRow) -> dict:
         "top1": row.top1,
         "low": row.interval.low,
         "high": row.interval.high,
+        "top5": row.top5,
+    }
+
+
+def _attack(row: AttackRow) -> dict:
+    return {
+        "measure": "attack",
+        "split": "test",
+        "attack": row.attack,
+        "size": row.size,
+        "correct": row.correct,
+        "count": row.count,
+        "top1": row.top1,
+        "low": row.interval.low,
+        "high": row.interval.high,
+    }
+
+
+def _perturbation_size(row: PerturbationSizeRow) -> dict:
+    return {
+        "measure": "epsilon_star",
+        "split": "test",
+        "noise": row.noise,
+        "size": row.median,
+        "count": row.count,
+        "low": row.low,
+        "high": row.high,
     }

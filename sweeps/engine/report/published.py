@@ -17,12 +17,14 @@ class Published:
         rows: by point, a row of the paper's table: the model's name under ``model``, the accuracies
             under ``clean``, ``mean`` and each corruption.
         depths: rows of the paper's Table 11, of another data set; see ``table_11``.
+        attacks: of Table 7, by point, the accuracy ``clean`` and by name of the attack.
     """
 
     figure: str | None = None
     curve: dict[Point, float] = field(default_factory=dict)
     rows: dict[Point, dict[str, Any]] = field(default_factory=dict)
     depths: tuple[dict[str, Any], ...] = ()
+    attacks: dict[Point, dict[str, float]] = field(default_factory=dict)
 
     @property
     def means(self) -> dict[Point, float]:
@@ -43,13 +45,26 @@ def read_published(source: dict[str, Any] | None) -> Published:
     depths = tuple(paper.load(source["table_11"]).to_pylist()) if source.get("table_11") else ()
     curve = source.get("curve")
     if curve is None:
-        return Published(rows=rows, depths=depths)
+        attacks = _attacks(source["table_7"], rows) if source.get("table_7") else {}
+        return Published(rows=rows, depths=depths, attacks=attacks)
     table = paper.load(curve["table"])
     x, y = table[curve["x"]].to_pylist(), table[curve["y"]].to_pylist()
     points = sorted(
         ((float(value),), float(accuracy)) for value, accuracy in zip(x, y, strict=True)
     )
     return Published(curve["table"], dict(points), rows, depths)
+
+
+def _attacks(table: str, rows: dict[Point, dict[str, Any]]) -> dict[Point, dict[str, float]]:
+    # Table 7 has the models of Table 6 but for the architecture in vanilla's name.
+    found = {row["model"]: row for row in paper.load(table).to_pylist()}
+    found["vanilla_madry"] = found["vanilla"]
+    columns = {"clean": "clean", "ddn": "l2_eps_1.5", "pgd": "linf_eps_0.1"}
+    return {
+        point: {name: float(found[row["model"]][column]) for name, column in columns.items()}
+        for point, row in rows.items()
+        if row["model"] in found
+    }
 
 
 def _row(table: str, model: str) -> dict[str, Any]:

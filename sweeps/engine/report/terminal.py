@@ -8,10 +8,12 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sweeps.engine.report import sentences, table_11
+from sweeps.engine.report import sentences, table_11, text_tables
 from sweeps.engine.report.aggregate import SHORT_STATUS, SweepSummary
+from sweeps.engine.report.method_tables import is_comparison
 from sweeps.engine.report.table_11 import DepthRow
 from sweeps.engine.report.tables import ENDED, Row, Table
+from sweeps.engine.report.text_tables import TextTable
 
 MOST = 8  # points of a joint search, the best and the Pareto front; table.md has all
 
@@ -21,6 +23,7 @@ def to_terminal(
     table: Table,
     depths: Sequence[DepthRow],
     answer: Sequence[str],
+    further: Sequence[TextTable],
     console: Console,
 ) -> RenderableType:
     """Return the answer and the tables, laid out for the width of ``console``."""
@@ -28,11 +31,13 @@ def to_terminal(
     parts: list[RenderableType] = [Text(str(summary.description["title"]), style="bold")]
     parts += [Text(cut, style="yellow")] if cut else []
     rows = _shown(summary, table)
-    parts += _blocks(table, rows, console)
+    if not is_comparison(summary):  # whose Table 6 says the same and more
+        parts += _blocks(table, rows, console)
     if hidden := len(table.rows) - len(rows):
         parts.append(Text(f"{sentences.plural(hidden, 'further point')} in table.md.", style="dim"))
     if depths:
         parts += [_depths(depths), Text(table_11.NOTE, style="dim")]
+    parts += [text_tables.to_terminal(further)] if further else []
     parts.append(Text(f"{sentences.how_trials_ended(summary)} {sentences.INTERVALS}", style="dim"))
     parts += [Text(sentence) for sentence in answer]
     return Group(*parts)

@@ -60,7 +60,7 @@ def test_top5_is_counted_in_the_same_pass(model, mnist, count):
     hook = model.register_forward_hook(lambda *_: passes.append(1))
     found = accuracy.count(model, accuracy.batches(data))
     hook.remove()
-    assert found == (plain_count(model, data), plain_top5(model, data), count)
+    assert found[:3] == (plain_count(model, data), plain_top5(model, data), count)
     assert len(passes) == -(-count // accuracy.BATCH_SIZE)
     assert found.top1 == count_correct(model, data) <= found.top5
 
@@ -91,7 +91,7 @@ def test_equal_and_undefined_logits_rank_as_argmax_ranks_them(logits, first, fiv
     for label in range(len(logits)):
         data = LabelledImages(torch.zeros(3, 28, 28, dtype=torch.uint8), torch.full((3,), label))
         found = accuracy.count(Answers(logits), accuracy.batches(data))
-        assert found == (3 * (label in first), 3 * (label in five), 3)
+        assert found[:3] == (3 * (label in first), 3 * (label in five), 3)
         assert found.top1 == count_correct(Answers(logits), data)
 
 

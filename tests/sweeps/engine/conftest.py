@@ -3,14 +3,22 @@
 import pytest
 import torch
 
-from gon_core.config import GNT, DataConfig, StartConfig, TrainingConfig, TrialConfig
+from gon_core.config import (
+    GNT,
+    DataConfig,
+    EvaluationConfig,
+    StartConfig,
+    TrainingConfig,
+    TrialConfig,
+)
 from gon_core.data import idx
 from gon_core.data.splits import split
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
+from sweeps.engine.measures import prepare_data
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.storage import Folder
-from sweeps.engine.trial import make_deterministic, prepare_data
+from sweeps.engine.trial import make_deterministic
 
 DATA = DataConfig(training_images=300, validation_images=30, test_images=20)
 TRAINING = TrainingConfig(batch_size=100, learning_rate=0.02, max_epochs=3)
@@ -24,7 +32,7 @@ def images():
 @pytest.fixture(scope="session")
 def data(images):
     make_deterministic("cpu", threads=1)
-    return prepare_data(split(*images, DATA), corruption_seed=0)
+    return prepare_data(split(*images, DATA), EvaluationConfig())
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from sweeps.engine.driver import Driver
 from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+from sweeps.engine.strength import line_question
 
 
 class Listening:
@@ -33,7 +34,7 @@ def drive(records):
         options = script.Options(
             scale="demo", sigmas=(0.5,), seeds=1, num_trials=0, scheduler=scheduler
         )
-        plan = make_plan(script.QUESTION, options, line(options.sigmas))
+        plan = make_plan(line_question(options), options, line(options.sigmas))
         search = plan.search({})
         listener = Listening()
         return Driver(plan, search, records, [listener], max_failures=2), search, listener

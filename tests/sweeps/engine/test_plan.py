@@ -1,6 +1,7 @@
 import pytest
 
 import sweeps.sigma_line_search as script
+from search_spaces.sigma import PAPER_GRID
 from sweeps.engine import machine
 from sweeps.engine.cost import (
     STARTUP_SECONDS,
@@ -11,11 +12,12 @@ from sweeps.engine.cost import (
 )
 from sweeps.engine.options import line
 from sweeps.engine.plan import Resources, make_plan
+from sweeps.engine.strength import line_question
 
 
 def plan_of(**options):
     parsed = script.Options(**options)
-    return make_plan(script.QUESTION, parsed, parsed.sigmas and line(parsed.sigmas))
+    return make_plan(line_question(parsed), parsed, parsed.sigmas and line(parsed.sigmas))
 
 
 def test_the_demo_says_what_it_cut():
@@ -27,7 +29,7 @@ def test_the_demo_says_what_it_cut():
 def test_the_paper_scale_cuts_nothing_and_takes_the_whole_grid():
     plan = plan_of(scale="paper")
     assert plan.cuts == []
-    assert plan.asked.grid == script.QUESTION.paper_grid
+    assert plan.asked.grid == line(PAPER_GRID)
     assert plan.asked.training.batch_size == 300 and plan.asked.training.learning_rate == 1e-3
 
 

@@ -9,6 +9,7 @@ from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
 from sweeps.engine.progress import Progress, duration
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+from sweeps.engine.strength import line_question
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ def test_durations_read_as_people_say_them(seconds, text):
 
 def told(terminal: bool) -> str:
     options = script.Options(scale="demo", sigmas=(0.0, 0.5), seeds=1, num_trials=0)
-    plan = make_plan(script.QUESTION, options, line(options.sigmas))
+    plan = make_plan(line_question(options), options, line(options.sigmas))
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
     progress = Progress(plan, console, done=0)
     with progress.shown():

@@ -1,0 +1,71 @@
+"""Which training withstands corruptions and attacks best? Tables 6 and 7 of the paper, with ours.
+
+Every method with several seeds, all from the same vanilla model and with the same number of epochs.
+Each final model is measured on MNIST-C, under PGD and DDN attacks, by the noise it takes to fool it
+(epsilon*) and at five severities of each corruption.
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from gon_core.config import VARIANTS, Measure
+from search_spaces.method import METHOD
+from sweeps.engine import methods
+from sweeps.engine.command_line import leave, parse
+from sweeps.engine.options import SweepOptions, line
+from sweeps.engine.plan import grid_problems
+from sweeps.engine.question import Question
+from sweeps.engine.scales import scale_name
+
+PUBLISHED: dict[str, Any] = {
+    "rows": [
+        {"point": [variant], "table": "mnist_c_top1", "model": model}
+        for variant, model in {
+            "vanilla": "vanilla_madry", "pgd": "pgd_madry", "ddn": "ddn", "gnt": "gnt_sigma_0.5",
+            "ant_1x1": "ant_1x1",
+        }.items()
+    ],
+    "table_7": "mnist_adversarial",
+}  # fmt: skip
+
+
+class Options(SweepOptions):
+    """The options of every sweep; here --method takes several, and everything is measured."""
+
+    several_methods: ClassVar[bool] = True
+
+    evaluate: tuple[Measure, ...] | None = Field(
+        ("attacks", "epsilon_star", "severities"),
+        description="Measured of each final model beside clean and corrupted accuracy: attacks, "
+        "epsilon_star, severities, all or none. Default: all.",
+    )
+
+
+def question(options: Options) -> Question:
+    """Return what is asked."""
+    scale = scale_name(options)
+    asked = options.method or tuple(VARIANTS)
+    return Question(
+        name="method_comparison",
+        title="Which training withstands corruptions and attacks best?",
+        space=(METHOD,),
+        method=lambda variant: methods.at_scale(variant, scale),
+        search="grid",
+        coarse_grid=line(asked),
+        paper_grid=line(asked),
+        cuts=methods.cuts(asked, scale),
+        published=PUBLISHED,
+    )
+
+
+def main() -> int:
+    """Run the sweep; return its exit code."""
+    options = parse(Options, __doc__ or "", check=grid_problems)
+    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+
+    return run_sweep(question(options), options)
+
+
+if __name__ == "__main__":
+    leave(main)

@@ -1,0 +1,333 @@
+"""The appendix' figures of our own runs draw the records' numbers, all of them and no others."""
+
+import math
+import statistics
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+from gon_core.config import GNT, Vanilla
+from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation.examples import Examples
+from gon_core.rows import SEVERITIES_SPLIT
+from search_spaces.sigma import SIGMA
+from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.corruption_bars import draw_corruption_bars
+from sweeps.engine.report.example_sheets import draw_corruptions, draw_perturbed, draw_sigmas
+from sweeps.engine.report.perturbation_figure import draw_perturbations
+from sweeps.engine.report.severity_figure import draw_severities
+from sweeps.engine.report.sheet import FRAME, SIDE
+from sweeps.engine.report.style import PUBLISHED, STYLE, render
+from tests.sweeps.engine.report.made_up import (
+    METHODS,
+    NOISES,
+    measured_result,
+    measured_sigmas,
+    methods,
+    result,
+    size_rows,
+    write_sweep,
+)
+
+PAPER = {("vanilla",): {"pgd": 55.8, "ddn": 73.2}, ("ant_1x1",): {"ddn": 90.4}}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Return a function from trials, by default all methods, to their summary."""
+
+    def summary(results=None, **changes):
+        found = methods(1) if results is None else results
+        return summarise(write_sweep(tmp_path / "sweep", found, **METHODS | changes))
+
+    return summary
+
+
+def drawn(draw, *arguments):
+    with matplotlib.rc_context(STYLE):
+        figure = draw(*arguments)
+    figure.canvas.draw()
+    return figure
+
+
+def panel(figure, title):
+    return next(axes for axes in figure.axes if axes.get_title(loc="left") == title)
+
+
+def words(figure):
+    axes_texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    return [text.get_text() for text in figure.texts] + axes_texts
+
+
+def caption(figure):
+    return figure.texts[-1].get_text().replace("\n", " ")
+
+
+def bars(axes):
+    """Return (middle, low, high) of each error bar along x, and its row."""
+    found = []
+    for container in axes.containers:
+        if hasattr(container, "has_xerr"):
+            line, _, (collection,) = container
+            (x,), (row,) = line.get_data()
+            ends = collection.get_segments()[0][:, 0]
+            found.append((row, x, min(ends), max(ends)))
+    return found
+
+
+def top1(trial, split, corruption, severity):
+    key = (split, corruption, severity)
+    return next(r.top1 for r in trial.rows if (r.split, r.corruption, r.severity) == key)
+
+
+def test_severities_are_means_over_seeds(make):
+    results = methods(3)
+    figure = drawn(draw_severities, make(results))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        name.replace("_", " ") for name in CORRUPTIONS
+    ]
+    for name in ("fog", "canny_edges"):
+        axes = panel(figure, name.replace("_", " "))
+        assert len(axes.containers) == 12
+        for index, container in enumerate(axes.containers):
+            trials = results[3 * index : 3 * index + 3]
+            x, y = container[0].get_data()
+            assert [round(place) for place in x] == [0, 1, 2, 3, 4, 5]
+            for severity, mean in enumerate(y):
+                split = (SEVERITIES_SPLIT, name) if severity else ("test", "clean")
+                expected = statistics.fmean(top1(trial, *split, severity) for trial in trials)
+                assert mean == pytest.approx(expected)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[0] == "vanilla" and legend[-1] == "ant 1x1 without replay" and len(legend) == 12
+    assert "our extension" in caption(figure) and "Student t over seeds" in caption(figure)
+
+
+def test_no_two_lines_of_twelve_look_alike(make):
+    axes = panel(drawn(draw_severities, make()), "fog")
+    looks = set()
+    for line, *_ in axes.containers:
+        face = matplotlib.colors.to_hex(line.get_markerfacecolor())
+        looks.add((line.get_color(), line.get_marker(), face))
+    assert len(looks) == 12
+
+
+def test_severities_that_no_trial_has_are_told(make):
+    figure = drawn(draw_severities, make(methods(1, severities=False)))
+    assert words(figure).count("not measured") == len(CORRUPTIONS)
+    assert figure.legends == []
+
+
+def test_a_point_without_severities_is_left_out_and_counted(make):
+    results = [*methods(1)[:2], measured_result(methods(1)[3].config.method, 0, 0.4, False)]
+    figure = drawn(draw_severities, make(results, seeds=1))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["vanilla", "gnt"]
+    assert "2 of 3 measured points" in caption(figure)
+    assert "binomial over images where one seed was measured" in caption(figure)
+
+
+def test_bars_show_each_method_under_each_corruption(make):
+    results = methods(3)
+    figure = drawn(draw_corruption_bars, make(results))
+    assert len(figure.axes) == len(CORRUPTIONS) + 2
+    for name in CORRUPTIONS:
+        axes = panel(figure, name.replace("_", " "))
+        found = bars(axes)
+        assert len(found) == 12
+        for row, mean, low, high in found:
+            trials = results[3 * int(row) : 3 * int(row) + 3]
+            values = [top1(trial, "test", name, 1) for trial in trials]
+            assert mean == pytest.approx(statistics.fmean(values))
+            half = 4.302653 * statistics.stdev(values) / math.sqrt(3)
+            assert (low, high) == pytest.approx((mean - half, mean + half))
+            (box,) = [p for p in axes.patches if round(p.get_y() + p.get_height() / 2) == row]
+            assert (box.get_x(), box.get_x() + box.get_width()) == pytest.approx((mean, 100))
+        assert [text.get_text() for text in axes.texts] == [f"{each[1]:.1f}" for each in found]
+
+
+def test_bars_mark_what_was_published(make):
+    summary = make()
+    figure = drawn(draw_corruption_bars, summary)
+    rows = summary.published.rows
+    order = [point.point for point in summary.points]
+    for title, name in (("fog", "fog"), ("mean of 15", "mean"), ("clean", "clean")):
+        lines = [line for line in panel(figure, title).lines if line.get_color() == PUBLISHED]
+        marks = {int(y): x for (x,), (y,) in (line.get_data() for line in lines)}
+        expected = {order.index(point): row[name] for point, row in rows.items()}
+        assert marks == expected
+    assert "Orange: published" in caption(figure)
+    assert "Orange" not in caption(drawn(draw_corruption_bars, make(published=None)))
+
+
+def test_methods_are_named_at_the_left_and_the_best_is_bold(make):
+    figure = drawn(draw_corruption_bars, make(seeds=1))
+    labels = panel(figure, "clean").get_yticklabels()
+    assert [label.get_text() for label in labels][:3] == ["vanilla", "gnt", "gnt mult"]
+    assert [x.get_text() for x in labels if x.get_fontweight() == "bold"] == ["ant 1x1"]
+    assert panel(figure, "mean of 15").get_yticklabels() == []
+
+
+def test_epsilon_star_and_attacks_are_the_records(make):
+    results = methods(1)
+    figure = drawn(draw_perturbations, make(results, seeds=1), PAPER)
+    for index, noise in enumerate(NOISES):
+        axes = panel(figure, noise.replace("_", " "))
+        dots = [line for line in axes.lines if line.get_label() == "epsilon*"]
+        rows = [trial.perturbation_sizes[index] for trial in results]
+        finite = [row.median for row in rows if math.isfinite(row.median)]
+        assert [line.get_xdata()[0] for line in dots] == finite
+        whiskers = [line.get_xdata() for line in axes.lines if line.get_linestyle() == "-"]
+        assert (np.array(whiskers) >= 0).all()
+        numbers = [text.get_text() for text in axes.texts]
+        assert numbers == [f"{r.median:.1f}" if math.isfinite(r.median) else "never" for r in rows]
+    for index, (title, name) in enumerate((("PGD linf 0.1", "pgd"), ("DDN l2 1.5", "ddn"))):
+        axes = panel(figure, title)
+        assert [x for _, x, *_ in bars(axes)] == [t.attacks[index].top1 for t in results]
+        intervals = [t.attacks[index].interval[1:] for t in results]
+        assert np.array([bar[2:] for bar in bars(axes)]) == pytest.approx(np.array(intervals))
+        marks = [
+            x for line in axes.lines if line.get_color() == PUBLISHED for x in line.get_xdata()
+        ]
+        assert marks == [by_attack[name] for by_attack in PAPER.values() if name in by_attack]
+    assert "Triangles" not in caption(figure) and "Orange" in caption(figure)
+
+
+def sized(seed, median, **changes):
+    trial = measured_result(Vanilla(), seed, 0.3)
+    return trial.model_copy(update={"perturbation_sizes": size_rows([median], **changes)})
+
+
+def test_infinite_epsilon_star_is_a_triangle_and_says_never(make):
+    figure = drawn(draw_perturbations, make([sized(seed, math.inf) for seed in range(2)], seeds=2))
+    axes = panel(figure, "gaussian")
+    assert [line.get_marker() for line in axes.lines if line.get_label() == "never"] == [">"]
+    assert [text.get_text() for text in axes.texts] == ["never"]
+    assert "Triangles: never" in caption(figure)
+
+
+def test_seeds_that_never_come_to_it_are_not_averaged_away(make):
+    results = [sized(0, 12.5), sized(1, math.inf), sized(2, 13.5)]
+    figure = drawn(draw_perturbations, make(results))
+    axes = panel(figure, "gaussian")
+    assert [text.get_text() for text in axes.texts] == ["never 1/3"]
+    others = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
+    assert [list(x) for x in others] == [[12.5, 13.5]]
+    assert "grey dots are the others" in caption(figure)
+
+
+def test_one_seed_whose_interval_has_no_upper_end_reaches_the_edge(make):
+    (row,) = size_rows([9.0])
+    row = type(row)(**{**vars(row), "high": math.inf, "converged": False})
+    trial = measured_result(Vanilla(), 0, 0.3)
+    trial = trial.model_copy(update={"perturbation_sizes": [row], "attacks": []})
+    figure = drawn(draw_perturbations, make([trial], seeds=1))
+    (axes,) = figure.axes
+    whisker = next(line for line in axes.lines if line.get_linestyle() == "-")
+    assert list(whisker.get_xdata()) == [8.8, axes.get_xlim()[1]]
+    dot = next(line for line in axes.lines if line.get_label() == "epsilon*")
+    assert dot.get_markerfacecolor() == "white" and "Hollow" in caption(figure)
+
+
+def test_nothing_to_show_is_said(make):
+    lost = [result(Vanilla(), 0, "failed", None)]
+    assert any("no trial was measured" in w for w in words(drawn(draw_perturbations, make(lost))))
+    for draw in (draw_severities, draw_corruption_bars):
+        figure = drawn(draw, make(lost))
+        assert "Not measured: vanilla." in caption(figure)
+        assert "not measured" in words(figure)
+    assert "there are no such images" in words(drawn(draw_perturbed, make(lost), {}))
+
+
+def images(value, count=4):
+    return torch.full((count, 28, 28), value, dtype=torch.uint8)
+
+
+def digit(figure, top, left):
+    """Return the pixels of the sheet whose first is at (top, left)."""
+    canvas = np.asarray(figure.axes[0].images[0].get_array())
+    return canvas[top : top + SIDE, left : left + SIDE]
+
+
+def rows_of(figure, value):
+    """Return how many digits of a sheet are all of one grey level."""
+    canvas = np.asarray(figure.axes[0].images[0].get_array())
+    return int((canvas == value).sum()) / SIDE**2
+
+
+def test_sheet_of_one_severity_has_every_corruption():
+    corrupted = {name: {3: images(k)} for k, name in enumerate(CORRUPTIONS, 1)}
+    figure = drawn(draw_corruptions, Examples(images(77), corrupted))
+    assert [rows_of(figure, value) for value in (*range(1, 16), 77)] == [4] * 16
+    assert {name.replace("_", " ") for name in CORRUPTIONS} <= set(words(figure))
+    assert "extension" not in " ".join(words(figure))
+
+
+def test_sheet_of_severities_names_the_extension_and_leaves_gaps():
+    corrupted = {name: {s: images(10 * s) for s in range(1, 6)} for name in CORRUPTIONS}
+    del corrupted["fog"][4]
+    figure = drawn(draw_corruptions, Examples(images(77), corrupted))
+    shown = [rows_of(figure, value) for value in (77, 10, 20, 30, 40, 50)]
+    assert shown == [45, 45, 45, 45, 42, 45]
+    assert "severity 3 (published)" in words(figure)
+    assert "extension" in figure.texts[0].get_text() and "extension" in caption(figure)
+
+
+def test_sheet_of_sigmas_begins_without_noise_and_tells_its_size():
+    clean = torch.randint(0, 256, (6, 28, 28), dtype=torch.uint8, generator=torch.Generator())
+    figure = drawn(draw_sigmas, Examples(clean, {}), [0.0, 0.5])
+    canvas = np.asarray(figure.axes[0].images[0].get_array())
+    first = next(y for y in range(len(canvas)) if canvas[y, 0] != 255) + FRAME
+    assert (digit(figure, first, FRAME) == clean[0].numpy()).all()
+    assert {"0", "0.5", "0.0"} <= set(words(figure))
+    with pytest.raises(ValueError, match="sigma"):
+        draw_sigmas(Examples(clean, {}), [-0.1])
+
+
+def test_perturbed_digits_have_their_size_below(make):
+    results = [sized(0, 7.26), *methods(1)[1:3]]
+    results[1] = results[1].model_copy(update={"perturbation_sizes": size_rows([math.inf])})
+    perturbed = {
+        trial.trial_id: {"clean": images(50), "gaussian": images(100 + 10 * index)}
+        for index, trial in enumerate(results[:2])
+    }
+    figure = drawn(draw_perturbed, make(results, seeds=1), perturbed)
+    assert [rows_of(figure, value) for value in (50, 100, 110)] == [3, 3, 3]
+    found = words(figure)
+    assert {"without noise", "vanilla", "gnt", "gaussian", "7.3", "never"} <= set(found)
+    assert "gnt mult" not in found and "2 of 3 measured points" in caption(figure)
+
+
+def test_perturbed_digits_are_of_the_first_seed_that_has_them(make):
+    results = [measured_result(GNT(sigma=0.5), seed, 0.5) for seed in range(3)]
+    perturbed = {trial.trial_id: {"gaussian": images(trial.config.seed)} for trial in results[1:]}
+    figure = drawn(draw_perturbed, make(results, space=(SIGMA,)), perturbed)
+    assert (rows_of(figure, 1), rows_of(figure, 2)) == (3, 0)
+    assert "sigma 0.5" in words(figure)
+
+
+@pytest.mark.parametrize("draw", [draw_severities, draw_corruption_bars, draw_perturbations])
+def test_equal_summaries_give_equal_bytes(make, draw):
+    summary = make(measured_sigmas(2), space=(SIGMA,), seeds=2)
+    assert render("figure", lambda: draw(summary)) == render("figure", lambda: draw(summary))
+
+
+def test_equal_examples_give_equal_bytes():
+    shown = Examples(images(77), {})
+    first, again = (render("sheet", lambda: draw_sigmas(shown, [0.1, 0.5])) for _ in range(2))
+    assert first == again
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", [draw_severities, draw_corruption_bars, draw_perturbations])
+def test_no_words_of_twelve_methods_overlap(make, draw):
+    figure = drawn(draw, make(methods(3)))
+    texts = [t for axes in figure.axes for t in (axes._left_title, axes.xaxis.label, *axes.texts)]
+    for axes in figure.axes:
+        low, high = sorted(axes.get_ylim())
+        places = zip(axes.get_yticklabels(), axes.get_yticks(), strict=False)
+        texts += [label for label, place in places if low <= place <= high]
+    texts += [text for legend in figure.legends for text in legend.get_texts()] + figure.texts
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :]), texts[index]
