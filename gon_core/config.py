@@ -49,14 +49,14 @@ class DataConfig(Frozen):
     """Which images.
 
     Attributes:
-        dataset: its name.
+        dataset: its name; ``imagenet_c`` is only evaluated on.
         training_images: how many to train on; None for all that are not held out.
         validation_images: how many of the held-out training images to validate on.
         test_images: how many of the test images, from the first.
         split_seed: seed of the permutation that holds out.
     """
 
-    dataset: Dataset = "mnist"
+    dataset: Dataset | Literal["imagenet_c"] = "mnist"
     training_images: PositiveInt | None = None
     validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = HELD_OUT
     test_images: PositiveInt = 10_000
@@ -309,18 +309,24 @@ class AugMix(MethodConfig):
     solarize: bool = True
 
 
+Architecture = Literal[
+    "madry_cnn", "wong_small", "wong_large", "resnet18", "resnet50", "densenet121"
+]  # fmt: skip
+IMAGENET_ARCHITECTURES = ("resnet18", "resnet50", "densenet121")
+
+
 class Given(MethodConfig):
     """Weights that were trained elsewhere: there is nothing to train, only to measure.
 
     Attributes:
         name: what tables call the model.
-        architecture: one of ``gon_core.architectures``.
+        architecture: one of ``gon_core.models.weights.CONSTRUCTORS``.
         sha256: of the tensors, so that other weights are another trial.
     """
 
     method: Literal["given"] = "given"
     name: str
-    architecture: str
+    architecture: Architecture
     sha256: str
 
     @property
@@ -376,6 +382,7 @@ class EvaluationConfig(Frozen):
             images: under attacks (Table 7), the median perturbation sizes epsilon* (Table 2), and
             at five severities of each corruption, our extension of MNIST-C.
         images: how many of the test images, from the first, these measures take; None for all.
+        corruption_set: SHA-256 of corrupted test images from a folder; None for those made here.
         generator_steps: steps of an adversarial noise generator whose losses make one block; it is
             trained against the final model until a block is no better than those before.
         generator_blocks: the budget of such a training.
@@ -386,6 +393,7 @@ class EvaluationConfig(Frozen):
     corruption_seed: int = 0
     measures: tuple[Measure, ...] = ()
     images: PositiveInt | None = None
+    corruption_set: str | None = None
     generator_steps: PositiveInt = 100
     generator_blocks: PositiveInt = 100
     generator_batch: PositiveInt = 300

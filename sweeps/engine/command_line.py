@@ -13,11 +13,11 @@ import tyro
 import yaml
 from pydantic import ValidationError
 
-from sweeps.engine.options import SweepOptions
+from sweeps.engine.options import CommandOptions
 from sweeps.engine.provenance import repeat_command
 
 INTERRUPTED = 130
-Options = TypeVar("Options", bound=SweepOptions)
+Options = TypeVar("Options", bound=CommandOptions)
 
 
 def parse(
@@ -92,7 +92,7 @@ def _unknown(kind: str, name: str, legal: Sequence[str]) -> str:
 
 
 def _read_command_line(
-    model: type[SweepOptions], description: str, arguments: Sequence[str] | None
+    model: type[CommandOptions], description: str, arguments: Sequence[str] | None
 ) -> tuple[dict[str, Any], list[str]]:
     # tyro splits words and prints the help; all values stay text, so that pydantic can judge them
     # together instead of the parser stopping at the first.
@@ -139,7 +139,7 @@ def _metavar(kinds: Sequence[Any]) -> str:
     return "TEXT"
 
 
-def _read_yaml(path: Path, model: type[SweepOptions]) -> tuple[dict[str, Any], list[str]]:
+def _read_yaml(path: Path, model: type[CommandOptions]) -> tuple[dict[str, Any], list[str]]:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:

@@ -23,14 +23,70 @@ RESERVED_NAMES = ("starting_models", "mlflow.db", "mlflow.db.lock", "mlartifacts
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
-class SweepOptions(BaseModel):
-    """What every sweep can be asked for; a sweep adds its own question's values."""
+class CommandOptions(BaseModel):
+    """What every command can be asked for that writes a sweep's folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str | None = Field(
         None, description="Folder of the sweep below --storage. Default: made from what is asked."
     )
+    evaluate: tuple[Measure, ...] | None = Field(
+        None,
+        description="Measured of each final model beside clean and corrupted accuracy: attacks, "
+        "epsilon_star, severities, all or none. Default: none (demo), all (paper).",
+    )
+    evaluation_images: PositiveInt | None = Field(
+        None, description="Test images that --evaluate takes. Default: 300 (demo), all (paper)."
+    )
+    storage: str = Field(
+        "results", description="Where sweeps are kept: a local folder, or s3://... or gs://..."
+    )
+    tracking_uri: str | None = Field(
+        None, description="MLflow store. Default: sqlite:///<storage>/mlflow.db"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
+            nearest = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:100]
+            hint = f"; for example {nearest}" if nearest else ""
+            raise ValueError(f"must be 1 to 100 of the characters A-Z a-z 0-9 . _ -{hint}")
+        if name in RESERVED_NAMES:
+            raise ValueError("is reserved, choose another")
+        return name
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_can_be_written(cls, storage: str) -> str:
+        if "://" not in storage:
+            refuse_unwritable(Path(storage))
+        elif storage.startswith("file://"):
+            refuse_unwritable(Path(storage.removeprefix("file://")))
+        elif not re.match(r"(s3|gs|gcs)://", storage):
+            raise ValueError("must be a local folder or start with s3://, gs:// or file://")
+        return storage
+
+    @field_validator("evaluate", mode="before")
+    @classmethod
+    def _measures_are_words(cls, given: object) -> object:
+        known = get_args(Measure)
+        found = words(given, (*known, "all", "none"))
+        if found in (["all"], ["none"]):
+            return known if found == ["all"] else ()
+        if found and {"all", "none"} & set(found):
+            raise ValueError("all and none stand alone")
+        return found
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong between options, by option name; commands may add to it."""
+        return {}
+
+
+class SweepOptions(CommandOptions):
+    """What every sweep can be asked for; a sweep adds its own question's values."""
+
     scale: Scale | None = Field(
         None,
         description="demo: 10,000 training images and few epochs, minutes on two cores. paper: all "
@@ -45,14 +101,6 @@ class SweepOptions(BaseModel):
     download: bool = Field(False, description="Fetch the data set into --data-dir first.")
     method: tuple[Variant, ...] | None = Field(
         None, description="Training method that the question is asked of. Default: the sweep's own."
-    )
-    evaluate: tuple[Measure, ...] | None = Field(
-        None,
-        description="Measured of each final model beside clean and corrupted accuracy: attacks, "
-        "epsilon_star, severities, all or none. Default: none (demo), all (paper).",
-    )
-    evaluation_images: PositiveInt | None = Field(
-        None, description="Test images that --evaluate takes. Default: 300 (demo), all (paper)."
     )
     seeds: PositiveInt = Field(
         3, description="Seeds per point: its mean and interval are over these."
@@ -100,37 +148,9 @@ class SweepOptions(BaseModel):
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times that a trial whose process died is carried on."
     )
-    storage: str = Field(
-        "results", description="Where sweeps are kept: a local folder, or s3://... or gs://..."
-    )
-    tracking_uri: str | None = Field(
-        None, description="MLflow store. Default: sqlite:///<storage>/mlflow.db"
-    )
     dry_run: bool = Field(
         False, description="List the trials, what each needs and the expected time; start nothing."
     )
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_a_folder_name(cls, name: str | None) -> str | None:
-        if name is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
-            nearest = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:100]
-            hint = f"; for example {nearest}" if nearest else ""
-            raise ValueError(f"must be 1 to 100 of the characters A-Z a-z 0-9 . _ -{hint}")
-        if name in RESERVED_NAMES:
-            raise ValueError("is reserved, choose another")
-        return name
-
-    @field_validator("storage")
-    @classmethod
-    def _storage_can_be_written(cls, storage: str) -> str:
-        if "://" not in storage:
-            refuse_unwritable(Path(storage))
-        elif storage.startswith("file://"):
-            refuse_unwritable(Path(storage.removeprefix("file://")))
-        elif not re.match(r"(s3|gs|gcs)://", storage):
-            raise ValueError("must be a local folder or start with s3://, gs:// or file://")
-        return storage
 
     methods: ClassVar[tuple[str, ...]] = get_args(Variant)
     """The methods that the sweep's question can be asked of, its own first."""
@@ -144,17 +164,6 @@ class SweepOptions(BaseModel):
     def _methods_are_words(cls, given: object) -> object:
         return words(given, get_args(Variant))
 
-    @field_validator("evaluate", mode="before")
-    @classmethod
-    def _measures_are_words(cls, given: object) -> object:
-        known = get_args(Measure)
-        found = words(given, (*known, "all", "none"))
-        if found in (["all"], ["none"]):
-            return known if found == ["all"] else ()
-        if found and {"all", "none"} & set(found):
-            raise ValueError("all and none stand alone")
-        return found
-
     @property
     def variant(self) -> str:
         """The one training method that the question is asked of."""
@@ -162,7 +171,7 @@ class SweepOptions(BaseModel):
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; sweeps may add to it."""
-        found = self.method_problems()
+        found = super().problems() | self.method_problems()
         if self.dataset != "mnist" and self.data_dir is None:
             found["data_dir"] = f"{self.dataset} is not embedded: say where it is, or is to go"
         if self.dataset == "mnist" and self.download:

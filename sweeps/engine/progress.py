@@ -27,6 +27,7 @@ STYLES = {
     "pruned": "yellow",
     "diverged": "red",
     "failed": "bold red",
+    "evaluated": "green",
 }
 
 

@@ -32,7 +32,7 @@ from gon_core.config import TrialConfig
 from gon_core.rows import CLEAN, AccuracyRow, AttackRow, PerturbationSizeRow
 from sweeps.engine.storage import Folder
 
-Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed"]
+Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed", "evaluated"]
 MODEL = "model.safetensors"
 NOISE = "noise.safetensors"
 RIGHT = "right.safetensors"
@@ -56,7 +56,7 @@ class TrialResult(BaseModel):
     Attributes:
         trial_id: hash of ``config``.
         config: configuration and seed.
-        status: only ``converged`` is ever shown as converged.
+        status: only ``converged`` is ever shown as converged; given weights are ``evaluated``.
         reason: why, where the status does not say it (an error with its traceback).
         history: the metrics of every epoch, in order.
         rows: every accuracy measured on the final model; empty unless it was evaluated.

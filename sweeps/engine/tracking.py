@@ -16,6 +16,7 @@ import math
 import os
 import queue
 import shlex
+import statistics
 import sys
 import tempfile
 import threading
@@ -44,6 +45,7 @@ RUN_STATUS = {
     "pruned": "KILLED",
     "diverged": "FAILED",
     "failed": "FAILED",
+    "evaluated": "FINISHED",
 }
 
 log = logging.getLogger(__name__)
@@ -230,14 +232,19 @@ def severe_rows(result: TrialResult) -> list[AccuracyRow]:
 def final_metrics(result: TrialResult) -> dict[str, float]:
     """Return the figures of a trial's final model by MLflow name: accuracies in percent, sizes."""
     metrics: dict[str, float] = {}
+    name = "imagenet_c" if result.config.data.dataset == "imagenet_c" else "mnist_c"
     for split, prefix in (("test", ""), ("validation", "validation/")):
         rows = [row for row in result.rows if row.split == split]
         corrupted = [row for row in rows if row.corruption != CLEAN]
-        metrics |= {f"{prefix}mnist_c/{row.corruption}": row.top1 for row in corrupted}
+        means = {  # over severities, of which MNIST-C has one
+            corruption: statistics.fmean(r.top1 for r in corrupted if r.corruption == corruption)
+            for corruption in dict.fromkeys(row.corruption for row in corrupted)
+        }
+        metrics |= {f"{prefix}{name}/{corruption}": value for corruption, value in means.items()}
         metrics |= {f"{prefix}clean/top1": row.top1 for row in rows if row.corruption == CLEAN}
         if corrupted:
             mean = sum(row.top1 for row in corrupted) / len(corrupted)
-            metrics[f"{prefix}mnist_c/mean"] = mean
+            metrics[f"{prefix}{name}/mean"] = mean
         metrics |= {
             f"{prefix}clean/top5": row.top5
             for row in rows

@@ -57,7 +57,8 @@ OTHER = {
     }),
     "start": {"data": data, "training": training, "seed": 1},
     "evaluation": {
-        "corruption_seed": 1, "measures": ["attacks"], "images": 100, "generator_steps": 10,
+        "corruption_seed": 1, "measures": ["attacks"], "images": 100, "corruption_set": "feed",
+        "generator_steps": 10,
         "generator_blocks": 2, "generator_batch": 10, "generator_learning_rate": 0.01,
     },
     "seed": 4,

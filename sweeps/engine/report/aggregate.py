@@ -38,8 +38,13 @@ SHORT_STATUS: dict[Status, str] = {
     "pruned": "pruned",
     "diverged": "diverged",
     "failed": "failed",
+    "evaluated": "evaluated",
 }
-LONG_STATUS: dict[Status, str] = {**SHORT_STATUS, "max_epochs": "budget ended, not converged"}
+LONG_STATUS: dict[Status, str] = {
+    **SHORT_STATUS,
+    "max_epochs": "budget ended, not converged",
+    "evaluated": "given weights, evaluated",
+}
 
 
 @dataclass(frozen=True)
@@ -141,9 +146,17 @@ class SweepSummary:
         return tuple(sorted(self.points, key=_rank))
 
     @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Names of the corruptions: MNIST-C's, or those that were measured instead."""
+        found = dict.fromkeys(name for point in self.points for name in point.corruptions)
+        return CORRUPTIONS if set(found) <= set(CORRUPTIONS) else tuple(found)
+
+    @property
     def measure(self) -> str:
         """What the mean over corruptions is called."""
         datasets = {trial.config.data.dataset for trial in self.trials}
+        if datasets == {"imagenet_c"}:
+            return "ImageNet-C mean"
         is_mnist = datasets == {"mnist"} if datasets else self.published.figure is not None
         return "MNIST-C mean" if is_mnist else "Corruption mean"
 

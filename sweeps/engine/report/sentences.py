@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS
 from search_spaces.parameter import Choice, Point
 from sweeps.engine.report.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.estimates import Estimate
@@ -222,6 +221,6 @@ def what_was_measured(summary: SweepSummary) -> str:
     kind = "value" if len(summary.names) == 1 else "point"
     return (
         f"Test accuracy in percent, mean over seeds; {summary.measure} is the plain mean over the "
-        f"{len(CORRUPTIONS)} corruptions. The best {kind} is chosen by {_chosen_by(summary)} "
-        f"alone, among the {kind}s that were measured with every seed."
+        f"{len(summary.corruptions)} corruptions. The best {kind} is chosen by "
+        f"{_chosen_by(summary)} alone, among the {kind}s that were measured with every seed."
     )

@@ -68,7 +68,7 @@ def build_table(summary: SweepSummary) -> Table:
     number = len(summary.names) > 1
     return Table(
         heads=("#", *summary.names) if number else summary.names,
-        columns=(*_columns(summary), *CORRUPTIONS),
+        columns=(*_columns(summary), *summary.corruptions),
         rows=tuple(rows),
     )
 

@@ -1,0 +1,45 @@
+"""torchvision's ImageNet classifiers with their preprocessing inside."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Normalised(nn.Module):
+    """A backbone that takes RGB images in [0, 1]: it normalises them itself.
+
+    Its state dict is the backbone's own, with torchvision's names.
+
+    References:
+        Appendix B: the standard preprocessing of PyTorch's model zoo, after the noise.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch label"]:
+        """Return the logits of ``images`` in [0, 1]."""
+        mean = images.new_tensor(MEAN).view(3, 1, 1)
+        deviation = images.new_tensor(DEVIATION).view(3, 1, 1)
+        return self.backbone((images - mean) / deviation)
+
+    def state_dict(self, *args, **kwargs):
+        """Return the backbone's."""
+        return self.backbone.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
+        """Load the backbone's."""
+        return self.backbone.load_state_dict(state_dict, strict, assign)
+
+
+def backbone(name: str) -> Normalised:
+    """Return ``resnet18``, ``resnet50`` or ``densenet121`` for 1000 classes, without weights."""
+    from torchvision import models  # takes seconds; MNIST does not need it
+
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from the global stream
+        return Normalised(models.get_model(name, weights=None))

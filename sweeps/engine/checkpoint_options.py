@@ -1,0 +1,92 @@
+"""The options of an evaluation of checkpoints. Importing this is fast: no torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from gon_core.config import HELD_OUT, IMAGENET_ARCHITECTURES, TEST_SET, Architecture, Measure
+from sweeps.engine.options import CommandOptions, PositiveInt
+
+
+class CheckpointOptions(CommandOptions):
+    """Which checkpoints, on which images, and what is measured."""
+
+    checkpoints: tuple[Path, ...] = Field(
+        (), description="Folders of trials or of their checkpoints, or safetensors files."
+    )
+    names: tuple[str, ...] | None = Field(
+        None, description="What to call them, one each. A name of a row of Table 6, such as "
+        "provable_wong, stands beside that row. Default: from the checkpoints.",
+    )  # fmt: skip
+    architecture: Architecture | None = Field(
+        None, description="Of a plain state dict. Default: found by the tensors' names and shapes."
+    )
+    evaluate: tuple[Measure, ...] | None = Field(
+        ("attacks", "epsilon_star", "severities"),
+        description="Measured beside clean and corrupted accuracy: attacks, epsilon_star, "
+        "severities, all or none. Default: all.",
+    )
+    evaluation_images: PositiveInt | None = Field(
+        None, description="Test images that --evaluate takes. Default: all."
+    )
+    test_images: Annotated[int, Field(ge=1, le=TEST_SET)] = Field(
+        TEST_SET, description="Test images, from the first. Default: 10000."
+    )
+    validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = Field(
+        HELD_OUT, description="Held-out training images. Default: 5000."
+    )
+    mnist_c: Path | None = Field(
+        None, description="Folder of the published MNIST-C, to be used instead of our corruptions."
+    )
+    imagenet_c: Path | None = Field(
+        None, description="Folder of ImageNet-C, for the ImageNet architectures."
+    )
+    imagenet_classes: PositiveInt = Field(
+        1000, description="Class folders of --imagenet-c; the model must have as many answers."
+    )
+    cpus: PositiveInt = Field(1, description="Threads.")
+
+    @field_validator("checkpoints", "names", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: object) -> object:
+        return [given] if isinstance(given, str) else given
+
+    @property
+    def on_imagenet(self) -> bool:
+        """Whether the models are evaluated on ImageNet-C."""
+        return self.imagenet_c is not None
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong between options, by option name."""
+        found = super().problems()
+        if not self.checkpoints:
+            found["checkpoints"] = "needs at least one: a trial's folder or a safetensors file"
+        for name in ("checkpoints", "names"):
+            values = [str(value) for value in getattr(self, name) or ()]
+            if twice := sorted({value for value in values if values.count(value) > 1}):
+                found[name] = f"given twice: {', '.join(twice)}"
+        if self.names and len(self.names) != len(self.checkpoints):
+            counts = f"{len(self.names)} for {len(self.checkpoints)} checkpoints"
+            found["names"] = f"must be as many as checkpoints, given: {counts}"
+        is_imagenet = self.architecture in IMAGENET_ARCHITECTURES
+        if is_imagenet and not self.on_imagenet:
+            found["architecture"] = f"{self.architecture} is for ImageNet: give --imagenet-c FOLDER"
+        if self.on_imagenet and not is_imagenet:
+            legal = ", ".join(IMAGENET_ARCHITECTURES)
+            rule = f"must be one of {legal} with --imagenet-c"
+            found["architecture"] = f"{rule}, given: {self.architecture or 'nothing'}"
+        if self.on_imagenet and self.mnist_c:
+            found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
+        return found
+
+
+def problems(options: CheckpointOptions) -> dict[str, str]:
+    """Return which of the named files and folders are not there, by option name."""
+    missing = [str(path) for path in options.checkpoints if not path.exists()]
+    found = {"checkpoints": f"no such file or folder: {', '.join(missing)}"} if missing else {}
+    for name in ("mnist_c", "imagenet_c"):
+        folder = getattr(options, name)
+        if folder is not None and not folder.is_dir():
+            found[name] = f"no such folder: {folder}"
+    return found
