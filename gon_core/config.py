@@ -56,7 +56,7 @@ class DataConfig(Frozen):
         split_seed: seed of the permutation that holds out.
     """
 
-    dataset: Dataset | Literal["imagenet_c"] = "mnist"
+    dataset: Literal["mnist", "fashion_mnist", "kmnist", "imagenet_c"] = "mnist"
     training_images: PositiveInt | None = None
     validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = HELD_OUT
     test_images: PositiveInt = 10_000

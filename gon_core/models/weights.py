@@ -11,28 +11,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from gon_core.models import imagenet
-from gon_core.models.madry_cnn import MadryCNN
-from gon_core.models.wong_cnn import wong_large, wong_small
-from gon_core.names import nearest
+from gon_core.architectures import ARCHITECTURES, describe
 
 CONSTRUCTORS: dict[str, Callable[[], nn.Module]] = {
-    "madry_cnn": MadryCNN,
-    "wong_small": wong_small,
-    "wong_large": wong_large,
-    "resnet18": lambda: imagenet.backbone("resnet18"),
-    "resnet50": lambda: imagenet.backbone("resnet50"),
-    "densenet121": lambda: imagenet.backbone("densenet121"),
+    name: description.construct for name, description in ARCHITECTURES.items()
 }
 """Every architecture by its name in ``gon_core.config.Architecture``."""
 
-PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")
+PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 CONVERT = (
     'convert one that you trust yourself: python -c "import torch, safetensors.torch as s; '
-    "s.save_file(torch.load('FILE', weights_only=True), 'FILE.safetensors')\""
+    "s.save_file({k: v.contiguous() for k, v in "
+    "torch.load('FILE', 'cpu', weights_only=True).items()}, 'FILE.safetensors')\" "
+    "(with ['state_dict'] or ['state_dict'][0] before .items() where the weights are in there)"
 )
 LISTED = 4
-SMALL_MODELS, SMALL = ("madry_cnn", "wong_small", "wong_large"), 20  # tensors
+LONGEST_NAME, LONGEST_ERROR = 80, 200
+LONGEST_HEAD = 100_000_000  # bytes, the limit of safetensors itself
+SMALL = 20  # tensors; the models for MNIST have fewer
 
 
 class WeightsError(ValueError):
@@ -47,12 +43,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
             with tensors that are no finite floating-point numbers.
     """
     content = read_bytes(path)
-    if content.startswith(PICKLES):
+    if not _has_head(content) and content.startswith(PICKLES):
         raise WeightsError(f"{path}: a pickle, which may hold code and is never loaded; {CONVERT}")
     try:
         tensors = load(content)
-    except SafetensorError as error:
-        raise WeightsError(f"{path}: {_damage(content) or error}") from error
+    except KeyError as error:  # a type of safetensors that torch lacks
+        raise WeightsError(f"{path}: its numbers are of the unknown type {error}") from error
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        reason = _damage(content) or _shown(str(error), LONGEST_ERROR)
+        raise WeightsError(f"{path}: {reason}") from error
     if not tensors:
         raise WeightsError(f"{path}: it holds no tensors")
     whole = {"num_batches_tracked"}  # of batch normalisation, the one tensor of whole numbers
@@ -60,9 +59,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if name.rpartition(".")[2] in whole:
             continue
         if not tensor.is_floating_point():
-            raise WeightsError(f"{path}: {name} must be floating point, got {tensor.dtype}")
-        if not tensor.isfinite().all():
-            raise WeightsError(f"{path}: {name} has values that are not finite")
+            kind = f"must be floating point, got {tensor.dtype}"
+            raise WeightsError(f"{path}: {_shown(name)} {kind}")
+        if not tensor.float().isfinite().all():  # the models' type: a double may overflow
+            raise WeightsError(f"{path}: {_shown(name)} has values that are not finite")
     return tensors
 
 
@@ -70,13 +70,15 @@ def read_bytes(path: Path) -> bytes:
     """Return a file's content.
 
     Raises:
-        WeightsError: it is not there, a folder, empty or cannot be read.
+        WeightsError: it is not there, a folder, a pipe or device, empty or cannot be read.
     """
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file")
-    if path.is_dir():
-        raise WeightsError(f"{path}: a folder without model.safetensors")
     try:
+        if not path.exists():
+            raise WeightsError(f"{path}: no such file")
+        if path.is_dir():
+            raise WeightsError(f"{path}: a folder without model.safetensors")
+        if not path.is_file():  # reading a pipe or a device may never end
+            raise WeightsError(f"{path}: not a regular file")
         content = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
@@ -85,20 +87,34 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
+def _has_head(content: bytes) -> bool:
+    # The length of a head may begin with the bytes of a pickle: one of 640 bytes does.
+    return content[8:9] == b"{" and struct.unpack("<Q", content[:8])[0] <= LONGEST_HEAD
+
+
 def _damage(content: bytes) -> str:
     if len(content) < 8:
         return "not a safetensors file (shorter than its head)"
+    if not _has_head(content):
+        return f"not a safetensors file (it begins with {content[:8].hex()})"
     (size,) = struct.unpack("<Q", content[:8])
+    if len(content) < 8 + size:
+        return f"truncated in its head: {len(content):,} bytes, expected more than {8 + size:,}"
     try:
         head = json.loads(content[8 : 8 + size])
-        end = max(entry["data_offsets"][1] for entry in head.values() if "data_offsets" in entry)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, IndexError):
-        begins = "truncated in its head" if content[8:10] == b'{"' else "not a safetensors file"
-        return f"{begins} (it begins with {content[:8].hex()})"
-    expected = 8 + size + end
+        entries = [entry for entry in head.values() if "data_offsets" in entry]
+        expected = 8 + size + max(int(entry["data_offsets"][1]) for entry in entries)
+    except (ValueError, TypeError, KeyError, OverflowError, IndexError, RecursionError):
+        return "damaged in its head"
     if len(content) < expected:
         return f"truncated: {len(content):,} bytes, expected {expected:,}"
     return ""
+
+
+def _shown(text: str, longest: int = LONGEST_NAME) -> str:
+    # What a file says may hold line breaks and a terminal's commands, at any length.
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def load_weights(path: Path, architecture: str) -> nn.Module:
@@ -106,7 +122,7 @@ def load_weights(path: Path, architecture: str) -> nn.Module:
 
     Args:
         path: a safetensors file.
-        architecture: a name in ``CONSTRUCTORS``.
+        architecture: a name in ``gon_core.architectures.ARCHITECTURES``.
 
     Raises:
         WeightsError: see ``read_state``; or keys that are missing or unexpected, or other shapes,
@@ -121,13 +137,10 @@ def build(state: Mapping[str, Tensor], architecture: str, source: str) -> nn.Mod
 
     Args:
         state: tensors by name.
-        architecture: a name in ``CONSTRUCTORS``.
+        architecture: a name in ``gon_core.architectures.ARCHITECTURES``.
         source: what to call them in an error.
     """
-    if architecture not in CONSTRUCTORS:
-        legal = ", ".join(CONSTRUCTORS)
-        hint = nearest(architecture, CONSTRUCTORS)
-        raise ValueError(f"architecture must be one of {legal}, got {architecture!r} ({hint}?)")
+    describe(architecture)  # refuses an unknown name
     model = CONSTRUCTORS[architecture]()
     if faults := difference(state, model.state_dict()):
         fitting = guess_architecture(state)
@@ -153,7 +166,8 @@ def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str
 
 def _listed(kind: str, names: Sequence[str]) -> str:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{kind} {', '.join(names[:LISTED])}{more}".strip() if names else ""
+    shown = ", ".join(_shown(name) for name in names[:LISTED])
+    return f"{kind} {shown}{more}".strip() if names else ""
 
 
 def _prefix_hint(state: Mapping[str, Tensor], model: nn.Module) -> str:
@@ -168,11 +182,13 @@ def _prefix_hint(state: Mapping[str, Tensor], model: nn.Module) -> str:
 
 def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
     """Return the architecture whose names and shapes fit these tensors; None if there is none."""
-    for name, construct in CONSTRUCTORS.items():
+    for name, description in ARCHITECTURES.items():
         # torchvision takes seconds to import: only where the tensors are as many.
-        if (len(state) < SMALL) == (name in SMALL_MODELS) and not difference(
-            state, construct().state_dict()
-        ):
+        if (len(state) < SMALL) != (description.kind == "mnist"):
+            continue
+        with torch.device("meta"):  # names and shapes alone
+            wanted = CONSTRUCTORS[name]().state_dict()
+        if not difference(state, wanted):
             return name
     return None
 

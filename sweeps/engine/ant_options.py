@@ -96,7 +96,7 @@ class AntOptions(SweepOptions):
             return {}
         if not isinstance(VARIANTS[self.variant], ANT):
             rule = f"is of adversarial noise training, not of --method {self.variant}"
-            names = [name for name in AntOptions.model_fields if name in ANT.model_fields]
+            names = set(AntOptions.model_fields) & set(ANT.model_fields) - {"method"}
             return {name: rule for name in names if getattr(self, name) is not None}
         searched = {"ant_3x3": "kernel_size", "ant_1x1_without_replay": "past_share"}
         if (name := searched.get(self.variant)) in self.searched:
@@ -117,7 +117,9 @@ class AntOptions(SweepOptions):
         given = {
             name: value
             for name in ANT.model_fields
-            if (value := getattr(self, name, None)) is not None and name not in self.searched
+            if name != "method"
+            and (value := getattr(self, name, None)) is not None
+            and name not in self.searched
         }
         values: dict[str, Any] = (
             self._of_variant() | SCALES[scale_name(self)].ant | given | searched

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from gon_core import evaluation, paper
+from gon_core import architectures, evaluation, paper
 from gon_core.config import (
     DataConfig,
     EvaluationConfig,
@@ -22,7 +22,7 @@ from gon_core.config import (
     TrialConfig,
 )
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.data import idx, imagenet_c_folder
+from gon_core.data import idx, imagenet_c_folder, mnist_c_folder
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.data.splits import Splits, split
@@ -75,9 +75,11 @@ def evaluate_checkpoints(options: CheckpointOptions) -> int:
     console = Console()
     make_deterministic("cpu", options.cpus)
     models, problems = load_models(options)
-    images, image_problems = load_images(options)
-    if problems or image_problems or images is None:
-        refuse([*problems, *image_problems])
+    problems += image_problems(options)
+    if problems:
+        refuse(problems)
+    console.print("Making the corrupted images, or reading them.")
+    images = load_images(options)
     configs = [
         TrialConfig(
             method=loaded.given, data=images.data, training=TrainingConfig(), start=None,
@@ -120,6 +122,7 @@ def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str
             file = find_weights(path)
             state = weights.read_state(file)
             architecture = options.architecture or weights.guess_architecture(state) or "madry_cnn"
+            refuse_another_kind(architecture, options, file)
             model = weights.build(state, architecture, str(file))
         except WeightsError as error:
             problems.append(f"--checkpoints: {error}")
@@ -132,6 +135,15 @@ def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str
     if twice := sorted({name for name in names if names.count(name) > 1}):
         problems.append(f"--names: two checkpoints would be called {', '.join(twice)}: name them")
     return models, problems
+
+
+def refuse_another_kind(architecture: str, options: CheckpointOptions, file: Path) -> None:
+    """Raise WeightsError unless the architecture is for the images that are evaluated on.
+
+    Grey images would go through an ImageNet model, and its answers would mean nothing.
+    """
+    if (architectures.describe(architecture).kind == "imagenet") != options.on_imagenet:
+        raise WeightsError(f"{file}: a {architecture} is for ImageNet: give --imagenet-c FOLDER")
 
 
 def find_weights(path: Path) -> Path:
@@ -168,19 +180,35 @@ def name_of(path: Path) -> str:
     return path.name
 
 
-def load_images(options: CheckpointOptions) -> tuple[Images | None, list[str]]:
-    """Return what to evaluate on, or what is wrong with the folder, a line each."""
+def image_problems(options: CheckpointOptions) -> list[str]:
+    """Return what is wrong with a folder of corrupted images, a line each; few of them are read."""
     try:
         if options.imagenet_c is not None:
-            return _load_imagenet_c(options, options.imagenet_c), []
-        return _load_mnist(options), []
+            _open_imagenet_c(options, options.imagenet_c)
+        elif options.mnist_c is not None:
+            mnist_c_folder.check(options.mnist_c)
     except DataFileError as error:
-        name = "imagenet-c" if options.on_imagenet else "mnist-c" if options.mnist_c else "dataset"
-        return None, [f"--{name}: {problem}" for problem in str(error).split("; ")]
+        name = "imagenet-c" if options.on_imagenet else "mnist-c"
+        return [f"--{name}: {problem}" for problem in str(error).split("; ")]
+    return []
+
+
+def load_images(options: CheckpointOptions) -> Images:
+    """Return what to evaluate on, in whose folder there is nothing wrong."""
+    if options.imagenet_c is not None:
+        return _load_imagenet_c(options, options.imagenet_c)
+    return _load_mnist(options)
+
+
+def _open_imagenet_c(options: CheckpointOptions, folder: Path) -> ImageNetC:
+    assert options.architecture is not None, "ImageNet-C is asked for with an architecture"
+    return imagenet_c_folder.open_folder(
+        folder, classes=architectures.describe(options.architecture).classes
+    )
 
 
 def _load_imagenet_c(options: CheckpointOptions, folder: Path) -> Images:
-    found = imagenet_c_folder.open_folder(folder, classes=options.imagenet_classes)
+    found = _open_imagenet_c(options, folder)
     listed = f"{found.classes} {found.images}"
     digest = hashlib.sha256(listed.encode()).hexdigest()
     config = EvaluationConfig(corruption_set=digest)

@@ -42,9 +42,6 @@ class CheckpointOptions(CommandOptions):
     imagenet_c: Path | None = Field(
         None, description="Folder of ImageNet-C, for the ImageNet architectures."
     )
-    imagenet_classes: PositiveInt = Field(
-        1000, description="Class folders of --imagenet-c; the model must have as many answers."
-    )
     cpus: PositiveInt = Field(1, description="Threads.")
 
     @field_validator("checkpoints", "names", mode="before")

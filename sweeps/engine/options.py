@@ -72,6 +72,8 @@ class CommandOptions(BaseModel):
     @classmethod
     def _measures_are_words(cls, given: object) -> object:
         known = get_args(Measure)
+        if given == ():
+            return given
         found = words(given, (*known, "all", "none"))
         if found in (["all"], ["none"]):
             return known if found == ["all"] else ()

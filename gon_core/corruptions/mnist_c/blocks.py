@@ -40,8 +40,8 @@ def corrupt(
         name: One of `CORRUPTIONS`.
         seed: Of the whole set; the same seed gives the same images.
         first: Index of ``images[0]`` in the whole set, a multiple of 250.
-        severity: 1 to 5, an extension: 3 is the published set. Severities share their draws as far
-            as they make the same ones.
+        severity: An int from 1 to 5, an extension: 3 is the published set. All severities start
+            from the same generators, so that they place an image's noise or movement alike.
 
     Returns:
         New images of the same shape on the same device. The draws and the arithmetic are the
@@ -77,7 +77,9 @@ def _check(images: Tensor, name: str, first: int, severity: int) -> None:
         raise ValueError(f"images must be uint8 (0 to 255), got {images.dtype}")
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
         raise ValueError(f"images must be [n, {SIDE}, {SIDE}], got {list(images.shape)}")
-    if severity not in SEVERITIES:
-        raise ValueError(f"severity must be one of 1, 2, 3, 4, 5, got {severity!r}")
+    # True and 3.0 equal a severity, but who passes them means something else.
+    if type(severity) is not int or severity not in SEVERITIES:
+        known = ", ".join(map(str, SEVERITIES))
+        raise ValueError(f"severity must be one of {known}, got {severity!r}")
     if first < 0 or first % BLOCK:
         raise ValueError(f"first must be a non-negative multiple of {BLOCK}, got {first}")

@@ -86,7 +86,7 @@ def translate(
     Args:
         images: In [0, 1].
         generator: Source of two signs per image.
-        shift: In pixels.
+        shift: In pixels, at least 1.
 
     Returns:
         Images in [0, 1].

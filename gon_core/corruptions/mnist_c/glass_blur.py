@@ -8,6 +8,7 @@ from gon_core.corruptions.mnist_c.gaussian import blur_matrix
 
 SIGMA = 0.7
 PASSES = 2
+CASES = 8
 MARGIN = 2
 
 
@@ -16,18 +17,21 @@ def glass_blur(
     generator: torch.Generator,
     sigma: float = SIGMA,
     passes: int = PASSES,
+    cases: int = CASES,
 ) -> Float[Tensor, "batch height width"]:
     """Blurred, passes of local swaps from the last pixel to the first, blurred again.
 
-    A pixel is swapped, with probability 1/2, with the one at (-1 or 0, -1 or 0) from it; later
-    swaps see earlier ones. The blur (sigma 0.7 there) runs along the columns only, as the published
+    In the published set a pixel is swapped, with probability 1/2, with the one at (-1 or 0, -1 or
+    0) from it; later swaps see earlier ones. The blur runs along the columns only, as the published
     images have it, and the first one is rounded down to 8 bits.
 
     Args:
         images: In [0, 1].
         generator: Source of one draw per pass and pixel.
-        sigma: Of the blur, in pixels.
+        sigma: Of the blur, in pixels, 0.7 in the published set.
         passes: Of the swaps, 2 in the published set.
+        cases: Equally probable ones, 8 in the published set, of which three swap a pixel with
+            another; more make fewer swaps. 4 to 256.
 
     Returns:
         Images in [0, 1].
@@ -39,9 +43,9 @@ def glass_blur(
     blur = blur_matrix(height, sigma, beyond_edge="nearest")
     # A grey level that the blur leaves alone must not fall below itself through rounding errors.
     levels = (blur @ images * 255 + 1e-3).to(torch.uint8)
-    # Of eight equal cases three swap with another pixel, the rest leave the pixel in place.
+    # A swap by (0, 0), the published set's fourth, is among the cases that change nothing.
     choices = torch.randint(
-        0, 8, (passes, height, width, batch), dtype=torch.uint8, generator=generator
+        0, cases, (passes, height, width, batch), dtype=torch.uint8, generator=generator
     )
     swapped = swap_pixels(levels.permute(1, 2, 0).contiguous(), choices)
     return blur @ (swapped.permute(2, 0, 1).float() / 255)

@@ -41,7 +41,7 @@ def stripe(
     Args:
         images: In [0, 1].
         generator: Not used, no draw is made.
-        width: Of each stripe in pixels, at most half of the image.
+        width: Of each stripe in pixels, from 1 to half of the image.
 
     Returns:
         Images in [0, 1].

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from safetensors import SafetensorError
 
+from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import examples, perturbed
 from search_spaces.sigma import PAPER_GRID
 from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
@@ -50,7 +51,7 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
             )
         )
     found += _perturbations(summary, records)
-    if summary.measured:
+    if summary.measured and summary.corruptions == CORRUPTIONS:
         found.append(
             Drawing(
                 "mnist_c_per_corruption",

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search_spaces.parameter import Point, Value
+from search_spaces.parameter import Choice, Parameter, Point, Value
 from sweeps.engine.report.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.marks import (
     Look,
@@ -30,6 +30,7 @@ from sweeps.engine.report.style import (
 )
 
 DODGE = 0.16  # of the distance of two categories, between two series
+LINE = 11.0  # points, of words below each other
 ASIDE = 0.06  # of the same, between a mean and its trials
 
 
@@ -39,10 +40,13 @@ def draw_grid(summary: SweepSummary) -> Figure:
     index = {value: float(position) for position, value in enumerate(categories)}
     axes = new_axes(summary.description["title"])
     first = summary.parameters[0]
-    axes.set_xlabel(f"{first.name} (in {first.unit})", parse_math=False)
+    axes.set_xlabel(_axis(first), parse_math=False)
     axes.set_ylabel(f"{summary.measure} test accuracy (%)")
     axes.margins(y=0.12)
-    axes.set_xticks(range(len(categories)), [value_text(value) for value in categories])
+    names = [_label(value) for value in categories]
+    axes.set_xticks(range(len(categories)), names)
+    if _has_words(names):
+        axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", visible=False)
     axes.set_xlim(-0.6, max(len(categories), 1) - 0.4)
 
@@ -70,7 +74,8 @@ def draw_grid(summary: SweepSummary) -> Figure:
     axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=13, parse_math=False, pad=24)
     if not summary.measured:
         say(axes, "no trial was measured")
-    add_legend_and_caption(axes, caption(summary))
+    lines = max((name.count("\n") for name in names), default=0)
+    add_legend_and_caption(axes, caption(summary), further_down=LINE * lines)
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure
@@ -80,6 +85,20 @@ def _categories(summary: SweepSummary) -> list[Value]:
     points = [point.point for point in summary.points] + list(summary.published.means)
     first = summary.parameters[0]
     return sorted({point[0] for point in points}, key=lambda value: value_order(first, value))
+
+
+def _axis(parameter: Parameter) -> str:
+    named = isinstance(parameter, Choice) and all(isinstance(v, str) for v in parameter.values)
+    return parameter.unit if named else f"{parameter.name} (in {parameter.unit})"
+
+
+def _label(value: Value) -> str:
+    # Words side by side would run into each other: one below the other.
+    return value_text(value).replace("_", "\n") if isinstance(value, str) else value_text(value)
+
+
+def _has_words(names: Sequence[str]) -> bool:
+    return any("\n" in name for name in names)
 
 
 def _series(summary: SweepSummary) -> list[Point]:

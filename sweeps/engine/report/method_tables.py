@@ -148,8 +148,8 @@ def _over_seeds(
 
 
 def is_comparison(summary: SweepSummary) -> bool:
-    """Whether the sweep compares training methods."""
-    return summary.names == ("variant",)
+    """Whether the sweep compares models of MNIST, which Tables 6 and 7 are of."""
+    return summary.names == ("variant",) and summary.corruptions == CORRUPTIONS
 
 
 def build_method_tables(summary: SweepSummary) -> tuple[TextTable, ...]:

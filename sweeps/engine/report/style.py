@@ -86,15 +86,16 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
-def add_legend_and_caption(axes: Axes, lines: Sequence[str]) -> None:
+def add_legend_and_caption(axes: Axes, lines: Sequence[str], further_down: float = 0.0) -> None:
     """Put both below the axes, so that no label ever covers a point.
 
     Args:
         axes: everything is drawn already.
         lines: of the caption.
+        further_down: points that the labels of the x axis are higher than one line.
     """
     entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=_legend_position)
-    offset = 38.0
+    offset = 38.0 + further_down
     if entries:
         handles, labels = zip(*entries, strict=True)
         height = axes.get_window_extent().height * 72 / axes.figure.dpi

@@ -1,0 +1,63 @@
+"""Test images at five severities, and the accuracy on them."""
+
+import pytest
+import torch
+
+from gon_core.corruptions.mnist_c import CORRUPTIONS, SEVERITIES
+from gon_core.evaluation import build_severities, evaluate, evaluate_severities, mean_top1
+from gon_core.models import MadryCNN
+from gon_core.rows import SEVERITIES_SPLIT
+
+ALL = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
+
+
+@pytest.fixture(scope="module")
+def sets(digits):
+    return build_severities(digits, 1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MadryCNN()
+
+
+def test_the_third_severity_is_the_published_set(sets, digits, evaluation_sets):
+    assert list(sets.images) == ALL
+    assert torch.equal(sets.labels, digits.labels)
+    for name in CORRUPTIONS:
+        assert torch.equal(sets.images[name, 3], evaluation_sets["test", 1].images[name])
+        assert not torch.equal(sets.images[name, 2], sets.images[name, 3])
+        assert not torch.equal(sets.images[name, 4], sets.images[name, 3])
+
+
+def test_sets_move_to_a_device(sets):
+    moved = sets.to("meta")
+    assert list(moved.images) == ALL
+    assert {tensor.device.type for tensor in (*moved.images.values(), moved.labels)} == {"meta"}
+
+
+def test_rows_have_a_split_of_their_own(sets, model):
+    rows = list(evaluate_severities(model, sets))
+    assert [(row.corruption, row.severity) for row in rows] == ALL
+    assert {(row.split, row.count) for row in rows} == {(SEVERITIES_SPLIT, 40)}
+    for row in rows:
+        images = sets.images[row.corruption, row.severity].unsqueeze(1).float() / 255
+        with torch.inference_mode():
+            right = model(images).argmax(1) == sets.labels
+        assert row.correct == int(right.sum())
+        assert row.correct_top5 is not None and row.correct_top5 >= row.correct
+
+
+def test_the_third_severity_has_the_published_accuracy(sets, model, evaluation_sets):
+    test = list(evaluate(model, evaluation_sets["test", 1]))
+    published = {row.corruption: row.correct for row in test if row.corruption != "clean"}
+    rows = list(evaluate_severities(model, sets))
+    assert {row.corruption: row.correct for row in rows if row.severity == 3} == published
+    assert mean_top1(test + rows, "test") == mean_top1(test, "test")
+
+
+def test_the_model_keeps_its_training_mode_and_may_run_in_bfloat16(sets, model):
+    model.train()
+    rows = list(evaluate_severities(model, sets, bf16=True))
+    assert model.training
+    assert len(rows) == 75

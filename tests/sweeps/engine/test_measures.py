@@ -1,0 +1,73 @@
+"""What is measured of a final model: everything that is asked for, the same for every model."""
+
+import pytest
+import torch
+
+from gon_core.config import DataConfig, EvaluationConfig
+from gon_core.data.splits import split
+from gon_core.evaluation import evaluate, perturbed, right_images
+from gon_core.models import MadryCNN
+from sweeps.engine.measures import measure, prepare_data, write_examples
+from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
+from sweeps.engine.storage import Folder
+
+DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
+ALL = EvaluationConfig(
+    measures=("attacks", "epsilon_star", "severities"), images=5, generator_steps=2,
+    generator_blocks=1, generator_batch=5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def splits(images):
+    return split(*images, DATA)
+
+
+@pytest.fixture(scope="module")
+def measured(splits):
+    return measure(MadryCNN(), prepare_data(splits, ALL), ALL)
+
+
+def test_accuracies_are_those_of_the_evaluation(measured, splits):
+    data = prepare_data(splits, EvaluationConfig())
+    model = MadryCNN()
+    expected = [*evaluate(model, data.validation), *evaluate(model, data.test)]
+    assert [row for row in measured.rows if row.split != "test_severities"] == expected
+    plain = measure(model, data, EvaluationConfig())
+    assert plain.rows == expected and plain.attacks == plain.perturbation_sizes == []
+    assert plain.files.keys() == {RIGHT} and data.severities is None
+
+
+def test_which_images_are_right_adds_up_to_the_accuracies(measured):
+    right = right_images.load(measured.files[RIGHT])
+    counted = {name: int(images.sum()) for name, images in right.items()}
+    assert counted == {row.corruption: row.correct for row in measured.rows if row.split == "test"}
+
+
+def test_attacks_and_sizes_take_the_first_images(measured, splits):
+    assert [(row.attack, row.size) for row in measured.attacks] == [("pgd", 0.1), ("ddn", 1.5)]
+    clean = next(r for r in measured.rows if r.split == "test" and r.corruption == "clean")
+    assert all(row.count == 5 and row.correct <= clean.correct for row in measured.attacks)
+    noises = [row.noise for row in measured.perturbation_sizes]
+    assert noises == ["gaussian", "uniform", "speckle", "adversarial_1x1", "adversarial_3x3"]
+    converged = [row.converged for row in measured.perturbation_sizes]
+    assert converged == [True] * 3 + [False] * 2  # one block is no convergence
+    shown = perturbed.load(measured.files[PERTURBED])
+    assert torch.equal(shown["clean"], splits.test.images[:3])
+    severe = [row for row in measured.rows if row.split == "test_severities"]
+    assert len(severe) == 75 and {row.count for row in severe} == {5}
+
+
+def test_the_same_model_is_measured_the_same_again(measured, splits):
+    again = measure(MadryCNN(), prepare_data(splits, ALL), ALL)
+    assert again.rows == measured.rows and again.attacks == measured.attacks
+    assert again.perturbation_sizes == measured.perturbation_sizes
+    assert again.files == measured.files
+
+
+def test_examples_are_written_once(splits, tmp_path):
+    folder = Folder(str(tmp_path))
+    write_examples(folder, splits, EvaluationConfig())
+    first = folder.read(EXAMPLES)
+    write_examples(folder, splits, ALL)
+    assert folder.read(EXAMPLES) == first

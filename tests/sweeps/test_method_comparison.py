@@ -1,0 +1,276 @@
+"""The comparison of methods, and the evaluation of what it trained, for real on a tiny scale."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from mlflow import MlflowClient
+from safetensors.torch import save_file
+
+from gon_core.config import VARIANTS
+from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.models.weights import CONSTRUCTORS
+from gon_core.models.wong_cnn import wong_small
+from sweeps.engine.records import EXAMPLES, RIGHT, SweepRecords
+from sweeps.engine.storage import Folder
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "40",
+        "--start-epochs", "1", "--max-epochs", "1", "--seeds", "1", "--storage", "results",
+        "--name", "tiny", "--evaluation-images", "4")  # fmt: skip
+ENVIRONMENT = os.environ | {"GON_FUSION": "eager", "COLUMNS": "100"}
+# How a generator is trained against each final model is test_measures.py's.
+QUICK = ("--evaluate", "attacks", "severities")
+FIGURES = (
+    "accuracy_vs_severity", "examples_by_sigma", "epsilon_star_and_attacks",
+    "mnist_c_per_corruption", "corruptions",
+)  # fmt: skip
+
+
+def run(folder, script, *arguments):
+    command = [sys.executable, str(SWEEPS / f"{script}.py"), *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=540, env=ENVIRONMENT
+    )
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comparison")
+    methods = ("--method", "vanilla", "gnt", "pgd")
+    return folder, run(folder, "method_comparison", *methods, *QUICK, *TINY)
+
+
+@pytest.fixture(scope="module")
+def evaluated(compared):
+    folder, _ = compared
+    trials = sorted((folder / "results/tiny/trials").iterdir())
+    save_file(wong_small().state_dict(), folder / "other.safetensors")
+    arguments = (
+        "--checkpoints", trials[0], folder / "other.safetensors", "--names", "ours",
+        "provable_wong", "--test-images", 40, "--validation-images", 30, "--evaluate", "attacks",
+        "--evaluation-images", 4, "--name", "given",
+    )  # fmt: skip
+    return run(folder, "evaluate_checkpoint", *arguments), arguments
+
+
+def client_of(folder):
+    return MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
+
+
+def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
+    folder, ended = compared
+    assert ended.returncode == 0 and "Traceback" not in ended.stdout + ended.stderr, ended.stderr
+    for words in ("Table 6", "Table 7", "Paired comparison with variant vanilla", "86.9"):
+        assert words in ended.stdout
+    records = SweepRecords(Folder(str(folder / "results/tiny")))
+    assert records.folder.exists(EXAMPLES)
+    for result in records.results():
+        assert [row.attack for row in result.attacks] == ["pgd", "ddn"]
+        assert {row.count for row in result.attacks} == {4}
+        assert sum(row.split == "test_severities" for row in result.rows) == 75
+        trial = records.trial(result.trial_id).folder
+        assert trial.exists(RIGHT)
+    table = pq.read_table(folder / "results/tiny/results.parquet").to_pylist()
+    kinds = [row["measure"] for row in table]
+    assert (kinds.count("accuracy"), kinds.count("attack")) == (3 * (32 + 75), 3 * 2)
+    assert {row["variant"] for row in table} == {"vanilla", "gnt", "pgd"}
+    assert all(row["top5"] >= row["top1"] for row in table if row["measure"] == "accuracy")
+    client = client_of(folder)
+    experiment = client.get_experiment_by_name("gon/method_comparison").experiment_id
+    runs = client.search_runs([experiment])
+    (parent,) = [r for r in runs if r.data.tags["kind"] == "sweep"]
+    shown = {item.path for item in client.list_artifacts(parent.info.run_id, "report")}
+    for name in FIGURES:
+        assert f"report/{name}.png" in shown and f"report/{name}.svg" in shown
+    child = next(r for r in runs if r.data.tags["kind"] == "trial")
+    assert {"attack/pgd_linf_0.1", "attack/ddn_l2_1.5", "clean/top5", "mnist_c/fog",
+            "mnist_c_severities/5/mean"} <= child.data.metrics.keys()  # fmt: skip
+
+
+def test_a_dry_run_names_every_method(tmp_path):
+    ended = run(tmp_path, "method_comparison", "--dry-run", "--scale", "demo", "--seeds", 1)
+    assert ended.returncode == 0, ended.stderr
+    assert all(f" {name} " in ended.stdout for name in VARIANTS) and "12 trials" in ended.stdout
+
+
+def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
+    folder, _ = compared
+    ended, arguments = evaluated
+    assert ended.returncode == 0 and "Traceback" not in ended.stdout + ended.stderr, ended.stderr
+    assert "ours" in ended.stdout and "68.6" in ended.stdout  # the published row of provable_wong
+    records = SweepRecords(Folder(str(folder / "results/given")))
+    results = {r.config.method.variant: r for r in records.results()}
+    assert {name: r.status for name, r in results.items()} == {
+        "ours": "evaluated", "provable_wong": "evaluated",
+    }  # fmt: skip
+    trained = SweepRecords(Folder(str(folder / "results/tiny"))).results()[0]
+    rows = [row for row in trained.rows if row.split != "test_severities"]
+    assert results["ours"].rows == rows  # to the digit what its own trial measured
+    assert results["ours"].attacks == trained.attacks
+    client = client_of(folder)
+    experiment = client.get_experiment_by_name("gon/evaluate_checkpoint").experiment_id
+    runs = client.search_runs([experiment])
+    assert len(runs) == 3 and {r.info.status for r in runs} == {"FINISHED"}
+    again = run(folder, "evaluate_checkpoint", *arguments)
+    assert again.returncode == 0 and again.stdout.count("recorded already") == 2, again.stderr
+
+
+def mnist_c(folder, fault=""):
+    """Write a small set in the published layout; one with a fault."""
+    for name in ("identity", *CORRUPTIONS):
+        (folder / name).mkdir(parents=True)
+        images = np.zeros((5, 28, 28, 1), np.uint8)
+        labels = np.arange(5)
+        if name == "fog":
+            match fault:
+                case "labels":
+                    labels = labels + 8
+                case "range":
+                    images = np.full((5, 28, 28, 1), 1.5, np.float32)
+                case "shape":
+                    images = np.zeros((5, 32, 32, 1), np.uint8)
+                case "type":
+                    images = np.zeros((5, 28, 28, 1), np.int16)
+        np.save(folder / name / "test_images.npy", images)
+        np.save(folder / name / "test_labels.npy", labels)
+    return folder
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def bad_commands(folder):
+    """Yield arguments and what their refusal must say."""
+    good = folder / "good.safetensors"
+    state = {name: tensor.clone() for name, tensor in wong_small().state_dict().items()}
+    save_file(state, good)
+    pickled = folder / "evil.pt"
+    pickled.write_bytes(pickle.dumps(Evil(folder / "touched")))
+    truncated = folder / "truncated.safetensors"
+    truncated.write_bytes(good.read_bytes()[:-500])
+    missing = folder / "missing.safetensors"
+    save_file({k: v for k, v in state.items() if k != "0.bias"}, missing)
+    unexpected = folder / "unexpected.safetensors"
+    save_file(state | {"extra": torch.ones(2)}, unexpected)
+    imagenet = folder / "imagenet_c"
+    for severity in (1, 2, 4, 5):
+        (imagenet / "gaussian_noise" / str(severity)).mkdir(parents=True)
+    yield [], "--checkpoints: needs at least one"
+    yield ["--checkpoints", folder / "no"], "no such file or folder"
+    yield ["--checkpoints", good, good], "given twice"
+    yield ["--checkpoints", good, "--architecture", "madry_cn"], "did you mean madry_cnn?"
+    yield ["--checkpoints", good, "--names", "a", "b"], "must be as many as checkpoints"
+    yield ["--checkpoints", good, "--architecture", "resnet50"], "is for ImageNet"
+    yield ["--checkpoints", good, "--mnist-c", folder / "no"], "no such folder"
+    yield ["--checkpoints", good, "--architecture", "madry_cnn"], "the weights of a wong_small"
+    yield ["--checkpoints", pickled], "a pickle, which may hold code and is never loaded"
+    yield ["--checkpoints", truncated], "truncated"
+    yield ["--checkpoints", missing, "--architecture", "wong_small"], "missing 0.bias"
+    yield ["--checkpoints", unexpected, "--architecture", "wong_small"], "unexpected extra"
+    save_file(CONSTRUCTORS["resnet18"]().state_dict(), folder / "resnet.safetensors")
+    yield ["--checkpoints", folder / "resnet.safetensors"], "a resnet18 is for ImageNet"
+    yield ["--checkpoints", folder], "a folder without model.safetensors"
+    for fault, says in {
+        "labels": "labels from 8 to 12", "range": "values from 1.5", "shape": "32", "type": "int16",
+    }.items():  # fmt: skip
+        yield ["--checkpoints", good, "--mnist-c", mnist_c(folder / fault, fault)], says
+    arguments = ["--checkpoints", good, "--imagenet-c", imagenet]
+    yield [*arguments, "--architecture", "resnet18"], "gaussian_noise/3: no such folder"
+    yield arguments, "must be one of resnet18"
+
+
+def test_bad_checkpoints_and_folders_are_refused_and_run_no_code(tmp_path, capsys, monkeypatch):
+    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
+    from sweeps.engine.checkpoint_options import CheckpointOptions, problems
+    from sweeps.engine.command_line import parse
+
+    monkeypatch.chdir(tmp_path)
+    for arguments, says in bad_commands(tmp_path):
+        with pytest.raises(SystemExit) as refused:
+            options = parse(CheckpointOptions, "", list(map(str, arguments)), check=problems)
+            evaluate_checkpoints(options)
+        message = capsys.readouterr().err
+        assert refused.value.code == 2 and says in message, (arguments, message)
+        assert "Traceback" not in message and "nothing was started" in message
+    assert not (tmp_path / "touched").exists() and not (tmp_path / "results").exists()
+
+
+def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
+    folder, _ = compared
+    trial = next((folder / "results/tiny/trials").iterdir())
+    ended = run(
+        tmp_path, "evaluate_checkpoint", "--checkpoints", trial, "--mnist-c",
+        mnist_c(tmp_path / "set"), "--evaluate", "none", "--validation-images", 15,
+        "--name", "published",
+    )  # fmt: skip
+    assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
+    (result,) = SweepRecords(Folder(str(tmp_path / "results/published"))).results()
+    assert {row.count for row in result.rows if row.split == "test"} == {5}
+    recorded = json.loads((tmp_path / "results/published/sweep.json").read_text())
+    assert recorded["asked"]["trials"][0]["evaluation"]["corruption_set"]
+
+
+def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(tmp_path, monkeypatch, capsys):
+    from torchvision.io import write_png
+
+    from gon_core import architectures
+    from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
+    from gon_core.models import weights
+    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
+    from sweeps.engine.checkpoint_options import CheckpointOptions
+
+    class Mean(torch.nn.Module):
+        """Says class 1 of bright images and class 0 of dark ones."""
+
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, images):
+            bright = images.mean((1, 2, 3)) - 0.5
+            return torch.stack([-bright, bright * self.scale], 1)
+
+    monkeypatch.chdir(tmp_path)
+    tiny = architectures.Description(Mean, "imagenet", classes=2, image_shape=(3, 224, 224))
+    monkeypatch.setattr(architectures, "ARCHITECTURES", {"resnet18": tiny})
+    monkeypatch.setitem(weights.CONSTRUCTORS, "resnet18", Mean)
+    for corruption in ALEXNET_ERRORS:
+        for severity in range(1, 6):
+            for label in (0, 1):
+                wrong = corruption == "fog" and severity == 1  # one of the two is taken for dark
+                level = 255 * (label and not wrong)
+                folder = tmp_path / "set" / corruption / str(severity) / f"class{label}"
+                folder.mkdir(parents=True)
+                image = torch.full((3, 224, 224), level, dtype=torch.uint8)
+                write_png(image, str(folder / "a.png"), 0)
+    save_file({"scale": torch.ones(1)}, tmp_path / "mean.safetensors")
+    options = CheckpointOptions(
+        checkpoints=(tmp_path / "mean.safetensors",), architecture="resnet18",
+        imagenet_c=tmp_path / "set", name="imagenet", evaluate=(),
+    )  # fmt: skip
+    assert options.problems() == {}
+    assert evaluate_checkpoints(options) == 0
+    printed = capsys.readouterr().out
+    expected = 10 / ALEXNET_ERRORS["fog"] / 15  # 10 % wrong under fog, over its severities
+    assert f"mCE {expected:.1f} %" in printed, printed
+    (result,) = SweepRecords(Folder(str(tmp_path / "results/imagenet"))).results()
+    assert len(result.rows) == 75
+    document = (tmp_path / "results/imagenet/report/table.md").read_text()
+    assert (
+        "ImageNet-C mean" in document
+        and "jpeg_compression" in document
+        and "zigzag" not in document
+    )
