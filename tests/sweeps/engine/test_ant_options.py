@@ -14,6 +14,7 @@ from sweeps import (
 from sweeps.engine.command_line import parse
 from sweeps.engine.options import line
 from sweeps.engine.plan import grid_problems, line_problems, make_plan, problems
+from sweeps.engine.strength import line_question
 
 CHECKS = {
     epsilon_sphere: line_problems,
@@ -97,7 +98,8 @@ def test_the_paper_scale_is_the_paper_and_says_no_cuts():
 
 def plan(script, **given):
     options = script.Options(scale="demo", seeds=1, **given)
-    return make_plan(script.question(options), options, None)
+    question = getattr(script, "question", line_question)
+    return make_plan(question(options), options, None)
 
 
 def test_without_replay_the_current_generator_takes_the_share():

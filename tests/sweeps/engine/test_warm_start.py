@@ -9,6 +9,7 @@ from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
+from sweeps.engine.strength import line_question
 
 RATE = 1e-4
 
@@ -26,7 +27,7 @@ def earlier(tmp_path):
         options = epsilon_sphere.Options(
             scale="demo", seeds=2, generator_learning_rate=RATE, num_trials=0, **given
         )
-        plan = make_plan(epsilon_sphere.question(options), options, line((7.0, 10.0, 18.0)))
+        plan = make_plan(line_question(options), options, line((7.0, 10.0, 18.0)))
         records = SweepRecords(Folder(str(tmp_path / "earlier")))
         records.write_sweep({})
         for config in plan.grid_trials:

@@ -37,7 +37,7 @@ def test_points_are_numbered_in_their_turns_and_the_best_comes_first(sweeps):
 def test_figures_of_one_objective(sweeps):
     assert [n for n in names(sweeps("joint")) if n.endswith(".png")] == [
         "accuracy_by_turn.png", "importance.png", "learned_noise_best.png",
-        "learned_noise_points.png", "slices.png",
+        "learned_noise_points.png", "mnist_c_per_corruption.png", "slices.png",
     ]  # fmt: skip
     with matplotlib.rc_context(STYLE):
         axes = draw_turns(summarise(sweeps("joint"))).axes[0]

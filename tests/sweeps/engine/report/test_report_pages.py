@@ -16,7 +16,10 @@ from sweeps.engine.report.line_figure import draw_line
 from sweeps.engine.report.tables import build_table
 from sweeps.engine.report.terminal import to_terminal
 
-FILES = ["mnist_c_vs_sigma.png", "mnist_c_vs_sigma.svg", "report.html", "table.md"]
+FILES = [
+    "mnist_c_per_corruption.png", "mnist_c_per_corruption.svg", "mnist_c_vs_sigma.png",
+    "mnist_c_vs_sigma.svg", "report.html", "table.md",
+]  # fmt: skip
 
 
 def read(records, name):
@@ -25,7 +28,8 @@ def read(records, name):
 
 def cells(markdown, label):
     """Return the cells of the line whose first cell is ``label``, by column."""
-    lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line[:1] == "|"]
+    (first, *_) = re.split(r"\n\n## ", markdown)  # the table of points comes first
+    lines = [line.strip("| ").split(" | ") for line in first.splitlines() if line[:1] == "|"]
     (line,) = [line for line in lines if line[0].strip("*") == label]
     return dict(zip(lines[0], (cell.strip("*") for cell in line), strict=True))
 
@@ -56,7 +60,7 @@ def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search):
     assert report.answer[0].startswith("Best: sigma 0.5")
     assert "3 of its 3 trials ended with the epoch budget" in report.answer[1]
     assert "Published optimum: sigma 0.5, with 92.4 %" in report.answer[-1]
-    assert len(report.files) == 5
+    assert len(report.files) == 7
     assert read(records, FILES[0]).startswith(b"\x89PNG")
     ElementTree.fromstring(read(records, FILES[1]))
 
@@ -110,7 +114,7 @@ def test_page_is_whole_and_needs_nothing_else(make_sweep, line_search):
     tags = Tags(page)
     assert tags.open == []
     sources = [value for _, a in tags.seen for k, value in a.items() if k in ("src", "href")]
-    assert len(sources) == 1
+    assert len(sources) == 2  # the curve, and every corruption
     kind, _, content = sources[0].partition(",")
     assert kind == "data:image/svg+xml;base64"
     assert base64.b64decode(content) == read(records, "mnist_c_vs_sigma.svg")
@@ -142,7 +146,7 @@ def test_terminal_cuts_nothing_off(make_sweep, width):
     records = make_sweep([(s, 0, "max_epochs", 80 + s) for s in grid], seeds=1, cuts=[])
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
     summary = summarise(records)
-    console.print(to_terminal(summary, build_table(summary), (), ("Best.",), console))
+    console.print(to_terminal(summary, build_table(summary), (), ("Best.",), (), console))
     text = console.file.getvalue()
     assert "…" not in text
     lines = text.splitlines()
