@@ -15,7 +15,6 @@ from gon_core.config import (
     EvaluationConfig,
     Frozen,
     Measure,
-    Method,
     StartConfig,
     TrainingConfig,
     TrialConfig,
@@ -104,11 +103,6 @@ class Plan:
             evaluation=self.asked.evaluation,
             seed=seed,
         )
-
-    @property
-    def paper_method(self) -> Method:
-        """The training method with the paper's value of every searched parameter."""
-        return self.question.method(**{p.name: p.paper for p in self.question.space})
 
     def search(self, known: dict[Point, Objectives]) -> Search:
         """Return the search before its first trial.

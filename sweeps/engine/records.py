@@ -29,7 +29,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from gon_core.config import TrialConfig
-from gon_core.rows import CLEAN, AccuracyRow, AttackRow, PerturbationSizeRow
+from gon_core.rows import (
+    CLEAN,
+    SEVERITIES_SPLIT,
+    AccuracyRow,
+    AttackRow,
+    PerturbationSizeRow,
+)
 from sweeps.engine.storage import Folder
 
 Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed", "evaluated"]
@@ -97,6 +103,11 @@ class TrialResult(BaseModel):
         clean = [row.top1 for row in self.rows if (row.split, row.corruption) == VALIDATION_CLEAN]
         known = {"corrupted": self.objective} | ({"clean": clean[0]} if clean else {})
         return tuple(known[name] for name in names)
+
+    @property
+    def severity_rows(self) -> list[AccuracyRow]:
+        """The accuracies at the five severities of our extension of MNIST-C, if measured."""
+        return [row for row in self.rows if row.split == SEVERITIES_SPLIT]
 
     @property
     def is_final(self) -> bool:

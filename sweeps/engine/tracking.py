@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gon_core.config import Given, TrialConfig
-from gon_core.rows import CLEAN, SEVERITIES_SPLIT, AccuracyRow
+from gon_core.rows import CLEAN
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import NOISE, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
@@ -224,11 +224,6 @@ class Store:
         self._client.log_batch(run, metrics=batch)
 
 
-def severe_rows(result: TrialResult) -> list[AccuracyRow]:
-    """Return the accuracies at the five severities of our extension of MNIST-C."""
-    return [row for row in result.rows if row.split == SEVERITIES_SPLIT]
-
-
 def final_metrics(result: TrialResult) -> dict[str, float]:
     """Return the figures of a trial's final model by MLflow name: accuracies in percent, sizes."""
     metrics: dict[str, float] = {}
@@ -250,8 +245,8 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
             for row in rows
             if row.corruption == CLEAN and row.top5 is not None
         }
-    for severity in sorted({row.severity for row in severe_rows(result)}):
-        top1 = [row.top1 for row in severe_rows(result) if row.severity == severity]
+    for severity in sorted({row.severity for row in result.severity_rows}):
+        top1 = [row.top1 for row in result.severity_rows if row.severity == severity]
         metrics[f"mnist_c_severities/{severity}/mean"] = sum(top1) / len(top1)
     metrics |= {f"attack/{row.attack}_{row.norm}_{row.size:g}": row.top1 for row in result.attacks}
     metrics |= {f"epsilon_star/{row.noise}": row.median for row in result.perturbation_sizes}

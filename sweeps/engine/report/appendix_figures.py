@@ -17,7 +17,6 @@ from sweeps.engine.report.figures import Drawing
 from sweeps.engine.report.perturbation_figure import draw_perturbations
 from sweeps.engine.report.severity_figure import draw_severities
 from sweeps.engine.storage import Folder
-from sweeps.engine.tracking import severe_rows
 
 SHOWN_SIGMAS = 8  # of the published ones, where a sweep has none of its own
 Content = TypeVar("Content")
@@ -31,7 +30,7 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
     A file of examples that is damaged costs its figure, with a warning, and nothing else.
     """
     found = []
-    if any(severe_rows(trial) for trial in summary.trials):
+    if any(trial.severity_rows for trial in summary.trials):
         found.append(
             Drawing(
                 "accuracy_vs_severity",
