@@ -116,7 +116,7 @@ def _read_command_line(
 def _raw_field(name: str, info) -> tuple[str, Any, Any]:
     default = info.default
     help_text = info.description or ""
-    if default not in (None, False) and "Default:" not in help_text:
+    if default not in (None, False, ()) and "Default:" not in help_text:
         help_text += f" Default: {default}."
     if info.annotation is bool:
         return name, Annotated[bool, tyro.conf.arg(help=help_text)], field(default=False)
