@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,14 +171,14 @@ def find_weights(path: Path) -> Path:
 def name_of(path: Path) -> str:
     """Return what to call a checkpoint: a trial by its method and id, a file by its name."""
     if not path.is_dir():
-        return path.stem
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:100] or "checkpoint"
     for folder, suffix in ((path, ""), (path.parent.parent, f"-{path.name}")):
         try:
             config = TrialConfig.model_validate_json((folder / "trial.json").read_bytes())
         except (OSError, ValueError):
             continue
         return f"{config.method.variant}-{config.trial_id[:6]}{suffix}"
-    return path.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name)[:100] or "checkpoint"
 
 
 def image_problems(options: CheckpointOptions) -> list[str]:

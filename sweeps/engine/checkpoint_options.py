@@ -1,5 +1,6 @@
 """The options of an evaluation of checkpoints. Importing this is fast: no torch."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,15 @@ class CheckpointOptions(CommandOptions):
     @field_validator("checkpoints", "names", mode="before")
     @classmethod
     def _one_or_more(cls, given: object) -> object:
-        return [given] if isinstance(given, str) else given
+        return given if given is None or isinstance(given, list | tuple) else [str(given)]
+
+    @field_validator("names")
+    @classmethod
+    def _names_are_plain(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        # They stand in tables, on axes, in MLflow and in its queries.
+        if any(not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name) for name in names or ()):
+            raise ValueError("each must be 1 to 100 of the characters A-Z a-z 0-9 . _ -")
+        return names
 
     @property
     def on_imagenet(self) -> bool:

@@ -173,6 +173,7 @@ def bad_commands(folder):
     yield ["--checkpoints", good, good], "given twice"
     yield ["--checkpoints", good, "--architecture", "madry_cn"], "did you mean madry_cnn?"
     yield ["--checkpoints", good, "--names", "a", "b"], "must be as many as checkpoints"
+    yield ["--checkpoints", good, "--names", "a\nb"], "--names: each must be 1 to 100 of"
     yield ["--checkpoints", good, "--architecture", "resnet50"], "is for ImageNet"
     yield ["--checkpoints", good, "--mnist-c", folder / "no"], "no such folder"
     yield ["--checkpoints", good, "--architecture", "madry_cnn"], "the weights of a wong_small"
