@@ -51,8 +51,8 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
     error = standard_error(differences)
     if len(seeds) == 1:
         p_value = math.nan
-    elif error == 0:  # the limits of the t-test
-        p_value = float(interval.estimate == 0)
+    elif error == 0:  # a few seeds on few images: equal by chance, not without spread
+        p_value = 1.0 if interval.estimate == 0 else math.nan
     else:
         from scipy import stats  # slow, as in intervals
 

@@ -16,7 +16,7 @@ from sweeps.engine.methods import strength_problem
 from sweeps.engine.options import line, real_numbers
 from sweeps.engine.plan import line_problems
 from sweeps.engine.scales import scale_name
-from sweeps.engine.strength import WHY_NOT_VANILLA, line_question
+from sweeps.engine.strength import line_question
 
 
 class Options(AntOptions):
@@ -25,7 +25,6 @@ class Options(AntOptions):
     methods: ClassVar[tuple[str, ...]] = (
         "ant_1x1", *(name for name in get_args(Variant) if name not in ("ant_1x1", "vanilla"))
     )  # fmt: skip
-    why_not_others: ClassVar[str] = WHY_NOT_VANILLA
     searched: ClassVar[dict[str, str]] = {"epsilon": "--epsilons"}
 
     epsilons: tuple[float, ...] | None = Field(

@@ -15,7 +15,7 @@ from sweeps.engine.methods import strength_problem
 from sweeps.engine.options import SweepOptions, line, real_numbers
 from sweeps.engine.plan import line_problems
 from sweeps.engine.scales import scale_name
-from sweeps.engine.strength import WHY_NOT_VANILLA, line_question
+from sweeps.engine.strength import line_question
 
 
 class Options(SweepOptions):
@@ -24,7 +24,6 @@ class Options(SweepOptions):
     methods: ClassVar[tuple[str, ...]] = (
         "gnt", *(name for name in get_args(Variant) if name not in ("gnt", "vanilla"))
     )  # fmt: skip
-    why_not_others: ClassVar[str] = WHY_NOT_VANILLA
 
     sigmas: tuple[float, ...] | None = Field(
         None, description="Grid of sigma in [0, 1] pixel units, each >= 0; of another --method, of "

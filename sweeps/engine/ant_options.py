@@ -18,7 +18,6 @@ class AntOptions(SweepOptions):
     """What adversarial noise training can be asked for beside what a sweep searches."""
 
     methods: ClassVar[tuple[str, ...]] = ("ant_1x1", "ant_3x3", "ant_1x1_without_replay")
-    why_not_others: ClassVar[str] = "it has no noise generator, which this sweep asks about"
     searched: ClassVar[dict[str, str]] = {}
     """By option that the sweep searches itself, the option that says where; "" if none does."""
 
@@ -92,14 +91,12 @@ class AntOptions(SweepOptions):
         return found
 
     def _method_conflicts(self) -> dict[str, str]:
-        if not self.method or "method" in self.method_problems():
-            return {}
         if not isinstance(VARIANTS[self.variant], ANT):
             rule = f"is of adversarial noise training, not of --method {self.variant}"
             names = set(AntOptions.model_fields) & set(ANT.model_fields) - {"method"}
             return {name: rule for name in names if getattr(self, name) is not None}
-        searched = {"ant_3x3": "kernel_size", "ant_1x1_without_replay": "past_share"}
-        if (name := searched.get(self.variant)) in self.searched:
+        special = {"ant_3x3": "kernel_size", "ant_1x1_without_replay": "past_share"}
+        if (name := special.get(self.variant)) in self.searched:
             return {"method": f"{name} is what this sweep searches, given: {self.variant}"}
         rule = f"is decided by --method {self.variant}"
         decided = self._of_variant().keys() - {"epsilon"}

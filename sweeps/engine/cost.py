@@ -75,8 +75,8 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
     """Return the mean wall time of trials that spend their whole budget of epochs."""
     data, epochs = plan.asked.data, plan.asked.training.max_epochs
     images = data.training_images or TRAINING_SET - HELD_OUT
-    points = plan.asked.grid or [tuple(parameter.paper for parameter in plan.question.space)]
-    methods = [plan.question.method(**plan.question.values(point)) for point in points]
+    points = [*(plan.asked.grid or [tuple(parameter.paper for parameter in plan.question.space)])]
+    methods = [plan.question.method_at(point) for point in [*points, *plan.baseline_points]]
     trained = images * epochs
     trained += statistics.fmean(further_images(m, plan.asked.training, images) for m in methods)
     evaluated = (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
@@ -135,7 +135,10 @@ def show_plan(
     """Print every trial that would run, what each needs and how long all take."""
     resources = plan.resources
     left = plan.number_of_trials - sum(result.is_final for result in records.results())
-    console.print(_grid_table(plan, records) if plan.asked.grid else _space_table(plan))
+    if plan.question.search == "joint":
+        console.print(_space_table(plan))
+    if plan.known_trials:
+        console.print(_trials_table(plan, records))
     seconds = expected_seconds(plan, speed, left, start_is_kept)
     start = "from the vanilla model that is kept" if start_is_kept else "after one vanilla training"
     console.print(
@@ -146,15 +149,16 @@ def show_plan(
     console.print("Dry run: nothing was started, nothing was written.")
 
 
-def _grid_table(plan: Plan, records: SweepRecords) -> Table:
+def _trials_table(plan: Plan, records: SweepRecords) -> Table:
     names, resources = [parameter.name for parameter in plan.question.space], plan.resources
     table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
     for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
         table.add_column(column, justify="left" if column in ("trial", "record") else "right")
     needs = (str(resources.cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
-    for config in plan.grid_trials:
+    for config in plan.known_trials:
         result = records.trial(config.trial_id).result()
         values = [show(value) for value in plan.question.point(config.method)]
+        values += [""] * (len(names) - len(values))  # a baseline has its name alone
         status = result.status if result else "to run"
         table.add_row(config.trial_id, *values, str(config.seed), *needs, status)
     if proposals := plan.asked.proposals:

@@ -34,12 +34,17 @@ class Ledger:
     Args:
         points: asked for from the start.
         seeds: every point is run with each.
+        baselines: points of other methods, which are run after ``points`` and never searched from.
     """
 
-    def __init__(self, points: Iterable[Point], seeds: Sequence[int]) -> None:
+    def __init__(
+        self, points: Iterable[Point], seeds: Sequence[int], baselines: Iterable[Point] = ()
+    ) -> None:
         self.seeds = tuple(seeds)
         self.entries = {point: Entry(point, proposed=False) for point in points}
-        self._queue = [(point, seed) for point in self.entries for seed in self.seeds]
+        self._baselines = tuple(baselines)
+        asked = (*self.entries, *self._baselines)
+        self._queue = [(point, seed) for point in asked for seed in self.seeds]
 
     @property
     def proposed(self) -> list[Entry]:
@@ -53,14 +58,15 @@ class Ledger:
 
     def propose(self, point: Point) -> None:
         """Add a point, unless it is known."""
-        if point not in self.entries:
+        if point not in self.entries and point not in self._baselines:
             self.entries[point] = Entry(point, proposed=True)
             self._queue += [(point, seed) for seed in self.seeds]
 
     def tell(self, point: Point, seed: int, status: Status, objectives: Objectives | None) -> None:
         """Take in how one trial ended; only an evaluated model counts for its point's mean."""
         measured = status in ("converged", "max_epochs")
-        self.entries[point].objectives[seed] = objectives if measured else None
+        if point not in self._baselines:
+            self.entries[point].objectives[seed] = objectives if measured else None
         if (point, seed) in self._queue:
             self._queue.remove((point, seed))
 

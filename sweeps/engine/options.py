@@ -102,7 +102,9 @@ class SweepOptions(CommandOptions):
     )
     download: bool = Field(False, description="Fetch the data set into --data-dir first.")
     method: tuple[Variant, ...] | None = Field(
-        None, description="Training method that the question is asked of. Default: the sweep's own."
+        None,
+        description="Training methods: the first that has what this sweep searches is searched "
+        "(default: the sweep's own), the others are trained beside it, to compare it with.",
     )
     seeds: PositiveInt = Field(
         3, description="Seeds per point: its mean and interval are over these."
@@ -157,9 +159,7 @@ class SweepOptions(CommandOptions):
     methods: ClassVar[tuple[str, ...]] = get_args(Variant)
     """The methods that the sweep's question can be asked of, its own first."""
     several_methods: ClassVar[bool] = False
-    """Whether ``--method`` takes any number of them."""
-    why_not_others: ClassVar[str] = ""
-    """Why it cannot be asked of others, and which sweep can."""
+    """Whether the methods themselves are what is searched."""
 
     @field_validator("method", mode="before")
     @classmethod
@@ -169,29 +169,23 @@ class SweepOptions(CommandOptions):
     @property
     def variant(self) -> str:
         """The one training method that the question is asked of."""
-        return self.method[0] if self.method else self.methods[0]
+        return next((name for name in self.method or () if name in self.methods), self.methods[0])
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The training methods that are trained beside what is searched."""
+        if self.several_methods:
+            return ()
+        return tuple(name for name in self.method or () if name != self.variant)
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; sweeps may add to it."""
-        found = super().problems() | self.method_problems()
+        found = super().problems()
         if self.dataset != "mnist" and self.data_dir is None:
             found["data_dir"] = f"{self.dataset} is not embedded: say where it is, or is to go"
         if self.dataset == "mnist" and self.download:
             found["download"] = "MNIST is embedded, there is nothing to download"
         return found
-
-    def method_problems(self) -> dict[str, str]:
-        """Return what is wrong with ``--method``: by default there must be one, and a legal one."""
-        if not self.method or self.several_methods:
-            return {}
-        if len(self.method) > 1:
-            rule = "this sweep takes one; method_comparison.py compares several"
-            return {"method": f"{rule}, given: {' '.join(self.method)}"}
-        if self.variant not in self.methods:
-            legal = ", ".join(self.methods)
-            rule = f"{self.why_not_others}: must be one of {legal}"
-            return {"method": f"{rule}, given: {self.variant}"}
-        return {}
 
 
 def words(given: object, legal: Sequence[str]) -> list[str] | None:

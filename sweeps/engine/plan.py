@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
+
+from pydantic import Field, ValidationError
 
 from gon_core.config import (
     HELD_OUT,
@@ -16,13 +18,14 @@ from gon_core.config import (
     Frozen,
     Measure,
     StartConfig,
+    Trained,
     TrainingConfig,
     TrialConfig,
     content_hash,
 )
 from gon_core.data import files
 from search_spaces.parameter import Point, Real
-from sweeps.engine import machine
+from sweeps.engine import machine, methods
 from sweeps.engine.ledger import Ledger, Objectives
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.question import Question
@@ -51,6 +54,8 @@ class Asked(Frozen):
     scheduler: str
     objectives: tuple[str, ...]
     warm_start: tuple[str, ...]
+    baselines: dict[str, dict[str, Any]] = Field({}, exclude_if=lambda found: not found)
+    """By name, the fields of each; without any, sweeps are named as before there were baselines."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +89,25 @@ class Plan:
     checkpoint_every: int
 
     @property
-    def grid_trials(self) -> list[TrialConfig]:
-        """The trials that are known in advance."""
-        return [self.trial(point, seed) for point in self.asked.grid for seed in self.asked.seeds]
+    def known_trials(self) -> list[TrialConfig]:
+        """The trials that are known in advance: the grid, and the baselines."""
+        points = (*self.asked.grid, *self.baseline_points)
+        return [self.trial(point, seed) for point in points for seed in self.asked.seeds]
+
+    @property
+    def baseline_points(self) -> list[Point]:
+        """The points of the methods that are trained beside what is searched."""
+        return [(name,) for name in self.question.baselines]
 
     @property
     def number_of_trials(self) -> int:
         """All trials, with those whose point Optuna is yet to propose."""
-        return len(self.grid_trials) + self.asked.proposals * len(self.asked.seeds)
+        return len(self.known_trials) + self.asked.proposals * len(self.asked.seeds)
 
     def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of one trial."""
         return TrialConfig(
-            method=self.question.method(**self.question.values(point)),
+            method=self.question.method_at(point),
             data=self.asked.data,
             training=self.asked.training,
             start=self.asked.start,
@@ -111,7 +122,7 @@ class Plan:
             known: what earlier sweeps found; a joint search learns from it.
         """
         asked, question = self.asked, self.question
-        ledger = Ledger(asked.grid, asked.seeds)
+        ledger = Ledger(asked.grid, asked.seeds, self.baseline_points)
         seed = asked.seeds[0]
         if question.search == "joint":
             return JointSearch(
@@ -227,6 +238,7 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
     gpus = machine.gpu_count()
     name = scale_name(options)
     scale = SCALES[name]
+    question = with_baselines(question, options.baselines, name)
     data = DataConfig(
         dataset=options.dataset,
         training_images=options.training_images or scale.training_images,
@@ -263,6 +275,9 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         scheduler=options.scheduler,
         objectives=question.objectives,
         warm_start=question.warm_start,
+        baselines={
+            name: method.model_dump(mode="json") for name, method in question.baselines.items()
+        },
     )
     return Plan(
         name=options.name or f"{question.name}-{name}-{content_hash(asked)[:6]}",
@@ -271,6 +286,31 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         resources=make_resources(options, gpus),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
+
+
+def with_baselines(question: Question, names: Sequence[str], scale: str) -> Question:
+    """Return the question with methods that are trained beside what it searches."""
+    if not names:
+        return question
+    return replace(
+        question,
+        baselines={name: methods.at_scale(name, scale) for name in names},
+        cuts=tuple(dict.fromkeys((*question.cuts, *methods.cuts(names, scale)))),
+    )
+
+
+def baseline_problem(question: Question) -> str:
+    """Return which baselines are points of the search itself, in words; empty if none is."""
+    names = [name for name, method in question.baselines.items() if _is_point(question, method)]
+    return f"this sweep itself searches what is trained as {', '.join(names)}" if names else ""
+
+
+def _is_point(question: Question, method: Trained) -> bool:
+    try:
+        point = question.searched_point(method)
+        return question.method(**question.values(point)) == method
+    except (AttributeError, ValidationError):  # it has no such parameter, or not such values
+        return False
 
 
 def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:

@@ -159,8 +159,10 @@ class Progress:
         loss = f"{metrics['train_loss']:.4f}" if metrics else "-"
         accuracy = f"{metrics[VALIDATION_METRIC]:.1f} %" if metrics else "-"
         status = Text(row.status, style=STYLES[row.status])
+        values = [*map(show, row.point)]
+        values += [""] * (len(self._plan.question.space) - len(values))  # of a baseline
         return [
-            row.config.trial_id, *map(show, row.point), str(row.config.seed), epoch, loss, accuracy,
+            row.config.trial_id, *values, str(row.config.seed), epoch, loss, accuracy,
             status,
         ]  # fmt: skip
 

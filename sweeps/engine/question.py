@@ -1,6 +1,6 @@
 """What a sweep asks: the sweep scripts are made of this."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +29,8 @@ class Question:
         nearest_legal: from any point of a joint search to the one that is run instead.
         objectives: what is maximised, of the validation images.
         warm_start: folders of earlier sweeps to learn from.
+        baselines: methods by name that are trained beside what is searched, to compare it with.
+            Each has a point too, of its name alone: ``("vanilla",)``.
     """
 
     name: str
@@ -44,10 +46,32 @@ class Question:
     objectives: tuple[Objective, ...] = ("corrupted",)
     warm_start: tuple[str, ...] = ()
     nearest_legal: Callable[[Point], Point] = tuple
+    baselines: Mapping[str, Trained] = field(default_factory=dict)
 
     def point(self, method: Trained | Given) -> Point:
-        """Return the values of the searched parameters in ``method``."""
+        """Return the values of the searched parameters in ``method``, or a baseline's point."""
+        for name, baseline in self.baselines.items():
+            if method == baseline:
+                return (name,)
+        return self.searched_point(method)
+
+    def searched_point(self, method: Trained | Given) -> Point:
+        """Return the values of the searched parameters in ``method``.
+
+        Raises:
+            AttributeError: it lacks one.
+        """
         return tuple(getattr(method, parameter.name) for parameter in self.space)
+
+    def method_at(self, point: Point) -> Method:
+        """Return the training method of a point, or of a baseline's."""
+        if self.is_baseline(point):
+            return self.baselines[str(point[0])]
+        return self.method(**self.values(point))
+
+    def is_baseline(self, point: Point) -> bool:
+        """Whether a point is a baseline's."""
+        return len(point) == 1 and point[0] in self.baselines
 
     def fixed(self, points: Sequence[Point]) -> dict[str, Any]:
         """Return the fields of the method that the sweep leaves as they are.
@@ -64,5 +88,7 @@ class Question:
         return {name: value for name, value in values.items() if name not in searched}
 
     def values(self, point: Point) -> dict[str, Value]:
-        """Return the values of a point by parameter name."""
+        """Return the values of a point by parameter name; of a baseline the name of its method."""
+        if self.is_baseline(point):
+            return {"method": point[0]}
         return {parameter.name: value for parameter, value in zip(self.space, point, strict=True)}

@@ -20,7 +20,6 @@ PUBLISHED_SIGMAS: dict[str, Any] = {
         {"point": [0.5], "table": "mnist_c_top1", "model": "gnt_sigma_0.5"},
     ],
 }
-WHY_NOT_VANILLA = "vanilla training has no noise whose strength could be searched (it is sigma 0)"
 
 
 def line_question(options: SweepOptions) -> Question:

@@ -49,6 +49,8 @@ def run_sweep(
     """
     console = Console()
     plan = planning.make_plan(question, options, grid)
+    if rule := planning.baseline_problem(plan.question):
+        refuse([f"--method: {rule}"])
     storage = Folder(options.storage)
     records = SweepRecords(storage / plan.name)
     if options.download and not options.dry_run:
@@ -117,6 +119,7 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[
         "published": plan.question.published if on_mnist else None,
         "seeds": list(plan.asked.seeds),
         "grid": [list(point) for point in plan.asked.grid],
+        "baselines": plan.asked.baselines,
         "code": provenance.code_version(),
         "packages": provenance.package_versions(),
         "data_digest": data_digest,

@@ -132,10 +132,7 @@ class Store:
     def child(self, config: TrialConfig) -> str:
         """Return the run of a trial, made if there is none; its configuration is an artifact."""
         if config.trial_id not in self._children:
-            searched = [parameter["name"] for parameter in self._description["parameters"]]
-            values = {name: getattr(config.method, name) for name in searched}
-            named = " ".join(f"{name}={value}" for name, value in values.items())
-            name = f"{named} seed={config.seed}"
+            name = f"{self._named(config)} seed={config.seed}"
             parameters = config.method.model_dump()
             if not isinstance(config.method, Given):  # whose training is not ours to tell
                 parameters |= config.training.model_dump()
@@ -145,6 +142,14 @@ class Store:
                 self._client.log_dict(run, config.model_dump(mode="json"), "config.json")
             self._children[config.trial_id] = run
         return self._children[config.trial_id]
+
+    def _named(self, config: TrialConfig) -> str:
+        fields = config.method.model_dump(mode="json")
+        for name, baseline in (self._description.get("baselines") or {}).items():
+            if fields == baseline:
+                return f"baseline {name}"
+        searched = [parameter["name"] for parameter in self._description["parameters"]]
+        return " ".join(f"{name}={getattr(config.method, name)}" for name in searched)
 
     def begin(self, config: TrialConfig) -> None:
         """Make the run of a trial that runs now; one that was interrupted runs again."""
@@ -331,7 +336,8 @@ def replay(records: SweepRecords, uri: str) -> int:
     for result in results:
         store.finish(result)
     failed = any(result.status == "failed" for result in results)
-    planned = len(description.get("grid", [])) * len(description.get("seeds", []))
+    points = [*description.get("grid", []), *description.get("baselines", {})]
+    planned = len(points) * len(description.get("seeds", []))
     begun = len(records.trials())
     from sweeps.engine.report.aggregate import headline, summarise  # slow: it loads torch
 

@@ -21,7 +21,7 @@ TINY = ("--training-images", "300", "--validation-images", "30", "--test-images"
 ENVIRONMENT = os.environ | {"GON_FUSION": "eager"}
 CONTRACTS = {
     "epsilon_sphere": ("epsilon", "--epsilons 7 10 --num-trials 1", 3),
-    "generator_depth": ("generator_depth", "--depths 1 2", 3),
+    "generator_depth": ("generator_depth", "--depths 1 2 --method vanilla", 4),
     "generator_reset_interval": ("reset_interval", "--reset-intervals 0.5 never", 2),
     "experience_replay": ("experience_replay", "", 2),
     "joint_search": ("joint", "--num-trials 2 --objectives 2 --sampler gp", 2),
@@ -51,6 +51,8 @@ def test_a_sweep_trains_records_tracks_and_reports_and_is_then_finished(script, 
     results = records.results()
     assert [result.status for result in results] == ["max_epochs"] * trials
     for result in results:
+        if result.config.method.method == "vanilla":  # a baseline
+            continue
         assert result.config.method.method == "ant"
         assert {"generator_loss", "share_unattainable", "resets"} <= result.history[-1].keys()
         assert records.trial(result.trial_id).folder.exists(NOISE)
@@ -66,7 +68,9 @@ def test_a_sweep_trains_records_tracks_and_reports_and_is_then_finished(script, 
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == trials + 1 and {run_.info.status for run_ in runs} == {"FINISHED"}
     for run_ in runs:
-        if run_.data.tags["kind"] == "trial":
+        if run_.info.run_name.startswith("baseline vanilla"):
+            assert run_.data.params["method"] == "vanilla"
+        elif run_.data.tags["kind"] == "trial":
             assert "generator_accuracy" in run_.data.metrics
             assert client.list_artifacts(run_.info.run_id, "learned_noise")
 

@@ -104,6 +104,8 @@ class SweepSummary:
         known: mean objectives by point that a joint search began with.
         missing: (point, seed) of the trials of the grid, and those begun, that have not ended.
         published: the paper's figures for the same question; empty if there are none.
+        baselines: one summary per method that was trained beside the search; its point is the
+            method's name alone. None of them is ever the best.
     """
 
     description: dict[str, Any]
@@ -114,6 +116,7 @@ class SweepSummary:
     known: dict[Point, Objectives]
     missing: tuple[tuple[Point, int], ...]
     published: Published = field(default_factory=Published)
+    baselines: tuple[PointSummary, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,12 +136,26 @@ class SweepSummary:
     @property
     def trials(self) -> tuple[TrialResult, ...]:
         """All trials that ended, by point and seed."""
-        return tuple(trial for point in self.points for trial in point.trials)
+        return tuple(t for point in (*self.points, *self.baselines) for t in point.trials)
 
     @property
     def measured(self) -> tuple[PointSummary, ...]:
         """The points of which at least one trial was measured."""
         return tuple(point for point in self.points if point.test is not None)
+
+    @property
+    def compared(self) -> tuple[PointSummary, ...]:
+        """The measured points and behind them the measured baselines."""
+        return (*self.measured, *(point for point in self.baselines if point.test is not None))
+
+    def is_baseline(self, point: Point) -> bool:
+        """Whether a point is that of a method that was trained beside the search."""
+        return len(point) == 1 and point[0] in (self.description.get("baselines") or {})
+
+    def point_of(self, trial: TrialResult) -> Point:
+        """Return the point that a trial belongs to."""
+        baselines = self.description.get("baselines") or {}
+        return point_of(trial.config, self.parameters, baselines)
 
     @property
     def by_rank(self) -> tuple[PointSummary, ...]:
@@ -161,7 +178,9 @@ class SweepSummary:
         return "MNIST-C mean" if is_mnist else "Corruption mean"
 
     def text(self, point: Point) -> str:
-        """Return a point in words."""
+        """Return a point in words; a baseline is a method's name."""
+        if self.is_baseline(point):
+            return str(point[0])
         return point_text(self.parameters, point)
 
 
@@ -187,11 +206,15 @@ def summarise(records: SweepRecords) -> SweepSummary:
     parameters = read_parameters(description)
     if not parameters or "corrupted" not in description["objectives"]:
         raise ValueError("sweep.json must have a parameter, and the objective 'corrupted'")
+    names = description.get("baselines") or {}
+    baselines: dict[Point, list[TrialResult]] = {(name,): [] for name in names}
     by_point: dict[Point, list[TrialResult]] = {}
     for result in records.results():
-        by_point.setdefault(point_of(result.config, parameters), []).append(result)
-    begun = [(point_of(c, parameters), c.seed) for c in records.trials().values()]
-    turns = {point: turn for turn, point in enumerate(dict.fromkeys(p for p, _ in begun), 1)}
+        point = point_of(result.config, parameters, names)
+        (baselines if point in baselines else by_point).setdefault(point, []).append(result)
+    begun = [(point_of(c, parameters, names), c.seed) for c in records.trials().values()]
+    searched = dict.fromkeys(point for point, _ in begun if point not in baselines)
+    turns = {point: turn for turn, point in enumerate(searched, 1)}
     points = tuple(
         summarise_point(point, turns.get(point, len(turns) + 1), by_point[point], description)
         for point in sorted(by_point, key=lambda point: order(parameters, point))
@@ -204,8 +227,13 @@ def summarise(records: SweepRecords) -> SweepSummary:
         best=find_best(complete),
         front=pareto_front(complete) if len(description["objectives"]) > 1 else (),
         known={tuple(point): tuple(values) for point, values in description.get("known") or []},
-        missing=_missing(description, parameters, begun, by_point),
+        missing=_missing(description, parameters, begun, by_point | baselines),
         published=read_published(description.get("published")),
+        baselines=tuple(
+            summarise_point(point, turns.get(point, 0), trials, description)
+            for point, trials in baselines.items()
+            if trials
+        ),
     )
 
 
@@ -215,7 +243,9 @@ def _missing(
     begun: Sequence[tuple[Point, int]],
     ended: Mapping[Point, Sequence[TrialResult]],
 ) -> tuple[tuple[Point, int], ...]:
-    asked = {(tuple(point), seed) for point in description["grid"] for seed in description["seeds"]}
+    points = [tuple(point) for point in description["grid"]]
+    points += [(name,) for name in description.get("baselines") or {}]
+    asked = {(point, seed) for point in points for seed in description["seeds"]}
     done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
     missing = (asked | set(begun)) - done
     return tuple(sorted(missing, key=lambda trial: (order(parameters, trial[0]), trial[1])))
@@ -271,4 +301,7 @@ def headline(summary: SweepSummary) -> dict[str, float]:
                 metrics[f"best/{name}"] = float(value)
         metrics["best/mnist_c/mean"] = best.test.mean
         metrics["best/objective"] = best.objective.estimate
+    for baseline in summary.baselines:
+        if baseline.test is not None:
+            metrics[f"baseline/{baseline.point[0]}/mnist_c/mean"] = baseline.test.mean
     return metrics

@@ -58,7 +58,9 @@ def compare(summary: SweepSummary, records: SweepRecords) -> list[Comparison]:
         return []
     found = []
     others = [point for point in summary.by_rank if point.test and point is not reference]
-    for point in sorted(others[:MOST], key=summary.points.index):
+    best = others[:MOST]
+    points = [p for p in summary.compared if p in best or summary.is_baseline(p.point)]
+    for point in points:
         for measure in MEASURES:
             paired = _over_seeds(reference, point, measure)
             if paired is not None:
@@ -123,7 +125,7 @@ def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Tex
     if not comparisons or reference is None:
         return ()
     rows = tuple(
-        (_name(c.point), c.measure, *_texts(c.paired), f"{c.paired.pairs} {c.over}")
+        (_name(summary, c.point), c.measure, *_texts(c.paired), f"{c.paired.pairs} {c.over}")
         for c in comparisons
     )
     heads = ("", "accuracy", "diff.", "95 % interval", "p", "pairs")
@@ -131,12 +133,16 @@ def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Tex
     return (TextTable(title, heads, rows, NOTE, left=2),)
 
 
-def _name(point: PointSummary) -> str:
-    return f"#{point.turn}" if len(point.point) > 2 else ", ".join(map(value_text, point.point))
+def _name(summary: SweepSummary, point: PointSummary) -> str:
+    if summary.search == "joint" and not summary.is_baseline(point.point):
+        return f"#{point.turn}"
+    return ", ".join(map(value_text, point.point))
 
 
 def _texts(paired: PairedDifference) -> tuple[str, str, str]:
     difference, p = paired.difference, paired.p_value
     interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
+    if difference.low == difference.high:  # every pair differs by the same: no spread to tell of
+        interval = ""
     p_text = "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
     return f"{difference.estimate:+.1f}", interval, p_text

@@ -101,7 +101,7 @@ def draw_perturbed(
         summary: a row for each of its points: the first trial that has images.
         perturbed: by trial id and noise, the same digits of all trials; ``clean`` without noise.
     """
-    found = {point.point: _first(point, perturbed) for point in summary.points}
+    found = {point.point: _first(point, perturbed) for point in summary.compared}
     shown = [point for point in series.shown(summary) if found[point.point]]
     trials = [trial for point in shown if (trial := found[point.point])]
     kinds = {noise for trial in trials for noise in perturbed[trial.trial_id]} - {CLEAN}

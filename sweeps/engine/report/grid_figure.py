@@ -12,6 +12,7 @@ from sweeps.engine.report.marks import (
     Look,
     Place,
     caption,
+    draw_baselines,
     draw_means,
     draw_off_curve,
     draw_trials,
@@ -56,6 +57,7 @@ def draw_grid(summary: SweepSummary) -> Figure:
         return index[point.point[0]] + shifts[point.point[1:]]
 
     _draw_published(axes, summary, index)
+    draw_baselines(axes, summary.baselines)
     for number, rest in enumerate(series):
         color, marker, dashes = SERIES[number % len(SERIES)]
         name = point_text(summary.parameters[1:], rest) if len(series) > 1 else ""

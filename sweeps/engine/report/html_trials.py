@@ -12,7 +12,7 @@ from sweeps.engine.report.estimates import (
     share_unattainable,
 )
 from sweeps.engine.report.sentences import percent
-from sweeps.engine.report.space import point_of, value_text
+from sweeps.engine.report.space import value_text
 
 
 def trials_table(summary: SweepSummary) -> str:
@@ -36,7 +36,7 @@ def _trial(summary: SweepSummary, trial: TrialResult, has_share: bool) -> str:
     interval = binomial_interval(rows) if rows else None
     objectives = finite_objectives(trial, summary.objectives)
     cells = [
-        *map(value_text, point_of(trial.config, summary.parameters)),
+        *_values(summary, trial),
         str(trial.config.seed),
         None,
         str(len(trial.history)),
@@ -54,6 +54,11 @@ def _trial(summary: SweepSummary, trial: TrialResult, has_share: bool) -> str:
         for cell in cells
     )
     return f'<tr><th scope="row"><code>{escape(trial.trial_id)}</code></th>{html}</tr>'
+
+
+def _values(summary: SweepSummary, trial: TrialResult) -> list[str]:
+    texts = list(map(value_text, summary.point_of(trial)))
+    return texts + [""] * (len(summary.names) - len(texts))
 
 
 def _seconds(trial: TrialResult, part: str) -> str:

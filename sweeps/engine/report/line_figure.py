@@ -13,6 +13,7 @@ from sweeps.engine.report.aggregate import SweepSummary
 from sweeps.engine.report.marks import (
     Look,
     caption,
+    draw_baselines,
     draw_means,
     draw_off_curve,
     draw_trials,
@@ -49,6 +50,7 @@ def draw_line(summary: SweepSummary, noise: LearnedNoise | None = None) -> Figur
     axes.margins(x=0.04, y=0.12)
     _set_range(axes, summary)
     _draw_published(axes, summary)
+    draw_baselines(axes, summary.baselines)
     axes.plot(
         [number(point.point) for point in summary.measured],
         [point.test.mean for point in summary.measured if point.test],

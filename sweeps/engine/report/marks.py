@@ -11,7 +11,7 @@ from sweeps.engine.records import Status
 from sweeps.engine.report import sentences
 from sweeps.engine.report.aggregate import LONG_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.estimates import Estimate, binomial_interval, corrupted_rows
-from sweeps.engine.report.style import GREY, OFF_CURVE, OURS
+from sweeps.engine.report.style import GREY, OFF_CURVE, OURS, SERIES
 
 LETTER = 0.0155  # width of a bold letter, of that of the axes
 
@@ -113,6 +113,19 @@ def draw_off_curve(axes: Axes, points: Sequence[PointSummary], place: Place) -> 
                 label=f"{LONG_STATUS[status]}, not measured ({len(lost)})",
             )  # fmt: skip
             row += 1
+
+
+def draw_baselines(axes: Axes, baselines: Sequence[PointSummary]) -> None:
+    """Draw the mean of each baseline as a line across, with its interval as a band."""
+    for number, point in enumerate(p for p in baselines if p.test):
+        assert point.test is not None
+        color, _, dashes = SERIES[-1 - number % (len(SERIES) - 1)]  # the points' are the first
+        interval = point.test.interval
+        axes.axhspan(interval.low, interval.high, color=color, alpha=0.06, linewidth=0, zorder=1)
+        axes.axhline(
+            point.test.mean, color=color, linestyle=dashes, linewidth=1.1, zorder=2,
+            label=f"baseline {point.point[0]}, {point.test.mean:.1f} %",
+        )  # fmt: skip
 
 
 def label_best(axes: Axes, x: float, text: str, color: str = OURS, inside: bool = False) -> None:

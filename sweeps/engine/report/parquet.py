@@ -11,7 +11,7 @@ from gon_core.rows import SEVERITIES_SPLIT
 from search_spaces.parameter import Parameter
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.aggregate import CLEAN, SweepSummary
-from sweeps.engine.report.space import column_type, column_value, point_of
+from sweeps.engine.report.space import column_type, column_value
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
 ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
@@ -29,6 +29,7 @@ def schema(parameters: Sequence[Parameter]) -> pa.Schema:
             ("seed", pa.int64()),
             ("status", pa.string()),
             ("method", pa.string()),
+            ("baseline", pa.string()),
             ("measure", pa.string()),
             ("split", pa.string()),
             ("corruption", pa.string()),
@@ -59,23 +60,26 @@ def render_parquet(summary: SweepSummary) -> bytes:
     perturbation is ``size``; or ``epsilon_star``, where ``size`` is the median perturbation size of
     one ``noise``. ``low`` and ``high`` are the ends of the 95 % interval of ``top1`` (binomial,
     Wilson), or of the median size. A trial without figures (pruned, diverged, failed) has one row
-    with a null measure.
+    with a null measure. A trial of a method that was trained beside the search has its name as
+    ``baseline``, and no values of the searched parameters.
     """
-    rows = [row for trial in summary.trials for row in _trial_rows(trial, summary.parameters)]
+    rows = [row for trial in summary.trials for row in _trial_rows(summary, trial)]
     table = pa.Table.from_pylist(rows, schema=schema(summary.parameters))
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink, compression="zstd")
     return sink.getvalue().to_pybytes()
 
 
-def _trial_rows(trial: TrialResult, parameters: Sequence[Parameter]) -> list[dict]:
-    point = zip(parameters, point_of(trial.config, parameters), strict=True)
+def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
+    point = summary.point_of(trial)
+    values = {} if summary.is_baseline(point) else zip(summary.parameters, point, strict=True)
     common = {
         "trial_id": trial.trial_id,
-        **{parameter.name: column_value(parameter, value) for parameter, value in point},
+        **{parameter.name: column_value(parameter, value) for parameter, value in values},
         "seed": trial.config.seed,
         "status": trial.status,
         "method": trial.config.method.method,
+        "baseline": str(point[0]) if summary.is_baseline(point) else None,
         "epochs": len(trial.history),
         "objective": trial.objective,
         "seconds_training": trial.seconds.get("training"),

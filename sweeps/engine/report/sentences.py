@@ -52,6 +52,7 @@ def answer(summary: SweepSummary, importances: Importances) -> list[str]:
     """Return what was found, the most important first."""
     return [
         *_best(summary),
+        *_baselines(summary),
         *_front(summary),
         *_importance(summary, importances),
         *_unattainable(summary),
@@ -85,6 +86,17 @@ def _best(summary: SweepSummary) -> list[str]:
     else:
         sentences += _at_the_end(summary, best)
     return sentences
+
+
+def _baselines(summary: SweepSummary) -> list[str]:
+    texts = [
+        f"{point.point[0]} {percent(point.test.mean)} % ({interval(point.test)})"
+        for point in summary.baselines
+        if point.test is not None
+    ]
+    if not texts:
+        return []
+    return [f"Trained beside it, with the same start, epochs and seeds: {'; '.join(texts)}."]
 
 
 def _chosen_by(summary: SweepSummary) -> str:

@@ -19,17 +19,17 @@ FROM_PANEL = 1.05  # where the numbers beside a panel begin, of its width
 
 
 def shown(summary: SweepSummary, most: int = MOST) -> list[PointSummary]:
-    """Return the measured points in the summary's order, the best of them if there are many."""
+    """Return the measured points in the summary's order, the best if there are many; baselines."""
     ranked = [point.point for point in summary.by_rank if point.test is not None]
     best = set(ranked[:most])
-    return [point for point in summary.points if point.point in best]
+    return [p for p in summary.compared if p.point in best or summary.is_baseline(p.point)]
 
 
 def name(summary: SweepSummary, point: PointSummary) -> str:
     """Return what a figure calls a point: a method by its name alone, any other in words."""
-    if summary.search == "joint":
+    if summary.search == "joint" and not summary.is_baseline(point.point):
         return f"#{point.turn}"
-    if summary.names == (METHODS,):
+    if summary.names == (METHODS,) or summary.is_baseline(point.point):
         return str(point.point[0]).replace("_", " ")
     return summary.text(point.point).replace("_", " ")
 
@@ -82,13 +82,14 @@ def caption(
         points: of it that are drawn.
         lines: sentences on the figure itself; empty ones are left out.
     """
-    lost = [name(summary, point) for point in summary.points if point.test is None]
+    asked = (*summary.points, *summary.baselines)
+    lost = [name(summary, point) for point in asked if point.test is None]
     has_best = any(is_best(summary, point) for point in points)
-    is_part = len(points) < len(summary.measured)
+    is_part = len(points) < len(summary.compared)
     sentences = [
         *lines,
         "The best point, chosen on validation images, is bold." if has_best else "",
-        f"{len(points)} of {len(summary.measured)} measured points are shown." if is_part else "",
+        f"{len(points)} of {len(summary.compared)} measured points are shown." if is_part else "",
         f"Not measured: {', '.join(lost)}." if lost else "",
     ]
     paragraph = " ".join(filter(None, sentences))

@@ -57,9 +57,14 @@ def draw_severities(summary: SweepSummary) -> Figure:
     Points are means over seeds with their 95 % intervals. The lines of the best and of the first
     point are thick; of many points the best are shown.
     """
-    estimates = {point.point: _estimates(point) for point in summary.measured}
+    estimates = {point.point: _estimates(point) for point in summary.compared}
     ranked = [point.point for point in summary.by_rank if estimates.get(point.point)]
-    points = [point for point in summary.measured if point.point in ranked[:MOST]]
+    points = [
+        point
+        for point in summary.compared
+        if point.point in ranked[:MOST]
+        or (summary.is_baseline(point.point) and estimates[point.point])
+    ]
     lines = [
         Line(series.name(summary, point), estimates[point.point], kind)
         for point, kind in zip(points, _looks(summary, points), strict=True)

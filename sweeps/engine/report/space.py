@@ -39,8 +39,21 @@ def _read_parameter(entry: dict[str, Any]) -> Parameter:
         raise ValueError(f"a parameter of kind {kind} cannot be {entry}: {error}") from None
 
 
-def point_of(config: TrialConfig, parameters: Sequence[Parameter]) -> Point:
-    """Return the trial's values of the searched parameters."""
+def point_of(
+    config: TrialConfig, parameters: Sequence[Parameter], baselines: Mapping[str, Any]
+) -> Point:
+    """Return the trial's values of the searched parameters; of a baseline its name alone.
+
+    Args:
+        config: of the trial.
+        parameters: that are searched.
+        baselines: by name, the fields of the methods that were trained beside the search.
+    """
+    if baselines:
+        fields = config.method.model_dump(mode="json")
+        for name, baseline in baselines.items():
+            if fields == baseline:
+                return (name,)
     return tuple(getattr(config.method, parameter.name) for parameter in parameters)
 
 

@@ -1,7 +1,7 @@
 """The table point x corruption: its rows, and the same as Markdown and HTML."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -24,7 +24,7 @@ class Row:
     Attributes:
         values: text of the searched parameters' values; in a joint search the point's number first.
         cells: text by column; a column that is absent is empty.
-        note: what the row is: ``best``, ``front``, ``published`` or nothing.
+        note: what the row is: ``best``, ``front``, ``baseline``, ``published`` or nothing.
         summary: our trials of the point; None for a published row.
     """
 
@@ -48,6 +48,7 @@ class Table:
         heads: names of the columns at the left, which say what the row is of.
         columns: the others, summary first, then one per corruption in the paper's order.
         rows: ascending by point, a published one under our own; of a joint search the best first.
+            Baselines come last, under their names.
     """
 
     heads: tuple[str, ...]
@@ -65,6 +66,7 @@ def build_table(summary: SweepSummary) -> Table:
         keyed += [(p, 1, _published(p, row)) for p, row in summary.published.rows.items()]
         keyed.sort(key=lambda entry: (order(summary.parameters, entry[0]), entry[1]))
         rows = [row for _, _, row in keyed]
+    rows += [_baseline(summary, point) for point in summary.baselines]
     number = len(summary.names) > 1
     return Table(
         heads=("#", *summary.names) if number else summary.names,
@@ -101,6 +103,12 @@ def _own(summary: SweepSummary, point: PointSummary) -> Row:
             cells[column] = percent(point.objectives[name].estimate)
     note = "best" if point is summary.best else "front" if point in summary.front else ""
     return Row(_values(point.point, point.turn), cells, note, point)
+
+
+def _baseline(summary: SweepSummary, point: PointSummary) -> Row:
+    further = len(summary.names) if len(summary.names) > 1 else 0  # columns behind the first
+    values = (str(point.point[0]), *[""] * further)
+    return replace(_own(summary, point), values=values, note="baseline")
 
 
 def _values(point: Point, turn: int | None) -> tuple[str, ...]:

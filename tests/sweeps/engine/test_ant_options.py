@@ -105,13 +105,13 @@ def plan(script, **given):
 def test_without_replay_the_current_generator_takes_the_share():
     shares = {
         (config.method.past_share, config.method.current_share)
-        for config in plan(experience_replay).grid_trials
+        for config in plan(experience_replay).known_trials
     }
     assert shares == {(0.0, 0.5), (0.2, 0.3)}
 
 
 def test_the_depth_sweep_runs_every_row_of_table_11():
-    methods = [config.method for config in plan(generator_depth).grid_trials]
+    methods = [config.method for config in plan(generator_depth).known_trials]
     assert [(method.depth, method.kernel_size) for method in methods] == list(GRID)
     assert {(depth, 1) for depth in range(1, 6)} <= set(GRID)
 
@@ -122,7 +122,7 @@ def test_never_is_a_reset_interval_like_any_other():
     made = make_plan(
         generator_reset_interval.question(options), options, line(options.reset_intervals)
     )
-    assert [config.method.reset_interval for config in made.grid_trials[::3]] == [0.5, "never"]
+    assert [config.method.reset_interval for config in made.known_trials[::3]] == [0.5, "never"]
 
 
 def test_what_is_not_searched_names_the_sweep():

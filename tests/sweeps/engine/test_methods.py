@@ -37,7 +37,7 @@ def test_every_method_with_noise_can_be_searched_along_its_strength(variant, scr
     assert question.space == (strength.parameter,)
     plan = make_plan(question, options, None)
     assert plan.asked.grid == line(strength.coarse_grid)
-    for trial, point in zip(plan.grid_trials[::3], plan.asked.grid, strict=True):
+    for trial, point in zip(plan.known_trials[::3], plan.asked.grid, strict=True):
         assert trial.method.variant == variant and question.point(trial.method) == point
 
 
@@ -61,15 +61,13 @@ def test_what_the_demo_cuts_of_a_method_is_said():
     ("script", "arguments", "says"),
     [
         ("sigma", "--method gnt2", "gnt2 is unknown, nearest is 'gnt'"),
-        ("sigma", "--method vanilla", "--method: vanilla training has no noise"),
-        ("sigma", "--method gnt pgd", "method_comparison.py compares several, given: gnt pgd"),
         ("sigma", "--method pgd --sigmas 0.1 2", "--sigmas: for pgd, 2:"),
         ("sigma", "--method gnt gnt", "gnt is given twice"),
         ("sigma", "--evaluate attack", "nearest is 'attacks'"),
         ("sigma", "--evaluate all none", "all and none stand alone"),
         ("sigma", "--evaluation-images 0", "--evaluation-images: must be at least 1"),
         ("epsilon", "--method pgd --depth 3", "--depth: is of adversarial noise training"),
-        ("depth", "--method pgd", "it has no noise generator"),
+        ("depth", "--method pgd vanila", "vanila is unknown, nearest is 'vanilla'"),
         ("depth", "--method ant_3x3", "kernel_size is what this sweep searches"),
         ("replay", "--method ant_1x1_without_replay", "past_share is what this sweep searches"),
         ("replay", "--method ant_3x3 --kernel-size 1", "--kernel-size: is decided by --method"),

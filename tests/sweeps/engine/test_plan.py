@@ -84,9 +84,9 @@ def test_the_speed_is_measured():
 
 def test_trials_of_a_plan_differ_in_nothing_but_value_and_seed():
     plan = plan_of(scale="demo", sigmas=(0.0, 0.5), seeds=2)
-    ids = {trial.trial_id for trial in plan.grid_trials}
+    ids = {trial.trial_id for trial in plan.known_trials}
     assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.asked.proposals
-    starts = {trial.start for trial in plan.grid_trials}
+    starts = {trial.start for trial in plan.known_trials}
     assert len(starts) == 1
 
 

@@ -27,7 +27,7 @@ def told(terminal: bool) -> str:
     with progress.shown():
         progress.expect(20.0)
         progress.start_trained(EpochMetrics(1, 0.5, 90.0, 0.02, 1.0, "continue"))
-        for config, status in zip(plan.grid_trials, ("max_epochs", "pruned"), strict=True):
+        for config, status in zip(plan.known_trials, ("max_epochs", "pruned"), strict=True):
             progress.started(config)
             metrics = {"epoch": 1.0, "train_loss": 0.4321, VALIDATION_METRIC: 71.25}
             progress.reported(config, metrics)

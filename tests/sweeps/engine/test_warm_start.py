@@ -30,7 +30,7 @@ def earlier(tmp_path):
         plan = make_plan(line_question(options), options, line((7.0, 10.0, 18.0)))
         records = SweepRecords(Folder(str(tmp_path / "earlier")))
         records.write_sweep({})
-        for config in plan.grid_trials:
+        for config in plan.known_trials:
             objective = 70.0 + config.method.epsilon + config.seed
             clean = AccuracyRow("validation", "clean", 0, 48, 50)
             records.trial(config.trial_id).write_result(

@@ -1,0 +1,107 @@
+"""Methods that were trained beside a search stand in its tables, figures and files, never best."""
+
+import io
+
+import pyarrow.parquet as pq
+import pytest
+
+from gon_core.config import GNT, VARIANTS
+from sweeps.engine.report import write_report
+from sweeps.engine.report.aggregate import headline, summarise
+from sweeps.engine.report.comparisons import compare
+from sweeps.engine.report.line_figure import draw_line
+from sweeps.engine.report.tables import build_table
+from tests.sweeps.engine.report.made_up import (
+    JOINT,
+    SPACES,
+    depth_grid,
+    joint_search,
+    result,
+    write_sweep,
+)
+
+BASELINES = {name: VARIANTS[name].model_dump(mode="json") for name in ("vanilla", "pgd", "ant_1x1")}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Return a search for sigma with baselines, one of them better than every sigma."""
+    trials = [
+        result(GNT(sigma=s), seed, "converged", 80 + s) for s in (0.2, 0.5) for seed in (0, 1)
+    ]
+    trials += [result(VARIANTS["vanilla"], seed, "converged", 70.0 + seed) for seed in (0, 1)]
+    trials += [
+        result(VARIANTS["pgd"], 0, "converged", 97.0),
+        result(VARIANTS["pgd"], 1, "failed", None),
+    ]
+    return write_sweep(tmp_path / "sweep", trials, baselines=BASELINES, seeds=2)
+
+
+def test_a_baseline_is_summarised_beside_the_points_and_is_never_the_best(sweep):
+    summary = summarise(sweep)
+    assert [point.point for point in summary.points] == [(0.2,), (0.5,)]
+    assert [point.point for point in summary.baselines] == [("vanilla",), ("pgd",)]
+    assert summary.best is not None and summary.best.point == (0.5,)
+    assert len(summary.trials) == 8
+    assert summary.missing == ((("ant_1x1",), 0), (("ant_1x1",), 1))
+    metrics = headline(summary)
+    assert metrics["baseline/vanilla/mnist_c/mean"] == pytest.approx(70.5)
+    assert [point.turn for point in summary.points] == [1, 2]
+
+
+def test_the_table_ends_with_the_baselines(sweep):
+    rows = build_table(summarise(sweep)).rows
+    assert [row.heads[0] for row in rows[-2:]] == ["vanilla baseline", "pgd baseline"]
+    assert rows[-2].cells["mean"] == "70.5" and rows[-1].cells["seeds"] == "1/2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (depth_grid, {"space": SPACES["depth"], "search": "grid", "published": None}),
+        (joint_search, JOINT),
+    ],
+)
+def test_rows_of_a_search_over_several_parameters_are_as_long_as_their_heads(
+    kind, changes, tmp_path
+):
+    trials = [*kind(), result(VARIANTS["vanilla"], 0, "converged", 60.0)]
+    chosen = {"vanilla": BASELINES["vanilla"]}
+    records = write_sweep(tmp_path / "sweep", trials, baselines=chosen, **changes)
+    table = build_table(summarise(records))
+    assert all(len(row.values) == len(table.heads) for row in table.rows)
+    assert table.rows[-1].note == "baseline" and write_report(records).files
+
+
+def test_parquet_names_the_baseline_and_has_no_value_for_what_it_was_not_searched_by(sweep):
+    write_report(sweep)
+    table = pq.read_table(io.BytesIO(sweep.folder.read("results.parquet"))).to_pylist()
+    baselines = {(row["baseline"], row["sigma"]) for row in table}
+    assert baselines == {(None, 0.2), (None, 0.5), ("vanilla", None), ("pgd", None)}
+
+
+def test_the_page_and_the_sentences_tell_of_them(sweep):
+    report = write_report(sweep)
+    sentence = next(s for s in report.answer if s.startswith("Trained beside it"))
+    assert "vanilla 70.5 %" in sentence and "pgd 97.0 %" in sentence
+    page = sweep.folder.read("report/report.html").decode()
+    assert "vanilla baseline" in page
+
+
+def test_the_figure_has_a_line_across_for_each(sweep):
+    figure = draw_line(summarise(sweep))
+    (axes,) = figure.axes[:1]
+    across = {
+        line.get_label(): line.get_ydata()[0]
+        for line in axes.lines
+        if "baseline" in str(line.get_label())
+    }
+    assert across.keys() == {"baseline vanilla, 70.5 %", "baseline pgd, 97.0 %"}
+    assert across["baseline vanilla, 70.5 %"] == pytest.approx(70.5)
+
+
+def test_a_paired_test_compares_the_best_with_each_baseline(sweep):
+    found = compare(summarise(sweep), sweep)
+    named = {(c.point.point, c.measure): c.paired for c in found}
+    vanilla = named[("vanilla",), "mean"]
+    assert vanilla.pairs == 2 and vanilla.difference.estimate == pytest.approx(70.5 - 80.5)
