@@ -34,7 +34,8 @@ from gon_core.rows import CLEAN
 from search_spaces.parameter import Choice
 from sweeps.engine import measures, plan, provenance
 from sweeps.engine.checkpoint_options import CheckpointOptions
-from sweeps.engine.command_line import INTERRUPTED, refuse
+from sweeps.engine.command_line import refuse
+from sweeps.engine.exit_codes import DONE, INTERRUPTED
 from sweeps.engine.measures import Measured, TrialData
 from sweeps.engine.records import MANIFEST, MODEL, SweepRecords, TrialResult
 from sweeps.engine.report import headline, print_report, write_report
@@ -112,7 +113,7 @@ def evaluate_checkpoints(options: CheckpointOptions) -> int:
         lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
     lines.append(f"Compare runs in the MLflow UI:\n  {description['tracking']}")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    return INTERRUPTED if interrupted else 0
+    return INTERRUPTED if interrupted else DONE
 
 
 def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str]]:

@@ -13,10 +13,10 @@ import tyro
 import yaml
 from pydantic import ValidationError
 
+from sweeps.engine.exit_codes import BAD_INPUT, INTERRUPTED
 from sweeps.engine.options import CommandOptions
 from sweeps.engine.provenance import repeat_command
 
-INTERRUPTED = 130
 Options = TypeVar("Options", bound=CommandOptions)
 
 
@@ -61,7 +61,7 @@ def refuse(problems: Sequence[str]) -> NoReturn:
     lines = [f"  {problem}" for problem in problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     print("\n".join([f"{count}, nothing was started:", *lines, "Try --help."]), file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(BAD_INPUT)
 
 
 def leave(main: Callable[[], int]) -> NoReturn:

@@ -1,20 +1,41 @@
-"""Ctrl-C and SIGTERM: both end a sweep in good order."""
+"""Ctrl-C, SIGTERM and SIGHUP end a sweep in good order; asked again, at once."""
 
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from sweeps.engine.exit_codes import INTERRUPTED
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# `uv run` passes on what the terminal has sent to both: that is not a person asking twice.
+ONE_PRESS_SECONDS = 0.5
 
 _asked = threading.Event()
 
 
+class _Asked:
+    """When the sweep was first told to end, and what is said when it is told again."""
+
+    first: float | None = None
+    last_words = ""
+
+
 @contextmanager
-def heeded() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt while the block runs."""
+def heeded(last_words: str = "") -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt while the block runs.
+
+    A second one ends the process at once, with exit code 130: the records are whole at any moment.
+
+    Args:
+        last_words: printed when that happens.
+    """
     _asked.clear()
-    previous = {
-        number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    _Asked.first, _Asked.last_words = None, last_words
+    previous = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
         yield
     finally:
@@ -34,25 +55,29 @@ def insist() -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the end of the block: raised in it, they abort torch's C++.
+    """Let Ctrl-C and the like wait for the end of the block: raised in it, they abort torch's C++.
 
     Raises:
         KeyboardInterrupt: at the end, if one came.
     """
     came = []
-    previous = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    previous = {number: signal.signal(number, lambda *_: came.append(1)) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
     if came:
+        _Asked.first = time.monotonic()
         raise KeyboardInterrupt
 
 
 def _interrupt(signum: int, frame: object) -> None:
-    _asked.set()
-    raise KeyboardInterrupt
+    if _Asked.first is None:
+        _Asked.first = time.monotonic()
+        _asked.set()
+        raise KeyboardInterrupt
+    if time.monotonic() - _Asked.first > ONE_PRESS_SECONDS:
+        # Not by print: the signal may have come in the middle of another one.
+        os.write(sys.stderr.fileno(), f"\n{_Asked.last_words}\n".encode())
+        os._exit(INTERRUPTED)

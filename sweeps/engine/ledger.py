@@ -21,11 +21,13 @@ class Entry:
         point: values of the searched parameters.
         proposed: whether the search proposed it; the others were asked for from the start.
         objectives: by seed; None for a seed that was pruned, diverged or failed.
+        statuses: how each seed ended.
     """
 
     point: Point
     proposed: bool
     objectives: dict[int, Objectives | None] = field(default_factory=dict)
+    statuses: dict[int, Status] = field(default_factory=dict)
 
 
 class Ledger:
@@ -67,6 +69,7 @@ class Ledger:
         measured = status in ("converged", "max_epochs")
         if point not in self._baselines:
             self.entries[point].objectives[seed] = objectives if measured else None
+            self.entries[point].statuses[seed] = status
         if (point, seed) in self._queue:
             self._queue.remove((point, seed))
 

@@ -251,14 +251,20 @@ def known_trial(
     distributions: dict[str, Any],
     attributes: dict[str, Any] | None = None,
 ) -> "FrozenTrial":
-    """Return Optuna's view of a point: complete, pruned, or still running."""
+    """Return Optuna's view of a point: complete, pruned, failed, or still running.
+
+    A diverged point is told as pruned, so that samplers learn to stay away from it. What failed
+    says nothing about its point.
+    """
     from optuna.trial import TrialState, create_trial
 
     mean = ledger.mean(point)
     if mean is not None:
         state = TrialState.COMPLETE
     else:
-        state = TrialState.PRUNED if ledger.is_settled(point) else TrialState.RUNNING
+        failed = "failed" in ledger.entries[point].statuses.values()
+        ended = TrialState.FAIL if failed else TrialState.PRUNED
+        state = ended if ledger.is_settled(point) else TrialState.RUNNING
     return create_trial(
         params=dict(zip(distributions, point, strict=True)),
         distributions=distributions,

@@ -1,5 +1,6 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
+import errno
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from search_spaces.parameter import Parameter, Point
 from sweeps.engine import machine, provenance, starting_models, warm_start
 from sweeps.engine import plan as planning
 from sweeps.engine.cluster import Cluster
-from sweeps.engine.command_line import INTERRUPTED, refuse
+from sweeps.engine.command_line import refuse
 from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
+from sweeps.engine.exit_codes import DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.interrupts import heeded, held_back
 from sweeps.engine.ledger import Objectives
+from sweeps.engine.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan
 from sweeps.engine.progress import Progress
@@ -25,10 +28,11 @@ from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 
+# What a disk says that is full, too small, gone or not ours.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
     from sweeps.engine.measures import TrialData
-
-DONE, SOME_FAILED = 0, 1
 
 
 def run_sweep(
@@ -157,6 +161,16 @@ def refuse_another_question(records: SweepRecords, description: dict[str, Any]) 
                 *differences])  # fmt: skip
 
 
+def storage_problem(error: BaseException | None) -> str | None:
+    """Return what kept a record from being written, if an error comes from that."""
+    while error is not None:
+        is_local = isinstance(error, OSError) and error.errno in UNWRITABLE
+        if is_local or (isinstance(error, OSError) and "AWS Error" in str(error)):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 @dataclass
 class _Run:
     plan: Plan
@@ -168,6 +182,13 @@ class _Run:
     console: Console
 
     def run(self) -> int:
+        try:
+            with SweepLock(self.records.folder) as lock:
+                return self._run_alone(lock)
+        except SweepIsRunningError as error:
+            refuse([f"--name: sweep {self.plan.name} is being run already, by {error}"])
+
+    def _run_alone(self, lock: SweepLock) -> int:
         search, finished = self._search()
         if search.is_exhausted:
             self.console.print(
@@ -180,23 +201,33 @@ class _Run:
             self.records.write_sweep(self.description | {"known": self.known})
         uri = self.options.tracking_uri or default_uri(self.options.storage)
         tracker = Tracker(uri, self.description, self.records)
-        with heeded(), Cluster(self.plan.resources) as cluster:
-            return self._run_on(cluster, search, len(finished), tracker)
+        last_words = f"Ended at once. Carry on with:\n  {provenance.repeat_command()}"
+        with heeded(last_words), Cluster(self.plan.resources) as cluster:
+            return self._run_on(cluster, search, len(finished), tracker, lock)
 
-    def _run_on(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> int:
+    def _run_on(
+        self, cluster: Cluster, search: Search, finished: int, tracker: Tracker, lock: SweepLock
+    ) -> int:
         try:
             self._train(cluster, search, finished, tracker)
         except KeyboardInterrupt:
             cluster.stop()
             cluster.join()  # a trial that still ran would write its records beside the report
+            if lock.was_taken_over:
+                self.console.print("[red]Another driver has taken the sweep over: this one ends.")
+                return INTERRUPTED
             return self._conclude(tracker, interrupted=True)
         except DivergedStartError as error:
             self.console.print(f"[red]{error}", highlight=False)
             tracker.close({}, failed=True, interrupted=False)
             return SOME_FAILED
-        except BaseException:  # no run may stay RUNNING, whatever broke
+        except BaseException as error:  # no run may stay RUNNING, whatever broke
             tracker.close({}, failed=True, interrupted=True)
-            raise
+            if (lost := storage_problem(error)) is None:
+                raise
+            self.console.print(f"[red]The records cannot be written: {lost}", highlight=False)
+            self._say_what_next("", interrupted=True)
+            return SOME_FAILED
         cluster.stop()
         return self._conclude(tracker, interrupted=False)
 
@@ -278,6 +309,9 @@ class _Run:
 
         results = self.records.results()
         failed = [result for result in results if result.status == "failed"]
+        for result in results:
+            for note in result.notes:
+                self.console.print(f"[yellow]trial {result.trial_id}: {note}", highlight=False)
         report = write_report(self.records)
         if not interrupted:
             print_report(report, self.console)

@@ -1,6 +1,8 @@
 """Run one trial: configuration -> trainer -> evaluation -> result. Knows neither Ray nor MLflow."""
 
 import copy
+import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from sweeps.engine.provenance import now
 from sweeps.engine.records import (
     NOISE,
     VALIDATION_METRIC,
+    Attempt,
     Checkpoint,
     Status,
     TrialRecords,
@@ -87,13 +90,20 @@ def run_trial(
         run.start(start_weights)
         run.train()
         result, files = run.evaluate()
-        weights = checkpoints.dump_model(run.state.model)
-        records.write_final(files | run.learned_noise())
+        files = {checkpoints.MODEL: checkpoints.dump_model(run.state.model)} | files
+        return records.write_result(result, files | run.learned_noise())
     except Exception as error:  # whatever broke, the record says it and the sweep goes on
-        reason = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-        result, weights = run.result("failed", reason), None
-    records.write_result(result, weights)
-    return result
+        result = run.result("failed", f"{cause(error)}\n{traceback.format_exc()}")
+        return records.write_result(result)
+
+
+def cause(error: Exception) -> str:
+    """Return what broke a trial, in one line."""
+    text = " ".join(str(error).split())
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if out_of_memory or "can't allocate memory" in text:  # torch's words on a CPU
+        return f"out of memory: {text}"
+    return f"{type(error).__name__}: {text}"
 
 
 def describe(device: str) -> str:
@@ -127,7 +137,11 @@ class _Run:
         config = self.config
         assert not isinstance(config.method, Given), "given weights are not trained"
         self.state = new_state(model.to(self.device), config.training, config.seed, config.method)
-        if (checkpoint := self.records.latest_checkpoint()) is not None:
+        checkpoint, passed_over = self.records.find_checkpoint()
+        epoch = checkpoint.epoch if checkpoint is not None else 0
+        host, pid = socket.gethostname(), os.getpid()
+        self.records.write_attempt(Attempt(host, pid, now(), epoch, passed_over))
+        if checkpoint is not None:
             checkpoints.restore(self.state, checkpoint.files)
             self.history = checkpoint.history
         for entry in self.history:
@@ -217,6 +231,7 @@ class _Run:
             },
             ended=now(),
             device=describe(self.device) + self._solver(),
+            notes=[note for attempt in self.records.attempts() for note in attempt.passed_over],
         )
 
 

@@ -51,7 +51,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, trial, caplog)
         folder.write("model.safetensors", content[:99] + bytes([content[99] ^ 1]) + content[100:])
     elif damage == "foreign":
         manifest = folder.read_json("manifest.json")
-        folder.write_json("manifest.json", manifest | {"trial_id": "another"})
+        folder.write_json("manifest.json", manifest | {"config": {"seed": 7}})
     else:
         name = "manifest.json" if damage == "no manifest" else "model.safetensors"
         os.remove(f"{folder.path}/{name}")

@@ -73,5 +73,7 @@ def test_point_of_a_trial():
     config = TrialConfig(
         method=ANT(epsilon=9.0, depth=2), data=DataConfig(), training=TrainingConfig(), start=None
     )
-    assert space.point_of(config, SPACES["depth"]) == (2, 1)
+    assert space.point_of(config, SPACES["depth"], {}) == (2, 1)
+    baselines = {"mine": config.method.model_dump(mode="json")}
+    assert space.point_of(config, SPACES["depth"], baselines) == ("mine",)
     assert space.point_text(SPACES["depth"], (2, 1)) == "depth 2, kernel_size 1"

@@ -1,0 +1,6 @@
+"""What a command's exit code says."""
+
+DONE = 0
+SOME_FAILED = 1  # of the trials; the others are recorded
+BAD_INPUT = 2  # nothing was started
+INTERRUPTED = 130  # the same command carries on

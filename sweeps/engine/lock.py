@@ -1,0 +1,201 @@
+"""One driver a sweep: a second one is refused, naming the first; a dead one's claim is taken over.
+
+A driver lays a claim, a file ``drivers/<id>.json`` in the sweep's folder, first as ``asking``. It
+holds the sweep once it has seen no other live claim; of two that ask at once the later one
+withdraws. This needs no more of a filesystem than that a file appears whole and is listed at once,
+so that it holds on object stores too, which know no locks.
+"""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from sweeps.engine.provenance import now
+from sweeps.engine.storage import Folder
+
+DRIVERS = "drivers"
+BEAT_SECONDS = 15.0
+# From another machine only a claim's beat tells; clocks are taken to agree within a minute.
+SILENT_SECONDS = 120.0
+PATIENCE_SECONDS = 3.0  # for a driver that asks at the same moment
+
+
+class SweepIsRunningError(RuntimeError):
+    """Another driver runs the sweep; the text says which."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who runs a sweep, or asks to.
+
+    Attributes:
+        host: name of the machine.
+        machine: tells machines of one name apart; processes are only visible within it.
+        pid: of the driver.
+        started: when the process began, in the kernel's ticks: a pid is used again.
+        since: time of day, ISO 8601, UTC.
+        asked: the same in seconds since 1970, to order claims by.
+        beat: the last sign of life, in seconds since 1970.
+        holds: whether it runs the sweep; else it asks to.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: str
+    since: str
+    asked: float
+    beat: float
+    holds: bool = False
+
+    def is_live(self, silent_seconds: float = SILENT_SECONDS) -> bool:
+        """Whether its driver still runs, as far as can be told from here."""
+        if self.machine == this_machine():
+            return process_start(self.pid) == self.started
+        return time.time() - self.beat < silent_seconds
+
+    def describe(self) -> str:
+        """Return who it is, in words."""
+        text = f"process {self.pid} on {self.host} since {self.since}"
+        if self.machine != this_machine():
+            text += f", last heard of {max(0, round(time.time() - self.beat))} s ago"
+        return text
+
+
+@cache
+def this_machine() -> str:
+    """Return what tells this boot of this machine, or container, from every other."""
+    boot = _read("/proc/sys/kernel/random/boot_id")
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{socket.gethostname()} {boot} {space}".strip()
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine began, in ticks since the boot; None if it is gone.
+
+    A zombie is gone: it only waits for its parent to take notice.
+    """
+    stat = _read(f"/proc/{pid}/stat")
+    if stat:
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    if Path("/proc/self/stat").exists():
+        return None
+    try:  # no such files on this system: the pid alone must do
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return ""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def read_claims(sweep: Folder) -> dict[str, Claim]:
+    """Return every claim on a sweep by its file's name; what is no claim is left out."""
+    folder, found = sweep / DRIVERS, {}
+    for name in folder.names():
+        try:
+            found[name] = Claim(**json.loads(folder.read(name)))
+        except (ValueError, TypeError, FileNotFoundError):
+            continue  # withdrawn at this moment, or not ours
+    return found
+
+
+class SweepLock:
+    """A sweep held by this process, as a context.
+
+    While it is held a thread writes a sign of life. Should the claim be gone, because this machine
+    was asleep and another driver took the sweep over, this process is interrupted as by Ctrl-C.
+
+    Args:
+        sweep: folder of the sweep.
+        beat_seconds: between two signs of life.
+    """
+
+    def __init__(self, sweep: Folder, beat_seconds: float = BEAT_SECONDS) -> None:
+        self._sweep, self._folder = sweep, sweep / DRIVERS
+        self._name = f"{uuid.uuid4().hex[:12]}.json"
+        self._beat_seconds = beat_seconds
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.was_taken_over = False
+
+    def __enter__(self) -> Self:
+        stamp = time.time()
+        pid = os.getpid()
+        self._claim = Claim(
+            host=socket.gethostname(), machine=this_machine(), pid=pid,
+            started=process_start(pid) or "", since=now(), asked=stamp, beat=stamp,
+        )  # fmt: skip
+        self._write(self._claim)
+        try:
+            self._ask()
+        except BaseException:
+            self._folder.remove(self._name)
+            raise
+        self._thread = threading.Thread(target=self._beat, name="sweep lock", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._folder.remove(self._name)
+
+    def _write(self, claim: Claim) -> None:
+        self._folder.write_json(self._name, asdict(claim))
+
+    def _ask(self) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        mine = (self._claim.asked, self._name)
+        while True:
+            others = self._live_others()
+            for name, claim in others.items():
+                if claim.holds or (claim.asked, name) < mine or time.monotonic() > deadline:
+                    raise SweepIsRunningError(claim.describe())
+            if not others:
+                self._claim = replace(self._claim, holds=True)
+                self._write(self._claim)
+                return
+            time.sleep(0.1)  # a later one withdraws, or has it already
+
+    def _live_others(self) -> dict[str, Claim]:
+        found = {}
+        for name, claim in read_claims(self._sweep).items():
+            if name == self._name:
+                continue
+            if claim.is_live():
+                found[name] = claim
+            else:
+                self._folder.remove(name)
+        return found
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._beat_seconds):
+            try:
+                if not self._folder.exists(self._name):
+                    self.was_taken_over = True
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
+                self._write(replace(self._claim, beat=time.time()))
+            except OSError:  # the next sign of life may get through
+                continue

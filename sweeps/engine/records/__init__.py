@@ -1,0 +1,55 @@
+"""The truth of a sweep: its records, on a local path or any pyarrow filesystem.
+
+    <storage>/<sweep name>/
+        sweep.json                            what is asked, by which code, on which data
+        examples.safetensors                  some test images, clean and corrupted, for the figures
+        drivers/<id>.json                     who runs the sweep now, see ``sweeps.engine.lock``
+        trials/<trial id>/trial.json          the full configuration, before training
+        trials/<trial id>/attempts/NNNNNN.json   where and when it was run, from which epoch on
+        trials/<trial id>/checkpoints/epoch-NNNNNN/   weights, momentum, streams, history, manifest
+        trials/<trial id>/turn.json           its place in the order in which the search asked
+        trials/<trial id>/model.safetensors   the final weights
+        trials/<trial id>/noise.safetensors   what an adversarial noise generator learned
+        trials/<trial id>/right.safetensors   which test images the final model classifies right
+        trials/<trial id>/perturbed.safetensors   some images with noise of the size epsilon*
+        trials/<trial id>/result.json         how it ended, once, at the end; hashes of the files
+    <storage>/starting_models/<hash>/         the vanilla model that trials start from
+
+Every file appears whole or not at all. A checkpoint counts once its manifest, written last, names
+the SHA-256 of each of its files; a result once its own SHA-256 is right. What is damaged is passed
+over with a warning, as if it had never been written; ``python -m sweeps.engine.records check
+<sweep folder>`` tells what is. Ray, Optuna and MLflow hold nothing that is not rebuilt from here.
+
+Imports no torch, so that a sweep can be refused or found finished at once.
+"""
+
+from sweeps.engine.records.checkpoint import MANIFEST, Checkpoint
+from sweeps.engine.records.names import (
+    EXAMPLES,
+    MODEL,
+    NOISE,
+    PERTURBED,
+    RIGHT,
+    STARTING_MODELS,
+    VALIDATION_METRIC,
+)
+from sweeps.engine.records.result import Status, TrialResult
+from sweeps.engine.records.sweep import SweepRecords
+from sweeps.engine.records.trial import Attempt, TrialRecords
+
+__all__ = [
+    "EXAMPLES",
+    "MANIFEST",
+    "MODEL",
+    "NOISE",
+    "PERTURBED",
+    "RIGHT",
+    "STARTING_MODELS",
+    "VALIDATION_METRIC",
+    "Attempt",
+    "Checkpoint",
+    "Status",
+    "SweepRecords",
+    "TrialRecords",
+    "TrialResult",
+]

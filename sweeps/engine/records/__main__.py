@@ -1,0 +1,69 @@
+"""``python -m sweeps.engine.records check <sweep folder>``: is every record whole?"""
+
+import argparse
+import logging
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
+from sweeps.engine.records.check import STATES, SweepCheck, check
+from sweeps.engine.records.sweep import SweepRecords
+from sweeps.engine.storage import Folder
+
+STYLES = {"complete": "green", "failed": "red", "broken": "bold red", "running": "cyan"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check a sweep's records; return 0 if all are whole, 1 if one is not, 2 on bad input."""
+    parser = argparse.ArgumentParser(prog="python -m sweeps.engine.records")
+    commands = parser.add_subparsers(dest="command", required=True)
+    text = "verify the hashes of every record and tell where each trial stands; changes nothing"
+    checking = commands.add_parser("check", help=text, description=f"{text}.")
+    checking.add_argument("folder", help="of a sweep: a path, or s3://... or gs://...")
+    given = parser.parse_args(arguments)
+    logging.disable(logging.WARNING)  # what is damaged stands in the table
+    try:
+        found = check(SweepRecords(Folder(given.folder)))
+    except (OSError, ValueError) as error:
+        print(f"{given.folder}: {str(error).splitlines()[0]}", file=sys.stderr)
+        return BAD_INPUT
+    finally:
+        logging.disable(logging.NOTSET)
+    show(found, Console())
+    return DONE if found.is_whole else SOME_FAILED
+
+
+def show(found: SweepCheck, console: Console) -> None:
+    """Print where each trial stands, and what is damaged."""
+    table = Table("trial", "state", "detail")
+    for trial in found.trials:
+        style = STYLES.get(trial.state, "")
+        table.add_row(
+            trial.trial_id, f"[{style}]{trial.state}" if style else trial.state, trial.detail
+        )
+    if found.trials:
+        console.print(table)
+    for trial in found.trials:
+        for problem in trial.problems:
+            console.print(f"[red]{trial.trial_id}: {problem}", highlight=False, soft_wrap=True)
+    for problem in found.problems:
+        console.print(f"[red]{problem}", highlight=False, soft_wrap=True)
+    for driver in found.drivers:
+        console.print(f"Run now by {driver}.", highlight=False, soft_wrap=True)
+    counts = [f"{number} {state}" for state in STATES if (number := found.counts[state])]
+    if found.not_begun:
+        counts.append(f"{found.not_begun} not begun")
+    console.print(f"{', '.join(counts) or 'no trial'}.", highlight=False)
+    for state, meaning in STATES.items():
+        if found.counts[state] and state != "complete":
+            console.print(f"{state}: {meaning}.", style="dim", highlight=False)
+    if found.unhashed:
+        console.print(f"{found.unhashed} results are of an earlier version and hold no hashes.")
+    elif found.is_whole:
+        console.print("Every hash is right.")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,170 @@
+"""Whether the records of a sweep are whole: every hash verified, every trial's state told."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gon_core.config import StartConfig
+from sweeps.engine import lock, starting_models
+from sweeps.engine.records.result import TrialResult
+from sweeps.engine.records.sweep import SweepRecords
+from sweeps.engine.records.trial import CONFIG, RESULT, TURN, TrialRecords
+from sweeps.engine.storage import Folder
+
+State = Literal["complete", "failed", "running", "interrupted", "broken"]
+STATES: dict[State, str] = {
+    "complete": "ended, and every hash is right",
+    "failed": "ended with an error; the same command runs it again",
+    "running": "its driver and its process live",
+    "interrupted": "begun and not running; the same command carries it on",
+    "broken": "a record is damaged; the same command makes it again",
+}
+
+
+@dataclass(frozen=True)
+class TrialCheck:
+    """What the records of one trial are worth.
+
+    Attributes:
+        trial_id: its id.
+        state: see ``STATES``.
+        detail: how it ended, or where it stands.
+        problems: what is damaged; a damaged checkpoint alone breaks no trial.
+    """
+
+    trial_id: str
+    state: State
+    detail: str
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SweepCheck:
+    """What the records of a sweep are worth.
+
+    Attributes:
+        trials: one a trial, in the order of their ids.
+        drivers: who runs the sweep now.
+        problems: of the files beside the trials.
+        not_begun: how many trials of the grid and the baselines have no record.
+        unhashed: how many results are of an earlier version, which held no hashes.
+    """
+
+    trials: tuple[TrialCheck, ...]
+    drivers: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    not_begun: int = 0
+    unhashed: int = 0
+
+    @property
+    def counts(self) -> Counter[State]:
+        """How many trials are in which state."""
+        return Counter(trial.state for trial in self.trials)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.problems and not any(trial.problems for trial in self.trials)
+
+
+def check(records: SweepRecords) -> SweepCheck:
+    """Read every record of a sweep and verify every hash; change nothing.
+
+    Raises:
+        FileNotFoundError: the folder holds no sweep.json.
+        ValueError: sweep.json is damaged, so that nothing else can be told.
+    """
+    description = records.read_sweep()
+    if description is None:
+        raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
+    live = [claim for claim in lock.read_claims(records.folder).values() if claim.is_live()]
+    drivers = tuple(claim.describe() for claim in live if claim.holds)
+    names = records.names()
+    trials = tuple(_check_trial(records.trial(name), bool(drivers)) for name in names)
+    points = [*description.get("grid", []), *description.get("baselines", {})]
+    asked = len(points) * len(description.get("seeds", []))
+    return SweepCheck(
+        trials=trials,
+        drivers=drivers,
+        problems=tuple(_check_start(records, description)),
+        not_begun=max(0, asked - len(names)),
+        unhashed=sum(not result.files for result in records.results() if result.is_measured),
+    )
+
+
+@dataclass
+class _Findings:
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, problem: str) -> None:
+        self.problems.append(problem)
+
+
+def _check_trial(trial: TrialRecords, has_driver: bool) -> TrialCheck:
+    found = _Findings()
+    if trial.config() is None:
+        found.add(f"{CONFIG} is {'damaged' if trial.folder.exists(CONFIG) else 'missing'}")
+    if trial.folder.exists(TURN):
+        try:
+            int(trial.folder.read_json(TURN)["turn"])
+        except (ValueError, KeyError, TypeError):
+            found.add(f"{TURN} is damaged")
+    result = None
+    if trial.folder.exists(RESULT):
+        try:
+            result = trial.read_result()
+        except ValueError as error:
+            found.add(f"{RESULT} is damaged: {str(error).splitlines()[0]}")
+    if result is not None:
+        _check_files(trial.folder, result, found)
+    breaks = bool(found.problems)
+    epoch = 0
+    if result is None or not result.is_final:
+        checkpoint, passed_over = trial.find_checkpoint()
+        epoch = checkpoint.epoch if checkpoint is not None else 0
+        found.problems += passed_over
+    state, detail = _state(trial, result, epoch, has_driver)
+    return TrialCheck(trial.trial_id, "broken" if breaks else state, detail, tuple(found.problems))
+
+
+def _state(
+    trial: TrialRecords, result: TrialResult | None, epoch: int, has_driver: bool
+) -> tuple[State, str]:
+    if result is not None:
+        reason = f": {result.reason.splitlines()[0]}" if result.reason else ""
+        return "complete" if result.is_final else "failed", f"{result.status}{reason}"
+    attempts = trial.attempts()
+    where = f"checkpoint of epoch {epoch}" if epoch else "no checkpoint yet"
+    if not attempts:
+        return "interrupted", "asked for, not started"
+    last = attempts[-1]
+    starts = f"{len(attempts)} starts, " if len(attempts) > 1 else ""
+    if has_driver:
+        return "running", f"{where}, {starts}process {last.pid} on {last.host} since {last.began}"
+    return "interrupted", f"{where}, {starts}last on {last.host} at {last.began}"
+
+
+def _check_files(folder: Folder, result: TrialResult, found: _Findings) -> None:
+    for name, expected in result.files.items():
+        if not folder.exists(name):
+            found.add(f"{name} is missing")
+        elif hashlib.sha256(folder.read(name)).hexdigest() != expected:
+            found.add(f"{name} is damaged (its SHA-256 is not the recorded one)")
+
+
+def _check_start(records: SweepRecords, description: dict) -> list[str]:
+    """Return what is wrong with the starting model, which lies beside the sweep."""
+    asked = description.get("asked", {}).get("start")
+    if not asked:
+        return []
+    storage = Folder(records.folder.uri.rsplit("/", 1)[0])
+    try:
+        start = StartConfig.model_validate(asked)
+        kept = starting_models.folder(storage, start, description["data_digest"])
+        if kept.exists(starting_models.DESCRIPTION) and starting_models.stored(kept) is None:
+            return [f"the starting model in {kept.path} is damaged; it is trained again"]
+    except (ValueError, KeyError, json.JSONDecodeError) as error:
+        return [f"the starting model cannot be checked: {str(error).splitlines()[0]}"]
+    return []

@@ -1,0 +1,111 @@
+"""Checkpoints on storage: whole, unchanged, and of this very trial and code, or passed over."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.engine.storage import Folder
+from sweeps.engine.training_code import training_code
+
+MANIFEST = "manifest.json"
+HISTORY = "history.json"
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole, verified checkpoint.
+
+    Attributes:
+        epoch: the epoch after which it was taken.
+        files: content by name, as ``gon_core.training.checkpoints`` made it.
+        history: the metrics of all epochs so far.
+    """
+
+    epoch: int
+    files: dict[str, bytes]
+    history: list[dict[str, float]]
+
+
+def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
+    """Write a checkpoint, its manifest last, then drop all but the last two.
+
+    One that cannot be written to its end is removed: where the disk is full, the rest of it would
+    take the space that the trial's record needs.
+
+    Args:
+        checkpoints: the trial's folder of them.
+        checkpoint: what to write.
+        config: of the trial; the manifest holds it, so that a foreign checkpoint can be told.
+    """
+    target = checkpoints / f"epoch-{checkpoint.epoch:06d}"
+    files = checkpoint.files | {HISTORY: json.dumps(checkpoint.history).encode()}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = {"config": dict(config), "code": training_code(), "sha256": digests}
+    try:
+        for name, content in files.items():
+            target.write(name, content)
+        target.write_json(MANIFEST, manifest)
+    except OSError:
+        with contextlib.suppress(OSError):
+            target.delete()
+        raise
+    for name in checkpoints.names()[:-KEPT_CHECKPOINTS]:
+        (checkpoints / name).delete()
+
+
+def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint in ``folder``.
+
+    Args:
+        folder: ``epoch-NNNNNN``.
+        config: of the trial that is to go on from it.
+
+    Raises:
+        ValueError: it is incomplete or damaged, or of another configuration or code; says what.
+        OSError: it cannot be read.
+    """
+    epoch = folder.uri.rstrip("/").rsplit("epoch-", 1)[-1]
+    if not epoch.isdigit():
+        raise ValueError("its name is not that of a checkpoint")
+    manifest = _manifest(folder)
+    for kind, here in (("config", config), ("code", training_code())):
+        if differences := _differences(manifest.get(kind, {}), here):
+            raise ValueError(f"it was written by another {kind}: {'; '.join(differences)}")
+    files = {}
+    for name, expected in manifest["sha256"].items():
+        try:
+            files[name] = folder.read(name)
+        except FileNotFoundError:
+            raise ValueError(f"{name} is missing") from None
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise ValueError(f"{name} is damaged (its SHA-256 is not the manifest's)")
+    if HISTORY not in files:
+        raise ValueError(f"{HISTORY} is missing")
+    return Checkpoint(int(epoch), files, json.loads(files.pop(HISTORY)))
+
+
+def _manifest(folder: Folder) -> dict[str, Any]:
+    if not folder.exists(MANIFEST):
+        raise ValueError(f"{MANIFEST} is missing: it was not written to its end")
+    try:
+        manifest = folder.read_json(MANIFEST)
+    except ValueError as error:
+        raise ValueError(f"{MANIFEST} is damaged ({error})") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
+        raise ValueError(f"{MANIFEST} is damaged (it names no SHA-256)")
+    return manifest
+
+
+def _differences(there: Any, here: Any, name: str = "") -> list[str]:
+    """Return where two JSON values differ: ``method.sigma 0.5, here 0.3``."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        found = []
+        for key in dict.fromkeys((*there, *here)):
+            path = f"{name}.{key}" if name else str(key)
+            found += _differences(there.get(key), here.get(key), path)
+        return found
+    return [] if there == here else [f"{name} {there}, here {here}"]

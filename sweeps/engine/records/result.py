@@ -1,0 +1,118 @@
+"""How a trial ended, and its file: JSON that holds its own SHA-256."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from gon_core.config import TrialConfig
+from gon_core.rows import (
+    CLEAN,
+    SEVERITIES_SPLIT,
+    AccuracyRow,
+    AttackRow,
+    PerturbationSizeRow,
+)
+
+Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed", "evaluated"]
+DIGEST = "sha256"
+VALIDATION_CLEAN = ("validation", CLEAN)
+
+
+class TrialResult(BaseModel):
+    """How a trial ended.
+
+    Attributes:
+        trial_id: hash of ``config``.
+        config: configuration and seed.
+        status: only ``converged`` is ever shown as converged; given weights are ``evaluated``.
+        reason: why, where the status does not say it (an error with its traceback).
+        history: the metrics of every epoch, in order.
+        rows: every accuracy measured on the final model; empty unless it was evaluated.
+        attacks: its accuracies under attack; empty unless they were asked for.
+        perturbation_sizes: its median perturbation sizes epsilon*; empty unless asked for.
+        objective: what the search maximises, in percent; None unless it was evaluated.
+        best_epoch: the epoch with the best validation accuracy.
+        seconds: wall time by part: ``training``, ``evaluation``.
+        ended: time of day, ISO 8601, UTC.
+        device: where it was trained, with the number of threads.
+        files: SHA-256 of the files beside the result, by name.
+        notes: what went wrong on the way and was made good, such as a damaged checkpoint.
+    """
+
+    # A diverged loss is NaN, which JSON has no number for.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+    trial_id: str
+    config: TrialConfig
+    status: Status
+    reason: str = ""
+    history: list[dict[str, float]] = []
+    rows: list[AccuracyRow] = []
+    attacks: list[AttackRow] = []
+    perturbation_sizes: list[PerturbationSizeRow] = []
+    objective: float | None = None
+    best_epoch: int | None = None
+    seconds: dict[str, float] = {}
+    ended: str = ""
+    device: str = ""
+    files: dict[str, str] = {}
+    notes: list[str] = []
+
+    def objectives(self, names: Sequence[str]) -> tuple[float, ...] | None:
+        """Return the accuracies on validation images that a search maximises, in percent.
+
+        Args:
+            names: of each, ``corrupted`` (the mean over corruptions) or ``clean``.
+        """
+        if self.objective is None:
+            return None
+        clean = [row.top1 for row in self.rows if (row.split, row.corruption) == VALIDATION_CLEAN]
+        known = {"corrupted": self.objective} | ({"clean": clean[0]} if clean else {})
+        return tuple(known[name] for name in names)
+
+    @property
+    def severity_rows(self) -> list[AccuracyRow]:
+        """The accuracies at the five severities of our extension of MNIST-C, if measured."""
+        return [row for row in self.rows if row.split == SEVERITIES_SPLIT]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same trial need not run again: a failed one may."""
+        return self.status != "failed"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the final model was evaluated, so that its accuracies can be compared."""
+        return self.objective is not None
+
+
+def dump(result: TrialResult) -> bytes:
+    """Return the content of ``result.json``."""
+    content = json.loads(result.model_dump_json())
+    return json.dumps(content | {DIGEST: _digest(content)}, indent=1).encode()
+
+
+def load(content: bytes) -> TrialResult:
+    """Return what ``dump`` was given; one without a hash is of an earlier version and taken as is.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"it is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError("it is not a JSON object")
+    expected = found.pop(DIGEST, None)
+    if expected is not None and expected != _digest(found):
+        raise ValueError("its SHA-256 is not the one it was written with")
+    return TrialResult.model_validate(found)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,184 @@
+"""The records of one trial."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gon_core.config import TrialConfig
+from sweeps.engine.records import checkpoint as checkpoints
+from sweeps.engine.records import result as results
+from sweeps.engine.records.checkpoint import Checkpoint
+from sweeps.engine.records.result import TrialResult
+from sweeps.engine.storage import Folder
+
+CONFIG, TURN, RESULT = "trial.json", "turn.json", "result.json"
+LAST_TURN = 10**9  # of a trial whose turn is not known
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of a trial's training, in one process.
+
+    Attributes:
+        host: name of the machine.
+        pid: of the process.
+        began: time of day, ISO 8601, UTC.
+        from_epoch: the epoch of the checkpoint that it went on from; 0 without any.
+        passed_over: checkpoints that could not be used, and why.
+    """
+
+    host: str
+    pid: int
+    began: str
+    from_epoch: int
+    passed_over: list[str]
+
+
+@dataclass(frozen=True)
+class TrialRecords:
+    """The records of one trial."""
+
+    folder: Folder
+    trial_id: str
+
+    def write_config(self, config: TrialConfig) -> None:
+        """Write ``trial.json``, before training; it never changes."""
+        if self.config() is None:
+            self.folder.write_json(CONFIG, config.model_dump(mode="json"))
+
+    def config(self) -> TrialConfig | None:
+        """Return the configuration; None if it was not written or is damaged, with a warning.
+
+        The trial's id is the hash of its configuration, so that no change of one goes unseen.
+        """
+        if not self.folder.exists(CONFIG):
+            return None
+        try:
+            config = TrialConfig.model_validate(self.folder.read_json(CONFIG))
+            if config.trial_id != self.trial_id:
+                raise ValueError(f"it is that of trial {config.trial_id}")
+        except ValueError as error:
+            self._warn(CONFIG, error)
+            return None
+        return config
+
+    def write_turn(self, turn: int) -> None:
+        """Write ``turn.json``: the search asked for the trial as the ``turn``-th, from 0.
+
+        A search that is rebuilt from the records must see its points in the order it saw them in.
+        """
+        self.folder.write_json(TURN, {"turn": turn})
+
+    def turn(self) -> int:
+        """Return the trial's turn; the last one if it has none, with a warning if it is damaged."""
+        if not self.folder.exists(TURN):
+            return LAST_TURN
+        try:
+            return int(self.folder.read_json(TURN)["turn"])
+        except (ValueError, KeyError, TypeError) as error:
+            self._warn(TURN, error)
+            return LAST_TURN
+
+    def write_attempt(self, attempt: Attempt) -> None:
+        """Write down that the trial's training starts, or goes on."""
+        attempts = self.folder / "attempts"
+        attempts.write_json(f"{len(attempts.names()) + 1:06d}.json", asdict(attempt))
+
+    def attempts(self) -> list[Attempt]:
+        """Return where and when the trial was run, in order; damaged entries are left out."""
+        attempts, found = self.folder / "attempts", []
+        for name in attempts.names():
+            try:
+                found.append(Attempt(**attempts.read_json(name)))
+            except (ValueError, TypeError) as error:
+                self._warn(f"attempts/{name}", error)
+        return found
+
+    def write_final(self, files: Mapping[str, bytes]) -> None:
+        """Write further files of an ended trial, such as what its noise generator learned."""
+        for name, content in files.items():
+            self.folder.write(name, content)
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, its manifest last, then drop all but the last two."""
+        checkpoints.write(self._checkpoints, checkpoint, self._config_fields())
+
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole and of this trial and code, or None."""
+        return self.find_checkpoint()[0]
+
+    def find_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
+        """Return the newest checkpoint that can be used, and why newer ones cannot."""
+        passed_over = []
+        for name in reversed(self._checkpoints.names()):
+            try:
+                found = checkpoints.read(self._checkpoints / name, self._config_fields())
+            except (ValueError, OSError) as error:
+                passed_over.append(f"checkpoint {name} passed over: {error}")
+                log.warning("trial %s: %s", self.trial_id, passed_over[-1])
+            else:
+                return found, passed_over
+        return None, passed_over
+
+    @property
+    def _checkpoints(self) -> Folder:
+        return self.folder / "checkpoints"
+
+    def _config_fields(self) -> dict[str, Any]:
+        config = self.config()
+        return config.model_dump(mode="json") if config is not None else {}
+
+    def write_result(
+        self, result: TrialResult, files: Mapping[str, bytes] | None = None
+    ) -> TrialResult:
+        """Write how the trial ended, last of all; its checkpoints are needed no more.
+
+        Args:
+            result: how it ended.
+            files: the final weights and whatever else is kept, by name.
+
+        Returns:
+            the result with the hashes of the files.
+        """
+        files = files or {}
+        self.write_final(files)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        written = result.model_copy(update={"files": result.files | digests})
+        self.folder.write(RESULT, results.dump(written))
+        if result.is_final:
+            self._checkpoints.delete()
+        return written
+
+    def forget_result(self) -> None:
+        """Remove the result of a failed trial that is to run again."""
+        self.folder.remove(RESULT)
+
+    def result(self) -> TrialResult | None:
+        """Return how the trial ended; None while it has not, or if that is damaged (a warning)."""
+        if not self.folder.exists(RESULT):
+            return None
+        try:
+            return self.read_result()
+        except ValueError as error:
+            self._warn(RESULT, error)
+            return None
+
+    def read_result(self) -> TrialResult:
+        """Return how the trial ended.
+
+        Raises:
+            ValueError: the record is damaged, or of another trial.
+            FileNotFoundError: there is none.
+        """
+        found = results.load(self.folder.read(RESULT))
+        if found.trial_id != self.trial_id:
+            raise ValueError(f"it is that of trial {found.trial_id}")
+        return found
+
+    def _warn(self, name: str, error: Exception) -> None:
+        reason = str(error).splitlines()[0]
+        log.warning("trial %s: %s is damaged and passed over: %s", self.trial_id, name, reason)
