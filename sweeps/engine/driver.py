@@ -41,6 +41,8 @@ class Driver:
         records: read when a trial has ended.
         listeners: told of each event.
         max_failures: how often a trial whose process died is carried on.
+        lost: what kept a record from being written from here; no further trial is then suggested.
+            The scheduler swallows what is raised while a trial ends, so it is kept.
     """
 
     plan: Plan
@@ -48,6 +50,7 @@ class Driver:
     records: SweepRecords
     listeners: Sequence[Listener]
     max_failures: int
+    lost: OSError | None = None
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
@@ -59,14 +62,18 @@ class Driver:
     def suggest(self, tune_id: str) -> TrialConfig | None:
         """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
         insist()
-        if (proposed := self.search.next_trial()) is None:
+        if self.lost is not None or (proposed := self.search.next_trial()) is None:
             return None
         config = self.plan.trial(*proposed)
         trial = self.records.trial(config.trial_id)
-        if not trial.folder.exists("trial.json"):
-            trial.write_turn(self._turn)
-            trial.write_config(config)
-            self._turn += 1
+        try:
+            if not trial.folder.exists("trial.json"):
+                trial.write_turn(self._turn)
+                trial.write_config(config)
+                self._turn += 1
+        except OSError as error:
+            self.lost = error
+            return None
         self._running[tune_id] = (config, [])
         self._tell(lambda listener: listener.started(config))
         return config
@@ -81,8 +88,14 @@ class Driver:
             history.append(metrics)
             self._tell(lambda listener: listener.reported(config, metrics))
 
-    def ended(self, tune_id: str, failed: bool) -> None:
-        """Take in that a trial is over; write its record if it could not do so itself."""
+    def ended(self, tune_id: str, failed: bool, reason: str = "") -> None:
+        """Take in that a trial is over; write its record if it could not do so itself.
+
+        Args:
+            tune_id: the scheduler's name of the trial.
+            failed: whether its process died too often.
+            reason: why it could not write its record, if it could say so.
+        """
         if tune_id not in self._running:
             return
         config, history = self._running.pop(tune_id)
@@ -90,19 +103,23 @@ class Driver:
         result = trial.result()
         if result is None or (failed and result.is_final):
             # The trial did not write its record: ASHA stopped it, or its process died too often.
-            pruned = not failed and self.plan.asked.scheduler == "asha"
+            pruned = not failed and not reason and self.plan.asked.scheduler == "asha"
             died = WORKER_FAILED.format(failures=self.max_failures + 1)
             result = TrialResult(
                 trial_id=config.trial_id,
                 config=config,
                 status="pruned" if pruned else "failed",
-                reason="" if pruned else died if failed else "it ended without a record",
+                reason="" if pruned else died if failed else reason or "it ended without a record",
                 history=history,
                 seconds={"training": sum(entry["seconds"] for entry in history)},
                 ended=now(),
                 device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
             )
-            trial.write_result(result)
+            try:
+                trial.write_result(result)
+            except OSError as error:
+                self.lost = error
+                return
         point = self.plan.question.point(config.method)
         objectives = self.plan.objectives(result)
         self.search.ledger.tell(point, config.seed, result.status, objectives)

@@ -223,11 +223,9 @@ class _Run:
             return SOME_FAILED
         except BaseException as error:  # no run may stay RUNNING, whatever broke
             tracker.close({}, failed=True, interrupted=True)
-            if (lost := storage_problem(error)) is None:
+            if storage_problem(error) is None:
                 raise
-            self.console.print(f"[red]The records cannot be written: {lost}", highlight=False)
-            self._say_what_next("", interrupted=True)
-            return SOME_FAILED
+            return self._end_without_storage(error)
         cluster.stop()
         return self._conclude(tracker, interrupted=False)
 
@@ -312,7 +310,14 @@ class _Run:
         for result in results:
             for note in result.notes:
                 self.console.print(f"[yellow]trial {result.trial_id}: {note}", highlight=False)
-        report = write_report(self.records)
+        try:
+            report = write_report(self.records)
+        except OSError as error:
+            if storage_problem(error) is None:
+                raise
+            if tracker is not None:
+                tracker.close({}, failed=True, interrupted=True)
+            return self._end_without_storage(error)
         if not interrupted:
             print_report(report, self.console)
         missing = ""
@@ -325,6 +330,12 @@ class _Run:
         if interrupted:
             return INTERRUPTED
         return SOME_FAILED if failed else DONE
+
+    def _end_without_storage(self, error: BaseException) -> int:
+        text = f"[red]The records cannot be written: {storage_problem(error)}"
+        self.console.print(text, highlight=False)
+        self._say_what_next("", interrupted=True)
+        return SOME_FAILED
 
     def _say_what_next(self, missing: str, interrupted: bool) -> None:
         lines = []

@@ -25,9 +25,10 @@ from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
-from sweeps.engine.trial import make_deterministic, run_trial, train_start
+from sweeps.engine.trial import cause, make_deterministic, run_trial, train_start
 
 ENTRY = "entry"
+UNRECORDED = "unrecorded"  # why a trial's record could not be written
 
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
 # this one is for PyTorch Lightning's forks.
@@ -77,6 +78,9 @@ def run(
         records: where the trials write.
         listeners: told of each event.
         max_failures: how often a trial whose process died is carried on.
+
+    Raises:
+        OSError: a record could not be written by the driver either.
     """
     resources = plan.resources
     trainable = tune.with_resources(
@@ -105,6 +109,8 @@ def run(
                 callbacks=[_Callback(driver)],
             ),
         ).fit()
+    if driver.lost is not None:
+        raise driver.lost
 
 
 def _trainable(
@@ -113,15 +119,19 @@ def _trainable(
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     make_deterministic(resources.device, resources.cpus)
-    result = run_trial(
-        trial,
-        data.to(resources.device),
-        start_weights,
-        SweepRecords(folder).trial(trial.trial_id),
-        resources.device,
-        checkpoint_every,
-        report=_report,
-    )
+    try:
+        result = run_trial(
+            trial,
+            data.to(resources.device),
+            start_weights,
+            SweepRecords(folder).trial(trial.trial_id),
+            resources.device,
+            checkpoint_every,
+            report=_report,
+        )
+    except OSError as error:  # not even the record could be written: the driver is to try
+        tune.report({"epoch": 0, VALIDATION_METRIC: 0.0, UNRECORDED: cause(error)})
+        return
     if result.history:
         _report(result.history[-1])
     else:  # Tune takes a trial that reports nothing for a failed one
@@ -164,7 +174,7 @@ class _Searcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return a trial's configuration, ``FINISHED``, or None while results are awaited."""
-        if self._driver.search.is_exhausted:
+        if self._driver.search.is_exhausted or self._driver.lost is not None:
             return Searcher.FINISHED
         config = self._driver.suggest(trial_id)
         return {"trial": config.model_dump_json()} if config is not None else None
@@ -172,7 +182,7 @@ class _Searcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._driver.ended(trial_id, failed=error)
+        self._driver.ended(trial_id, failed=error, reason=(result or {}).get(UNRECORDED, ""))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep: the study is rebuilt from the records."""

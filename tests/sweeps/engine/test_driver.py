@@ -91,3 +91,35 @@ def test_a_trial_that_ended_is_told_once(drive):
     driver.ended("t1", failed=False)
     driver.ended("t1", failed=False)
     assert [event for event, _ in listener.heard] == ["started", "ended"]
+
+
+def test_a_trial_that_could_not_write_its_record_is_recorded_by_the_driver(drive, records):
+    driver, search, listener = drive("asha")
+    config = driver.suggest("t1")
+    driver.ended("t1", failed=False, reason="OSError: no space")
+    written = records.trial(config.trial_id).result()
+    assert (written.status, written.reason) == ("failed", "OSError: no space")
+    assert search.is_exhausted and listener.heard[-1] == ("ended", "failed")
+
+
+def test_a_driver_that_cannot_write_suggests_nothing_more(drive, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    driver, search, listener = drive("none")
+    driver.suggest("t1")
+    monkeypatch.setattr("sweeps.engine.storage.Folder.write", full)
+    driver.ended("t1", failed=True)
+    assert driver.lost is not None and driver.lost.errno == 28
+    assert driver.suggest("t2") is None
+    assert listener.heard[-1][0] == "started"  # nobody is told of a record that is not there
+
+
+def test_a_trial_whose_configuration_cannot_be_written_is_not_started(drive, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    driver, _, listener = drive("none")
+    monkeypatch.setattr("sweeps.engine.storage.Folder.write", full)
+    assert driver.suggest("t1") is None
+    assert driver.lost is not None and listener.heard == []

@@ -1,0 +1,136 @@
+"""A full disk, no memory, a loss that is not finite: the trial says so, and loses nothing."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from gon_core.training.checkpoints import MODEL
+from sweeps.engine.ledger import Ledger
+from sweeps.engine.records.check import check
+from sweeps.engine.study import known_trial
+from sweeps.engine.sweep import storage_problem
+from sweeps.engine.trial import cause, run_trial
+
+MEGABYTE = 1024**2
+OUT_OF_MEMORY = """
+import resource, sys, torch
+from pathlib import Path
+from gon_core.config import *
+from gon_core.data import idx
+from gon_core.data.splits import split
+from sweeps.engine.measures import prepare_data
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.storage import Folder
+from sweeps.engine.trial import run_trial
+sizes = DataConfig(training_images=6000, validation_images=30, test_images=30)
+training = TrainingConfig(batch_size=6000, max_epochs=2)
+config = TrialConfig(method=GNT(sigma=0.5), data=sizes, training=training, start=None)
+data = prepare_data(split(*idx.load("mnist"), sizes), EvaluationConfig())
+torch.set_num_threads(1)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 200 * 1024**2, resource.RLIM_INFINITY))
+result = run_trial(config, data, None, SweepRecords(Folder(sys.argv[1])).trial(config.trial_id))
+print(result.status, result.reason.splitlines()[0])
+"""
+
+
+@pytest.fixture
+def small_files():
+    """Return a function that limits, or not, how large files may be, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size=None):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
+
+    yield limit
+    limit()
+
+
+def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_the_previous_checkpoint(
+    config, data, start_weights, records, small_files, tmp_path
+):
+    trial = records.trial(config.trial_id)
+
+    def fill(metrics):
+        if metrics["epoch"] == 1:
+            small_files(MEGABYTE)  # the weights are larger, records are not
+
+    failed = run_trial(config, data, start_weights, trial, report=fill)
+    small_files()
+    assert failed.status == "failed" and not failed.is_final
+    assert failed.reason.startswith("OSError: [Errno 27] File too large")
+    assert [entry["epoch"] for entry in failed.history] == [1, 2]
+    assert trial.result() == failed  # the record itself had room
+    assert (trial.folder / "checkpoints").names() == ["epoch-000001"]
+    assert trial.latest_checkpoint().epoch == 1
+    records.write_sweep({"name": "mine"})
+    assert check(records).is_whole and check(records).trials[0].state == "failed"
+
+    again = run_trial(config, data, start_weights, trial)
+    assert again.status == "max_epochs"
+    assert [attempt.from_epoch for attempt in trial.attempts()] == [0, 1]
+    elsewhere = type(records)(records.folder / "elsewhere").trial(config.trial_id)
+    undisturbed = run_trial(config, data, start_weights, elsewhere)
+    assert again.rows == undisturbed.rows
+    assert trial.folder.read(MODEL) == elsewhere.folder.read(MODEL)
+
+
+def test_a_disk_that_is_full_at_the_end_fails_the_trial_and_loses_no_checkpoint(
+    config, data, start_weights, records, small_files
+):
+    trial = records.trial(config.trial_id)
+
+    def fill(metrics):
+        if metrics["epoch"] == 2:  # the last but one: the weights at the end find no room
+            small_files(MEGABYTE)
+
+    failed = run_trial(config, data, start_weights, trial, report=fill)
+    assert failed.status == "failed" and "File too large" in failed.reason
+    assert failed.objective is None and failed.files == {}
+    assert trial.latest_checkpoint().epoch == 2
+
+
+def test_memory_that_runs_out_is_named_as_the_cause(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ended.stdout.startswith("failed out of memory: "), ended.stdout + ended.stderr
+
+
+def test_the_cause_is_one_line():
+    assert cause(MemoryError("17 GiB")) == "out of memory: 17 GiB"
+    assert cause(ValueError("first\n  second")) == "ValueError: first second"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [("failed", "FAIL"), ("diverged", "PRUNED"), ("pruned", "PRUNED")]
+)
+def test_the_study_is_told_of_what_has_no_figure_and_it_is_never_best(status, told):
+    from search_spaces.sigma import SIGMA
+
+    ledger = Ledger([(0.5,), (0.7,)], [0, 1])
+    ledger.tell((0.5,), 0, "converged", (80.0,))
+    ledger.tell((0.5,), 1, status, None)
+    ledger.tell((0.7,), 0, "converged", (70.0,))
+    distributions = {"sigma": SIGMA.distribution()}
+    assert ledger.mean((0.5,)) is None
+    assert known_trial(ledger, (0.5,), distributions).state.name == told
+    assert known_trial(ledger, (0.7,), distributions).state.name == "RUNNING"
+    # A failed trial may run again when the sweep is carried on.
+    ledger.tell((0.5,), 1, "converged", (82.0,))
+    assert known_trial(ledger, (0.5,), distributions).state.name == "COMPLETE"
+
+
+def test_only_what_kept_a_record_from_being_written_is_called_so():
+    try:
+        try:
+            raise OSError(28, "No space left on device", "result.json")
+        except OSError as full:
+            raise RuntimeError("Tune") from full
+    except RuntimeError as wrapped:
+        assert "No space left" in str(storage_problem(wrapped))
+    assert storage_problem(ConnectionRefusedError(111, "refused")) is None
+    assert storage_problem(ValueError("x")) is None and storage_problem(None) is None
