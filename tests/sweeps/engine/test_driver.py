@@ -106,7 +106,7 @@ def test_a_driver_that_cannot_write_suggests_nothing_more(drive, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    driver, search, listener = drive("none")
+    driver, _, listener = drive("none")
     driver.suggest("t1")
     monkeypatch.setattr("sweeps.engine.storage.Folder.write", full)
     driver.ended("t1", failed=True)

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -24,3 +26,34 @@ def test_an_interrupt_waits_for_the_end_of_the_block(number):
         os.kill(os.getpid(), number)
         done = True
     assert done
+
+
+STUBBORN = """
+import os, signal, sys, time
+from sweeps.engine.interrupts import heeded
+with heeded("last words"):
+    for pause in map(float, sys.argv[1:]):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(pause)
+        except KeyboardInterrupt:
+            print("asked", flush=True)
+            time.sleep(pause)
+print("left", flush=True)
+"""
+
+
+def run_stubborn(*pauses):
+    command = [sys.executable, "-c", STUBBORN, *map(str, pauses)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_asked_a_second_time_the_process_ends_at_once_with_its_last_words():
+    ended = run_stubborn(0.7, 30)
+    assert ended.returncode == 130
+    assert ended.stdout == "asked\n" and ended.stderr == "\nlast words\n"
+
+
+def test_one_press_that_arrives_twice_is_one():
+    ended = run_stubborn(0.01, 0.01)
+    assert ended.returncode == 0 and ended.stdout == "asked\nleft\n"
