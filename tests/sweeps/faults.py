@@ -67,9 +67,9 @@ class Sweep:
         """Return the starts of each trial, by trial."""
         return {name: self.records.trial(name).attempts() for name in self.records.names()}
 
-    def starts(self):
-        """Return how often any trial was started."""
-        return sum(map(len, self.attempts().values()))
+    def progress(self):
+        """Return what changes with every checkpoint and every trial that ends."""
+        return self.checkpoints(), self.result_stamps()
 
     def workers(self):
         """Return the processes in which trials were run."""

@@ -95,7 +95,7 @@ def test_a_killed_worker_goes_on_from_its_checkpoint_and_tells_no_epoch_twice(tm
     ("script", "arguments", "trials"),
     [
         ("sigma_line_search", "--sigmas 0.2 0.5 0.8 --seeds 2 --num-trials 0 --max-epochs 24", 6),
-        ("joint_search", "--num-trials 6 --sampler tpe --max-concurrent 1 --max-epochs 12 "
+        ("joint_search", "--num-trials 6 --sampler tpe --max-concurrent 1 --max-epochs 5 "
          "--pretraining-steps 1", 6),
     ],
     ids=["grid, two at a time", "tpe, one at a time"],
@@ -114,9 +114,9 @@ def test_a_driver_killed_20_times_ends_bit_identical_to_an_undisturbed_sweep(
     for number in range(KILLS):
         process = sweep.start()
         if number % 4:  # most of a start is imports: in between the trials must get on
-            before = sweep.starts()
-            wait_for(lambda before=before: sweep.starts() > before, process, what="a trial")
-        time.sleep(moments.uniform(0, 2.0))
+            before = sweep.progress()
+            wait_for(lambda before=before: sweep.progress() != before, process, what="a record")
+        time.sleep(moments.uniform(0, 1.0))
         epochs = sweep.checkpoints()
         assert process.poll() is None, "the sweep ended before it was killed often enough"
         kill(process)
