@@ -195,12 +195,12 @@ class _Run:
                 f"Sweep {self.plan.name} is finished: {len(finished)} trials recorded, "
                 "nothing to train."
             )
-            return self._conclude(None, interrupted=False)
+            # An earlier driver may have been killed before MLflow was told everything.
+            return self._conclude(self._tracker(), interrupted=False)
         self._announce(len(finished))
         if self.records.read_sweep() is None:
             self.records.write_sweep(self.description | {"known": self.known})
-        uri = self.options.tracking_uri or default_uri(self.options.storage)
-        tracker = Tracker(uri, self.description, self.records)
+        tracker = self._tracker()
         last_words = f"Ended at once. Carry on with:\n  {provenance.repeat_command()}"
         with heeded(last_words), Cluster(self.plan.resources) as cluster:
             return self._run_on(cluster, search, len(finished), tracker, lock)
@@ -228,6 +228,13 @@ class _Run:
             return self._end_without_storage(error)
         cluster.stop()
         return self._conclude(tracker, interrupted=False)
+
+    def _tracker(self) -> Tracker:
+        uri = self.options.tracking_uri or default_uri(self.options.storage)
+        return Tracker(uri, self.description, self.records, self._say)
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _search(self) -> tuple[Search, list[TrialResult]]:
         """Rebuild the search from the records; forget failures, so that they run again."""
@@ -302,7 +309,7 @@ class _Run:
         measures.write_examples(self.records.folder, splits, self.plan.asked.evaluation)
         return measures.prepare_data(splits, self.plan.asked.evaluation)
 
-    def _conclude(self, tracker: Tracker | None, interrupted: bool) -> int:
+    def _conclude(self, tracker: Tracker, interrupted: bool) -> int:
         from sweeps.engine.report import headline, print_report, write_report
 
         results = self.records.results()
@@ -315,14 +322,11 @@ class _Run:
         except OSError as error:
             if storage_problem(error) is None:
                 raise
-            if tracker is not None:
-                tracker.close({}, failed=True, interrupted=True)
+            tracker.close({}, failed=True, interrupted=True)
             return self._end_without_storage(error)
         if not interrupted:
             print_report(report, self.console)
-        missing = ""
-        if tracker is not None:
-            missing = tracker.close(headline(report.summary), bool(failed), interrupted)
+        missing = tracker.close(headline(report.summary), bool(failed), interrupted)
         for result in failed:
             reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
             self.console.print(f"[red]trial {result.trial_id} failed: {reason}", highlight=False)

@@ -1,0 +1,56 @@
+"""``python -m sweeps.engine.tracking replay <sweep folder> [tracking uri]``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
+from sweeps.engine.lock import SweepIsRunningError
+from sweeps.engine.provenance import redact
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.storage import Folder
+from sweeps.engine.tracking.replay import BehindError, replay
+from sweeps.engine.tracking.uris import explain, ui_command, uri_problem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Bring MLflow up to the records of a sweep.
+
+    Returns:
+        The exit code: 0 done; 1 if MLflow cannot be told everything; 2 on bad input.
+    """
+    parser = argparse.ArgumentParser(prog="python -m sweeps.engine.tracking")
+    commands = parser.add_subparsers(dest="command", required=True)
+    text = "bring MLflow up to the records of a sweep; doing it twice changes nothing"
+    replaying = commands.add_parser("replay", help=text, description=f"{text.capitalize()}.")
+    replaying.add_argument("folder", help="of a sweep: a path, or s3://... or gs://...")
+    replaying.add_argument("uri", nargs="?", help="MLflow store; default: the sweep's own")
+    given = parser.parse_args(arguments)
+    records, shown = SweepRecords(Folder(given.folder)), redact(given.folder)
+    try:
+        description = records.read_sweep()
+        if description is None:
+            return _stop(f"{shown}: no sweep there (sweep.json is missing)")
+        uri = given.uri or description["tracking_uri"]
+        if problem := uri_problem(uri):
+            return _stop(problem)
+        try:
+            count = replay(records, uri)
+        except BehindError as error:
+            where = f"MLflow at {redact(uri)}"
+            return _stop(f"{where} was not told everything ({error}): try again later", SOME_FAILED)
+    except SweepIsRunningError as error:
+        return _stop(f"{shown}: it is being run, and tells MLflow by itself: {error}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _stop(f"{shown}: the sweep cannot be read ({explain(error)})")
+    print(f"MLflow holds {count} trials of sweep {description['name']}. {ui_command(uri)}")
+    return DONE
+
+
+def _stop(message: str, code: int = BAD_INPUT) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,42 @@
+"""MLflow brought up to the records of a sweep, by a later process."""
+
+from sweeps.engine.lock import SweepLock
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.tracking.outbox import Outbox
+
+
+class BehindError(RuntimeError):
+    """MLflow could not be told everything; the text says why, without passwords."""
+
+
+def replay(records: SweepRecords, uri: str) -> int:
+    """Bring MLflow up to the records of a sweep that no driver runs now.
+
+    Every trial that has a record gets its run. One that was begun and never ended is
+    ``interrupted``: its driver is gone.
+
+    Returns:
+        how many trials MLflow now holds.
+
+    Raises:
+        ValueError: there is no sweep, or it cannot be read.
+        SweepIsRunningError: a driver runs it, and tells MLflow by itself.
+        BehindError: MLflow cannot be reached, or refuses something.
+    """
+    description = records.read_sweep()
+    if description is None:
+        raise ValueError(f"{records.folder.uri} holds no sweep.json")
+    from sweeps.engine.report.aggregate import headline, summarise  # slow: it loads torch
+
+    with SweepLock(records.folder):
+        results, begun = records.results(), records.trials()
+        failed = any(result.status == "failed" for result in results)
+        points = [*description.get("grid", []), *description.get("baselines", {})]
+        points += [None] * description.get("asked", {}).get("proposals", 0)
+        planned = len(points) * len(description.get("seeds", []))
+        outbox = Outbox(uri, description, records)
+        summary = headline(summarise(records))
+        is_short = len(results) < max(planned, len(begun))
+        if not outbox.end_sweep(summary, failed, interrupted=is_short):
+            raise BehindError(outbox.problem)
+    return len(begun.keys() | {result.trial_id for result in results})

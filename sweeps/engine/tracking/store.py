@@ -1,0 +1,372 @@
+"""MLflow's side of a sweep: its runs, points and artifacts, each exactly once.
+
+A request whose answer is lost may have been carried out, or may be later. So a store looks first:
+when it is opened it reads all runs of the sweep, before it adds points it reads those that are
+there. After an error it is not to be used again: what it knew may be wrong; another is opened,
+which looks again. Should one run have been made twice all the same, the other one is removed.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gon_core.config import Given, TrialConfig
+from sweeps.engine.provenance import redact
+from sweeps.engine.records import NOISE, VALIDATION_METRIC, SweepRecords, TrialResult
+from sweeps.engine.tracking.points import (
+    Epoch,
+    end_of,
+    final_metrics,
+    in_requests,
+    same,
+    tellable,
+)
+from sweeps.engine.tracking.sqlite_store import ensure_store
+from sweeps.engine.tracking.uris import sqlite_path
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+    from mlflow.entities import Run as RecordedRun
+
+# A sweep must not find itself in an experiment or run that the surrounding shell had in mind.
+SCRUBBED = (
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_TRACKING_URI",
+)
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would repeat without looking
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # into the live table, with the password
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+TIMEOUT_SECONDS = 10
+RUNNING, KILLED = "RUNNING", "KILLED"
+INTERRUPTED = "interrupted"
+RUN_STATUS = {
+    "converged": "FINISHED",
+    "max_epochs": "FINISHED",
+    "pruned": KILLED,
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "evaluated": "FINISHED",
+}
+PARENT = ""  # its key among the runs, whose others are trial ids
+PARENT_TAG = "mlflow.parentRunId"
+RUNS_PER_REQUEST = 1000
+
+
+def settle_environment() -> None:
+    """Set the environment variables that MLflow reads; best done while there is one thread."""
+    for name in SCRUBBED:
+        os.environ.pop(name, None)
+    for name, value in SETTINGS.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    os.environ.setdefault(TIMEOUT, str(TIMEOUT_SECONDS))
+
+
+@dataclass
+class _Run:
+    """A run as far as MLflow is known to hold it.
+
+    Attributes:
+        id: MLflow's.
+        status: MLflow's, such as ``RUNNING``.
+        tags, parameters: all of them.
+        metrics: the latest value of each.
+        epochs: whose points it holds; None if it was not looked up yet.
+    """
+
+    id: str
+    status: str
+    tags: dict[str, str]
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    epochs: set[int] | None = None
+
+
+class Store:
+    """MLflow, as far as a sweep needs it. Every call may raise whatever MLflow raises.
+
+    Args:
+        uri: tracking URI.
+        description: what ``sweep.json`` says.
+        records: of the sweep, for artifacts.
+    """
+
+    def __init__(self, uri: str, description: dict[str, Any], records: SweepRecords) -> None:
+        settle_environment()
+        from mlflow import MlflowClient  # slow: seconds, in the tracking thread
+
+        for name in ("mlflow", "alembic"):  # errors are told by whoever catches them
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._description = description
+        self._records = records
+        self._folder = redact(records.folder.uri)
+        if (path := sqlite_path(uri)) is not None:
+            ensure_store(path)
+        self._client = MlflowClient(uri)
+        self._experiment = self._ensure_experiment(path)
+        self._runs = self._find_runs()
+        self._parent = self._runs.get(PARENT) or self._create(PARENT, description["name"], {})
+
+    def _ensure_experiment(self, path: Path | None) -> str:
+        from mlflow.exceptions import MlflowException
+
+        name = f"gon/{self._description['question']}"
+        if (found := self._client.get_experiment_by_name(name)) is not None:
+            return found.experiment_id
+        location = None
+        if path is not None:
+            location = (path.parent / "mlartifacts" / name).absolute().as_uri()
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training side
+        try:
+            return self._client.create_experiment(name, artifact_location=location, tags=kind)
+        except MlflowException:
+            # Another process may have made it in between; names are unique.
+            if (found := self._client.get_experiment_by_name(name)) is None:
+                raise
+            return found.experiment_id
+
+    def _find_runs(self) -> dict[str, _Run]:
+        """Return the sweep's runs, the parent's and by trial id; remove those made twice."""
+        # The folder alone tells two sweeps of one name apart.
+        wanted = {"sweep": self._description["name"], "sweep_folder": self._folder}
+        query = " and ".join(f"tags.{key} = {_quoted(value)}" for key, value in wanted.items())
+        found: dict[str, list[RecordedRun]] = {}
+        for run in self._search(query):
+            is_parent = run.data.tags.get("kind") == "sweep"
+            key = PARENT if is_parent else run.data.tags.get("trial", "")
+            if is_parent or key:
+                found.setdefault(key, []).append(run)
+        runs = {key: _known(self._keep_one(several)) for key, several in found.items()}
+        for key, run in runs.items():
+            if key and PARENT in runs and run.tags.get(PARENT_TAG) != runs[PARENT].id:
+                self._tag(run, {PARENT_TAG: runs[PARENT].id})
+        return runs
+
+    def _search(self, query: str) -> "Iterator[RecordedRun]":
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment], query, max_results=RUNS_PER_REQUEST,
+                order_by=["attributes.start_time ASC"], page_token=token,
+            )  # fmt: skip
+            yield from page
+            if not (token := page.token):
+                return
+
+    def _keep_one(self, several: "Sequence[RecordedRun]") -> "RecordedRun":
+        kept = max(several, key=lambda run: len(run.data.metrics))  # the first one of equals
+        for run in several:
+            if run is not kept:
+                self._client.set_terminated(run.info.run_id, KILLED)
+                self._client.delete_run(run.info.run_id)
+        return kept
+
+    def _create(
+        self, key: str, name: str, tags: dict[str, str], started: int | None = None
+    ) -> _Run:
+        description = self._description
+        tags = {
+            "sweep": description["name"],
+            "sweep_folder": self._folder,
+            "git_sha": description["code"]["git_sha"],
+            "mlflow.source.git.commit": description["code"]["git_sha"],
+            "mlflow.source.name": f"sweeps.{description['question']}",
+            "data_digest": description["data_digest"],
+            "kind": "trial" if key else "sweep",
+        } | tags
+        run = self._client.create_run(self._experiment, started, tags, name)
+        self._runs[key] = _Run(run.info.run_id, RUNNING, tags, {}, {}, set())
+        return self._runs[key]
+
+    def begin_sweep(self) -> None:
+        """Let the parent run be running, also that of a sweep that is carried on."""
+        if self._parent.status != RUNNING:
+            self._client.update_run(self._parent.id, status=RUNNING)
+            self._parent.status = RUNNING
+
+    def begin(self, config: TrialConfig) -> None:
+        """Let there be a running run of a trial; one that was interrupted runs again."""
+        run = self._child(config)
+        if run.status != RUNNING:
+            self._client.update_run(run.id, status=RUNNING)
+            run.status = RUNNING
+        self._tag(run, {"status": "running"})
+
+    def _child(self, config: TrialConfig, epochs: Sequence[Epoch] = ()) -> _Run:
+        """Return the run of a trial, made if there is none, with all parameters."""
+        run = self._runs.get(config.trial_id)
+        if run is None:
+            tags = {
+                "trial": config.trial_id, "seed": str(config.seed), "status": "running",
+                PARENT_TAG: self._parent.id,
+            }  # fmt: skip
+            name = f"{self._named(config)} seed={config.seed}"
+            run = self._create(config.trial_id, name, tags, epochs[0].time if epochs else None)
+        parameters = _parameters(config)
+        if missing := {key: text for key, text in parameters.items() if key not in run.parameters}:
+            from mlflow.entities import Param
+
+            params = [Param(key, text) for key, text in missing.items()]
+            self._client.log_batch(run.id, params=params)
+            run.parameters |= missing
+        return run
+
+    def _named(self, config: TrialConfig) -> str:
+        fields = config.method.model_dump(mode="json")
+        for name, baseline in (self._description.get("baselines") or {}).items():
+            if fields == baseline:
+                return f"baseline {name}"
+        searched = [parameter["name"] for parameter in self._description["parameters"]]
+        return " ".join(f"{name}={getattr(config.method, name)}" for name in searched)
+
+    def log_epochs(self, config: TrialConfig, epochs: Sequence[Epoch]) -> None:
+        """Log the metrics of epochs that are not there yet, with the epoch as step.
+
+        A trial that is carried on tells its first epochs again.
+        """
+        run = self._child(config, epochs)
+        if run.epochs is None:
+            run.epochs = set(self._steps(run, VALIDATION_METRIC))
+        missing = {epoch.number: epoch for epoch in epochs if epoch.number not in run.epochs}
+        for group in in_requests(list(missing.values())):
+            metrics = [
+                metric
+                for epoch in group
+                for metric in _metrics(epoch.metrics, epoch.time, epoch.number)
+            ]
+            self._client.log_batch(run.id, metrics=metrics)
+            run.epochs |= {epoch.number for epoch in group}
+
+    def finish(self, result: TrialResult, epochs: Sequence[Epoch]) -> None:
+        """Log what is missing of an ended trial, and end its run.
+
+        Args:
+            result: how it ended.
+            epochs: all of its history.
+        """
+        run = self._child(result.config, epochs)
+        if run.tags.get("status") == result.status and run.status != RUNNING:
+            return
+        self.log_epochs(result.config, epochs)
+        ended = end_of(result)
+        self._log_changed(run, final_metrics(result), len(result.history), ended)
+        self._end(run, RUN_STATUS[result.status], ended)
+        # A store for artifacts that is broken costs the artifacts, and nothing before them.
+        self._client.log_dict(run.id, result.config.model_dump(mode="json"), "config.json")
+        self._log_learned_noise(run, result)
+        if result.reason:
+            self._client.log_text(run.id, result.reason, "reason.txt")
+        self._tag(run, {"status": result.status})  # last of all: it says that everything is there
+
+    def _log_learned_noise(self, run: _Run, result: TrialResult) -> None:
+        folder = self._records.trial(result.trial_id).folder
+        if not folder.exists(NOISE):
+            return
+        from sweeps.engine.report.learned_noise import render_trial
+
+        with tempfile.TemporaryDirectory() as target:
+            for name, content in render_trial(result, folder.read(NOISE)).items():
+                (Path(target) / name).write_bytes(content)
+            self._client.log_artifacts(run.id, target, "learned_noise")
+
+    def interrupt(self, config: TrialConfig, epochs: Sequence[Epoch], time: int) -> None:
+        """Log what is missing of a trial that did not end, and end its run.
+
+        Carrying the trial on goes on in the same run.
+
+        Args:
+            config: of the trial.
+            epochs: that are known.
+            time: when that was seen, in ms since 1970.
+        """
+        run = self._child(config, epochs)
+        self.log_epochs(config, epochs)
+        if run.tags.get("status") != INTERRUPTED or run.status == RUNNING:
+            self._end(run, KILLED, time)
+            self._client.log_dict(run.id, config.model_dump(mode="json"), "config.json")
+            self._tag(run, {"status": INTERRUPTED})
+
+    def finish_sweep(
+        self, summary: dict[str, float], failed: bool, interrupted: bool, time: int
+    ) -> None:
+        """Log the sweep's answer and its report, and end the parent run.
+
+        Args:
+            summary: the metrics of the parent run.
+            failed: whether some trial failed.
+            interrupted: whether there is more to run.
+            time: when it ended, in ms since 1970.
+        """
+        self._log_changed(self._parent, summary, 0, time)
+        status = KILLED if interrupted else "FAILED" if failed else "FINISHED"
+        self._end(self._parent, status, time)
+        description = self._records.read_sweep() or self._description
+        self._client.log_dict(self._parent.id, description, "sweep.json")
+        report = self._records.folder / "report"
+        with tempfile.TemporaryDirectory() as folder:
+            for name in report.names():
+                (Path(folder) / name).write_bytes(report.read(name))
+            if any(Path(folder).iterdir()):
+                self._client.log_artifacts(self._parent.id, folder, "report")
+
+    def _log_changed(self, run: _Run, metrics: dict[str, float], step: int, time: int) -> None:
+        """Log the metrics that are not there with the same value; a new one comes a step later."""
+        changed = {
+            name: value
+            for name, value in tellable(metrics).items()
+            if not same(run.metrics.get(name), value)
+        }
+        if not changed:
+            return
+        if before := changed.keys() & run.metrics.keys():
+            step = max([step, *(1 + at for name in before for at in self._steps(run, name))])
+        self._client.log_batch(run.id, metrics=_metrics(changed, time, step))
+        run.metrics |= changed
+
+    def _steps(self, run: _Run, name: str) -> list[int]:
+        if name not in run.metrics:
+            return []
+        return [metric.step for metric in self._client.get_metric_history(run.id, name)]
+
+    def _tag(self, run: _Run, tags: dict[str, str]) -> None:
+        for name, text in tags.items():
+            if run.tags.get(name) != text:
+                self._client.set_tag(run.id, name, text)
+                run.tags[name] = text
+
+    def _end(self, run: _Run, status: str, time: int) -> None:
+        self._client.set_terminated(run.id, status, time)
+        run.status = status
+
+
+def _known(run: "RecordedRun") -> _Run:
+    data = run.data
+    return _Run(run.info.run_id, run.info.status, data.tags, data.params, data.metrics)
+
+
+def _parameters(config: TrialConfig) -> dict[str, str]:
+    parameters = config.method.model_dump()
+    if not isinstance(config.method, Given):  # whose training is not ours to tell
+        parameters |= config.training.model_dump()
+    parameters |= {"seed": config.seed, "dataset": config.data.dataset}
+    return {name: str(value) for name, value in parameters.items()}
+
+
+def _metrics(metrics: Mapping[str, float], time: int, step: int) -> "list[Metric]":
+    from mlflow.entities import Metric
+
+    return [Metric(name, value, time, step) for name, value in tellable(metrics).items()]
+
+
+def _quoted(value: str) -> str:
+    # MLflow's filters know no escapes: a folder's name may hold either quote, hardly both.
+    return f'"{value}"' if "'" in value else f"'{value}'"

@@ -1,0 +1,61 @@
+"""Where MLflow's store is, and how to show that without a password."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+from sweeps.engine.provenance import redact
+
+REDACTED = "***"
+# MLflow sends what they hold with every request.
+SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+SHOWN_CHARACTERS = 300
+
+
+def default_uri(storage: str) -> str:
+    """Return the store beside the sweeps: sqlite, in ``storage`` or, if that is remote, here."""
+    folder = Path("results") if "://" in storage else Path(storage)
+    return f"sqlite:///{folder.expanduser().absolute() / 'mlflow.db'}"
+
+
+def ui_command(uri: str) -> str:
+    """Return how to open the MLflow UI, without any password.
+
+    That is a server's own address, or the command that shows a store, on loopback.
+    """
+    if uri.startswith("http"):
+        return redact(uri)
+    store = shlex.quote(redact(uri))
+    return f"uv run mlflow ui --backend-store-uri {store} --host 127.0.0.1 --port 5000"
+
+
+def uri_problem(uri: str) -> str | None:
+    """Return why ``uri`` cannot be a tracking URI, without any password; None if it can."""
+    if not re.fullmatch(rf"({'|'.join(SCHEMES)})(\+\w+)?://.+", uri):
+        return f"{redact(uri)}: must begin with one of {', '.join(SCHEMES)}, and ://"
+    if REDACTED in uri:
+        return f"{redact(uri)}: the password is not recorded, give the whole URI"
+    return None
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of a sqlite store; None for any other."""
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    return Path(path) if uri.startswith("sqlite:///") and path not in ("", ":memory:") else None
+
+
+def explain(error: BaseException) -> str:
+    """Return what went wrong in one line, without passwords: requests puts the URI into errors."""
+    root = error
+    while below := root.__cause__ or (None if root.__suppress_context__ else root.__context__):
+        root = below
+    if isinstance(root, OSError):  # what the system said, below what urllib3, requests, MLflow add
+        error = OSError(root.strerror) if root.strerror else root
+    text = redact(str(error) or type(error).__name__)
+    for name in SECRETS:
+        if secret := os.environ.get(name):
+            text = text.replace(secret, REDACTED)
+    line = " ".join(text.splitlines()[0].split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..."
