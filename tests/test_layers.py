@@ -23,7 +23,9 @@ UNSAFE_MODULES = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"
 UNSAFE_NAMES = (
     "torch.load", "torch.save", "yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load",
     "os.system", "os.popen", "eval", "exec", "__import__",
+    "subprocess.getoutput", "subprocess.getstatusoutput", "asyncio.create_subprocess_shell",
 )  # fmt: skip
+CHILD_PROCESSES = ("run", "Popen", "call", "check_call", "check_output")
 UNSAFE_ARGUMENTS = ("shell", "allow_pickle")
 
 
@@ -186,6 +188,29 @@ def unsafe(module: Module) -> list[str]:
     return faults
 
 
+def not_an_argument_list(module: Module) -> list[str]:
+    """Return every child process whose command is not plainly a list of its arguments."""
+    assigned: dict[str, list[ast.expr]] = {}
+    faults = []
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                assigned.setdefault(ast.unparse(target), []).append(node.value)
+    started = {f"subprocess.{name}" for name in CHILD_PROCESSES}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "subprocess":
+            names = [alias.name for alias in node.names if alias.name in CHILD_PROCESSES]
+            faults += [f"{module.name}:{node.lineno} imports {name} by itself" for name in names]
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in started:
+            continue
+        command = node.args[0] if len(node.args) == 1 else None
+        known = assigned.get(command.id, []) if isinstance(command, ast.Name) else [command]
+        is_list = bool(known) and all(isinstance(value, ast.List) for value in known)
+        if not is_list or any(keyword.arg is None for keyword in node.keywords):
+            faults.append(f"{module.name}:{node.lineno} starts {ast.unparse(node)}")
+    return faults
+
+
 HOUSE_MODULES = read_house()
 
 
@@ -206,6 +231,13 @@ def test_no_module_imports_itself_through_others():
 def test_nothing_runs_code_from_data_or_a_shell():
     faults = [fault for module in HOUSE_MODULES for fault in unsafe(module)]
     assert not faults, "\n".join(["", *faults])
+
+
+def test_child_processes_get_lists_of_arguments():
+    faults = [fault for module in HOUSE_MODULES for fault in not_an_argument_list(module)]
+    assert not faults, "\n".join(["", *faults])
+    starting = [m.name for m in HOUSE_MODULES if "subprocess.run(" in ast.unparse(m.tree)]
+    assert "sweeps.engine.provenance" in starting  # else nothing was looked at
 
 
 def made_up(**sources: str) -> list[Module]:
@@ -292,6 +324,9 @@ def test_an_import_that_does_not_run_at_import_makes_no_cycle(source):
         "import os\nos.system('ls')",
         "subprocess.run('ls', shell=True)",
         "subprocess.run('ls', shell=flag)",
+        "subprocess.getoutput('ls')",
+        "from subprocess import getstatusoutput as run\nrun('ls')",
+        "import asyncio\nasyncio.create_subprocess_shell('ls')",
         "np.load(path, allow_pickle=True)",
         "eval('1')",
     ],
@@ -314,3 +349,36 @@ def test_an_unsafe_construct_is_found(source):
 def test_a_safe_construct_is_let_through(source):
     (module,) = made_up(gon_core__a=source)
     assert not unsafe(module)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "subprocess.run('ls -l')",
+        "subprocess.Popen(f'ls {folder}')",
+        "subprocess.check_output(' '.join(words))",
+        "command = 'ls'\nsubprocess.run(command)",
+        "command = ['ls']\ncommand = shlex.join(command)\nsubprocess.call(command)",
+        "def f(command):\n    subprocess.run(command)",
+        "subprocess.run(['ls'], **options)",
+        "subprocess.run(['ls'], -1)",
+        "subprocess.run(args='ls')",
+        "from subprocess import run\nrun('ls')",
+    ],
+)
+def test_a_command_that_is_not_a_list_is_found(source):
+    (module,) = made_up(gon_core__a=source)
+    assert len(not_an_argument_list(module)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "subprocess.run(['git', '-C', str(folder), *arguments], check=True)",
+        "command = ['ls', *words]\nsubprocess.Popen(command, text=True)",
+        "other.run('ls')",
+    ],
+)
+def test_a_command_that_is_a_list_is_let_through(source):
+    (module,) = made_up(gon_core__a=source)
+    assert not not_an_argument_list(module)

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from sweeps.engine.plan import Resources
+from sweeps.engine.ray_files import TemporaryFolder, ensure_token
 
 OBJECT_STORE_BYTES = 2 * 1024**3
 
@@ -26,10 +27,20 @@ RAY_SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+# Whatever the environment says. Without the first, Ray's servers listen on every network address;
+# its name is older than what it does.
+RAY_GUARDS = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+}
+LOOPBACK = "127.0.0.1"
 
 
 class Cluster:
     """Ray on loopback, as a context: begins to start at once, is gone when the block is left.
+
+    Only who has its token can talk to it; token and temporary folder are this user's alone. If Ray
+    does not start, the folder with its logs is left until the next sweep starts.
 
     Args:
         resources: what the trials occupy together.
@@ -38,11 +49,13 @@ class Cluster:
     def __init__(self, resources: Resources) -> None:
         for name, value in RAY_SETTINGS.items():
             os.environ.setdefault(name, value)
+        os.environ.update(RAY_GUARDS)
         # Not a runtime_env: that would waste the workers which Ray starts in advance.
         os.environ.update(worker_environment(resources))
         # Ray's processes end with the thread that started them, so one thread does both.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
-        self._started = self._thread.submit(_start, resources)
+        self._folder = TemporaryFolder()
+        self._started = self._thread.submit(_start, resources, self._folder)
         self._stopped: Future[None] | None = None
 
     def __enter__(self) -> Self:
@@ -59,7 +72,7 @@ class Cluster:
     def stop(self) -> None:
         """Begin to end Ray and all its processes."""
         if self._stopped is None:
-            self._stopped = self._thread.submit(_stop)
+            self._stopped = self._thread.submit(_stop, self._started, self._folder)
 
     def join(self) -> None:
         """Return when Ray, told to stop, is gone."""
@@ -78,8 +91,10 @@ def worker_environment(resources: Resources) -> dict[str, str]:
     }
 
 
-def _start(resources: Resources) -> None:
+def _start(resources: Resources, folder: TemporaryFolder) -> None:
     import ray
+
+    ensure_token()
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
@@ -89,10 +104,16 @@ def _start(resources: Resources) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=str(folder.path),
     )
+    if (address := ray.util.get_node_ip_address()) != LOOPBACK:
+        ray.shutdown()
+        raise RuntimeError(f"Ray, imported before its settings were made, listens on {address}")
 
 
-def _stop() -> None:
+def _stop(started: Future[None], folder: TemporaryFolder) -> None:
     import ray
 
     ray.shutdown()
+    if started.exception() is None:
+        folder.remove()

@@ -13,9 +13,11 @@ import tyro
 import yaml
 from pydantic import ValidationError
 
-from sweeps.engine.exit_codes import BAD_INPUT, INTERRUPTED
+from sweeps.engine.exit_codes import BAD_INPUT, INTERRUPTED, SOME_FAILED
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import CommandOptions
-from sweeps.engine.provenance import repeat_command
+from sweeps.engine.provenance import redact, repeat_command
+from sweeps.engine.storage import OutsideError
 
 Options = TypeVar("Options", bound=CommandOptions)
 
@@ -57,8 +59,8 @@ def parse(
 
 
 def refuse(problems: Sequence[str]) -> NoReturn:
-    """Print every problem and exit with code 2."""
-    lines = [f"  {problem}" for problem in problems]
+    """Print every problem, without any password, and exit with code 2."""
+    lines = [f"  {redact(problem)}" for problem in problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     print("\n".join([f"{count}, nothing was started:", *lines, "Try --help."]), file=sys.stderr)
     raise SystemExit(BAD_INPUT)
@@ -77,6 +79,12 @@ def leave(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         print(f"\nInterrupted. Carry on with:\n  {repeat_command()}", file=sys.stderr)
         code = INTERRUPTED
+    except OutsideError as error:
+        print(error, file=sys.stderr)
+        code = BAD_INPUT
+    except StorageError as error:
+        print(f"\n{error}\nCarry on with:\n  {repeat_command()}", file=sys.stderr)
+        code = SOME_FAILED
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

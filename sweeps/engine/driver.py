@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from gon_core.config import TrialConfig
 from sweeps.engine.interrupts import insist
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan
 from sweeps.engine.provenance import now
 from sweeps.engine.records import SweepRecords, TrialResult
@@ -50,7 +51,7 @@ class Driver:
     records: SweepRecords
     listeners: Sequence[Listener]
     max_failures: int
-    lost: OSError | None = None
+    lost: OSError | StorageError | None = None
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
@@ -71,7 +72,7 @@ class Driver:
                 trial.write_turn(self._turn)
                 trial.write_config(config)
                 self._turn += 1
-        except OSError as error:
+        except (OSError, StorageError) as error:
             self.lost = error
             return None
         self._running[tune_id] = (config, [])
@@ -117,7 +118,7 @@ class Driver:
             )
             try:
                 trial.write_result(result)
-            except OSError as error:
+            except (OSError, StorageError) as error:
                 self.lost = error
                 return
         point = self.plan.question.point(config.method)

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import now
 from sweeps.engine.storage import Folder
 
@@ -197,5 +198,5 @@ class SweepLock:
                     os.kill(os.getpid(), signal.SIGINT)
                     return
                 self._write(replace(self._claim, beat=time.time()))
-            except OSError:  # the next sign of life may get through
+            except (OSError, StorageError):  # the next sign of life may get through
                 continue

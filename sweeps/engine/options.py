@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from gon_core.config import HELD_OUT, Dataset, Measure, Precision, Variant
 from gon_core.names import nearest
 from search_spaces.parameter import Point, Value
+from sweeps.engine import object_store
+from sweeps.engine.object_store import StorageError
+from sweeps.engine.storage import Folder, OutsideError
 
 Scale = Literal["demo", "paper"]
 Sampler = Literal["gp", "tpe", "nsga2", "random"]
@@ -26,7 +29,12 @@ PositiveInt = Annotated[int, Field(ge=1)]
 class CommandOptions(BaseModel):
     """What every command can be asked for that writes a sweep's folder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # a URI may hold a password
+    )
 
     name: str | None = Field(
         None, description="Folder of the sweep below --storage. Default: made from what is asked."
@@ -60,12 +68,12 @@ class CommandOptions(BaseModel):
     @field_validator("storage")
     @classmethod
     def _storage_can_be_written(cls, storage: str) -> str:
-        if "://" not in storage:
-            refuse_unwritable(Path(storage))
-        elif storage.startswith("file://"):
-            refuse_unwritable(Path(storage.removeprefix("file://")))
-        elif not re.match(r"(s3|gs|gcs)://", storage):
+        if re.match(r"(s3|gs|gcs|file)://", storage):
+            object_store.check(storage)
+        elif "://" in storage:
             raise ValueError("must be a local folder or start with s3://, gs:// or file://")
+        if (folder := Folder(storage)).is_local:
+            refuse_unwritable(Path(folder.path))
         return storage
 
     @field_validator("evaluate", mode="before")
@@ -82,8 +90,22 @@ class CommandOptions(BaseModel):
         return found
 
     def problems(self) -> dict[str, str]:
-        """Return what is wrong between options, by option name; commands may add to it."""
-        return {}
+        """Return what is wrong between options, by option name; commands may add to it.
+
+        An object store is tried out here, once every option by itself is legal: it takes a second,
+        and up to half a minute where nothing answers.
+        """
+        found, storage = {}, Folder(self.storage, patience=object_store.SHORT_PATIENCE)
+        try:
+            if self.name is not None:
+                _ = storage / self.name
+            if not storage.is_local:
+                storage.try_out()
+        except OutsideError as error:
+            found["name"] = str(error)
+        except StorageError as error:
+            found["storage"] = f"cannot be used: {error.reason}"
+        return found
 
 
 class SweepOptions(CommandOptions):

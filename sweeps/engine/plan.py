@@ -28,6 +28,7 @@ from search_spaces.parameter import Point, Real
 from sweeps.engine import machine, methods
 from sweeps.engine.ledger import Ledger, Objectives
 from sweeps.engine.options import SweepOptions
+from sweeps.engine.provenance import redact
 from sweeps.engine.question import Question
 from sweeps.engine.records import TrialResult
 from sweeps.engine.scales import SCALES, scale_name
@@ -274,7 +275,7 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         sampler=options.sampler,
         scheduler=options.scheduler,
         objectives=question.objectives,
-        warm_start=question.warm_start,
+        warm_start=tuple(map(redact, question.warm_start)),
         baselines={
             name: method.model_dump(mode="json") for name, method in question.baselines.items()
         },

@@ -11,6 +11,22 @@ from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "pyarrow", "numpy")
 
+_SCHEME_END = r"(?:://|%3A%2F%2F)"
+_NAME = r"[^\s'\"<>:/?#@]"  # a character of a user
+_IN_QUERY = r"\?[\w.-]+="  # where the parameters begin, a password has ended
+_PASSWORD = re.compile(
+    rf"(\bs3)?({_SCHEME_END})({_NAME}*?(?::|%3A))(?:(?!{_IN_QUERY})\S){{0,4096}}(@|%40)",
+    re.IGNORECASE,
+)
+_USER_ALONE = re.compile(rf"(https?{_SCHEME_END})(?:(?!%2F|%3A){_NAME})+(@|%40)", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?<![\w.-])([\w.-]+)(=|%3D)((?:(?!%26)[^\s&'\"<>])+)", re.IGNORECASE)
+# A percent-encoded & or ? leaves two digits before the name.
+_CALLED_SECRET = re.compile(
+    r"secret|token|passw|signature|credential|(api|access|account|private)[_-]?key"
+    r"|(^|^26|^3F|[._-])(sig|pwd|auth|sas)$",
+    re.IGNORECASE,
+)
+
 
 def code_version() -> dict[str, str | bool]:
     """Return the git commit of this checkout and whether it was changed; "unknown" outside git."""
@@ -34,9 +50,29 @@ def repeat_command() -> str:
     return shlex.join(["uv", "run", "python", *(redact(word) for word in sys.argv)])
 
 
-def redact(uri: str) -> str:
-    """Return ``uri`` with a password replaced by ***."""
-    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", uri)
+def redact(text: str) -> str:
+    """Return ``text`` with every secret of the URIs in it replaced by ``***``.
+
+    Secrets are the password of ``scheme://user:password@host``, both parts of
+    ``s3://key:secret@bucket``, the token of ``https://token@host``, and the values of parameters
+    that are called like one, such as ``access_key``, ``session_token``, ``password`` or ``sig``. A
+    password may hold ``/``, ``@`` and ``:`` as they are, and a URI may stand percent-encoded inside
+    another. In doubt too much is replaced: up to the last ``@``.
+    """
+    if "@" in text or "%40" in text:
+        text = _PASSWORD.sub(_hide_password, text)
+        text = _USER_ALONE.sub(r"\1***\2", text)
+    return _PARAMETER.sub(_hide_parameter, text)
+
+
+def _hide_password(found: re.Match[str]) -> str:
+    s3, scheme_end, user, at = found.groups()
+    return f"{s3}{scheme_end}***{at}" if s3 else f"{scheme_end}{user}***{at}"
+
+
+def _hide_parameter(parameter: re.Match[str]) -> str:
+    name, equals, _ = parameter.groups()
+    return f"{name}{equals}***" if _CALLED_SECRET.search(name) else parameter[0]
 
 
 def now() -> str:

@@ -18,6 +18,7 @@ from sweeps.engine.exit_codes import DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.interrupts import heeded, held_back
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan
 from sweeps.engine.progress import Progress
@@ -165,7 +166,7 @@ def storage_problem(error: BaseException | None) -> str | None:
     """Return what kept a record from being written, if an error comes from that."""
     while error is not None:
         is_local = isinstance(error, OSError) and error.errno in UNWRITABLE
-        if is_local or (isinstance(error, OSError) and "AWS Error" in str(error)):
+        if is_local or isinstance(error, StorageError):
             return str(error)
         error = error.__cause__ or error.__context__
     return None
@@ -319,7 +320,7 @@ class _Run:
                 self.console.print(f"[yellow]trial {result.trial_id}: {note}", highlight=False)
         try:
             report = write_report(self.records)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             if storage_problem(error) is None:
                 raise
             tracker.close({}, failed=True, interrupted=True)

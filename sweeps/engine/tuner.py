@@ -21,6 +21,7 @@ from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.driver import Driver, Listener
 from sweeps.engine.measures import TrialData
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
@@ -80,7 +81,7 @@ def run(
         max_failures: how often a trial whose process died is carried on.
 
     Raises:
-        OSError: a record could not be written by the driver either.
+        OSError, StorageError: a record could not be written by the driver either.
     """
     resources = plan.resources
     trainable = tune.with_resources(
@@ -129,7 +130,10 @@ def _trainable(
             checkpoint_every,
             report=_report,
         )
-    except OSError as error:  # not even the record could be written: the driver is to try
+    except (
+        OSError,
+        StorageError,
+    ) as error:  # not even the record could be written: the driver is to try
         tune.report({"epoch": 0, VALIDATION_METRIC: 0.0, UNRECORDED: cause(error)})
         return
     if result.history:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from search_spaces.parameter import Point, contains
 from sweeps.engine.ledger import Objectives
+from sweeps.engine.object_store import SHORT_PATIENCE, StorageError
 from sweeps.engine.plan import Plan
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
@@ -28,9 +29,14 @@ class Known:
 
 def problems(folders: Sequence[str]) -> str:
     """Return which of the folders hold no sweep, in words; empty if all do."""
-    missing = [
-        folder for folder in folders if not SweepRecords(Folder(folder)).folder.exists("sweep.json")
-    ]
+    missing = []
+    for location in folders:
+        folder = Folder(location, patience=SHORT_PATIENCE)
+        try:
+            if not folder.exists("sweep.json"):
+                missing.append(folder.uri)
+        except (StorageError, ValueError) as error:
+            return f"cannot be read: {error}"
     return f"no sweep there (sweep.json is missing): {', '.join(missing)}" if missing else ""
 
 
@@ -42,7 +48,7 @@ def read(plan: Plan) -> Known:
     """
     by_point: dict[Point, list[Objectives]] = {}
     passed_over = 0
-    for folder in plan.asked.warm_start:
+    for folder in plan.question.warm_start:
         for result in SweepRecords(Folder(folder)).results():
             objectives = plan.objectives(result)
             if objectives is None:

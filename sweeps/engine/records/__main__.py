@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
+from sweeps.engine.object_store import StorageError
+from sweeps.engine.provenance import redact
 from sweeps.engine.records.check import STATES, SweepCheck, check
 from sweeps.engine.records.sweep import SweepRecords
 from sweeps.engine.storage import Folder
@@ -26,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.disable(logging.WARNING)  # what is damaged stands in the table
     try:
         found = check(SweepRecords(Folder(given.folder)))
-    except (OSError, ValueError) as error:
-        print(f"{given.folder}: {str(error).splitlines()[0]}", file=sys.stderr)
+    except (OSError, ValueError, StorageError) as error:
+        print(f"{redact(given.folder)}: {str(error).splitlines()[0]}", file=sys.stderr)
         return BAD_INPUT
     finally:
         logging.disable(logging.NOTSET)

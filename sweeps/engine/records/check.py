@@ -159,7 +159,7 @@ def _check_start(records: SweepRecords, description: dict) -> list[str]:
     asked = description.get("asked", {}).get("start")
     if not asked:
         return []
-    storage = Folder(records.folder.uri.rsplit("/", 1)[0])
+    storage = records.folder.parent
     try:
         start = StartConfig.model_validate(asked)
         kept = starting_models.folder(storage, start, description["data_digest"])

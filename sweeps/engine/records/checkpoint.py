@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.storage import Folder
 from sweeps.engine.training_code import training_code
 
@@ -49,8 +50,8 @@ def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]
         for name, content in files.items():
             target.write(name, content)
         target.write_json(MANIFEST, manifest)
-    except OSError:
-        with contextlib.suppress(OSError):
+    except (OSError, StorageError):
+        with contextlib.suppress(OSError, StorageError):
             target.delete()
         raise
     for name in checkpoints.names()[:-KEPT_CHECKPOINTS]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sweeps.engine.object_store import StorageError
+from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import print_report, write_report
 from sweeps.engine.storage import Folder
@@ -27,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not records.folder.exists("sweep.json"):
             return _refuse(f"{folder}: there is no sweep.json, it is not the folder of a sweep")
         report = write_report(records)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, StorageError) as error:
         return _refuse(f"{folder}: no report could be made: {error}")
     print_report(report, Console())
     return 0
 
 
 def _refuse(message: str) -> int:
-    print(" ".join(message.split()), file=sys.stderr)
+    print(redact(" ".join(message.split())), file=sys.stderr)
     return 2
 
 
