@@ -5,6 +5,7 @@ Each final model is measured on MNIST-C, under PGD and DDN attacks, by the noise
 (epsilon*) and at five severities of each corruption.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -17,17 +18,6 @@ from sweeps.engine.options import SweepOptions, line
 from sweeps.engine.plan import grid_problems
 from sweeps.engine.question import Question
 from sweeps.engine.scales import scale_name
-
-PUBLISHED: dict[str, Any] = {
-    "rows": [
-        {"point": [variant], "table": "mnist_c_top1", "model": model}
-        for variant, model in {
-            "vanilla": "vanilla_madry", "pgd": "pgd_madry", "ddn": "ddn", "gnt": "gnt_sigma_0.5",
-            "ant_1x1": "ant_1x1",
-        }.items()
-    ],
-    "table_7": "mnist_adversarial",
-}  # fmt: skip
 
 
 class Options(SweepOptions):
@@ -55,8 +45,18 @@ def question(options: Options) -> Question:
         coarse_grid=line(asked),
         paper_grid=line(asked),
         cuts=methods.cuts(asked, scale),
-        published=PUBLISHED,
+        published=published(asked),
     )
+
+
+def published(asked: Sequence[str]) -> dict[str, Any]:
+    """Return where the paper's figures for these methods are."""
+    rows = [
+        {"point": [variant], "table": "mnist_c_top1", "model": methods.PUBLISHED_ROWS[variant]}
+        for variant in asked
+        if variant in methods.PUBLISHED_ROWS
+    ]
+    return {"rows": rows, "table_7": "mnist_adversarial"}
 
 
 def main() -> int:

@@ -116,7 +116,11 @@ def evaluate_images(
 def evaluate_severities(
     model: nn.Module, sets: SeveritySets, bf16: bool = False
 ) -> Iterator[AccuracyRow]:
-    """Yield the accuracy of ``model`` under each corruption at each of five severities."""
+    """Yield the accuracy of ``model`` on each of the sets, at five severities a corruption.
+
+    Where the sets hold the same images without corruption, as (``clean``, 0), theirs is a row too:
+    what the severities stand beside, since they may be of fewer images than the split ``test``.
+    """
     for (name, severity), images in sets.images.items():
         counts = count(model, batches(LabelledImages(images, sets.labels)), bf16)
         yield AccuracyRow(

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,11 +33,13 @@ from gon_core.models import weights
 from gon_core.models.weights import WeightsError
 from gon_core.rows import CLEAN
 from search_spaces.parameter import Choice
-from sweeps.engine import measures, plan, provenance
+from sweeps.engine import measures, methods, plan, provenance
+from sweeps.engine.checkpoint_cost import cost_text, expected
 from sweeps.engine.checkpoint_options import CheckpointOptions
 from sweeps.engine.command_line import refuse
 from sweeps.engine.exit_codes import DONE, INTERRUPTED
 from sweeps.engine.measures import Measured, TrialData
+from sweeps.engine.progress import duration
 from sweeps.engine.records import MANIFEST, MODEL, SweepRecords, TrialResult
 from sweeps.engine.report import headline, print_report, write_report
 from sweeps.engine.storage import Folder
@@ -49,11 +52,41 @@ QUESTION = "evaluate_checkpoint"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A checkpoint that was read and fits its architecture."""
+    """A checkpoint that was read and fits its architecture.
+
+    Attributes:
+        given: what it is.
+        model: with its weights.
+        source: the file or folder that it was read from.
+        trial: how it was trained, where the source is the folder of a trial that has ended.
+    """
 
     given: Given
     model: nn.Module
     source: Path
+    trial: TrialConfig | None = None
+
+    @property
+    def published_row(self) -> str | None:
+        """The row of the paper's Table 6 that it stands beside: by its name, else its training."""
+        if self.given.name in _table_6():
+            return self.given.name
+        if self.trial is None or isinstance(self.trial.method, Given):
+            return None
+        return methods.published_row(self.trial.method) if self._is_of_mnist else None
+
+    @property
+    def _is_of_mnist(self) -> bool:
+        return self.trial is not None and self.trial.data.dataset == "mnist"
+
+    @property
+    def cuts(self) -> str:
+        """What of its training is smaller than in the paper, in words; empty if nothing is."""
+        trial = self.trial
+        if trial is None or isinstance(trial.method, Given):
+            return ""
+        found = plan.training_cuts(trial.data, trial.training, trial.start)
+        return ", ".join([*found, *methods.changes(trial.method.variant, trial.method)])
 
 
 @dataclass(frozen=True)
@@ -68,8 +101,13 @@ class Images:
     imagenet_c: ImageNetC | None = None
 
 
-def evaluate_checkpoints(options: CheckpointOptions) -> int:
+def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None = None) -> int:
     """Evaluate every checkpoint that is not recorded yet; print and write the report.
+
+    Args:
+        options: legal ones.
+        generator_steps: budget of each noise generator of epsilon*; None for that of the paper's
+            scale.
 
     Raises:
         SystemExit: 2 with every checkpoint and folder that cannot be read, before anything starts.
@@ -81,7 +119,7 @@ def evaluate_checkpoints(options: CheckpointOptions) -> int:
     if problems:
         refuse(problems)
     console.print("Making the corrupted images, or reading them.")
-    images = load_images(options)
+    images = load_images(options, generator_steps)
     configs = [
         TrialConfig(
             method=loaded.given, data=images.data, training=TrainingConfig(), start=None,
@@ -89,13 +127,14 @@ def evaluate_checkpoints(options: CheckpointOptions) -> int:
         )
         for loaded in models
     ]  # fmt: skip
-    description = describe_evaluation(options, configs, images)
+    description = describe_evaluation(options, models, configs, images)
     records = SweepRecords(Folder(options.storage) / description["name"])
     refuse_another_question(records, description)
     if records.read_sweep() is None:
         records.write_sweep(description)
     if images.splits is not None:
         measures.write_examples(records.folder, images.splits, images.config)
+    announce(models, configs, images, records, console)
     uri = options.tracking_uri or default_uri(options.storage)
     tracker = Tracker(uri, description, records)
     interrupted = False
@@ -116,6 +155,35 @@ def evaluate_checkpoints(options: CheckpointOptions) -> int:
     return INTERRUPTED if interrupted else DONE
 
 
+def announce(
+    models: Sequence[LoadedModel], configs: Sequence[TrialConfig], images: Images,
+    records: SweepRecords, console: Console,
+) -> None:  # fmt: skip
+    """Print how long it takes, by the speed of each model that is to be measured, and the cuts."""
+    waiting = [
+        loaded
+        for loaded, config in zip(models, configs, strict=True)
+        if records.trial(config.trial_id).result() is None
+    ]
+    if images.mnist is not None and waiting:
+        costs = [expected(loaded.model, images.mnist, images.config) for loaded in waiting]
+        console.print(cost_text(costs), highlight=False, markup=False)
+    if cuts := evaluation_cuts(models, images):
+        console.print(f"Cut short: {'; '.join(cuts)}.", highlight=False, markup=False)
+
+
+def evaluation_cuts(models: Sequence[LoadedModel], images: Images) -> list[str]:
+    """Return what is smaller than in the paper: the evaluation, and models beside its rows."""
+    cuts = plan.evaluation_cuts(images.config, images.data.test_images)
+    if images.mnist is None:
+        return cuts
+    named: dict[str, list[str]] = {}
+    for loaded in models:
+        if loaded.published_row and loaded.cuts:
+            named.setdefault(loaded.cuts, []).append(loaded.given.name)
+    return cuts + [f"{', '.join(names)}: {text}" for text, names in named.items()]
+
+
 def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str]]:
     """Return the checkpoints, and what is wrong with the others, a line each."""
     models, problems = [], []
@@ -132,7 +200,7 @@ def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str
         name = options.names[index] if options.names else name_of(path)
         sha256 = weights.digest(state)
         given = Given.model_validate({"name": name, "architecture": architecture, "sha256": sha256})
-        models.append(LoadedModel(given, model, path))
+        models.append(LoadedModel(given, model, path, trial_of(path)))
     names = [loaded.given.name for loaded in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         problems.append(f"--names: two checkpoints would be called {', '.join(twice)}: name them")
@@ -174,12 +242,21 @@ def name_of(path: Path) -> str:
     if not path.is_dir():
         return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:100] or "checkpoint"
     for folder, suffix in ((path, ""), (path.parent.parent, f"-{path.name}")):
-        try:
-            config = TrialConfig.model_validate_json((folder / "trial.json").read_bytes())
-        except (OSError, ValueError):
+        if (config := trial_of(folder)) is None:
             continue
         return f"{config.method.variant}-{config.trial_id[:6]}{suffix}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name)[:100] or "checkpoint"
+
+
+def trial_of(path: Path) -> TrialConfig | None:
+    """Return how a model was trained, from the folder of its trial; None for any other path.
+
+    A checkpoint that was taken in the middle of a training stands beside nothing.
+    """
+    try:
+        return TrialConfig.model_validate_json((path / "trial.json").read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def image_problems(options: CheckpointOptions) -> list[str]:
@@ -195,11 +272,11 @@ def image_problems(options: CheckpointOptions) -> list[str]:
     return []
 
 
-def load_images(options: CheckpointOptions) -> Images:
+def load_images(options: CheckpointOptions, generator_steps: int | None = None) -> Images:
     """Return what to evaluate on, in whose folder there is nothing wrong."""
     if options.imagenet_c is not None:
         return _load_imagenet_c(options, options.imagenet_c)
-    return _load_mnist(options)
+    return _load_mnist(options, generator_steps)
 
 
 def _open_imagenet_c(options: CheckpointOptions, folder: Path) -> ImageNetC:
@@ -217,7 +294,19 @@ def _load_imagenet_c(options: CheckpointOptions, folder: Path) -> Images:
     return Images(config, DataConfig(dataset="imagenet_c"), digest, imagenet_c=found)
 
 
-def _load_mnist(options: CheckpointOptions) -> Images:
+def generator_budget(steps: int | None) -> dict[str, int]:
+    """Return the fields of ``EvaluationConfig`` for a budget of steps: whole blocks, at least one.
+
+    What is no cut is not said, so that it makes no other trial.
+    """
+    whole = EvaluationConfig()
+    block = whole.generator_steps
+    if steps is None or steps >= block * whole.generator_blocks:
+        return {}
+    return {"generator_steps": min(steps, block), "generator_blocks": max(1, steps // block)}
+
+
+def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Images:
     published = evaluation.read_mnist_c(options.mnist_c) if options.mnist_c else None
     data = DataConfig(validation_images=options.validation_images, test_images=options.test_images)
     asked = options.evaluate or ()
@@ -225,6 +314,7 @@ def _load_mnist(options: CheckpointOptions) -> Images:
         measures=tuple(measure for measure in get_args(Measure) if measure in asked),
         images=options.evaluation_images,
         corruption_set=_digest(published) if published else None,
+        **(generator_budget(generator_steps) if "epsilon_star" in asked else {}),
     )
     splits = split(*idx.load("mnist"), data)
     prepared = measures.prepare_data(splits, config)
@@ -245,19 +335,24 @@ def _digest(images: EvaluationSet) -> str:
     return sha.hexdigest()
 
 
+@cache
+def _table_6() -> tuple[str, ...]:
+    return tuple(row["model"] for row in paper.load("mnist_c_top1").to_pylist())
+
+
 def describe_evaluation(
-    options: CheckpointOptions, configs: Sequence[TrialConfig], images: Images
-) -> dict[str, Any]:
+    options: CheckpointOptions, models: Sequence[LoadedModel], configs: Sequence[TrialConfig],
+    images: Images,
+) -> dict[str, Any]:  # fmt: skip
     """Return the content of ``sweep.json``."""
     names = tuple(config.method.variant for config in configs)
     parameter = Choice("variant", names, "checkpoint", names[0])
     identity = hashlib.sha256(" ".join(config.trial_id for config in configs).encode())
     uri = options.tracking_uri or default_uri(options.storage)
-    table = paper.load("mnist_c_top1").to_pylist()
     rows = [
-        {"point": [row["model"]], "table": "mnist_c_top1", "model": row["model"]}
-        for row in table
-        if row["model"] in names
+        {"point": [loaded.given.name], "table": "mnist_c_top1", "model": loaded.published_row}
+        for loaded in models
+        if loaded.published_row is not None and images.mnist is not None
     ]
     return {
         "name": options.name or f"{QUESTION}-{identity.hexdigest()[:6]}",
@@ -266,7 +361,7 @@ def describe_evaluation(
         "created": provenance.now(),
         "scale": "checkpoint",
         "asked": {"trials": [config.model_dump(mode="json") for config in configs]},
-        "cuts": plan.evaluation_cuts(images.config, images.data.test_images),
+        "cuts": evaluation_cuts(models, images),
         "search": "grid",
         "parameters": [describe_parameter(parameter)],
         "objectives": ["corrupted"],
@@ -301,7 +396,8 @@ def _evaluate(
         found = Measured(rows=list(_imagenet_rows(loaded.model, images.imagenet_c, console)))
     else:
         assert images.mnist is not None, "MNIST models are evaluated on MNIST"
-        found = measures.measure(loaded.model, images.mnist, images.config)
+        tell = lambda text: console.print(f"  {text}", highlight=False, markup=False)  # noqa: E731
+        found = measures.measure(loaded.model, images.mnist, images.config, tell=tell)
     seconds = time.perf_counter() - started
     rows = [row for row in found.rows if row.split == "validation"]
     result = TrialResult(
@@ -319,7 +415,9 @@ def _evaluate(
     trial.write_final(found.files)
     trial.write_result(result)
     tracker.ended(result)
-    console.print(f"{loaded.given.name}: done in {seconds:.0f} s", highlight=False, markup=False)
+    console.print(
+        f"{loaded.given.name}: done in {duration(seconds)}", highlight=False, markup=False
+    )
 
 
 def _imagenet_rows(model: nn.Module, images: ImageNetC, console: Console):

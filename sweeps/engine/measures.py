@@ -3,6 +3,7 @@
 Measures take the model as it is and return rows and files; the caller writes them.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -23,8 +24,10 @@ from gon_core.evaluation import (
     perturbed,
     right_images,
 )
+from gon_core.evaluation.accuracy import BATCH_SIZE
 from gon_core.rows import CLEAN
 from gon_core.seeding import generator
+from sweeps.engine.heartbeat import Heartbeat, Tell, silent
 from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
 from sweeps.engine.storage import Folder
 
@@ -40,7 +43,8 @@ class TrialData:
         training: the images to train on.
         validation: held-out images, clean and corrupted; model selection looks at these alone.
         test: test images, clean and corrupted; reported, never searched on.
-        severities: test images at five severities of each corruption, if they are measured.
+        severities: test images at five severities of each corruption, and without any as
+            (``clean``, 0), if they are measured.
     """
 
     training: LabelledImages
@@ -63,7 +67,9 @@ def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
     seed = config.corruption_seed
     severities = None
     if "severities" in config.measures:
-        severities = evaluation.build_severities(splits.test[: config.images], seed)
+        shown = splits.test[: config.images]
+        made = evaluation.build_severities(shown, seed)
+        severities = SeveritySets({(CLEAN, 0): shown.images} | made.images, made.labels)
     return TrialData(
         training=splits.training,
         validation=evaluation.build(splits.validation, "validation", seed),
@@ -97,7 +103,11 @@ class Measured:
 
 
 def measure(
-    model: nn.Module, data: TrialData, config: EvaluationConfig, bf16: bool = False
+    model: nn.Module,
+    data: TrialData,
+    config: EvaluationConfig,
+    bf16: bool = False,
+    tell: Tell = silent,
 ) -> Measured:
     """Return every figure that ``config`` asks for.
 
@@ -109,8 +119,18 @@ def measure(
         data: see there.
         config: what to measure.
         bf16: whether accuracies are measured in bfloat16.
+        tell: takes lines that say how far it is, for a person who waits.
     """
+    heart = Heartbeat(tell)
+    with heart.listening(model):
+        return _measure(model, data, config, bf16, heart)
+
+
+def _measure(
+    model: nn.Module, data: TrialData, config: EvaluationConfig, bf16: bool, heart: Heartbeat
+) -> Measured:
     found = Measured()
+    _begin_accuracies(heart, data)
     found.rows += evaluation.evaluate(model, data.validation, bf16)
     right = {}
     for row, images in evaluation.evaluate_images(model, data.test, bf16):
@@ -120,14 +140,27 @@ def measure(
     clean = LabelledImages(data.test.images[CLEAN], data.test.labels)[: config.images]
     if "severities" in config.measures:
         assert data.severities is not None, "severities are measured but were not made"
+        heart.begin(f"five severities of each corruption, {len(data.severities.labels):,} images")
         found.rows += evaluation.evaluate_severities(model, data.severities, bf16)
     if "attacks" in config.measures:
         for attack in ATTACKS:
+            heart.begin(f"attack {attack.name.upper()}, {len(clean):,} images")
             stream = _stream(config, f"attack {attack.name}", clean)
             found.attacks.append(evaluation.attack_accuracy(model, clean, attack, stream))
     if "epsilon_star" in config.measures:
-        _measure_sizes(found, model, data, clean, config)
+        _measure_sizes(found, model, data, clean, config, heart)
     return found
+
+
+def _begin_accuracies(heart: Heartbeat, data: TrialData) -> None:
+    sets = (data.validation, data.test)
+    counts = [len(each.labels) for each in sets]
+    batches = sum(
+        len(each.images) * math.ceil(count / BATCH_SIZE)
+        for each, count in zip(sets, counts, strict=True)
+    )
+    images = f"{counts[0]:,} validation and {counts[1]:,} test images"
+    heart.begin(f"accuracy on {images}, clean and corrupted", f"of {batches:,} batches")
 
 
 def _measure_sizes(
@@ -136,14 +169,20 @@ def _measure_sizes(
     data: TrialData,
     clean: LabelledImages,
     config: EvaluationConfig,
+    heart: Heartbeat,
 ) -> None:
     noises: dict[str, tuple[Noise, bool]] = {
         name: (noise, True) for name, noise in evaluation.NOISES.items()
     }
     for variant in GENERATORS:
+        most = config.generator_steps * config.generator_blocks
+        heart.begin(
+            f"noise generator {variant}, trained until it converges", f"of at most {most:,} steps"
+        )
         trained = _train_generator(model, data, variant, config)
         noises[trained.noise.name] = (trained.noise, trained.converged)
     for name, (noise, converged) in noises.items():
+        heart.begin(f"epsilon* under {name} noise, {len(clean):,} images")
         stream = _stream(config, f"noise {name}", clean)
         row = evaluation.median_perturbation_size(model, clean, noise, stream, converged=converged)
         found.perturbation_sizes.append(row)

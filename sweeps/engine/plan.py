@@ -143,23 +143,36 @@ class Plan:
     @property
     def cuts(self) -> list[str]:
         """What is smaller than in the paper, in words; empty if nothing is."""
-        data, paper, cuts = self.asked.data, SCALES["paper"], []
-        available = TRAINING_SET - HELD_OUT
-        if data.training_images is not None and data.training_images < available:
-            cuts.append(f"{data.training_images:,} of {available:,} training images")
-        if self.asked.training.max_epochs < paper.training.max_epochs:
-            epochs = self.asked.training.max_epochs
-            cuts.append(f"at most {epochs} epochs a trial (the paper: until convergence, 500-600)")
-        if (rate := self.asked.training.learning_rate) != paper.training.learning_rate:
-            cuts.append(f"learning rate {rate:g} (the paper: {paper.training.learning_rate:g})")
-        if self.asked.start.training.max_epochs < paper.start.max_epochs:
-            cuts.append(f"at most {self.asked.start.training.max_epochs} vanilla epochs to start")
+        data, paper = self.asked.data, SCALES["paper"]
+        cuts = training_cuts(data, self.asked.training, self.asked.start)
         if data.validation_images < HELD_OUT:
             cuts.append(f"{data.validation_images:,} of {HELD_OUT:,} validation images")
         if data.test_images < paper.test_images:
             cuts.append(f"{data.test_images:,} of {paper.test_images:,} test images")
         cuts += evaluation_cuts(self.asked.evaluation, data.test_images)
         return cuts + list(self.question.cuts)
+
+
+def training_cuts(
+    data: DataConfig, training: TrainingConfig, start: StartConfig | None
+) -> list[str]:
+    """Return how trials are trained less, or otherwise, than in the paper, in words."""
+    paper, cuts = SCALES["paper"], []
+    available = TRAINING_SET - HELD_OUT
+    if data.training_images is not None and data.training_images < available:
+        cuts.append(f"{data.training_images:,} of {available:,} training images")
+    if training.max_epochs < paper.training.max_epochs:
+        epochs = _plural(training.max_epochs, "epoch")
+        cuts.append(f"at most {epochs} a trial (the paper: until convergence, 500-600)")
+    if (rate := training.learning_rate) != paper.training.learning_rate:
+        cuts.append(f"learning rate {rate:g} (the paper: {paper.training.learning_rate:g})")
+    if start is not None and start.training.max_epochs < paper.start.max_epochs:
+        cuts.append(f"at most {_plural(start.training.max_epochs, 'vanilla epoch')} to start")
+    return cuts
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
 
 
 def evaluation_cuts(evaluation: EvaluationConfig, test_images: int) -> list[str]:
@@ -173,7 +186,7 @@ def evaluation_cuts(evaluation: EvaluationConfig, test_images: int) -> list[str]
         whole.generator_blocks
     ):
         most = evaluation.generator_blocks * evaluation.generator_steps
-        cuts.append(f"generators against final models trained for at most {most} steps")
+        cuts.append(f"generators against final models trained for at most {most:,} steps")
     return cuts
 
 

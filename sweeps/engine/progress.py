@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from gon_core.training.loop import EpochMetrics
 
 SHOWN_ENDED = 6  # ended trials that stay in the live table, so that it fits a screen
+MIXED = "validation (mixed)"
+TWO_ACCURACIES = (
+    f"{MIXED}: each validation image under one corruption, after every epoch. objective: the final "
+    "model's mean over all corruptions of all validation images, which the search looks at."
+)
 STYLES = {
     "running": "cyan",
     "converged": "green",
@@ -64,6 +69,7 @@ class Progress:
         self._starts: dict[str, float] = {}
         self._rows: dict[str, _Row] = {}
         self._start_line = ""
+        self._explained = False
         self._live: Live | None = None
 
     @contextmanager
@@ -101,8 +107,11 @@ class Progress:
         self._rows[config.trial_id].metrics = metrics
         self._line(
             f"{self._label(config)} epoch {metrics['epoch']:.0f}/{config.training.max_epochs} "
-            f"loss {metrics['train_loss']:.4f} validation {metrics[VALIDATION_METRIC]:.1f} %"
+            f"loss {metrics['train_loss']:.4f} {MIXED} {metrics[VALIDATION_METRIC]:.1f} %"
         )
+        if not self._explained:
+            self._explained = True
+            self._line(TWO_ACCURACIES)
 
     def ended(self, result: TrialResult) -> None:
         """Listen: a trial ended."""
@@ -141,7 +150,7 @@ class Progress:
         table = Table(title=f"sweep {self._plan.name}", title_justify="left", expand=False)
         table.add_column("trial")
         names = [HEADS.get(p.name, p.name) for p in self._plan.question.space]
-        for name in (*names, "seed", "epoch", "loss", "validation"):
+        for name in (*names, "seed", "epoch", "loss", MIXED):
             table.add_column(name, justify="right")
         table.add_column("status")
         ended = [row for row in self._rows.values() if row.status != "running"]
@@ -150,7 +159,9 @@ class Progress:
             table.add_row(*self._cells(row))
         elapsed = duration(time.monotonic() - self._started)
         footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
-        lines = [Text(self._start_line, style="dim")] if not self._rows else [table]
+        lines = [Text(self._start_line, style="dim")]
+        if self._rows:
+            lines = [table, Text(TWO_ACCURACIES, style="dim")]
         return Group(*lines, Text(footer, style="bold"))
 
     def _cells(self, row: _Row) -> list[str | Text]:

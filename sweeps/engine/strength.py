@@ -6,13 +6,11 @@ from gon_core.config import ANT, VARIANTS
 from search_spaces.parameter import Value
 from search_spaces.strength import STRENGTHS
 from sweeps.engine.ant_options import AntOptions
-from sweeps.engine.methods import at_strength, cuts
+from sweeps.engine.methods import PUBLISHED_ROWS, at_strength, cuts
 from sweeps.engine.options import SweepOptions, line
 from sweeps.engine.question import Question
 from sweeps.engine.scales import scale_name
 
-# Where the paper's Table 6 has a model that was trained with the method.
-PUBLISHED_MODELS = {"ant_1x1": "ant_1x1", "pgd": "pgd_madry", "ddn": "ddn"}
 PUBLISHED_SIGMAS: dict[str, Any] = {
     "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
     "rows": [
@@ -55,7 +53,7 @@ def line_question(options: SweepOptions) -> Question:
 
 
 def _published(variant: str, paper: float) -> dict[str, Any] | None:
-    if variant not in PUBLISHED_MODELS:
+    if variant not in PUBLISHED_ROWS:
         return None
-    model = PUBLISHED_MODELS[variant]
+    model = PUBLISHED_ROWS[variant]
     return {"rows": [{"point": [paper], "table": "mnist_c_top1", "model": model}]}

@@ -133,7 +133,7 @@ def _trainable(
     except (
         OSError,
         StorageError,
-    ) as error:  # not even the record could be written: the driver is to try
+    ) as error:  # not even the record was written
         tune.report({"epoch": 0, VALIDATION_METRIC: 0.0, UNRECORDED: cause(error)})
         return
     if result.history:

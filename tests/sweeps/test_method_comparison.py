@@ -75,12 +75,12 @@ def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
     for result in records.results():
         assert [row.attack for row in result.attacks] == ["pgd", "ddn"]
         assert {row.count for row in result.attacks} == {4}
-        assert sum(row.split == "test_severities" for row in result.rows) == 75
+        assert sum(row.split == "test_severities" for row in result.rows) == 76
         trial = records.trial(result.trial_id).folder
         assert trial.exists(RIGHT)
     table = pq.read_table(folder / "results/tiny/results.parquet").to_pylist()
     kinds = [row["measure"] for row in table]
-    assert (kinds.count("accuracy"), kinds.count("attack")) == (3 * (32 + 75), 3 * 2)
+    assert (kinds.count("accuracy"), kinds.count("attack")) == (3 * (32 + 76), 3 * 2)
     assert {row["variant"] for row in table} == {"vanilla", "gnt", "pgd"}
     assert all(row["top5"] >= row["top1"] for row in table if row["measure"] == "accuracy")
     client = client_of(folder)
@@ -106,6 +106,8 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
     ended, arguments = evaluated
     assert ended.returncode == 0 and "Traceback" not in ended.stdout + ended.stderr, ended.stderr
     assert "ours" in ended.stdout and "68.6" in ended.stdout  # the published row of provable_wong
+    assert "2 models to measure: about" in ended.stdout
+    assert ended.stdout.count("  attack PGD, 4 images") == 2
     records = SweepRecords(Folder(str(folder / "results/given")))
     results = {r.config.method.variant: r for r in records.results()}
     assert {name: r.status for name, r in results.items()} == {

@@ -21,6 +21,10 @@ from sweeps.engine.report.markdown import to_document
 from sweeps.engine.report.method_tables import build_method_tables, terminal_tables
 from sweeps.engine.report.noise_sheet import read_portraits
 from sweeps.engine.report.parquet import render_parquet
+from sweeps.engine.report.perturbation_table import (
+    build_perturbations,
+    terminal_perturbations,
+)
 from sweeps.engine.report.style import render
 from sweeps.engine.report.table_11 import build_rows
 from sweeps.engine.report.tables import build_table
@@ -35,6 +39,7 @@ class Report:
     """A report that was written.
 
     Attributes:
+        folder: the path or URI of the sweep's folder.
         files: the paths or URIs of its files.
         best: the best point; None if none was measured with all its seeds.
         answer: what was found, in sentences, the most important first.
@@ -42,6 +47,7 @@ class Report:
         comparisons: the table of paired tests, if there are any.
     """
 
+    folder: str
     files: tuple[str, ...]
     best: Point | None
     answer: tuple[str, ...]
@@ -61,7 +67,7 @@ def write_report(records: SweepRecords) -> Report:
     answer = sentences.answer(summary, importances)
     table, depths = build_table(summary), build_rows(summary)
     comparisons = build_comparisons(summary, records)
-    further = (*build_method_tables(summary), *comparisons)
+    further = (*build_method_tables(summary), *build_perturbations(summary), *comparisons)
     contents, pictures = {}, []
     shown = [
         *drawings(summary, importances, read_portraits(records, summary)),
@@ -70,7 +76,8 @@ def write_report(records: SweepRecords) -> Report:
     for drawing in shown:
         files = render(drawing.name, drawing.draw)
         contents |= files
-        pictures.append(Picture(drawing.caption, files[f"{drawing.name}.svg"]))
+        picture = Picture(drawing.caption, files[f"{drawing.name}.svg"], drawing.numbers)
+        pictures.append(picture)
     contents["table.md"] = to_document(summary, table, depths, answer, further).encode()
     page = to_page(summary, table, depths, answer, pictures, further)
     contents["report.html"] = page.encode()
@@ -79,6 +86,7 @@ def write_report(records: SweepRecords) -> Report:
         (records.folder / "report").write(name, content)
     written = ("results.parquet", *(f"report/{name}" for name in contents))
     return Report(
+        folder=records.folder.uri,
         files=tuple((records.folder / name).uri for name in written),
         best=summary.best.point if summary.best else None,
         answer=tuple(answer),
@@ -88,10 +96,17 @@ def write_report(records: SweepRecords) -> Report:
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the tables, for the width of ``console``, what was found and where the files are."""
+    """Print the tables, for the width of ``console``, what was found and where the report is."""
     summary = report.summary
     table, depths = build_table(summary), build_rows(summary)
-    further = (*terminal_tables(summary, console.width), *report.comparisons)
+    further = (
+        *terminal_tables(summary, console.width),
+        *terminal_perturbations(summary, console.width),
+        *report.comparisons,
+    )
     console.print(to_terminal(summary, table, depths, report.answer, further, console))
-    for file in report.files:
-        console.print(file, style="dim", soft_wrap=True, markup=False, highlight=False)
+    figures = sentences.plural(sum(file.endswith(".svg") for file in report.files), "figure")
+    kept = f"results.parquet, and report/ with report.html, table.md and {figures}"
+    console.print(
+        f"In {report.folder}: {kept}.", style="dim", soft_wrap=True, markup=False, highlight=False,
+    )  # fmt: skip

@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, StorageError) as error:
         return _refuse(f"{folder}: no report could be made: {error}")
     print_report(report, Console())
+    print(f"Report: {report.folder}/report/report.html")
     return 0
 
 

@@ -22,7 +22,14 @@ from sweeps.engine.report.estimates import (
 )
 from sweeps.engine.report.optimum import find_best, pareto_front
 from sweeps.engine.report.published import Published, read_published
-from sweeps.engine.report.space import order, point_of, point_text, read_parameters
+from sweeps.engine.report.space import (
+    CHECKPOINT,
+    label,
+    order,
+    point_of,
+    point_text,
+    read_parameters,
+)
 
 __all__ = ["CLEAN", "PointSummary", "SweepSummary", "summarise"]
 
@@ -122,6 +129,23 @@ class SweepSummary:
     def names(self) -> tuple[str, ...]:
         """Names of the searched parameters."""
         return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What pages call the searched parameters."""
+        return tuple(map(label, self.parameters))
+
+    @property
+    def kind(self) -> str:
+        """What pages call a point."""
+        if self.has_checkpoints:
+            return CHECKPOINT
+        return "value" if len(self.parameters) == 1 else "point"
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether the points are models that were trained already."""
+        return self.labels == (CHECKPOINT,)
 
     @property
     def search(self) -> str:

@@ -13,8 +13,8 @@ from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
 from sweeps.engine.report.aggregate import SweepSummary
 from sweeps.engine.report.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.example_sheets import draw_corruptions, draw_perturbed, draw_sigmas
-from sweeps.engine.report.figures import Drawing
-from sweeps.engine.report.perturbation_figure import draw_perturbations
+from sweeps.engine.report.figures import IN_PARQUET, IN_TABLES, Drawing
+from sweeps.engine.report.perturbation_figure import draw_perturbations, perturbation_title
 from sweeps.engine.report.severity_figure import draw_severities
 from sweeps.engine.storage import Folder
 
@@ -34,9 +34,11 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
         found.append(
             Drawing(
                 "accuracy_vs_severity",
-                "Fig. 1: accuracy against severity for each corruption; the five severities are "
-                "our extension of MNIST-C, whose published one is the third.",
+                "Accuracy against severity for each corruption, as Fig. 1 of the paper's "
+                "appendix; the five severities are our extension of MNIST-C, whose published one "
+                "is the third.",
                 lambda: draw_severities(summary),
+                IN_PARQUET,
             )
         )
     shown = _read(records.folder, EXAMPLES, examples.load)
@@ -45,7 +47,7 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
         found.append(
             Drawing(
                 "examples_by_sigma",
-                "Fig. 3: test images with Gaussian noise of each sigma.",
+                "Test images with Gaussian noise of each sigma, as Fig. 3 of the paper's appendix.",
                 lambda: draw_sigmas(shown, sigmas),
             )
         )
@@ -56,6 +58,7 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
                 "mnist_c_per_corruption",
                 f"{summary.measure.replace(' mean', '')}, corruption by corruption.",
                 lambda: draw_corruption_bars(summary),
+                IN_TABLES,
             )
         )
     if shown is not None:
@@ -72,16 +75,21 @@ def _perturbations(summary: SweepSummary, records: SweepRecords) -> list[Drawing
         if (content := _read(records.trial(trial.trial_id).folder, PERTURBED, perturbed.load))
     }
     if images:
-        caption = "Fig. 4: test images with noise of the size epsilon* that fools each model."
+        caption = (
+            "Test images with noise of the size epsilon* that fools each model, as Fig. 4 of the "
+            "paper's appendix."
+        )
         found.append(
             Drawing("examples_by_epsilon_star", caption, lambda: draw_perturbed(summary, images))
         )
     if any(trial.attacks or trial.perturbation_sizes for trial in summary.trials):
-        caption = "Median perturbation size epsilon* by noise, and accuracy under attack."
         published = summary.published.attacks
         found.append(
             Drawing(
-                "epsilon_star_and_attacks", caption, lambda: draw_perturbations(summary, published)
+                "epsilon_star_and_attacks",
+                f"{perturbation_title(summary.trials)}.",
+                lambda: draw_perturbations(summary, published),
+                IN_TABLES,
             )
         )
     return found

@@ -12,9 +12,9 @@ from gon_core.comparison import PairedDifference, mcnemar_exact, paired_differen
 from gon_core.evaluation import right_images
 from gon_core.rows import CLEAN
 from sweeps.engine.records import RIGHT, SweepRecords, TrialResult
+from sweeps.engine.report import series
 from sweeps.engine.report.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.estimates import clean_rows, corrupted_rows
-from sweeps.engine.report.space import value_text
 from sweeps.engine.report.text_tables import TextTable
 
 BASELINE = "vanilla"
@@ -125,18 +125,17 @@ def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Tex
     if not comparisons or reference is None:
         return ()
     rows = tuple(
-        (_name(summary, c.point), c.measure, *_texts(c.paired), f"{c.paired.pairs} {c.over}")
+        (
+            series.row_name(summary, c.point),
+            c.measure,
+            *_texts(c.paired),
+            f"{c.paired.pairs} {c.over}",
+        )
         for c in comparisons
     )
     heads = ("", "accuracy", "diff.", "95 % interval", "p", "pairs")
     title = f"Paired comparison with {summary.text(reference.point)}"
     return (TextTable(title, heads, rows, NOTE, left=2),)
-
-
-def _name(summary: SweepSummary, point: PointSummary) -> str:
-    if summary.search == "joint" and not summary.is_baseline(point.point):
-        return f"#{point.turn}"
-    return ", ".join(map(value_text, point.point))
 
 
 def _texts(paired: PairedDifference) -> tuple[str, str, str]:

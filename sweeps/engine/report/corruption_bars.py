@@ -13,7 +13,7 @@ from sweeps.engine.report import series
 from sweeps.engine.report.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.blocks import Blocks
 from sweeps.engine.report.estimates import Estimate
-from sweeps.engine.report.marks import arms
+from sweeps.engine.report.marks import arms, clip_note
 from sweeps.engine.report.style import OURS, PUBLISHED, add_title_and_caption, say
 
 TITLE = "Test accuracy on each corruption"
@@ -57,10 +57,10 @@ def draw_corruption_bars(summary: SweepSummary) -> Figure:
         _draw_panel(axes, panel, summary, points)
         series.name_rows(axes, summary, points, layout.is_first(item))
     published = any(panel.published for panel in panels)
-    whiskers = series.intervals(
-        estimate.is_over_seeds for panel in panels for estimate in panel.estimates.values()
-    )
-    lines = [BARS, whiskers, PUBLISHED_MARK if published else ""]
+    estimates = [estimate for panel in panels for estimate in panel.estimates.values()]
+    whiskers = series.intervals(estimate.is_over_seeds for estimate in estimates)
+    cut = clip_note(estimate.interval for estimate in estimates)
+    lines = [BARS, whiskers, cut, PUBLISHED_MARK if published else ""]
     add_title_and_caption(figure, TITLE, series.caption(summary, points, lines))
     return figure
 
@@ -113,6 +113,6 @@ def _draw_bar(axes: Axes, row: int, estimate: Estimate, is_best: bool) -> None:
         linewidth=0, zorder=2,
     )  # fmt: skip
     axes.errorbar(
-        [estimate.mean], [row], xerr=arms([estimate]), fmt="o", color=color, markersize=3.5,
-        linewidth=1.1, capsize=2, capthick=0.9, zorder=5, clip_on=False,
+        [estimate.mean], [row], xerr=arms([estimate.interval]), fmt="o", color=color,
+        markersize=3.5, linewidth=1.1, capsize=2, capthick=0.9, zorder=5, clip_on=False,
     )  # fmt: skip

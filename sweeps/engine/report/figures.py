@@ -18,6 +18,9 @@ from sweeps.engine.report.noise_sheet import (
 )
 from sweeps.engine.report.space_figures import draw_importances, draw_slices
 
+IN_TABLES = "The tables below hold the numbers."
+IN_PARQUET = "results.parquet holds the numbers."
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -27,11 +30,13 @@ class Drawing:
         name: of its files, without ending.
         caption: what it shows, in a sentence.
         draw: draws it, in the style that is set.
+        numbers: where its numbers can be read, in a sentence; empty if nowhere as text.
     """
 
     name: str
     caption: str
     draw: Callable[[], Figure]
+    numbers: str = ""
 
 
 def drawings(
@@ -47,15 +52,16 @@ def drawings(
     if summary.search == "joint":
         found = _joint(summary, importances)
     else:
-        names = " and ".join(summary.names)
+        names = " and ".join(summary.labels)
         caption = f"{summary.measure} test accuracy by {names}."
-        found = [Drawing(figure_name(summary), caption, lambda: _accuracy(summary, portraits))]
+        draw = lambda: _accuracy(summary, portraits)  # noqa: E731
+        found = [Drawing(figure_name(summary), caption, draw, IN_TABLES)]
     return found + _noise(summary, portraits)
 
 
 def figure_name(summary: SweepSummary) -> str:
     """Return the name of the accuracy figure of a line or a grid."""
-    return summary.published.figure or f"accuracy_vs_{'_and_'.join(summary.names)}"
+    return summary.published.figure or f"accuracy_vs_{'_and_'.join(summary.labels)}"
 
 
 def _accuracy(summary: SweepSummary, portraits: Portraits) -> Figure:
@@ -71,11 +77,13 @@ def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
         "accuracy_by_turn",
         "Accuracy on corrupted validation images, point by point as the search asked for them.",
         lambda: draw_turns(summary),
+        IN_TABLES,
     )
     front = Drawing(
         "pareto_front",
         "Accuracy on clean and on corrupted validation images, with the Pareto front.",
         lambda: draw_front(summary),
+        IN_TABLES,
     )
     importance = Drawing(
         "importance",
@@ -86,6 +94,7 @@ def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
         "slices",
         "Validation accuracy against each parameter; the others vary as well.",
         lambda: draw_slices(summary),
+        IN_TABLES,
     )
     has_points = bool(summary.known) or any(point.is_complete for point in summary.points)
     return [
@@ -103,12 +112,13 @@ def _noise(summary: SweepSummary, portraits: Portraits) -> list[Drawing]:
     text = f"{summary.text(point)}, seed {portrait.result.config.seed}"
     is_best = summary.best is not None and point == summary.best.point
     title = f"The noise learned at {'the best point, ' if is_best else ''}{text}"
-    return [
-        Drawing("learned_noise_best", f"{title}.", lambda: draw_portrait(portrait, title)),
-        Drawing(
-            "learned_noise_points",
-            "The learned noise of every point shown: its density, and the classifier's accuracy "
-            "under the current generator.",
-            lambda: draw_overview(summary, portraits),
-        ),
-    ]
+    best = Drawing("learned_noise_best", f"{title}.", lambda: draw_portrait(portrait, title))
+    if len(portraits) == 1:  # there is nothing to look over
+        return [best]
+    overview = Drawing(
+        "learned_noise_points",
+        "The learned noise of every point shown: its density, and the classifier's accuracy under "
+        "the current generator.",
+        lambda: draw_overview(summary, portraits),
+    )
+    return [best, overview]

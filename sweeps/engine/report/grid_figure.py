@@ -1,5 +1,6 @@
 """Accuracy over the points of a grid: a category for each value, one series a further value."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,15 +12,23 @@ from sweeps.engine.report.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.marks import (
     Look,
     Place,
-    caption,
+    accuracy_caption,
     draw_baselines,
     draw_means,
     draw_off_curve,
     draw_trials,
+    keep_to_accuracies,
     label_best,
     label_trials,
 )
-from sweeps.engine.report.space import point_text, value_order, value_text
+from sweeps.engine.report.space import (
+    CHECKPOINT,
+    label,
+    point_text,
+    shorten,
+    value_order,
+    value_text,
+)
 from sweeps.engine.report.style import (
     GREY,
     OURS,
@@ -32,6 +41,8 @@ from sweeps.engine.report.style import (
 
 DODGE = 0.16  # of the distance of two categories, between two series
 LINE = 11.0  # points, of words below each other
+LETTER = 0.068  # inches, of a checkpoint's name
+SLOPE = 25  # degrees, of such names where they are too long side by side
 ASIDE = 0.06  # of the same, between a mean and its trials
 
 
@@ -44,10 +55,7 @@ def draw_grid(summary: SweepSummary) -> Figure:
     axes.set_xlabel(_axis(first), parse_math=False)
     axes.set_ylabel(f"{summary.measure} test accuracy (%)")
     axes.margins(y=0.12)
-    names = [_label(value) for value in categories]
-    axes.set_xticks(range(len(categories)), names)
-    if _has_words(names):
-        axes.tick_params(axis="x", labelsize=8)
+    further_down = _name_categories(axes, first, categories)
     axes.grid(axis="x", visible=False)
     axes.set_xlim(-0.6, max(len(categories), 1) - 0.4)
 
@@ -68,6 +76,7 @@ def draw_grid(summary: SweepSummary) -> Figure:
     # The colours of several series would not tell which of them the legend's trial is of.
     label_trials(axes, summary.measured, OURS if len(series) == 1 else GREY)
     draw_off_curve(axes, summary.points, place)
+    keep_to_accuracies(axes)
     if summary.best is not None:
         color = SERIES[series.index(summary.best.point[1:]) % len(SERIES)][0]
         values = ", ".join(map(value_text, summary.best.point))
@@ -76,8 +85,7 @@ def draw_grid(summary: SweepSummary) -> Figure:
     axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=13, parse_math=False, pad=24)
     if not summary.measured:
         say(axes, "no trial was measured")
-    lines = max((name.count("\n") for name in names), default=0)
-    add_legend_and_caption(axes, caption(summary), further_down=LINE * lines)
+    add_legend_and_caption(axes, accuracy_caption(summary), further_down)
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure
@@ -94,13 +102,30 @@ def _axis(parameter: Parameter) -> str:
     return parameter.unit if named else f"{parameter.name} (in {parameter.unit})"
 
 
-def _label(value: Value) -> str:
+def _name_categories(axes: Axes, parameter: Parameter, categories: Sequence[Value]) -> float:
+    """Name the ticks; return how many points that takes beyond one line."""
+    names = list(map(value_text, categories))
+    if label(parameter) == CHECKPOINT:  # what a person named stays as it is
+        names = [shorten(name) for name in names]
+        axes.set_xticks(range(len(names)), names, fontsize=8)
+        if (
+            LETTER * max(map(len, names), default=0) * len(names)
+            <= axes.bbox.width / axes.figure.dpi
+        ):
+            return 0.0
+        for text in axes.get_xticklabels():
+            text.set(rotation=SLOPE, ha="right", rotation_mode="anchor")
+        return 72 * LETTER * max(map(len, names)) * math.sin(math.radians(SLOPE))
     # Words side by side would run into each other: one below the other.
-    return value_text(value).replace("_", "\n") if isinstance(value, str) else value_text(value)
-
-
-def _has_words(names: Sequence[str]) -> bool:
-    return any("\n" in name for name in names)
+    names = [
+        name.replace("_", "\n") if isinstance(value, str) else name
+        for name, value in zip(names, categories, strict=True)
+    ]
+    lines = max((name.count("\n") for name in names), default=0)
+    axes.set_xticks(range(len(names)), names)
+    if lines:
+        axes.tick_params(axis="x", labelsize=8)
+    return LINE * lines
 
 
 def _series(summary: SweepSummary) -> list[Point]:

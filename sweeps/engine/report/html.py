@@ -26,12 +26,13 @@ h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 .best-value { font-size: 1.1rem; }
 .note, figcaption { font-size: .875rem; opacity: .8; }
 figure { margin: 1rem 0; }
-figure img { width: 100%; max-width: 48rem; height: auto; background: #fff; border-radius: 6px; }
+figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .4rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { text-align: left; vertical-align: bottom; }
-tbody th { position: sticky; left: 0; background: Canvas; }
+tbody th { position: sticky; left: 0; background: Canvas; max-width: 40vw; white-space: normal;
+  overflow-wrap: break-word; }
 .number { text-align: right; }
 .turned { padding: .25rem .2rem; }
 .turned span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: normal; }
@@ -41,8 +42,9 @@ tbody th { position: sticky; left: 0; background: Canvas; }
 .groups thead tr:first-child th { font-weight: normal; font-style: italic; }
 .published { font-style: italic; opacity: .75; }
 .published th { font-weight: normal; }
-pre { overflow-x: auto; background: var(--soft); padding: .5rem .75rem; border-radius: 6px; }
-details pre { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 40rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft);
+  padding: .5rem .75rem; border-radius: 6px; }
+details pre { max-width: 40rem; }
 dt { font-weight: 600; } dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
 """
 
@@ -79,10 +81,11 @@ $next
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure: what it shows, in a sentence, and its SVG."""
+    """A drawn figure: what it shows and where its numbers are, in sentences, and its SVG."""
 
     caption: str
     svg: bytes
+    numbers: str = ""
 
 
 def to_page(
@@ -105,8 +108,8 @@ def to_page(
     """
     cut = sentences.cut_short(summary)
     best, *rest = answer
-    kind = "value" if len(summary.names) == 1 else "point"
-    notes = (sentences.what_was_measured(summary), sentences.INTERVALS)
+    kind = summary.kind
+    notes = [sentences.what_was_measured(summary), *([sentences.INTERVALS] if table.rows else [])]
     return PAGE.substitute(
         style=STYLE,
         title=escape(str(summary.description["title"])),
@@ -150,6 +153,8 @@ def _searched(summary: SweepSummary) -> str:
         (parameter,) = summary.parameters
         values = ", ".join(value_text(value) for (value,) in grid)
         further = " and where the search went from there" if summary.search == "line" else ""
+        if summary.has_checkpoints:
+            return f"{parameter.unit}s {values}"
         return f"{parameter.name} (in {parameter.unit}) at {values}{further}"
     if summary.search == "grid":
         points = "; ".join(", ".join(map(value_text, point)) for point in grid)
@@ -167,7 +172,7 @@ def _figure(picture: Picture) -> str:
     source = "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode()
     caption = escape(picture.caption)
     return (
-        f'<figure><img src="{source}" alt="{caption} The tables below hold the numbers.">'
+        f'<figure><img src="{source}" alt="{f"{caption} {picture.numbers}".strip()}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 

@@ -13,6 +13,9 @@ from sweeps.engine.report.estimates import (
 )
 from sweeps.engine.report.sentences import percent
 from sweeps.engine.report.space import value_text
+from sweeps.engine.report.tables import html_head
+
+WORDS = ("trial", "status", "device")  # heads of columns that hold no numbers
 
 
 def trials_table(summary: SweepSummary) -> str:
@@ -22,11 +25,11 @@ def trials_table(summary: SweepSummary) -> str:
         validation = [f"validation {name}" for name in summary.objectives]
     has_share = any(share_unattainable(trial) is not None for trial in summary.trials)
     heads = [
-        "trial", *(name.replace("_", " ") for name in summary.names), "seed", "status", "epochs",
+        "trial", *(name.replace("_", " ") for name in summary.labels), "seed", "status", "epochs",
         *validation, "clean", summary.measure, "95 % interval",
         *(["unattainable %"] if has_share else []), "seconds training", "evaluation", "device",
     ]  # fmt: skip
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    head = "".join(html_head(text, is_number=text not in WORDS) for text in heads)
     body = "\n".join(_trial(summary, trial, has_share) for trial in summary.trials)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
@@ -47,12 +50,12 @@ def _trial(summary: SweepSummary, trial: TrialResult, has_share: bool) -> str:
         *([percent(share_unattainable(trial))] if has_share else []),
         _seconds(trial, "training"),
         _seconds(trial, "evaluation"),
-        trial.device,
     ]
     html = "".join(
         f'<td class="number">{escape(cell)}</td>' if cell is not None else _status(trial)
         for cell in cells
     )
+    html += f"<td>{escape(trial.device)}</td>"
     return f'<tr><th scope="row"><code>{escape(trial.trial_id)}</code></th>{html}</tr>'
 
 

@@ -3,7 +3,6 @@
 Numbers such as #7 say as the how-manieth a point was asked for; tables use the same.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -12,7 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sweeps.engine.report.aggregate import PointSummary, SweepSummary
-from sweeps.engine.report.marks import caption, draw_off_curve, label_best
+from sweeps.engine.report.marks import (
+    arms,
+    caption,
+    draw_off_curve,
+    keep_to_accuracies,
+    label_best,
+)
 from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.style import (
     GREY,
@@ -53,6 +58,7 @@ def draw_turns(summary: SweepSummary) -> Figure:
     ticks = MaxNLocator(10, integer=True).tick_values(1, last)
     axes.set_xticks([tick for tick in ticks if 1 <= tick <= last])
     draw_off_curve(axes, summary.points, lambda point: point.turn)
+    keep_to_accuracies(axes)
     if summary.best is not None:
         label_best(axes, summary.best.turn, f"best: #{summary.best.turn}")
     axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=13, parse_math=False, pad=24)
@@ -102,10 +108,12 @@ def _draw_pairs(
     if not points:
         return
     x, y = zip(*(point.means for point in points), strict=True)
-    bars = [[_arm(list(point.objectives.values())[axis]) for point in points] for axis in range(2)]
-    seeded = any(arm > 0 for arms in bars for arm in arms)
+    across, along = (
+        arms(list(point.objectives.values())[axis] for point in points) for axis in range(2)
+    )
+    seeded = any(arm > 0 for side in (*across, *along) for arm in side)
     axes.errorbar(
-        x, y, yerr=bars[1], xerr=bars[0], fmt=marker, color=color, markersize=5, linewidth=0.8,
+        x, y, yerr=along, xerr=across, fmt=marker, color=color, markersize=5, linewidth=0.8,
         alpha=0.9, zorder=4, label=label + (", 95 % t interval" if seeded else ""),
     )  # fmt: skip
 
@@ -114,19 +122,13 @@ def _draw_complete(axes: Axes, points: Sequence[PointSummary], place) -> None:
     if not points:
         return
     x, intervals = zip(*map(place, points), strict=True)
-    bars = [_arm(interval) for interval in intervals]
-    seeded = any(bars)
+    bars = arms(intervals)
+    seeded = any(map(any, bars))
     axes.errorbar(
         x, [interval.estimate for interval in intervals], yerr=bars if seeded else None, fmt="o",
         color=OURS, markersize=5, linewidth=0.8, capsize=2.5 if seeded else 0, zorder=4,
         label="mean over seeds, 95 % t interval" if seeded else "one seed, no interval",
     )  # fmt: skip
-
-
-def _arm(interval) -> float:
-    # One seed has no interval: NaN.
-    half = (interval.high - interval.low) / 2
-    return half if math.isfinite(half) else 0.0
 
 
 def draw_known(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:

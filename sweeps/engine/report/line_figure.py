@@ -12,11 +12,12 @@ from search_spaces.parameter import Value
 from sweeps.engine.report.aggregate import SweepSummary
 from sweeps.engine.report.marks import (
     Look,
-    caption,
+    accuracy_caption,
     draw_baselines,
     draw_means,
     draw_off_curve,
     draw_trials,
+    keep_to_accuracies,
     label_best,
     label_trials,
 )
@@ -64,10 +65,11 @@ def draw_line(summary: SweepSummary, noise: LearnedNoise | None = None) -> Figur
     second = noise is not None and parameter.name == "epsilon"
     if noise is not None and second:
         _draw_sigma_axis(axes, noise)
+    keep_to_accuracies(axes)
     _mark_best(axes, summary, second)
     if not summary.measured:
         say(axes, "no trial was measured")
-    add_legend_and_caption(axes, caption(summary))
+    add_legend_and_caption(axes, accuracy_caption(summary))
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure

@@ -33,6 +33,7 @@ def to_document(
     rows = to_markdown(table)
     lines += [*rows, ""] if rows else []
     notes = (sentences.how_trials_ended(summary), sentences.what_was_measured(summary))
-    lines += [f"{markdown_text(note)}  " for note in (*notes, sentences.INTERVALS)]
+    notes += (sentences.INTERVALS,) if table.rows else ()
+    lines += [f"{markdown_text(note)}  " for note in notes]
     lines += ["", *text_tables.to_markdown(further)] if further else []
     return "\n".join(lines).rstrip() + "\n"

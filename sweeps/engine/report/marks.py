@@ -1,18 +1,23 @@
 """What accuracy figures share: means with intervals, single trials, trials without accuracy."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
 
+from gon_core.intervals import Interval
 from sweeps.engine.records import Status
 from sweeps.engine.report import sentences
 from sweeps.engine.report.aggregate import LONG_STATUS, PointSummary, SweepSummary
-from sweeps.engine.report.estimates import Estimate, binomial_interval, corrupted_rows
+from sweeps.engine.report.estimates import binomial_interval, corrupted_rows
 from sweeps.engine.report.style import GREY, OFF_CURVE, OURS, SERIES
 
+ACCURACIES = (0.0, 100.0)  # percent
+CUT = "Intervals are cut at 0 and 100 %, where accuracies end."
+EDGE = 0.03  # of the y axis, beyond the least and the greatest accuracy
 LETTER = 0.0155  # width of a bold letter, of that of the axes
 
 Place = Callable[[PointSummary], float]
@@ -50,17 +55,50 @@ def _draw_bars(
     tests = [point.test for point in points if point.test]
     if tests:
         axes.errorbar(
-            [place(point) for point in points], [test.mean for test in tests], arms(tests),
+            [place(point) for point in points], [test.mean for test in tests],
+            arms(test.interval for test in tests),
             fmt=marker, markersize=4, linewidth=1.1, capsize=3.5, capthick=1.1, zorder=4,
             label=label, **kind,
         )  # fmt: skip
 
 
-def arms(tests: Sequence[Estimate]) -> list[list[float]]:
-    """Return how far the intervals reach below and above their means."""
-    below = [max(0.0, test.mean - test.interval.low) for test in tests]
-    above = [max(0.0, test.interval.high - test.mean) for test in tests]
+def arms(intervals: Iterable[Interval]) -> list[list[float]]:
+    """Return how far intervals of accuracies reach below and above their means, within 0 to 100.
+
+    One without ends, of one seed, has no arms.
+    """
+    pairs = [(interval.estimate, clip(interval)) for interval in intervals]
+    below = [_length(mean - low) for mean, (low, _) in pairs]
+    above = [_length(high - mean) for mean, (_, high) in pairs]
     return [below, above]
+
+
+def _length(arm: float) -> float:
+    return max(0.0, arm) if math.isfinite(arm) else 0.0
+
+
+def clip(interval: Interval) -> tuple[float, float]:
+    """Return the ends of an interval where accuracies may be: few seeds give ends beyond."""
+    return max(interval.low, ACCURACIES[0]), min(interval.high, ACCURACIES[1])
+
+
+def clip_note(intervals: Iterable[Interval]) -> str:
+    """Return that intervals are cut, in a sentence; empty unless one is."""
+    cut = any(clip(each) != (each.low, each.high) for each in intervals if math.isfinite(each.low))
+    return CUT if cut else ""
+
+
+def keep_to_accuracies(axes: Axes) -> None:
+    """End the y axis where accuracies end; everything is drawn already.
+
+    A little room is left there, so that no mark is cut in half, but no tick.
+    """
+    low, high = axes.get_ylim()
+    room = EDGE * (high - low)
+    low, high = max(low, ACCURACIES[0] - room), min(high, ACCURACIES[1] + room)
+    ticks = [y for y in axes.get_yticks() if low <= y <= high]
+    axes.set_yticks([y for y in ticks if ACCURACIES[0] <= y <= ACCURACIES[1]])
+    axes.set_ylim(low, high)
 
 
 def draw_trials(
@@ -120,8 +158,8 @@ def draw_baselines(axes: Axes, baselines: Sequence[PointSummary]) -> None:
     for number, point in enumerate(p for p in baselines if p.test):
         assert point.test is not None
         color, _, dashes = SERIES[-1 - number % (len(SERIES) - 1)]  # the points' are the first
-        interval = point.test.interval
-        axes.axhspan(interval.low, interval.high, color=color, alpha=0.06, linewidth=0, zorder=1)
+        low, high = clip(point.test.interval)
+        axes.axhspan(low, high, color=color, alpha=0.06, linewidth=0, zorder=1)
         axes.axhline(
             point.test.mean, color=color, linestyle=dashes, linewidth=1.1, zorder=2,
             label=f"baseline {point.point[0]}, {point.test.mean:.1f} %",
@@ -167,3 +205,9 @@ def caption(summary: SweepSummary) -> list[str]:
         missing if summary.missing else "",
     ]
     return [line for line in lines if line]
+
+
+def accuracy_caption(summary: SweepSummary) -> list[str]:
+    """Return the caption of a figure of the accuracies on corrupted test images."""
+    cut = clip_note(point.test.interval for point in summary.compared if point.test)
+    return [*([cut] if cut else []), *caption(summary)]

@@ -12,22 +12,27 @@ from gon_core.intervals import Interval, wilson_interval
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.aggregate import CLEAN, PointSummary, SweepSummary
 from sweeps.engine.report.estimates import clean_rows, corrupted_rows
-from sweeps.engine.report.text_tables import TextTable
+from sweeps.engine.report.published import table_7_rows
+from sweeps.engine.report.space import CHECKPOINT
+from sweeps.engine.report.text_tables import TextTable, in_blocks
 
 COLUMNS = (CLEAN, "mean", *CORRUPTIONS)
 ATTACKS = {"ddn": "l2 (1.5), DDN", "pgd": "l-inf (0.1), PGD"}
 OUTSIDE = "†"
-FIRST_COLUMN, CELL = 17, 27  # letters in a terminal
+COLUMNS_7 = {CLEAN: CLEAN} | ATTACKS
+TITLE_6, TITLE_7 = "Table 6: accuracy on MNIST-C", "Table 7: accuracy under attack"
 NOT_TRAINED = {
-    "vanilla_wong": "another architecture (Wong et al.'s), at paper scale",
-    "provable_wong": "not trained here: evaluate a checkpoint with evaluate_checkpoint.py",
+    "vanilla_wong": "another architecture (Wong et al.'s)",
+    "provable_wong": "not trained here: evaluate_checkpoint.py measures such a model",
     "vanilla_ddn": "the start of the DDN row, trained by its authors",
 }
-NOTE = (
+OURS = (
     "Accuracy in percent: our mean ± its standard error over seeds (marked *: one seed, the error "
-    "is binomial over test images, each counted once); the published figure at paper scale; the "
-    f"difference ours - published, with {OUTSIDE} where the published figure, whatever its "
-    "rounding, is outside our 95 % interval."
+    "is binomial over test images, each counted once)."
+)
+BESIDE = (
+    "Paper: the published figure, at paper scale. Difference: ours - published, with "
+    f"{OUTSIDE} where the published figure, whatever its rounding, is outside our 95 % interval."
 )
 
 
@@ -153,28 +158,39 @@ def is_comparison(summary: SweepSummary) -> bool:
 
 
 def build_method_tables(summary: SweepSummary) -> tuple[TextTable, ...]:
-    """Return Tables 6 and 7 for a file, models down; none unless methods are compared."""
+    """Return Tables 6 and 7 for a file, models down; none unless methods are compared.
+
+    The paper's rows that no model of ours stands beside come last, as published only.
+    """
     if not is_comparison(summary):
         return ()
     six, seven = table_6(summary), table_7(summary)
-    rows = [row for name, cells in six.items() for row in _rows(name, cells, COLUMNS)]
-    if summary.published.rows:
-        rows += _not_trained()
-    heads = ("method", "", *(name.replace("_", " ") for name in COLUMNS))
-    tables = [TextTable("Table 6: accuracy on MNIST-C", heads, tuple(rows), NOTE, left=2)]
+    names = {name: name.replace("_", " ") for name in COLUMNS}
+    tables = [_table(summary, TITLE_6, six, names, _others_6(summary), _reasons(summary))]
     if seven:
-        columns = (CLEAN, *ATTACKS)
-        rows = [row for name, cells in seven.items() for row in _rows(name, cells, columns)]
-        heads = ("method", "", CLEAN, *ATTACKS.values())
-        title = "Table 7: accuracy under attack"
-        tables.append(TextTable(title, heads, tuple(rows), NOTE, left=2))
+        note = _images_note(summary)
+        tables.append(_table(summary, TITLE_7, seven, COLUMNS_7, _others_7(summary), note))
     return tuple(tables)
+
+
+def _table(
+    summary: SweepSummary, title: str, cells: dict[str, dict[str, Cell]], columns: dict[str, str],
+    others: dict[str, dict[str, str]], note: str,
+) -> TextTable:  # fmt: skip
+    rows = [row for name, found in cells.items() for row in _rows(name, found, list(columns))]
+    rows += [
+        (model, "paper only", *(found[column] for column in columns))
+        for model, found in others.items()
+    ]
+    heads = (CHECKPOINT if summary.has_checkpoints else "method", "", *columns.values())
+    notes = " ".join(filter(None, (_note(summary, cells), note)))
+    return TextTable(title, heads, tuple(rows), notes, left=2)
 
 
 def _rows(name: str, cells: dict[str, Cell], columns: Sequence[str]) -> list[tuple[str, ...]]:
     def row(kind: str, text: Callable[[Cell], str]) -> tuple[str, ...]:
-        first = name if kind == "ours" else ""
-        return (first, kind, *(text(cells[c]) if c in cells else "" for c in columns))
+        # The name in each row: it stays in sight where a table is scrolled.
+        return (name, kind, *(text(cells[c]) if c in cells else "" for c in columns))
 
     rows = [row("ours", lambda cell: cell.text)]
     if any(cell.published for cell in cells.values()):
@@ -183,40 +199,92 @@ def _rows(name: str, cells: dict[str, Cell], columns: Sequence[str]) -> list[tup
     return rows
 
 
-def _not_trained() -> list[tuple[str, ...]]:
-    found = {row["model"]: row for row in paper.load("mnist_c_top1").to_pylist()}
-    return [
-        (f"{model} ({why})", "paper", *(str(found[model][column]) for column in COLUMNS))
-        for model, why in NOT_TRAINED.items()
+def _others_6(summary: SweepSummary) -> dict[str, dict[str, str]]:
+    """Return the paper's rows of Table 6 that none of ours stands beside, by model and column."""
+    if not summary.published.rows:
+        return {}
+    shown = _models(summary)
+    return {
+        row["model"]: {column: str(row[column]) for column in COLUMNS}
+        for row in paper.load("mnist_c_top1").to_pylist()
+        if row["model"] not in shown
+    }
+
+
+def _others_7(summary: SweepSummary) -> dict[str, dict[str, str]]:
+    if not summary.published.attacks:
+        return {}
+    shown = _models(summary)
+    return {
+        model: {column: str(value) for column, value in row.items()}
+        for model, row in table_7_rows().items()
+        if model not in shown
+    }
+
+
+def _models(summary: SweepSummary) -> set[str]:
+    """Return the paper's names of the models that ours stand beside."""
+    return {str(row["model"]) for row in summary.published.rows.values()}
+
+
+def _note(summary: SweepSummary, cells: dict[str, dict[str, Cell]]) -> str:
+    """Return what the numbers are, and which of the paper's rows ours stand beside."""
+    beside = any(cell.published for found in cells.values() for cell in found.values())
+    pairs = [
+        f"{point[0]} beside {row['model']}"
+        for point, row in summary.published.rows.items()
+        if str(point[0]) in cells and point[0] != row["model"]
     ]
+    named = f"The paper's rows: {', '.join(pairs)}." if pairs else ""
+    return " ".join(filter(None, (OURS, BESIDE if beside else "", named if beside else "")))
+
+
+def _reasons(summary: SweepSummary) -> str:
+    others = _others_6(summary)
+    told = [f"{model}: {why}" for model, why in NOT_TRAINED.items() if model in others]
+    return f"Paper only: {'; '.join(told)}." if told else ""
+
+
+def _images_note(summary: SweepSummary) -> str:
+    """Return that attacks were made on fewer images than the clean accuracy is of, if they were."""
+    trials = [trial for point in summary.points for trial in point.trials if trial.attacks]
+    clean = {row.count for trial in trials for row in clean_rows(trial)}
+    attacked = {row.count for trial in trials for row in trial.attacks}
+    if clean == attacked:
+        return ""
+    return (
+        f"Clean accuracy is on {_counts(clean)} test images, the accuracy under attack on the "
+        f"first {_counts(attacked)} of them."
+    )
+
+
+def _counts(found: set[int]) -> str:
+    return " or ".join(f"{count:,}" for count in sorted(found))
 
 
 def terminal_tables(summary: SweepSummary, width: int) -> tuple[TextTable, ...]:
-    """Return both tables for a window: Table 6 with corruptions down, in blocks that fit it.
+    """Return both tables for a window: columns down, models across, in blocks that fit it.
 
-    A cell is our mean and error and, for methods of the paper, its figure and the difference.
+    A cell is our mean and error and, for models of the paper, its figure and the difference.
     """
     if not is_comparison(summary):
         return ()
     six, seven = table_6(summary), table_7(summary)
-    tables = _blocks("Table 6: accuracy on MNIST-C", six, {c: c for c in COLUMNS}, width)
-    tables += _blocks("Table 7: accuracy under attack", seven, {CLEAN: CLEAN} | ATTACKS, width)
-    return (*tables[:-1], replace(tables[-1], note=NOTE))
+    tables = _blocks(TITLE_6, six, {column: column for column in COLUMNS}, width)
+    tables += _blocks(TITLE_7, seven, COLUMNS_7, width) if seven else []
+    more = "table.md has the paper's other rows too." if _others_6(summary) else ""
+    notes = (_note(summary, six), _images_note(summary) if seven else "", more)
+    return (*tables[:-1], replace(tables[-1], note=" ".join(filter(None, notes))))
 
 
 def _blocks(
     title: str, cells: dict[str, dict[str, Cell]], columns: dict[str, str], width: int
 ) -> list[TextTable]:
-    names, tables = list(cells), []
-    per_block = max(1, (width - FIRST_COLUMN) // CELL)
-    for start in range(0, len(names), per_block):
-        shown = names[start : start + per_block]
-        rows = tuple(
-            (text, *(_in_one(cells[name].get(column)) for name in shown))
-            for column, text in columns.items()
-        )
-        tables.append(TextTable(f"{title}; ours | paper | difference", ("", *shown), rows))
-    return tables
+    beside = any(cell.published for found in cells.values() for cell in found.values())
+    texts = {name: [_in_one(found.get(column)) for column in columns]
+             for name, found in cells.items()}  # fmt: skip
+    named = f"{title}; ours | paper | difference" if beside else title
+    return in_blocks(named, list(columns.values()), texts, width)
 
 
 def _in_one(cell: Cell | None) -> str:

@@ -99,7 +99,7 @@ def _draw_metric(axes: Axes, history: History, name: str, color: str) -> None:
         axes.axvline(epoch, color=GREY, linewidth=0.7, linestyle=":", zorder=1)
     axes.set_xlim(0.5, max(epochs) + 0.5)
     axes.margins(y=0.15)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
 
 
 def reset_epochs(history: History) -> list[float]:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from safetensors import SafetensorError
 
+from gon_core.config import ANT
 from gon_core.evaluation import learned_noise
 from gon_core.evaluation.learned_noise import LearnedNoise
 from search_spaces.parameter import Point
@@ -92,6 +93,10 @@ def draw_overview(summary: SweepSummary, portraits: Portraits) -> Figure:
     return figure
 
 
+def _has_generator(point: PointSummary) -> bool:
+    return any(isinstance(trial.config.method, ANT) for trial in point.trials if trial.is_measured)
+
+
 def _name(summary: SweepSummary, point: PointSummary, axes: Axes) -> None:
     is_best = point is summary.best
     joint = summary.search == "joint"
@@ -109,6 +114,8 @@ def _caption(summary: SweepSummary, shown: Sequence[PointSummary]) -> list[str]:
         "classifier's accuracy under the current generator, over the training. "
         f"First seed each.{bold}"
     ]
-    if len(shown) < len(summary.measured):
-        lines.append(f"The best {len(shown)} of {len(summary.measured)} measured points.")
+    trained = sum(_has_generator(point) for point in summary.measured)
+    if len(shown) < trained:
+        best = "The best " if len(shown) == MOST else ""
+        lines.append(f"{best}{len(shown)} of {trained} measured points with a noise generator.")
     return lines

@@ -1,7 +1,7 @@
 """Tables 2 and 7 as a figure: epsilon* under each kind of noise, and accuracy under attack."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from gon_core.intervals import Interval, mean_interval
 from gon_core.rows import CLEAN, AccuracyRow, AttackRow, PerturbationSizeRow
 from search_spaces.parameter import Point
+from sweeps.engine.records import TrialResult
 from sweeps.engine.report import series
 from sweeps.engine.report.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.blocks import Blocks
 from sweeps.engine.report.estimates import Estimate, estimate
-from sweeps.engine.report.marks import arms
+from sweeps.engine.report.marks import arms, clip_note
 from sweeps.engine.report.space import value_text
 from sweeps.engine.report.style import (
     GREY,
@@ -25,8 +26,10 @@ from sweeps.engine.report.style import (
     say,
 )
 
-TITLE = "Median perturbation size epsilon*, and accuracy under attack"
-SIZES = "epsilon*: the l2 size, on images in [0, 1], at which half of them are misclassified."
+SIZES = (
+    "epsilon*: the l2 size, on images in [0, 1], at which half of them are misclassified. Every "
+    "kind of noise has its own range."
+)
 NEVER = "Triangles: never, whatever the size."
 PARTLY = "Where some seeds never come to it, grey dots are the others."
 HOLLOW = "Hollow: a noise generator had not converged."
@@ -74,8 +77,7 @@ def draw_perturbations(
         published: by point and attack's name, such as ``ddn``, the paper's accuracy in percent.
     """
     points = series.shown(summary)
-    noises = [noise for noise in _noises(points) if any(size_of(p, noise) for p in points)]
-    attacks = _attacks(points)
+    noises, attacks = noises_of(points), attacks_of(points)
     if not noises and not attacks:
         return _nothing()
     layout = Blocks(
@@ -86,16 +88,48 @@ def draw_perturbations(
     panels = [layout.add(figure, item)[0] for item in range(layout.items)]
     sizes = {noise: {p.point: size for p in points if (size := size_of(p, noise))}
              for noise in noises}  # fmt: skip
-    right = _right_end([size for by_point in sizes.values() for size in by_point.values()])
     for axes, noise in zip(panels, noises, strict=False):
-        _draw_sizes(axes, noise, sizes[noise], points, right)
+        _draw_sizes(axes, noise, sizes[noise], points)
     given = published or {}
     for axes, attack in zip(panels[len(noises) :], attacks, strict=True):
         _draw_attack(axes, attack, points, given)
     for item, axes in enumerate(panels):
         series.name_rows(axes, summary, points, layout.is_first(item))
-    add_title_and_caption(figure, TITLE, _caption(summary, points, sizes, attacks, given))
+    title = perturbation_title([trial for point in points for trial in point.trials])
+    add_title_and_caption(figure, title, _caption(summary, points, sizes, attacks, given))
     return figure
+
+
+def perturbation_title(trials: Sequence[TrialResult], attacks: bool = True) -> str:
+    """Return the title of what was measured: epsilon*, accuracy under attack, or both.
+
+    Args:
+        trials: that were measured.
+        attacks: whether the accuracies under attack are told.
+    """
+    sizes = "median perturbation size epsilon*" * any(t.perturbation_sizes for t in trials)
+    attacked = "accuracy under attack" * (attacks and any(t.attacks for t in trials))
+    title = ", and ".join(filter(None, (sizes, attacked)))
+    return title[:1].upper() + title[1:]
+
+
+def noises_of(points: Sequence[PointSummary]) -> list[str]:
+    """Return the kinds of noise of which points have an epsilon*, the known ones first."""
+    named = {row.noise for p in points for trial in p.trials for row in trial.perturbation_sizes}
+    return [noise for noise in NOISES if noise in named] + sorted(named - set(NOISES))
+
+
+def attacks_of(points: Sequence[PointSummary]) -> list[Attack]:
+    """Return the attacks that points were measured under."""
+    return list(
+        dict.fromkeys(_key(row) for p in points for trial in p.trials for row in trial.attacks)
+    )
+
+
+def attack_name(attack: Attack) -> str:
+    """Return for example ``PGD linf 0.1``."""
+    name, norm, size = attack
+    return f"{name.upper()} {norm} {value_text(size)}"
 
 
 def size_of(point: PointSummary, noise: str) -> Size | None:
@@ -126,32 +160,26 @@ def _size_rows(point: PointSummary, noise: str) -> list[PerturbationSizeRow]:
     return [row for row in found if row.noise == noise]
 
 
-def _noises(points: list[PointSummary]) -> list[str]:
-    named = {row.noise for p in points for trial in p.trials for row in trial.perturbation_sizes}
-    return [*NOISES, *sorted(named - set(NOISES))]
-
-
 def _key(row: AttackRow) -> Attack:
     return row.attack, row.norm, row.size
 
 
-def _attacks(points: list[PointSummary]) -> list[Attack]:
-    return list(
-        dict.fromkeys(_key(row) for p in points for trial in p.trials for row in trial.attacks)
-    )
-
-
-def _right_end(sizes: list[Size]) -> float:
-    ends = [end for size in sizes for end in (*size.interval, *size.medians) if math.isfinite(end)]
-    return 1.08 * max([*ends, 1.0]) if ends else WIDEST
+def _right_end(sizes: Collection[Size]) -> float:
+    ends = [end for size in sizes for end in (*size.interval, *size.medians)]
+    finite = [end for end in ends if math.isfinite(end)]
+    if not finite:
+        return WIDEST
+    # Room for the triangles, right of all that is finite.
+    return (1.25 if math.inf in ends else 1.08) * max([*finite, 1.0])
 
 
 def _draw_sizes(
-    axes: Axes, noise: str, sizes: dict[Point, Size], points: list[PointSummary], right: float
+    axes: Axes, noise: str, sizes: dict[Point, Size], points: list[PointSummary]
 ) -> None:
     """Draw dots with whiskers; where epsilon* is infinite a triangle at the right edge."""
     axes.set_title(noise.replace("_", " "), loc="left", fontsize=9.5, pad=4)
     axes.set_xlabel("epsilon*", fontsize=8.5, labelpad=1)
+    right = _right_end(sizes.values())
     axes.set_xlim(0, right)
     at_edge = axes.get_yaxis_transform()
     for row, point in enumerate(points):
@@ -179,8 +207,8 @@ def _draw_attack(
     points: list[PointSummary],
     published: Mapping[Point, Mapping[str, float]],
 ) -> None:
-    name, norm, size = attack
-    axes.set_title(f"{name.upper()} {norm} {value_text(size)}", loc="left", fontsize=9.5, pad=4)
+    name = attack[0]
+    axes.set_title(attack_name(attack), loc="left", fontsize=9.5, pad=4)
     axes.set_xlabel("accuracy (%)", fontsize=8.5, labelpad=1)
     axes.set_xlim(0, 100)
     axes.set_xticks([0, 50, 100])
@@ -192,7 +220,7 @@ def _draw_attack(
             )  # fmt: skip
         if found := attack_accuracy_of(point, attack):
             axes.errorbar(
-                [found.mean], [row], xerr=arms([found]), fmt="o", color=OURS, markersize=4,
+                [found.mean], [row], xerr=arms([found.interval]), fmt="o", color=OURS, markersize=4,
                 linewidth=1.1, capsize=2, capthick=0.9, zorder=4, clip_on=False,
             )  # fmt: skip
             series.write(axes, row, f"{found.mean:.1f}")
@@ -207,10 +235,13 @@ def _caption(
 ) -> list[str]:
     drawn = [size for by_point in sizes.values() for size in by_point.values()]
     partly = any(size.text.startswith("never ") for size in drawn)
-    found = [attack_accuracy_of(point, attack) for point in points for attack in attacks]
-    kinds = [len(size.medians) > 1 for size in drawn] + [e.is_over_seeds for e in found if e]
+    asked = [attack_accuracy_of(point, attack) for point in points for attack in attacks]
+    found = [estimate for estimate in asked if estimate]
+    kinds = [len(size.medians) > 1 for size in drawn] + [e.is_over_seeds for e in found]
     marked = any(attack[0] in published.get(p.point, {}) for p in points for attack in attacks)
-    one_seed = " and ".join(["of the median"] * bool(drawn) + ["binomial over images"] * any(found))
+    one_seed = " and ".join(
+        ["of the median"] * bool(drawn) + ["binomial over images"] * bool(found)
+    )
     lines = [
         SIZES if drawn else "",
         NEVER if any("never" in size.text for size in drawn) else "",
@@ -219,12 +250,13 @@ def _caption(
         ATTACKS if attacks else "",
         PUBLISHED_MARK if marked else "",
         series.intervals(kinds, one_seed),
+        clip_note(estimate.interval for estimate in found),
     ]
     return series.caption(summary, points, lines)
 
 
 def _nothing() -> Figure:
-    axes = new_axes(TITLE)
+    axes = new_axes("Median perturbation size epsilon*, and accuracy under attack")
     say(axes, "no trial was measured under noise or attack")
     axes.set_axis_off()
     figure = axes.get_figure(root=True)

@@ -55,16 +55,21 @@ def read_published(source: dict[str, Any] | None) -> Published:
     return Published(curve["table"], dict(points), rows, depths)
 
 
-def _attacks(table: str, rows: dict[Point, dict[str, Any]]) -> dict[Point, dict[str, float]]:
-    # Table 7 has the models of Table 6 but for the architecture in vanilla's name.
-    found = {row["model"]: row for row in paper.load(table).to_pylist()}
-    found["vanilla_madry"] = found["vanilla"]
+def table_7_rows(table: str = "mnist_adversarial") -> dict[str, dict[str, float]]:
+    """Return the paper's Table 7: by model, as Table 6 calls it, ``clean`` and each attack."""
     columns = {"clean": "clean", "ddn": "l2_eps_1.5", "pgd": "linf_eps_0.1"}
     return {
-        point: {name: float(found[row["model"]][column]) for name, column in columns.items()}
-        for point, row in rows.items()
-        if row["model"] in found
+        # Table 6 has the architecture in vanilla's name.
+        "vanilla_madry" if row["model"] == "vanilla" else row["model"]: {
+            name: float(row[column]) for name, column in columns.items()
+        }
+        for row in paper.load(table).to_pylist()
     }
+
+
+def _attacks(table: str, rows: dict[Point, dict[str, Any]]) -> dict[Point, dict[str, float]]:
+    found = table_7_rows(table)
+    return {point: found[row["model"]] for point, row in rows.items() if row["model"] in found}
 
 
 def _row(table: str, model: str) -> dict[str, Any]:

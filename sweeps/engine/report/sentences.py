@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from gon_core.corruptions.mnist_c import CORRUPTIONS
 from search_spaces.parameter import Choice, Point
 from sweeps.engine.report.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.estimates import Estimate
@@ -61,8 +62,7 @@ def answer(summary: SweepSummary, importances: Importances) -> list[str]:
 
 
 def _best(summary: SweepSummary) -> list[str]:
-    best = summary.best
-    kind = "value" if len(summary.names) == 1 else "point"
+    best, kind = summary.best, summary.kind
     if best is None:
         if not summary.trials:
             return [f"No best {kind}: no trial has ended yet."]
@@ -129,7 +129,7 @@ def _rivals(summary: SweepSummary, best: PointSummary) -> str:
     ]
     if len(summary.names) == 1 and rivals:
         # The name once is enough, and a line has few values: all of them.
-        return f"{summary.names[0]} {', '.join(value_text(r.point[0]) for r in rivals)}"
+        return f"{summary.labels[0]} {', '.join(value_text(r.point[0]) for r in rivals)}"
     if summary.search == "joint":
         return listed([f"#{rival.turn}" for rival in rivals], ", ")
     return listed([summary.text(rival.point) for rival in rivals])
@@ -183,6 +183,8 @@ def _unattainable(summary: SweepSummary) -> list[str]:
 def _paper(summary: SweepSummary) -> list[str]:
     if summary.published.depths:
         return ["The paper's figures for this question, its Table 11, are for ImageNet-C."]
+    if summary.has_checkpoints:
+        return [_beside(summary)]
     point: Point = tuple(parameter.paper for parameter in summary.parameters)
     if not summary.published.means:
         sentence = "No figures were published for this question on this data set."
@@ -193,6 +195,20 @@ def _paper(summary: SweepSummary) -> list[str]:
     # Where a curve was published the paper's value is its optimum; else it is what it used.
     what = "Published optimum" if summary.published.curve else "The paper's choice"
     return [f"{what}: {summary.text(point)}{reached}, at paper scale."]
+
+
+def _beside(summary: SweepSummary) -> str:
+    rows = summary.published.rows
+    if rows:
+        models = [(str(point[0]), str(row["model"])) for point, row in rows.items()]
+        pairs = [name if name == model else f"{name} with {model}" for name, model in models]
+        return f"Compared with rows of the paper's Table 6, at paper scale: {listed(pairs, ', ')}."
+    if summary.corruptions != CORRUPTIONS:
+        return "The paper's Table 6 is of MNIST-C: no row of it stands beside these checkpoints."
+    return (
+        "No checkpoint bears the name of a row of the paper's Table 6, so none stands beside a "
+        "published figure: see --names."
+    )
 
 
 def cut_short(summary: SweepSummary) -> str:
@@ -214,7 +230,7 @@ def how_trials_ended(summary: SweepSummary) -> str:
         first = [_missing(summary, *trial) for trial in summary.missing[:LISTED]]
         more = len(summary.missing) - len(first)
         rest = f" and {more} more" if more else ""
-        name = f"{summary.names[0]} " if len(summary.names) == 1 else ""
+        name = f"{summary.labels[0]} " if len(summary.names) == 1 else ""
         sentence += (
             f" {plural(len(summary.missing), 'trial')} not ended: {name}"
             f"{(', ' if name else '; ').join(first)}{rest}."
@@ -230,7 +246,7 @@ def _missing(summary: SweepSummary, point: Point, seed: int) -> str:
 
 def what_was_measured(summary: SweepSummary) -> str:
     """Return what the columns of the table are."""
-    kind = "value" if len(summary.names) == 1 else "point"
+    kind = summary.kind
     return (
         f"Test accuracy in percent, mean over seeds; {summary.measure} is the plain mean over the "
         f"{len(summary.corruptions)} corruptions. The best {kind} is chosen by "

@@ -8,6 +8,7 @@ from gon_core.rows import AccuracyRow
 from sweeps.engine.report import marks
 from sweeps.engine.report.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.estimates import Estimate, estimate
+from sweeps.engine.report.space import shorten
 from sweeps.engine.report.style import OURS
 
 MOST = 16  # points in one figure
@@ -25,13 +26,17 @@ def shown(summary: SweepSummary, most: int = MOST) -> list[PointSummary]:
     return [p for p in summary.compared if p.point in best or summary.is_baseline(p.point)]
 
 
-def name(summary: SweepSummary, point: PointSummary) -> str:
-    """Return what a figure calls a point: a method by its name alone, any other in words."""
-    if summary.search == "joint" and not summary.is_baseline(point.point):
-        return f"#{point.turn}"
+def row_name(summary: SweepSummary, point: PointSummary) -> str:
+    """Return what a table calls a point: a method by its name alone, any other in words."""
     if summary.names == (METHODS,) or summary.is_baseline(point.point):
-        return str(point.point[0]).replace("_", " ")
-    return summary.text(point.point).replace("_", " ")
+        return str(point.point[0])
+    return f"#{point.turn}" if summary.search == "joint" else summary.text(point.point)
+
+
+def name(summary: SweepSummary, point: PointSummary) -> str:
+    """Return what a figure calls a point; a checkpoint is called as somebody named it."""
+    text = row_name(summary, point)
+    return shorten(text) if summary.has_checkpoints else text.replace("_", " ")
 
 
 def is_best(summary: SweepSummary, point: PointSummary) -> bool:
@@ -68,7 +73,8 @@ def intervals(kinds: Iterable[bool], one_seed: str = "binomial over images") -> 
     """
     found = set(kinds)
     words = ["Student t over seeds"] * (True in found)
-    words += [f"{one_seed} where one seed was measured"] * (False in found)
+    alone = f"{one_seed}, of one model each"
+    words += [f"{one_seed} where one seed was measured" if words else alone] * (False in found)
     return f"95 % intervals: {'; '.join(words)}." if words else ""
 
 

@@ -14,8 +14,8 @@ from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.rows import CLEAN, SEVERITIES_SPLIT
 from sweeps.engine.report import series
 from sweeps.engine.report.aggregate import PointSummary, SweepSummary
-from sweeps.engine.report.estimates import Estimate
-from sweeps.engine.report.marks import arms
+from sweeps.engine.report.estimates import Estimate, clean_rows
+from sweeps.engine.report.marks import arms, clip_note
 from sweeps.engine.report.style import (
     GREY,
     OURS,
@@ -73,19 +73,21 @@ def draw_severities(summary: SweepSummary) -> Figure:
     for axes, corruption in zip(panels, CORRUPTIONS, strict=True):
         _draw_panel(axes, corruption, lines)
     _add_legend(figure, lines, [series.is_best(summary, point) for point in points])
-    whiskers = series.intervals(
-        estimate.is_over_seeds
+    drawn = [
+        estimate
         for line in lines
         for by_severity in line.estimates.values()
         for estimate in by_severity.values()
-    )
-    add_title_and_caption(figure, TITLE, series.caption(summary, points, [EXTENSION, whiskers]))
+    ]
+    whiskers = series.intervals(estimate.is_over_seeds for estimate in drawn)
+    cut = clip_note(estimate.interval for estimate in drawn)
+    words = [EXTENSION, whiskers, cut]
+    add_title_and_caption(figure, TITLE, series.caption(summary, points, words))
     return figure
 
 
 def _estimates(point: PointSummary) -> dict[str, dict[int, Estimate]]:
-    # Where severities are measured on some of the test images, so is the accuracy without them.
-    clean = series.accuracy(point, SEVERITIES_SPLIT, CLEAN) or series.accuracy(point, "test", CLEAN)
+    clean = series.accuracy(point, SEVERITIES_SPLIT, CLEAN) or _on_the_same_images(point)
     found = {}
     for corruption in CORRUPTIONS:
         corrupted = {
@@ -96,6 +98,13 @@ def _estimates(point: PointSummary) -> dict[str, dict[int, Estimate]]:
         if corrupted:
             found[corruption] = ({0: clean} if clean else {}) | corrupted
     return found
+
+
+def _on_the_same_images(point: PointSummary) -> Estimate | None:
+    # Records from before the split had a clean row: test images, if severities have all of them.
+    counts = {row.count for trial in point.trials for row in trial.severity_rows}
+    tested = {row.count for trial in point.trials for row in clean_rows(trial)}
+    return series.accuracy(point, "test", CLEAN) if counts == tested else None
 
 
 def _looks(summary: SweepSummary, points: Sequence[PointSummary]) -> list[dict[str, Any]]:
@@ -147,7 +156,7 @@ def _draw_panel(axes: Axes, corruption: str, lines: Sequence[Line]) -> None:
             continue
         shift = SPREAD * ((number + 0.5) / len(lines) - 0.5)
         estimates = list(found.values())
-        bars = arms(estimates)
+        bars = arms(each.interval for each in estimates)
         axes.errorbar(
             [severity + shift for severity in found], [each.mean for each in estimates], bars,
             elinewidth=0.8, label=line.name, **line.kind,
@@ -162,8 +171,7 @@ def _draw_panel(axes: Axes, corruption: str, lines: Sequence[Line]) -> None:
         say(axes, "not measured")
         axes.set_yticks([])
         return
-    # An interval of few seeds may reach beyond what an accuracy can be.
-    low, high = max(0.0, min(ends)), min(100.0, max(ends))
+    low, high = min(ends), max(ends)
     room = 0.06 * max(high - low, 1.0)
     axes.set_ylim(low - room, high + room)
     axes.yaxis.set_major_locator(MaxNLocator(4))

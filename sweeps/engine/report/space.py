@@ -8,6 +8,8 @@ import pyarrow as pa
 from gon_core.config import TrialConfig
 from search_spaces.parameter import Choice, Parameter, Point, Real, Value, Whole, position
 
+LONGEST = 32  # letters of a name in a figure
+CHECKPOINT = "checkpoint"  # the unit of models that were trained already
 KINDS: dict[str, type[Real] | type[Whole] | type[Choice]] = {
     "real": Real,
     "whole": Whole,
@@ -81,10 +83,24 @@ def value_text(value: Value) -> str:
     return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e+")
 
 
+def label(parameter: Parameter) -> str:
+    """Return what pages call a parameter: its name, but for checkpoints, which are no variants."""
+    return CHECKPOINT if parameter.unit == CHECKPOINT else parameter.name
+
+
 def point_text(parameters: Sequence[Parameter], point: Point) -> str:
     """Return for example ``depth 4, kernel_size 1``."""
     named = zip(parameters, point, strict=True)
-    return ", ".join(f"{parameter.name} {value_text(value)}" for parameter, value in named)
+    return ", ".join(f"{label(parameter)} {value_text(value)}" for parameter, value in named)
+
+
+def shorten(name: str) -> str:
+    """Return a name of at most ``LONGEST`` letters, for a figure; the middle of others is left out.
+
+    Names that begin or end alike are still told apart.
+    """
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def range_text(parameter: Parameter) -> str:

@@ -15,6 +15,7 @@ from sweeps.engine.report.space import order, value_text
 
 ENDED = "ended"
 UNATTAINABLE = "unattainable"
+HALF_WIDTH = "95 % ±"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def build_table(summary: SweepSummary) -> Table:
     rows += [_baseline(summary, point) for point in summary.baselines]
     number = len(summary.names) > 1
     return Table(
-        heads=("#", *summary.names) if number else summary.names,
+        heads=("#", *summary.labels) if number else summary.labels,
         columns=(*_columns(summary), *summary.corruptions),
         rows=tuple(rows),
     )
@@ -78,7 +79,16 @@ def build_table(summary: SweepSummary) -> Table:
 def _columns(summary: SweepSummary) -> list[str]:
     curve = ["published"] if summary.published.curve else []
     share = [UNATTAINABLE] if any(p.unattainable is not None for p in summary.points) else []
-    return ["mean", "±", *curve, "clean", *_validation(summary).values(), "seeds", *share, ENDED]
+    return [
+        "mean",
+        HALF_WIDTH,
+        *curve,
+        "clean",
+        *_validation(summary).values(),
+        "seeds",
+        *share,
+        ENDED,
+    ]
 
 
 def _validation(summary: SweepSummary) -> dict[str, str]:
@@ -91,7 +101,7 @@ def _validation(summary: SweepSummary) -> dict[str, str]:
 def _own(summary: SweepSummary, point: PointSummary) -> Row:
     cells = {
         "mean": percent(point.test and point.test.mean),
-        "±": half_width(point.test),
+        HALF_WIDTH: half_width(point.test),
         "published": percent(summary.published.curve.get(point.point)),
         "clean": percent(point.clean and point.clean.mean),
         "seeds": _seeds(point, len(summary.description["seeds"])),
@@ -170,7 +180,9 @@ def markdown_text(text: Any) -> str:
 
 def to_html(table: Table) -> str:
     """Return the table as an HTML element, every cell escaped."""
-    heads = "".join(f'<th scope="col">{escape(_spaced(head))}</th>' for head in table.heads)
+    heads = "".join(
+        html_head(_spaced(head), is_number=index > 0) for index, head in enumerate(table.heads)
+    )
     heads += "".join(_html_head(column) for column in table.columns)
     body = "\n".join(_html_row(table, row) for row in table.rows)
     return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
@@ -180,9 +192,16 @@ def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def html_head(text: str, is_number: bool) -> str:
+    """Return the head of a column, above its numbers where it has any."""
+    kind = ' class="number"' if is_number else ""
+    return f'<th scope="col"{kind}>{escape(text)}</th>'
+
+
 def _html_head(column: str) -> str:
-    kind = ' class="turned"' if column in CORRUPTIONS else ""
-    return f'<th scope="col"{kind}><span>{escape(_spaced(column))}</span></th>'
+    if column in CORRUPTIONS:
+        return f'<th scope="col" class="turned"><span>{escape(_spaced(column))}</span></th>'
+    return html_head(_spaced(column), is_number=column != ENDED)
 
 
 def _html_row(table: Table, row: Row) -> str:

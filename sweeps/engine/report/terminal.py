@@ -31,14 +31,17 @@ def to_terminal(
     parts: list[RenderableType] = [Text(str(summary.description["title"]), style="bold")]
     parts += [Text(cut, style="yellow")] if cut else []
     rows = _shown(summary, table)
-    if not is_comparison(summary):  # whose Table 6 says the same and more
+    has_blocks = not is_comparison(summary)  # whose Table 6 says the same and more
+    if has_blocks:
         parts += _blocks(table, rows, console)
     if hidden := len(table.rows) - len(rows):
         parts.append(Text(f"{sentences.plural(hidden, 'further point')} in table.md.", style="dim"))
     if depths:
         parts += [_depths(depths), Text(table_11.NOTE, style="dim")]
     parts += [text_tables.to_terminal(further)] if further else []
-    parts.append(Text(f"{sentences.how_trials_ended(summary)} {sentences.INTERVALS}", style="dim"))
+    halves = (has_blocks and rows) or depths  # tables of half widths
+    notes = [sentences.how_trials_ended(summary), *([sentences.INTERVALS] if halves else [])]
+    parts.append(Text(" ".join(notes), style="dim"))
     parts += [Text(sentence) for sentence in answer]
     return Group(*parts)
 
@@ -57,6 +60,7 @@ def _blocks(table: Table, rows: list[Row], console: Console) -> list[RichTable]:
         while count > 1 and not _fits(_block(table, rows[:count]), console):
             count -= 1
         blocks.append(_block(table, rows[:count]))
+        blocks[-1].title = "(continued)" if len(blocks) > 1 else None
         rows = rows[count:]
     return blocks
 
@@ -67,7 +71,9 @@ def _fits(block: RichTable, console: Console) -> bool:
 
 
 def _block(table: Table, rows: Sequence[Row]) -> RichTable:
-    block = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    block = RichTable(
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     block.add_column(Text("\n".join((*table.heads, ""))), no_wrap=True)
     for row in rows:
         note, style = _note(row)

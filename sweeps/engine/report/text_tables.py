@@ -1,6 +1,6 @@
 """A table of texts, laid out for Markdown, for a page and for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -9,7 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sweeps.engine.report.tables import markdown_line, markdown_text
+from sweeps.engine.report.tables import html_head, markdown_line, markdown_text
+
+BETWEEN = 2  # letters between two columns in a terminal
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ def _line(cells: Sequence[str]) -> str:
 
 def to_html(table: TextTable) -> str:
     """Return the table as an HTML element, every cell escaped."""
-    heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
+    heads = "".join(
+        html_head(head, is_number=index >= table.left) for index, head in enumerate(table.heads)
+    )
     body = "\n".join(_html_row(table, row) for row in table.rows)
     return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
@@ -59,6 +63,34 @@ def _html_row(table: TextTable, row: Sequence[str]) -> str:
         for index, cell in enumerate(row[1:], 1)
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def in_blocks(
+    title: str, rows: Sequence[str], columns: Mapping[str, Sequence[str]], width: int
+) -> list[TextTable]:
+    """Return one table, or as many as a window needs to show all columns.
+
+    Args:
+        title: of each, which says that the later ones continue the first.
+        rows: names at the left.
+        columns: texts by head, one a row.
+        width: letters of the window.
+    """
+    tables: list[TextTable] = []
+    names = list(columns)
+    while names:
+        room = width - 2 - max(map(len, rows), default=0)
+        count = 0
+        for name in names:
+            room -= BETWEEN + max(len(name), *map(len, columns[name]))
+            if room < 0 and count:
+                break
+            count += 1
+        shown, names = names[:count], names[count:]
+        lines = zip(rows, *(columns[name] for name in shown), strict=True)
+        named = f"{title} (continued)" if tables else title
+        tables.append(TextTable(named, ("", *shown), tuple(lines)))
+    return tables
 
 
 def to_terminal(tables: Sequence[TextTable]) -> RenderableType:

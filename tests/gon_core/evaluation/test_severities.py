@@ -4,9 +4,16 @@ import pytest
 import torch
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS, SEVERITIES
-from gon_core.evaluation import build_severities, evaluate, evaluate_severities, mean_top1
+from gon_core.evaluation import (
+    SeveritySets,
+    build_severities,
+    count_correct,
+    evaluate,
+    evaluate_severities,
+    mean_top1,
+)
 from gon_core.models import MadryCNN
-from gon_core.rows import SEVERITIES_SPLIT
+from gon_core.rows import CLEAN, SEVERITIES_SPLIT
 
 ALL = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
 
@@ -46,6 +53,14 @@ def test_rows_have_a_split_of_their_own(sets, model):
             right = model(images).argmax(1) == sets.labels
         assert row.correct == int(right.sum())
         assert row.correct_top5 is not None and row.correct_top5 >= row.correct
+
+
+def test_sets_may_hold_the_same_images_without_corruption(sets, model, digits):
+    with_clean = SeveritySets({(CLEAN, 0): digits.images} | sets.images, sets.labels)
+    first, *rest = evaluate_severities(model, with_clean)
+    assert (first.split, first.corruption, first.severity) == (SEVERITIES_SPLIT, CLEAN, 0)
+    assert (first.correct, first.count) == (count_correct(model, digits), 40)
+    assert rest == list(evaluate_severities(model, sets))
 
 
 def test_the_third_severity_has_the_published_accuracy(sets, model, evaluation_sets):

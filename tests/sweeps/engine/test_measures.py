@@ -1,5 +1,7 @@
 """What is measured of a final model: everything that is asked for, the same for every model."""
 
+import statistics
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from gon_core.config import DataConfig, EvaluationConfig
 from gon_core.data.splits import split
 from gon_core.evaluation import evaluate, perturbed, right_images
 from gon_core.models import MadryCNN
+from gon_core.rows import mean_top1
 from sweeps.engine.measures import measure, prepare_data, write_examples
 from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
 from sweeps.engine.storage import Folder
@@ -55,7 +58,33 @@ def test_attacks_and_sizes_take_the_first_images(measured, splits):
     shown = perturbed.load(measured.files[PERTURBED])
     assert torch.equal(shown["clean"], splits.test.images[:3])
     severe = [row for row in measured.rows if row.split == "test_severities"]
-    assert len(severe) == 75 and {row.count for row in severe} == {5}
+    assert len(severe) == 76 and {row.count for row in severe} == {5}
+
+
+def test_severities_stand_beside_the_clean_accuracy_of_the_same_images(measured, splits):
+    (row,) = [r for r in measured.rows if (r.split, r.severity) == ("test_severities", 0)]
+    first = splits.test[:5]
+    with torch.inference_mode():
+        right = MadryCNN()(first.images.unsqueeze(1) / 255).argmax(1) == first.labels
+    assert (row.corruption, row.correct, row.count) == ("clean", int(right.sum()), 5)
+    assert mean_top1(measured.rows, "test_severities") == pytest.approx(
+        statistics.fmean(r.top1 for r in measured.rows if r.severity and _is_severe(r))
+    )
+
+
+def _is_severe(row):
+    return row.split == "test_severities"
+
+
+def test_it_tells_what_is_measured_now_and_how_far_a_generator_is(splits):
+    told = []
+    measure(MadryCNN(), prepare_data(splits, ALL), ALL, tell=told.append)
+    assert [line.split(",")[0] for line in told] == [
+        "accuracy on 12 validation and 16 test images", "five severities of each corruption",
+        "attack PGD", "attack DDN", "noise generator ant_1x1", "noise generator ant_3x3",
+        *(f"epsilon* under {noise} noise" for noise in (
+            "gaussian", "uniform", "speckle", "adversarial_1x1", "adversarial_3x3")),
+    ]  # fmt: skip
 
 
 def test_the_same_model_is_measured_the_same_again(measured, splits):

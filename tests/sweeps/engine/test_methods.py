@@ -10,7 +10,14 @@ import sweeps.sigma_line_search as sigma_script
 from gon_core.config import VARIANTS
 from search_spaces.strength import STRENGTHS
 from sweeps.engine.command_line import parse
-from sweeps.engine.methods import at_scale, at_strength, cuts, strength_problem
+from sweeps.engine.methods import (
+    at_scale,
+    at_strength,
+    changes,
+    cuts,
+    published_row,
+    strength_problem,
+)
 from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
 from sweeps.engine.strength import line_question
@@ -55,6 +62,33 @@ def test_what_the_demo_cuts_of_a_method_is_said():
     assert cuts(VARIANTS, "paper") == ()
     (found,) = cuts(["pgd"], "demo")
     assert found.startswith("pgd: ") and "steps 3 (not 40)" in found
+
+
+@pytest.mark.parametrize(
+    ("method", "row"),
+    [
+        (VARIANTS["vanilla"], "vanilla_madry"),
+        (VARIANTS["gnt"], "gnt_sigma_0.5"),
+        (at_strength("gnt", "demo", 0.5), "gnt_sigma_0.5"),
+        (at_strength("gnt", "demo", 0.6), None),
+        (VARIANTS["pgd"], "pgd_madry"),
+        (at_scale("pgd", "demo"), None),  # with a smaller epsilon
+        (at_scale("ddn", "demo"), "ddn"),
+        (at_scale("ant_1x1", "demo"), "ant_1x1"),
+        (at_scale("ant_1x1", "demo", depth=2), None),
+        (at_strength("ant_1x1", "paper", 9.9), None),
+        (VARIANTS["ant_3x3"], None),
+        (VARIANTS["ant_1x1_without_replay"], None),
+        (VARIANTS["augmix"], None),
+    ],
+)
+def test_a_method_stands_beside_the_papers_row_at_its_published_strength_alone(method, row):
+    assert published_row(method) == row
+
+
+def test_what_a_trial_has_smaller_is_said():
+    assert changes("ant_1x1", at_scale("ant_1x1", "demo")) == ["pretraining steps 10 (not 1000)"]
+    assert changes("gnt", VARIANTS["gnt"]) == []
 
 
 @pytest.mark.parametrize(

@@ -44,13 +44,22 @@ def test_without_a_terminal_each_event_is_one_plain_line():
     lines = told(terminal=False).splitlines()
     assert "vanilla start: epoch 1" in lines[0]
     assert "sigma 0 seed 0: epoch 1/" in lines[1] and "loss 0.4321" in lines[1]
-    assert "max_epochs objective 80.5 % [1/2" in lines[2] and "left" in lines[2]
-    assert "pruned [2/2, about 0 s left]" in lines[4]
+    assert "validation (mixed) 71.2 %" in lines[1]
+    assert "max_epochs objective 80.5 % [1/2" in lines[3] and "left" in lines[3]
+    assert "pruned [2/2, about 0 s left]" in lines[5]
     assert "\x1b" not in "".join(lines)
+
+
+def test_the_two_accuracies_of_a_trial_are_told_apart_once():
+    lines = told(terminal=False).splitlines()
+    assert lines[2].startswith("validation (mixed): each validation image under one corruption")
+    assert "objective: the final model's mean over all corruptions" in lines[2]
+    assert sum("each validation image" in line for line in lines) == 1
 
 
 def test_on_a_terminal_a_table_shows_every_column_and_the_time_left():
     shown = told(terminal=True)
     for word in ("trial", "sigma", "seed", "epoch", "loss", "validation", "status",
-                 "0.4321", "71.2 %", "max_epochs", "pruned", "2 of 2 trials", "left"):  # fmt: skip
+                 "0.4321", "71.2 %", "(mixed)", "objective:", "max_epochs", "pruned",
+                 "2 of 2 trials", "left"):  # fmt: skip
         assert word in shown

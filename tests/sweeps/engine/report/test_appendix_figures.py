@@ -1,5 +1,6 @@
 """The appendix' figures of our own runs draw the records' numbers, all of them and no others."""
 
+import dataclasses
 import math
 import statistics
 
@@ -11,11 +12,13 @@ import torch
 from gon_core.config import GNT, Vanilla
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation.examples import Examples
-from gon_core.rows import SEVERITIES_SPLIT
+from gon_core.rows import SEVERITIES_SPLIT, AccuracyRow
 from search_spaces.sigma import SIGMA
 from sweeps.engine.report.aggregate import summarise
 from sweeps.engine.report.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.example_sheets import draw_corruptions, draw_perturbed, draw_sigmas
+from sweeps.engine.report.grid_figure import draw_grid
+from sweeps.engine.report.line_figure import draw_line
 from sweeps.engine.report.perturbation_figure import draw_perturbations
 from sweeps.engine.report.severity_figure import draw_severities
 from sweeps.engine.report.sheet import FRAME, SIDE
@@ -104,6 +107,89 @@ def test_severities_are_means_over_seeds(make):
     assert "our extension" in caption(figure) and "Student t over seeds" in caption(figure)
 
 
+def on_fewer_images(trial, has_clean):
+    """Return a trial whose severities were measured on 60 images, all right without corruption."""
+    rows = [
+        dataclasses.replace(row, correct=min(row.correct, 60), count=60)
+        if row.split == SEVERITIES_SPLIT
+        else row
+        for row in trial.rows
+    ]
+    rows += [AccuracyRow(SEVERITIES_SPLIT, "clean", 0, 60, 60)] if has_clean else []
+    return trial.model_copy(update={"rows": rows})
+
+
+@pytest.mark.parametrize("has_clean", [True, False])
+def test_severity_0_is_of_the_images_that_the_severities_are_of(make, has_clean):
+    trial = on_fewer_images(measured_result(Vanilla(), 0, 0.3), has_clean)
+    axes = panel(drawn(draw_severities, make([trial], seeds=1)), "fog")
+    x, y = axes.containers[0][0].get_data()
+    assert [round(place) for place in x] == [0, 1, 2, 3, 4, 5][not has_clean :]
+    assert not has_clean or y[0] == 100
+
+
+def wide(count=2):
+    """Return seeds so far apart that t intervals end beyond 0 and 100 %."""
+    found = []
+    for seed, correct in enumerate((450, 950)[:count]):
+        trial = measured_result(GNT(sigma=0.5), seed, 0.5)
+        rows = [dataclasses.replace(row, correct=correct) for row in trial.rows]
+        attacks = [dataclasses.replace(row, correct=correct) for row in trial.attacks]
+        found.append(trial.model_copy(update={"rows": rows, "attacks": attacks}))
+    return found
+
+
+def test_intervals_end_where_accuracies_do_and_stay_in_their_panels(make):
+    summary = make(wide(), space=(SIGMA,), seeds=2)
+    figures = [drawn(draw, summary) for draw in (draw_corruption_bars, draw_perturbations)]
+    for figure in figures:
+        assert "Intervals are cut at 0 and 100 %" in caption(figure)
+        panels = [axes for axes in figure.axes if axes.containers]
+        assert panels
+        for axes in panels:
+            left, right = axes.get_xlim()
+            assert right == 100
+            for _, _, low, high in bars(axes):
+                assert (low, high) == (0, 100) and left <= 0
+    for axes in drawn(draw_severities, summary).axes:
+        assert -10 < axes.get_ylim()[0] < 0 and 100 < axes.get_ylim()[1] < 110
+
+
+def test_intervals_that_are_not_cut_are_not_said_to_be(make):
+    summary = make(methods(1)[:2], seeds=1)
+    for draw in (draw_corruption_bars, draw_perturbations, draw_severities):
+        assert "cut at" not in caption(drawn(draw, summary))
+
+
+@pytest.mark.parametrize("draw", [draw_line, draw_grid])
+def test_no_axis_of_accuracies_goes_beyond_them(make, draw):
+    figure = drawn(draw, make(wide(), space=(SIGMA,), seeds=2, published=None))
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    assert -4 < low <= 0 and 100 <= high < 104
+    assert min(axes.get_yticks()) >= 0 and max(axes.get_yticks()) <= 100
+    assert any("cut at 0 and 100" in text.get_text() for text in axes.texts)
+
+
+def test_noises_have_a_range_each(make):
+    far = sized(0, 20.0).model_copy(update={"perturbation_sizes": size_rows([20.0, 2.0])})
+    figure = drawn(draw_perturbations, make([far], seeds=1))
+    ends = [panel(figure, title).get_xlim()[1] for title in ("gaussian", "uniform")]
+    assert ends[0] > 20 and ends[1] < 3
+
+
+def test_the_title_names_what_was_measured(make):
+    trial = measured_result(Vanilla(), 0, 0.3)
+    titles = {
+        "perturbation_sizes": "Accuracy under attack",
+        "attacks": "Median perturbation size epsilon*",
+    }
+    for lacking, title in titles.items():
+        figure = drawn(draw_perturbations, make([trial.model_copy(update={lacking: []})], seeds=1))
+        assert figure.texts[0].get_text() == title
+        assert ("epsilon*" in caption(figure)) is (lacking == "attacks")
+
+
 def test_no_two_lines_of_twelve_look_alike(make):
     axes = panel(drawn(draw_severities, make()), "fog")
     looks = set()
@@ -124,7 +210,7 @@ def test_a_point_without_severities_is_left_out_and_counted(make):
     figure = drawn(draw_severities, make(results, seeds=1))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["vanilla", "gnt"]
     assert "2 of 3 measured points" in caption(figure)
-    assert "binomial over images where one seed was measured" in caption(figure)
+    assert "intervals: binomial over images, of one model each." in caption(figure)
 
 
 def test_bars_show_each_method_under_each_corruption(make):
@@ -140,7 +226,8 @@ def test_bars_show_each_method_under_each_corruption(make):
             values = [top1(trial, "test", name, 1) for trial in trials]
             assert mean == pytest.approx(statistics.fmean(values))
             half = 4.302653 * statistics.stdev(values) / math.sqrt(3)
-            assert (low, high) == pytest.approx((mean - half, mean + half))
+            ends = max(mean - half, 0.0), min(mean + half, 100.0)
+            assert (low, high) == pytest.approx(ends)
             (box,) = [p for p in axes.patches if round(p.get_y() + p.get_height() / 2) == row]
             assert (box.get_x(), box.get_x() + box.get_width()) == pytest.approx((mean, 100))
         assert [text.get_text() for text in axes.texts] == [f"{each[1]:.1f}" for each in found]

@@ -1,5 +1,7 @@
 """Tables 6 and 7 beside the paper's, and paired tests: the numbers are those of the records."""
 
+import dataclasses
+import io
 import math
 import statistics
 
@@ -7,23 +9,29 @@ import pytest
 import torch
 from rich.console import Console
 
+import sweeps.method_comparison as method_comparison
 from gon_core import paper
 from gon_core.comparison import mcnemar_exact, paired_difference
 from gon_core.evaluation import right_images
 from sweeps.engine.records import RIGHT
-from sweeps.engine.report import write_report
+from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.aggregate import summarise
 from sweeps.engine.report.comparisons import build_comparisons, compare
+from sweeps.engine.report.grid_figure import draw_grid
 from sweeps.engine.report.method_tables import (
     COLUMNS,
+    TITLE_6,
+    TITLE_7,
     build_method_tables,
     make_cell,
     table_6,
     table_7,
     terminal_tables,
 )
+from sweeps.engine.report.sentences import INTERVALS
+from sweeps.engine.report.tables import build_table
 from sweeps.engine.report.text_tables import to_terminal
-from tests.sweeps.engine.report.made_up import METHODS, methods, write_sweep
+from tests.sweeps.engine.report.made_up import METHODS, measured_sigmas, methods, write_sweep
 
 TABLE_7 = METHODS | {"published": METHODS["published"] | {"table_7": "mnist_adversarial"}}
 
@@ -84,7 +92,11 @@ def test_files_and_window_show_both_tables_and_cut_nothing(compared):
     records = compared()
     summary = summarise(records)
     six, seven = build_method_tables(summary)
-    assert any("provable_wong (not trained here" in row[0] for row in six.rows)
+    assert all(row[0] for row in (*six.rows, *seven.rows)), "names stay in sight when it scrolls"
+    only = [row[0] for row in six.rows if row[1] == "paper only"]
+    assert only == ["pgd_madry", "vanilla_wong", "provable_wong", "vanilla_ddn", "ddn"]
+    assert max(len(row[0]) for row in six.rows) == len("ant_1x1_without_replay")
+    assert "provable_wong: not trained here" in six.note and "paper only" not in str(seven.rows)
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(to_terminal(terminal_tables(summary, 80)))
     text = console.export_text()
@@ -95,6 +107,74 @@ def test_files_and_window_show_both_tables_and_cut_nothing(compared):
     for title in (six.title, seven.title, "Paired comparison with variant vanilla"):
         assert title in page and title in document
     assert seven.rows[0][2].replace("*", "\\*") in document
+
+
+def fewer(trial, count):
+    rows = [dataclasses.replace(row, correct=row.correct * count // row.count, count=count)
+            for row in trial.attacks]  # fmt: skip
+    return trial.model_copy(update={"attacks": rows})
+
+
+def test_table_7_says_that_attacks_are_on_fewer_images_than_the_clean_accuracy(tmp_path):
+    for count, said in ((1_000, False), (300, True)):
+        trials = [fewer(trial, count) for trial in methods(1)]
+        records = write_sweep(tmp_path / str(count), trials, **TABLE_7 | {"seeds": 1})
+        summary = summarise(records)
+        notes = [build_method_tables(summary)[1].note, terminal_tables(summary, 100)[-1].note]
+        for note in notes:
+            words = "is on 1,000 test images, the accuracy under attack on the first 300 of them"
+            assert (words in note) is said
+
+
+def test_published_rows_of_methods_that_were_not_asked_for_stand_in_table_6_alone(tmp_path):
+    options = method_comparison.Options(method=["vanilla", "augmix", "ant_1x1"], scale="demo")
+    published = method_comparison.question(options).published
+    trials = [methods(1)[0], methods(1)[6], methods(1)[9]]
+    records = write_sweep(tmp_path, trials, **METHODS | {"published": published, "seeds": 1})
+    summary = summarise(records)
+    table = build_table(summary)
+    assert [row.values[0] for row in table.rows if row.note == "published"] == [
+        "vanilla", "ant_1x1",
+    ]  # fmt: skip
+    axes = draw_grid(summary).axes[0]
+    assert len(axes.get_xticks()) == 3
+    six, seven = build_method_tables(summary)
+    assert {"gnt_sigma_0.5", "ddn"} <= {row[0] for row in six.rows if row[1] == "paper only"}
+    assert [row[0] for row in seven.rows if row[1] == "paper only"] == ["gnt_sigma_0.5"]
+    shown = [head for block in terminal_tables(summary, 200) for head in block.heads]
+    assert set(shown) == {"", "vanilla", "augmix", "ant_1x1"}
+
+
+def test_without_published_rows_there_are_no_columns_for_them(tmp_path):
+    records = write_sweep(tmp_path, methods(1)[:2], **METHODS | {"published": None, "seeds": 1})
+    summary = summarise(records)
+    blocks = terminal_tables(summary, 100)
+    assert {block.title for block in blocks} == {TITLE_6, TITLE_7}
+    assert not any("paper" in text for block in blocks for row in block.rows for text in row)
+    for table in build_method_tables(summary):
+        assert {row[1] for row in table.rows} == {"ours"} and "published" not in table.note
+
+
+def test_blocks_that_go_on_say_so(compared):
+    titles = [block.title for block in terminal_tables(summarise(compared()), 80)]
+    six = [title for title in titles if title.startswith(TITLE_6)]
+    assert len(six) > 2 and not six[0].endswith("(continued)")
+    assert all(title.endswith("(continued)") for title in six[1:])
+
+
+def test_the_meaning_of_plus_minus_is_told_where_it_stands(compared, tmp_path):
+    """Half widths and standard errors: each is explained beside its own tables alone."""
+    printed = {}
+    lines = write_sweep(tmp_path / "line", measured_sigmas(2), seeds=2)
+    for name, records in (("methods", compared()), ("line", lines)):
+        console = Console(width=200, file=io.StringIO())
+        print_report(write_report(records), console)
+        printed[name] = " ".join(console.file.getvalue().split())
+    assert "standard error" in printed["methods"] and INTERVALS not in printed["methods"]
+    assert INTERVALS in printed["line"] and "standard error" not in printed["line"]
+    for records in (compared(), lines):
+        page = records.folder.read("report/report.html").decode()
+        assert ">95 % ±</th>" in page and ">±<" not in page
 
 
 def test_a_paired_comparison_over_seeds_is_the_t_test_of_their_differences(compared):
@@ -145,3 +225,9 @@ def test_one_seed_is_compared_over_images(compared):
     assert found["gnt", "mean"].paired.difference.estimate == pytest.approx(float(mean))
     (table,) = build_comparisons(summary, records)
     assert "200 images" in table.rows[0]
+
+
+def test_points_of_a_search_are_named_in_a_comparison(tmp_path):
+    records = write_sweep(tmp_path, measured_sigmas(2), seeds=2)
+    (table,) = build_comparisons(summarise(records), records)
+    assert table.rows[0][0] == "sigma 0" and table.title.endswith("sigma 0.5")

@@ -5,8 +5,10 @@ import io
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from gon_core.config import VARIANTS
 from gon_core.evaluation import learned_noise
 from sweeps.engine.records import NOISE
 from sweeps.engine.report import noise_panels, write_report
@@ -14,7 +16,15 @@ from sweeps.engine.report.aggregate import summarise
 from sweeps.engine.report.learned_noise import Portrait, draw_portrait, render_trial
 from sweeps.engine.report.noise_sheet import best_portrait, draw_overview, read_portraits
 from sweeps.engine.report.style import STYLE
-from tests.sweeps.engine.report.made_up import ant_history, ant_result, epsilon_line, noise_file
+from tests.sweeps.engine.report.made_up import (
+    METHODS,
+    ant_history,
+    ant_result,
+    epsilon_line,
+    noise_file,
+    result,
+    write_sweep,
+)
 
 
 def test_trial_is_rendered_alone_and_the_same_again(noise):
@@ -87,6 +97,40 @@ def test_missing_and_damaged_files_are_passed_over(make_ant_sweep, noise, caplog
         records.trial(ended.trial_id).folder.remove(NOISE)
     write_report(records)
     assert not any("noise" in name for name in (records.folder / "report").names())
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+
+
+def test_only_points_with_a_generator_are_counted(tmp_path, noise):
+    trials = [result(VARIANTS[name], 0, "converged", 80.0) for name in ("vanilla", "gnt")]
+    trials += [ant_result(), ant_result(kernel_size=3)]
+    records = write_sweep(tmp_path, trials, **METHODS | {"seeds": 1})
+    for trial in trials[2:]:
+        records.trial(trial.trial_id).write_final({NOISE: noise})
+    summary = summarise(records)
+    assert "points" not in words(draw_overview(summary, read_portraits(records, summary)))
+    records.trial(trials[3].trial_id).write_final({NOISE: b"damaged"})
+    summary = summarise(records)
+    portraits = read_portraits(records, summary)
+    assert "1 of 2 measured points with a noise" in words(draw_overview(summary, portraits))
+
+
+def test_one_portrait_needs_no_overview(make_ant_sweep, noise):
+    records = make_ant_sweep([ant_result()], noise=noise, seeds=1)
+    write_report(records)
+    names = (records.folder / "report").names()
+    assert "learned_noise_best.png" in names and "learned_noise_points.png" not in names
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7])
+def test_epochs_are_whole_numbers(epochs):
+    axes = Figure().add_axes((0, 0, 1, 1))
+    noise_panels.draw_accuracy(axes, ant_history(epochs))
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert ticks and all(tick == round(tick) for tick in ticks)
 
 
 def test_unattainable_sizes_are_told(sweeps):

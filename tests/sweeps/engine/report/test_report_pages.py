@@ -7,14 +7,18 @@ import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import pytest
+import torch
 from rich.console import Console
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from sweeps.engine.report import write_report
+from gon_core.evaluation.examples import Examples, dump
+from sweeps.engine.records import EXAMPLES
+from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.aggregate import summarise
 from sweeps.engine.report.line_figure import draw_line
 from sweeps.engine.report.tables import build_table
 from sweeps.engine.report.terminal import to_terminal
+from tests.sweeps.engine.report.made_up import measured_sigmas, noise_file, write_sweep
 
 FILES = [
     "mnist_c_per_corruption.png", "mnist_c_per_corruption.svg", "mnist_c_vs_sigma.png",
@@ -88,7 +92,7 @@ def test_markdown_table(make_sweep, line_search):
     assert cells(text, "0.9")["ended"] == "2 converged, 1 diverged"
     assert cells(text, "0.9")["seeds"] == "2/3"
     assert cells(text, "1.2")["ended"] == "1 converged, 2 pruned"
-    assert cells(text, "1.2")["±"].rstrip("*\\").replace(".", "").isdigit()
+    assert cells(text, "1.2")["95 % ±"].rstrip("*\\").replace(".", "").isdigit()
     assert cells(text, "0.5 published")["translate"] == "56"
     assert cells(text, "0 published")["mean"] == "86.9"
 
@@ -124,6 +128,47 @@ def test_page_is_whole_and_needs_nothing_else(make_sweep, line_search):
     assert page.count("<details>") == 2
     assert "budget ended, not converged" in page
     assert page.index("Cut short:") < page.index("Best: sigma 0.5") < page.index("<img")
+
+
+def test_a_figure_says_where_its_numbers_are_and_where_it_has_none_it_says_nothing(tmp_path):
+    records = write_sweep(tmp_path, [*measured_sigmas(1)], noise_file(), seeds=1)
+    records.folder.write(EXAMPLES, dump(Examples(torch.zeros(3, 28, 28, dtype=torch.uint8), {})))
+    write_report(records)
+    page = read(records, "report.html").decode()
+    alts = [attributes["alt"] for tag, attributes in Tags(page).seen if tag == "img"]
+    ends = {"tables": "The tables below hold the numbers.", "parquet": "results.parquet holds the"}
+    told = {alt.split(",")[0]: [k for k, end in ends.items() if end in alt] for alt in alts}
+    assert told == {
+        "MNIST-C mean test accuracy by sigma. The tables below hold the numbers.": ["tables"],
+        "The noise learned at the best point": [],
+        "The learned noise of every point shown: its density": [],
+        "Accuracy against severity for each corruption": ["parquet"],
+        "Test images with Gaussian noise of each sigma": [],
+        "Median perturbation size epsilon*": ["tables"],
+        "MNIST-C": ["tables"],
+        "Every corruption on the same test images.": [],
+    }
+
+
+def test_figures_have_their_natural_width_and_numbers_their_heads_above_them(
+    make_sweep, line_search
+):
+    records = make_sweep(line_search)
+    write_report(records)
+    page = read(records, "report.html").decode()
+    (rule,) = re.findall(r"figure img {([^}]*)}", page)
+    assert "max-width: 100%" in rule and not re.search(r"(^|;)\s*width", rule)
+    for head, kind in (("mean", ' class="number"'), ("p", ' class="number"'), ("status", "")):
+        assert f'<th scope="col"{kind}>{head}</th>' in page
+
+
+def test_the_window_names_the_folder_and_not_every_file(make_sweep, line_search):
+    records = make_sweep(line_search)
+    console = Console(width=500, file=io.StringIO())
+    print_report(write_report(records), console)
+    printed = console.file.getvalue()
+    (line,) = [line for line in printed.splitlines() if records.folder.uri in line]
+    assert "report.html" in line and "2 figures" in line and ".svg" not in printed
 
 
 def test_text_of_the_user_is_never_markup(make_sweep):

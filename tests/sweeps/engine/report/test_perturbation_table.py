@@ -1,0 +1,102 @@
+"""epsilon* and accuracy under attack as text: the numbers that the figure draws."""
+
+import dataclasses
+import math
+
+import pytest
+
+from gon_core.config import GNT, VARIANTS
+from search_spaces.sigma import SIGMA
+from sweeps.engine.report import write_report
+from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.perturbation_table import build_perturbations, terminal_perturbations
+from tests.sweeps.engine.report.made_up import (
+    METHODS,
+    measured_result,
+    measured_sigmas,
+    methods,
+    size_rows,
+    write_sweep,
+)
+
+
+@pytest.fixture
+def make(tmp_path):
+    def summary(trials, **changes):
+        return summarise(write_sweep(tmp_path / "sweep", trials, **{"seeds": 1} | changes))
+
+    return summary
+
+
+def with_sizes(seed, median, **changes):
+    trial = measured_result(GNT(sigma=0.5), seed, 0.5)
+    return trial.model_copy(update={"perturbation_sizes": size_rows([median], **changes)})
+
+
+def test_a_row_has_every_noise_and_attack_with_its_interval(make):
+    trial = with_sizes(0, 7.0)
+    (table,) = build_perturbations(make([trial], space=(SIGMA,)))
+    assert table.heads == ("", "epsilon* gaussian", "PGD linf 0.1", "DDN l2 1.5")
+    name, size, pgd, _ = table.rows[0]
+    assert (name, size) == ("sigma 0.5", "7.0 (6.8 to 7.2)")
+    interval = trial.attacks[0].interval
+    assert pgd == f"{interval.estimate:.1f} ({interval.low:.1f} to {interval.high:.1f})"
+
+
+@pytest.mark.parametrize(
+    ("trials", "text"),
+    [
+        ([with_sizes(0, 12.5), with_sizes(1, math.inf)], "never 1/2"),
+        ([with_sizes(0, math.inf)], "never"),
+        ([with_sizes(0, 7.0, converged=False)], "7.0* (6.8 to 7.2)"),
+        ([with_sizes(0, 0.1)], "0.1 (0.0 to 0.3)"),
+    ],
+)
+def test_what_is_infinite_or_not_converged_is_said(make, trials, text):
+    (table,) = build_perturbations(make(trials, seeds=len(trials)))
+    assert table.rows[0][1] == text
+    assert ("had not converged" in table.note) is ("*" in text)
+
+
+def test_an_interval_without_an_upper_end_ends_never(make):
+    trial = with_sizes(0, 9.0)
+    rows = [dataclasses.replace(trial.perturbation_sizes[0], high=math.inf)]
+    (table,) = build_perturbations(make([trial.model_copy(update={"perturbation_sizes": rows})]))
+    assert table.rows[0][1] == "9.0 (8.8 to never)"
+
+
+def test_where_methods_are_compared_attacks_are_table_7(make):
+    (table,) = build_perturbations(make(methods(1), **METHODS))
+    assert len(table.rows) == 12 and len(table.heads) == 6
+    assert table.title == "Median perturbation size epsilon*" and "attack" not in table.note
+
+
+def test_nothing_measured_is_no_table(make):
+    trial = measured_result(GNT(sigma=0.5), 0, 0.5)
+    plain = trial.model_copy(update={"perturbation_sizes": [], "attacks": []})
+    assert build_perturbations(make([plain])) == terminal_perturbations(make([plain]), 80) == ()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_window_has_the_same_numbers_in_blocks(make, width):
+    vanilla = measured_result(VARIANTS["vanilla"], 0, 0.1)
+    baselines = {"vanilla": VARIANTS["vanilla"].model_dump(mode="json")}
+    summary = make([*measured_sigmas(1), vanilla], baselines=baselines)
+    blocks = terminal_perturbations(summary, width)
+    across = {
+        head: tuple(row[index] for row in block.rows)
+        for block in blocks
+        for index, head in enumerate(block.heads)
+        if head
+    }
+    (table,) = build_perturbations(summary)
+    assert across == {name: tuple(cells) for name, *cells in table.rows}
+    assert list(across)[-1] == "vanilla"
+
+
+def test_it_is_in_every_file(tmp_path):
+    records = write_sweep(tmp_path, measured_sigmas(2), seeds=2)
+    write_report(records)
+    for name in ("table.md", "report.html"):
+        text = records.folder.read(f"report/{name}").decode()
+        assert "Median perturbation size epsilon" in text and "PGD linf 0.1" in text
