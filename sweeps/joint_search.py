@@ -46,8 +46,9 @@ class Options(AntOptions):
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
-        missing = warm_start.problems(self.warm_start or ())
-        return super().problems() | ({"warm_start": missing} if missing else {})
+        found = super().problems()
+        fault = "" if self.warm_start is None else warm_start.problems(self.warm_start)
+        return found | ({"warm_start": fault} if fault else {})
 
 
 def question(options: Options) -> Question:

@@ -44,7 +44,7 @@ class AntOptions(SweepOptions):
         None, description="Share with noise of past generators (experience replay); 0 for none. "
         "Default: 0.2. The current generator makes the rest.",
     )  # fmt: skip
-    current_share: Share | None = Field(
+    current_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Share with noise of the current generator. Default: the rest."
     )
     pretraining_steps: Annotated[int, Field(ge=0)] | None = Field(
@@ -81,8 +81,10 @@ class AntOptions(SweepOptions):
         except ValidationError as error:
             faults = error.errors()
             messages = [str(fault["msg"]).removeprefix("Value error, ") for fault in faults]
-            name = "kernel_size" if "kernel_size" in messages[0] else "clean_share"
-            return found | {name: "; ".join(messages)}
+            layers = "kernel_size" in messages[0]
+            names = ("kernel_size", "depth") if layers else ("clean_share", "current_share")
+            given_one = [name for name in names if getattr(self, name) is not None]
+            return found | {(given_one or ["past_share"])[0]: "; ".join(messages)}
         batch = SCALES[scale_name(self)].training.batch_size
         for name in ("clean_share", "past_share"):
             share = getattr(method, name)

@@ -1,5 +1,6 @@
 """The options of an evaluation of checkpoints. Importing this is fast: no torch."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,10 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from gon_core.config import HELD_OUT, IMAGENET_ARCHITECTURES, TEST_SET, Architecture, Measure
+from sweeps.engine import machine
 from sweeps.engine.options import CommandOptions, PositiveInt
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.storage import Folder
 
 
 class CheckpointOptions(CommandOptions):
@@ -28,7 +32,7 @@ class CheckpointOptions(CommandOptions):
         description="Measured beside clean and corrupted accuracy: attacks, epsilon_star, "
         "severities, all or none. Default: all.",
     )
-    evaluation_images: PositiveInt | None = Field(
+    evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
         None, description="Test images that --evaluate takes. Default: all."
     )
     test_images: Annotated[int, Field(ge=1, le=TEST_SET)] = Field(
@@ -54,7 +58,9 @@ class CheckpointOptions(CommandOptions):
     @classmethod
     def _names_are_plain(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         # They stand in tables, on axes, in MLflow and in its queries.
-        if any(not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name) for name in names or ()):
+        if names == ():
+            raise ValueError("needs one for each checkpoint")
+        if any(not re.fullmatch(r"(?!\.\.?$)[A-Za-z0-9._-]{1,100}", name) for name in names or ()):
             raise ValueError("each must be 1 to 100 of the characters A-Z a-z 0-9 . _ -")
         return names
 
@@ -88,11 +94,28 @@ class CheckpointOptions(CommandOptions):
 
 
 def problems(options: CheckpointOptions) -> dict[str, str]:
-    """Return which of the named files and folders are not there, by option name."""
-    missing = [str(path) for path in options.checkpoints if not path.exists()]
+    """Return what is asked of this machine and it has not, by option name."""
+    missing = [str(path) for path in options.checkpoints if not os.path.exists(path)]
     found = {"checkpoints": f"no such file or folder: {', '.join(missing)}"} if missing else {}
     for name in ("mnist_c", "imagenet_c"):
         folder = getattr(options, name)
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not os.path.isdir(folder):
             found[name] = f"no such folder: {folder}"
+    if options.cpus > (cores := machine.cpu_count()):
+        found["cpus"] = f"must be at most {cores}, the cores of this machine, given: {options.cpus}"
+    # Looked at again when the images are made, which takes a while.
+    if options.name and (fault := _fault_of(Folder(options.storage) / options.name)):
+        found["name"] = fault
     return found
+
+
+def _fault_of(folder: Folder) -> str:
+    if folder.is_local and os.path.isfile(folder.path):
+        return f"{folder.path} is a file, choose another name"
+    try:
+        before = SweepRecords(folder).read_sweep()
+        if before is None or "trials" in before["asked"]:
+            return ""
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return f"{folder.path}/sweep.json is damaged ({error!r})"
+    return f"{folder.path} holds another sweep, choose another name"

@@ -1,6 +1,5 @@
 """From the command line and a YAML file to legal options, or to one message with every problem."""
 
-import difflib
 import os
 import re
 import sys
@@ -10,15 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import tyro
-import yaml
 from pydantic import ValidationError
 
+from sweeps.engine.config_file import read_config
 from sweeps.engine.exit_codes import BAD_INPUT, INTERRUPTED, SOME_FAILED
+from sweeps.engine.messages import explain, printable, unknown_word
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import CommandOptions
 from sweeps.engine.provenance import redact, repeat_command
 from sweeps.engine.storage import OutsideError
 
+JUDGED_WITH = {"data_dir": "dataset", "download": "dataset"}
+"""Options of which nothing can be said while another one is faulty."""
 Options = TypeVar("Options", bound=CommandOptions)
 
 
@@ -39,19 +41,21 @@ def parse(
     Raises:
         SystemExit: 0 after ``--help``; 2 with every problem in one message.
     """
-    given, unknown = _read_command_line(model, description, arguments)
-    problems = [_unknown("argument", word, [_flag(name) for name in model.model_fields])
-                for word in unknown]  # fmt: skip
+    given, problems = _read_command_line(model, description, arguments)
     path = given.pop("config", None)
     if path is not None:
-        from_file, file_problems = _read_yaml(Path(path), model)
+        from_file, file_problems = read_config(Path(path), list(model.model_fields))
         given = from_file | given
         problems += file_problems
     options, faulty = _validate(model, given)
     problems += [f"{_flag(name)}: {text}" for name, text in faulty.items()]
     if options is not None:
         found = options.problems() | check(options)
-        problems += [f"{_flag(name)}: {text}" for name, text in found.items() if name not in faulty]
+        problems += [
+            f"{_flag(name)}: {text}"
+            for name, text in found.items()
+            if name not in faulty and JUDGED_WITH.get(name) not in faulty
+        ]
     if problems:
         refuse(problems)
     assert options is not None
@@ -60,7 +64,7 @@ def parse(
 
 def refuse(problems: Sequence[str]) -> NoReturn:
     """Print every problem, without any password, and exit with code 2."""
-    lines = [f"  {redact(problem)}" for problem in problems]
+    lines = [f"  {printable(redact(problem))}" for problem in problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     print("\n".join([f"{count}, nothing was started:", *lines, "Try --help."]), file=sys.stderr)
     raise SystemExit(BAD_INPUT)
@@ -94,11 +98,6 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _unknown(kind: str, name: str, legal: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(name, legal, n=1, cutoff=0.5)
-    return f"{name}: unknown {kind}" + (f"; did you mean {nearest[0]}?" if nearest else "")
-
-
 def _read_command_line(
     model: type[CommandOptions], description: str, arguments: Sequence[str] | None
 ) -> tuple[dict[str, Any], list[str]]:
@@ -108,17 +107,58 @@ def _read_command_line(
     help_text = "YAML file of options, one key a flag; flags on the command line win."
     config = Annotated[str | None, tyro.conf.arg(help=help_text, metavar="FILE")]
     raw = make_dataclass("Raw", [*fields, ("config", config, field(default=None))])
+    typed, problems = _flags_without_value(model, sys.argv[1:] if arguments is None else arguments)
     words, unknown = tyro.cli(
         raw,
         description=description,
-        args=arguments,
+        args=typed,
         return_unknown_args=True,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    given = {name: value for name, value in vars(words).items() if value not in (None, False)}
+    given = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(words).items()
+        if value not in (None, False)
+    }
     # The value of an unknown flag is not a second mistake.
-    flags = [word for word in unknown if word.startswith("--")]
-    return given, flags or unknown
+    flags = [word for word in unknown if re.match("--?[A-Za-z]", word)]
+    legal = [_flag(name) for name in (*model.model_fields, "config")]
+    problems += [
+        unknown_word("argument", word.partition("=")[0], legal) for word in flags or unknown
+    ]
+    return given, problems
+
+
+def _flags_without_value(
+    model: type[CommandOptions], typed: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return the words without the flags that lack their value, and a problem for each.
+
+    The parser would stop at the first of them. A list that is given twice would lose its first
+    half without a word.
+    """
+    takes = {_flag(name): _takes(info) for name, info in model.model_fields.items()}
+    takes["--config"] = "one"
+    kept, problems = [], []
+    for word, following in zip(typed, [*typed[1:], "--end"], strict=False):
+        if takes.get(_flag(word[2:])) == "one" and re.match("--?[A-Za-z]", following):
+            problems.append(f"{word}: needs a value")
+        else:
+            kept.append(word)
+    flags = [_flag(word[2:].partition("=")[0]) for word in kept if word.startswith("--")]
+    problems += [
+        f"{flag}: is given twice; give all its values after one {flag}"
+        for flag in dict.fromkeys(flags)
+        if flags.count(flag) > 1 and takes.get(flag) == "many"
+    ]
+    return kept, problems
+
+
+def _takes(info: Any) -> str:
+    if info.annotation is bool:
+        return "none"
+    kinds = (info.annotation, *get_args(info.annotation))
+    return "many" if any(get_origin(kind) is tuple for kind in kinds) else "one"
 
 
 def _raw_field(name: str, info) -> tuple[str, Any, Any]:
@@ -129,7 +169,7 @@ def _raw_field(name: str, info) -> tuple[str, Any, Any]:
     if info.annotation is bool:
         return name, Annotated[bool, tyro.conf.arg(help=help_text)], field(default=False)
     kinds = [info.annotation, *get_args(info.annotation)]
-    many = any(get_origin(kind) is tuple for kind in kinds)
+    many = _takes(info) == "many"
     choices = [str(c) for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
     metavar = "|".join(choices) if choices else _metavar(kinds)
     kind = tuple[str, ...] if many else str
@@ -147,23 +187,6 @@ def _metavar(kinds: Sequence[Any]) -> str:
     return "TEXT"
 
 
-def _read_yaml(path: Path, model: type[CommandOptions]) -> tuple[dict[str, Any], list[str]]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f"--config: {path} cannot be read ({error})"]
-    except yaml.YAMLError as error:
-        return {}, [f"--config: {path} is not plain YAML ({' '.join(str(error).split())})"]
-    if content is None:
-        return {}, []
-    if not isinstance(content, dict):
-        return {}, [f"--config: {path} must hold keys and values, such as `seeds: 3`"]
-    keys = {str(key).replace("-", "_"): value for key, value in content.items()}
-    legal = list(model.model_fields)
-    problems = [f"--config: {_unknown('key', key, legal)}" for key in keys if key not in legal]
-    return {key: value for key, value in keys.items() if key in legal}, problems
-
-
 def _validate(model: type[Options], given: dict[str, Any]) -> tuple[Options | None, dict[str, str]]:
     try:
         return model.model_validate(given), {}
@@ -171,34 +194,10 @@ def _validate(model: type[Options], given: dict[str, Any]) -> tuple[Options | No
         faulty: dict[str, str] = {}
         for detail in error.errors():
             name = str(detail["loc"][0])
-            faulty[name] = _explain(detail, given.get(name))
+            faulty[name] = explain(detail, given.get(name))
     # The legal rest is checked all the same, so that one message tells everything.
     rest = {name: value for name, value in given.items() if name not in faulty}
     try:
         return model.model_validate(rest), faulty
     except ValidationError:
         return None, faulty
-
-
-def _explain(detail: Any, value: Any) -> str:
-    context = detail.get("ctx", {})
-    text: str = {
-        "greater_than_equal": "must be at least {ge}",
-        "less_than_equal": "must be at most {le}",
-        "less_than": "must be less than {lt}",
-        "greater_than": "must be greater than {gt}",
-        "literal_error": "must be one of {expected}",
-        "int_parsing": "must be a whole number",
-        "int_from_float": "must be a whole number",
-        "float_parsing": "must be a number",
-        "finite_number": "must be a finite number",
-        "value_error": "{error}",
-    }.get(detail["type"]) or str(detail["msg"])
-    if isinstance(value, list | tuple):
-        value = " ".join(str(item) for item in value) or "nothing"
-    message = f"{text.format(**context)}, given: {value}"
-    if detail["type"] == "literal_error":
-        legal = re.findall(r"'([^']*)'", context["expected"])
-        nearest = difflib.get_close_matches(str(value), legal, n=1, cutoff=0.4)
-        message += f"; did you mean {nearest[0]}?" if nearest else ""
-    return message

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gon_core.config import HELD_OUT, Dataset, Measure, Precision, Variant
+from gon_core.config import HELD_OUT, TEST_SET, Dataset, Measure, Precision, Variant
 from gon_core.names import nearest
 from search_spaces.parameter import Point, Value
 from sweeps.engine import object_store
@@ -23,7 +23,11 @@ Scale = Literal["demo", "paper"]
 Sampler = Literal["gp", "tpe", "nsga2", "random"]
 Scheduler = Literal["none", "asha"]
 RESERVED_NAMES = ("starting_models", "mlflow.db", "mlflow.db.lock", "mlartifacts", ".", "..")
+MOST_SEEDS, MOST_PROPOSALS = 1_000, 10_000  # a slip of the finger, which memory could not hold
+MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
+DATABASES = ("postgresql", "mysql", "mssql")  # that MLflow knows, besides sqlite
 PositiveInt = Annotated[int, Field(ge=1)]
+Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 
 
 class CommandOptions(BaseModel):
@@ -44,7 +48,7 @@ class CommandOptions(BaseModel):
         description="Measured of each final model beside clean and corrupted accuracy: attacks, "
         "epsilon_star, severities, all or none. Default: none (demo), all (paper).",
     )
-    evaluation_images: PositiveInt | None = Field(
+    evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
         None, description="Test images that --evaluate takes. Default: 300 (demo), all (paper)."
     )
     storage: str = Field(
@@ -68,13 +72,30 @@ class CommandOptions(BaseModel):
     @field_validator("storage")
     @classmethod
     def _storage_can_be_written(cls, storage: str) -> str:
-        if re.match(r"(s3|gs|gcs|file)://", storage):
+        local = storage.removeprefix("file://")
+        if "://" in local:
+            if not re.fullmatch(r"(s3|gs|gcs)://[^/\s]+(/.*)?", local):
+                raise ValueError("must be a local folder, s3://BUCKET, gs://BUCKET or file:///...")
             object_store.check(storage)
-        elif "://" in storage:
-            raise ValueError("must be a local folder or start with s3://, gs:// or file://")
-        if (folder := Folder(storage)).is_local:
-            refuse_unwritable(Path(folder.path))
+        elif local != storage and not local.startswith("/"):
+            raise ValueError("needs a whole path behind file://, which begins with /")
+        else:
+            refuse_unwritable(local)
         return storage
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _tracking_uri_is_one(cls, uri: str | None) -> str | None:
+        if uri is None or re.match(rf"(https?|({'|'.join(DATABASES)})(\+\w+)?)://[^/\s]", uri):
+            return uri
+        file = uri.removeprefix("sqlite:///")
+        if file in ("", uri):
+            legal = ", ".join(f"{name}://..." for name in DATABASES)
+            raise ValueError(f"must be sqlite:///FILE, http://HOST, https://HOST, {legal}")
+        if Path(file).is_dir():
+            raise ValueError(f"{file} is a folder, a file is needed")
+        refuse_unwritable(str(Path(file).parent))
+        return uri
 
     @field_validator("evaluate", mode="before")
     @classmethod
@@ -105,6 +126,8 @@ class CommandOptions(BaseModel):
             found["name"] = str(error)
         except StorageError as error:
             found["storage"] = f"cannot be used: {error.reason}"
+        if self.evaluation_images is not None and self.evaluate == ():
+            found["evaluation_images"] = "is of what --evaluate measures, which is nothing"
         return found
 
 
@@ -128,13 +151,13 @@ class SweepOptions(CommandOptions):
         description="Training methods: the first that has what this sweep searches is searched "
         "(default: the sweep's own), the others are trained beside it, to compare it with.",
     )
-    seeds: PositiveInt = Field(
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = Field(
         3, description="Seeds per point: its mean and interval are over these."
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0, description="First seed of each point, and seed of the sampler."
     )
-    num_trials: Annotated[int, Field(ge=0)] | None = Field(
+    num_trials: Annotated[int, Field(ge=0, le=MOST_PROPOSALS)] | None = Field(
         None, description="Points that Optuna adds around the best. Default: 1 (demo), 6 (paper)."
     )
     sampler: Sampler = Field(
@@ -155,10 +178,8 @@ class SweepOptions(CommandOptions):
     test_images: PositiveInt | None = Field(
         None, description="Report on this many test images. Default: by --scale."
     )
-    max_epochs: PositiveInt | None = Field(
-        None, description="Budget of a trial. Default: by --scale."
-    )
-    start_epochs: PositiveInt | None = Field(
+    max_epochs: Epochs | None = Field(None, description="Budget of a trial. Default: by --scale.")
+    start_epochs: Epochs | None = Field(
         None, description="Budget of the vanilla model that trials start from. Default: by --scale."
     )
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = Field(
@@ -207,6 +228,8 @@ class SweepOptions(CommandOptions):
             found["data_dir"] = f"{self.dataset} is not embedded: say where it is, or is to go"
         if self.dataset == "mnist" and self.download:
             found["download"] = "MNIST is embedded, there is nothing to download"
+        if self.dataset == "mnist" and self.data_dir is not None:
+            found["data_dir"] = "MNIST is embedded, no folder is read: give --dataset as well"
         return found
 
 
@@ -306,15 +329,20 @@ def _grid(given: object, read: Callable[[str], tuple[Value, str]]) -> list[Value
     return values
 
 
-def refuse_unwritable(folder: Path) -> None:
+def refuse_unwritable(folder: str) -> None:
     """Raise ValueError unless files can be made in ``folder``, or it can be made itself."""
-    existing = folder.expanduser().absolute()
-    while not existing.exists() and not existing.is_symlink():
-        existing = existing.parent
-    if not existing.is_dir():
-        raise ValueError(f"{existing} is a file, a folder is needed")
-    try:  # permissions do not tell: root may write anywhere but on a read-only filesystem
+    if not folder.strip() or "\0" in folder:
+        raise ValueError("must be the path of a folder")
+    existing = Path(folder)
+    try:
+        existing = existing.expanduser().absolute()
+        while not existing.exists() and not existing.is_symlink():
+            existing = existing.parent
+        if not existing.is_dir():
+            raise ValueError(f"{existing} is a file, a folder is needed")
+        # Permissions do not tell: root may write anywhere but on a read-only filesystem.
         with tempfile.TemporaryFile(dir=existing):
             pass
-    except OSError as error:
-        raise ValueError(f"{existing} cannot be written ({error.strerror})") from error
+    except (OSError, RuntimeError) as error:  # the latter: a user who has no home
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{existing} cannot be written ({reason})") from error

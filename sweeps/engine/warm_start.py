@@ -8,6 +8,7 @@ from search_spaces.parameter import Point, contains
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.object_store import SHORT_PATIENCE, StorageError
 from sweeps.engine.plan import Plan
+from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
 
@@ -28,16 +29,28 @@ class Known:
 
 
 def problems(folders: Sequence[str]) -> str:
-    """Return which of the folders hold no sweep, in words; empty if all do."""
-    missing = []
-    for location in folders:
-        folder = Folder(location, patience=SHORT_PATIENCE)
-        try:
-            if not folder.exists("sweep.json"):
-                missing.append(folder.uri)
-        except (StorageError, ValueError) as error:
-            return f"cannot be read: {error}"
-    return f"no sweep there (sweep.json is missing): {', '.join(missing)}" if missing else ""
+    """Return which of the folders hold no sweep, or are given twice, in words; empty if all do."""
+    faults = [] if folders else ["needs at least one folder"]
+    for index, location in enumerate(folders):
+        if location in folders[:index]:
+            faults.append(f"{redact(location)}: given twice")
+        elif fault := _fault(location):
+            faults.append(f"{redact(location)}: {fault}")
+    return "; ".join(faults)
+
+
+def _fault(location: str) -> str:
+    try:
+        found = SweepRecords(Folder(location, patience=SHORT_PATIENCE))
+        if not location or not found.folder.exists("sweep.json"):
+            return "no sweep there (sweep.json is missing)"
+        if not isinstance(found.read_sweep(), dict):
+            return "sweep.json is not that of a sweep"
+    except StorageError as error:
+        return f"cannot be read: {error.reason}"
+    except (OSError, ValueError, RuntimeError) as error:  # the last: nested beyond all depth
+        return f"sweep.json cannot be read ({error})"
+    return ""
 
 
 def read(plan: Plan) -> Known:
