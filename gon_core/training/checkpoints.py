@@ -55,7 +55,7 @@ def restore(state: TrainingState, files: dict[str, bytes]) -> None:
     restore_model(state.model, files[MODEL])
     try:
         _restore_training(state, files)
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"not the checkpoint of such a training: {error!r}") from error
 
 

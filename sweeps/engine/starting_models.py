@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gon_core.config import HELD_OUT, TRAINING_SET, StartConfig, content_hash
 from sweeps.engine.records import MODEL, STARTING_MODELS
@@ -37,17 +37,26 @@ def stored(kept: Folder) -> bytes | None:
         weights = kept.read(MODEL)
     except FileNotFoundError:
         weights = b""
-    if hashlib.sha256(weights).hexdigest() != kept.read_json(DESCRIPTION)["sha256"]:
+    if hashlib.sha256(weights).hexdigest() != _description(kept).get("sha256"):
         log.warning("the starting model in %s is damaged and is trained again", kept.uri)
         return None
     return weights
 
 
+def _description(kept: Folder) -> dict[str, Any]:
+    """Return what is said of the model kept there; nothing if that is missing or damaged."""
+    try:
+        found = kept.read_json(DESCRIPTION)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def seconds_per_image(kept: Folder, start: StartConfig) -> float | None:
     """Return how long training took per image, of the model kept there; None if there is none."""
-    if not kept.exists(DESCRIPTION):
+    if not (history := _description(kept).get("history")):
         return None
-    last = kept.read_json(DESCRIPTION)["history"][-1]
+    last = history[-1]
     images = start.data.training_images or TRAINING_SET - HELD_OUT
     return last["seconds"] / images
 

@@ -161,8 +161,16 @@ class Folder:
         self.write(name, json.dumps(content, indent=1).encode())
 
     def read_json(self, name: str) -> Any:
-        """Return the value of a JSON file."""
-        return json.loads(self.read(name))
+        """Return the value of a JSON file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is no JSON.
+        """
+        try:
+            return json.loads(self.read(name))
+        except RecursionError:
+            raise ValueError("it is nested beyond all depth") from None
 
     def remove(self, name: str) -> None:
         """Remove a file; no error if there is none."""

@@ -15,6 +15,7 @@ from sweeps.engine.cluster import Cluster
 from sweeps.engine.command_line import refuse
 from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
 from sweeps.engine.exit_codes import DONE, INTERRUPTED, SOME_FAILED
+from sweeps.engine.importing import IMPORTING
 from sweeps.engine.interrupts import heeded, held_back
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
@@ -146,7 +147,7 @@ def refuse_another_question(records: SweepRecords, description: dict[str, Any]) 
     try:
         before = records.read_sweep()
         asked = before["asked"] if before is not None else {}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         refuse([f"--name: {records.folder.path}/sweep.json is damaged ({error!r})"])
     if before is None:
         return
@@ -311,7 +312,8 @@ class _Run:
         return measures.prepare_data(splits, self.plan.asked.evaluation)
 
     def _conclude(self, tracker: Tracker, interrupted: bool) -> int:
-        from sweeps.engine.report import headline, print_report, write_report
+        with IMPORTING:
+            from sweeps.engine.report import headline, print_report, write_report
 
         results = self.records.results()
         failed = [result for result in results if result.status == "failed"]

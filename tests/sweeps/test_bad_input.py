@@ -20,7 +20,7 @@ from safetensors.torch import save, save_file
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.models.wong_cnn import wong_small
 from sweeps import sigma_line_search
-from sweeps.engine import checkpoint_evaluation, measures, plan, sweep, tracking
+from sweeps.engine import checkpoint_evaluation, measures, plan, sweep
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.storage import Folder
 from sweeps.engine.strength import line_question
@@ -33,7 +33,7 @@ SWEEPS = (
 SIGMA, EPSILON, DEPTH, RESET, REPLAY, JOINT, METHODS = SWEEPS
 EVAL = "evaluate_checkpoint"
 REPORT = "engine.report.__main__"
-TRACKING = "engine.tracking"
+TRACKING = "engine.tracking.__main__"
 TINY = "--training-images 300 --validation-images 30 --test-images 30 --max-epochs 1 --seeds 1"
 
 
@@ -307,25 +307,17 @@ SWEEP_JSON = "results/taken/sweep.json"
 DAMAGED = (  # truncated, no JSON, a list, a word, without keys, a pickle
     '{"asked": {"seeds"', "hello", "[]", '"asked"', "{}", b"\x80\x04\x95\x00",
 )  # fmt: skip
-NOT_YET = {
-    "null": "nothing: it is taken for no sweep and written over",
-    '{"asked": []}': "with a list in place of what was asked",
-    '{"asked": null}': "with nothing in place of what was asked",
-    NESTED: "nested beyond all depth",
-}
-BELONGS_TO_RECORDS = "belongs to records.py and sweep.py: sweep.json is trusted to be one"
+OTHERWISE = ("null", '{"asked": []}', '{"asked": null}', NESTED)
 FOLDERS = [
     *(
         case(SIGMA, SAME, "--name:", "sweep.json is damaged", prepare=file(SWEEP_JSON, content))
         for content in DAMAGED
     ),
     *(
-        case(SIGMA, SAME, "--name:", "sweep.json is damaged", prepare=file(SWEEP_JSON, content),
-             marks=pytest.mark.xfail(strict=True, reason=f"{BELONGS_TO_RECORDS} ({what})"))
-        for content, what in NOT_YET.items()
+        case(SIGMA, SAME, "--name:", "sweep.json is damaged", prepare=file(SWEEP_JSON, content))
+        for content in OTHERWISE
     ),
-    case(SIGMA, SAME, "--name:", "sweep.json is damaged", prepare=folder(SWEEP_JSON),
-         marks=pytest.mark.xfail(strict=True, reason=f"{BELONGS_TO_RECORDS} (a folder)")),
+    case(SIGMA, SAME, "--name:", "sweep.json is damaged", prepare=folder(SWEEP_JSON)),
     case(SIGMA, SAME, "--name:", "taken is a file, choose", prepare=file("results/taken")),
     case(JOINT, "--name taken", "--name:", "taken is a file", prepare=file("results/taken")),
     case(SIGMA, f"{SAME} --seeds 2", "--name:", "holds another sweep", "seeds: recorded [0], now",
@@ -543,8 +535,6 @@ CHECKPOINTS = [
 
 # --------------------------------------------------------------- commands over a recorded sweep
 
-BELONGS_TO_TRACKING = "belongs to tracking.py and records.py: sweep.json is trusted to be one"
-BELONGS_TO_REPORT = "belongs to records.py or report: sweep.json is trusted to be one"
 COMMANDS = [
     case(REPORT, "", "required: folder"),
     case(REPORT, "a b", "unrecognized arguments: b"),
@@ -555,25 +545,18 @@ COMMANDS = [
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "{")),
     case(REPORT, "results/taken", "absent: ['name',", prepare=file(SWEEP_JSON, "{}")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "[]")),
-    case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "5"),
-         marks=pytest.mark.xfail(strict=True, reason=BELONGS_TO_REPORT)),
-    case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, NESTED),
-         marks=pytest.mark.xfail(strict=True, reason=BELONGS_TO_REPORT)),
-    case(REPORT, "results/taken", "no report could be made", prepare=all_of(
-        recorded(), file("results/taken/trials/a/result.json", "{"))),
-    case(REPORT, "results/taken", "no report could be made", prepare=all_of(
-        recorded(), file("results/taken/trials/a/trial.json", b"\x80\x04"))),
-    case(TRACKING, "", "usage: python -m sweeps.engine.tracking replay"),
-    case(TRACKING, "replay", "usage: python -m sweeps.engine.tracking replay"),
-    case(TRACKING, "repaly results", "usage: python -m sweeps.engine.tracking replay"),
+    case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "5")),
+    case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, NESTED)),
+    case(TRACKING, "", "usage: python -m sweeps.engine.tracking"),
+    case(TRACKING, "replay", "usage: python -m sweeps.engine.tracking"),
+    case(TRACKING, "repaly results", "usage: python -m sweeps.engine.tracking"),
     case(TRACKING, "replay missing", "missing: no sweep there"),
     case(TRACKING, "replay results", "results: no sweep there"),
     case(TRACKING, "replay ftp://host/x", "ftp://host/x: sweep.json cannot be read"),
     case(TRACKING, "replay results/taken", "sweep.json cannot be", prepare=file(SWEEP_JSON, "{")),
     *(
         case(TRACKING, "replay results/taken", "results/taken: sweep.json",
-             prepare=file(SWEEP_JSON, content),
-             marks=pytest.mark.xfail(strict=True, reason=BELONGS_TO_TRACKING))
+             prepare=file(SWEEP_JSON, content))
         for content in ("{}", "[]", "5", NESTED)
     ),
     case(TRACKING, "replay results/taken", "the password is not recorded", prepare=recorded(
@@ -604,7 +587,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "Tracker", started)
     monkeypatch.setattr(checkpoint_evaluation, "Tracker", started)
     monkeypatch.setattr(measures, "measure", started)
-    monkeypatch.setattr(tracking, "Store", started)
+    monkeypatch.setattr("sweeps.engine.tracking.outbox.Store", started)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results/earlier").mkdir(parents=True)
     (tmp_path / "results/earlier/notes.txt").write_text("kept")

@@ -42,13 +42,13 @@ from sweeps.engine.checkpoint_options import CheckpointOptions
 from sweeps.engine.options import line
 from sweeps.engine.records import (
     EXAMPLES,
-    HISTORY,
     MANIFEST,
     NOISE,
     PERTURBED,
     RIGHT,
     SweepRecords,
 )
+from sweeps.engine.records.checkpoint import HISTORY
 from sweeps.engine.storage import Folder
 from sweeps.engine.strength import line_question
 
@@ -199,7 +199,7 @@ def run_main(script, arguments, monkeypatch, capsys):
     """Return the exit code of a script's real ``main`` and all that it printed."""
     monkeypatch.setattr(sys, "argv", [f"sweeps/{script}.py", *arguments])
     module = importlib.import_module(f"sweeps.{script}")
-    commands = ("engine.report.__main__", "engine.tracking")
+    commands = ("engine.report.__main__", "engine.tracking.__main__")
     try:
         code = module.main(list(arguments)) if script in commands else module.main()
     except SystemExit as refused:
@@ -220,9 +220,6 @@ def forge(checkpoint: Path, name: str, content: bytes) -> None:
 # ----------------------------------------------------------------------------- trials carried on
 
 FILES = (MODEL, TRAINING, STATE, HISTORY)
-NOT_JSON = pytest.mark.xfail(
-    strict=True, reason="gon_core/training/checkpoints.py takes state.json for text at least"
-)
 
 
 @pytest.mark.parametrize("kind", ["pickle", "torch.save"])
@@ -236,7 +233,7 @@ def test_a_checkpoint_replaced_by_a_payload_gives_way_to_the_one_before(
     assert "epoch-000002" in caplog.text
 
 
-@pytest.mark.parametrize("name", [MODEL, TRAINING, HISTORY, pytest.param(STATE, marks=NOT_JSON)])
+@pytest.mark.parametrize("name", [MODEL, TRAINING, HISTORY, STATE])
 def test_a_payload_under_a_right_hash_is_refused_or_passed_over(name, given, trap, caplog):
     forge(given.checkpoint, name, trap())
     with caplog.at_level(logging.WARNING):
@@ -248,17 +245,7 @@ def test_a_payload_under_a_right_hash_is_refused_or_passed_over(name, given, tra
         assert result.status == "max_epochs" and "epoch-000002" in caplog.text
 
 
-STRAY_CHECKPOINTS = "records.py takes every name in checkpoints/ for a checkpoint"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("aaa.pkl", marks=pytest.mark.xfail(strict=True, reason=STRAY_CHECKPOINTS)),
-        "zzz.pkl",
-        "epoch-000009",
-    ],
-)
+@pytest.mark.parametrize("name", ["aaa.pkl", "zzz.pkl", "epoch-000009"])
 def test_a_stray_file_among_checkpoints_is_passed_over(name, given, trap):
     (given.trial(given.killed) / "checkpoints" / name).write_bytes(trap())
     result = given.carry_on()
@@ -281,7 +268,6 @@ def test_a_starting_model_that_is_a_payload_under_a_right_hash_fails_trials(kind
     assert result.reason.startswith("ValueError: not the weights of a MadryCNN")
 
 
-@pytest.mark.xfail(strict=True, reason="starting_models.py trusts start.json to be JSON")
 @pytest.mark.parametrize("kind", ["pickle", "YAML"])
 def test_the_description_of_a_starting_model_may_be_a_payload(kind, given, trap, caplog):
     (given.start / starting_models.DESCRIPTION).write_bytes(trap(kind))
@@ -290,52 +276,47 @@ def test_the_description_of_a_starting_model_may_be_a_payload(kind, given, trap,
     assert "damaged" in caplog.text
 
 
-UNREAD = "sweep.py trusts the records of trials to be such"
-
-
 @pytest.mark.parametrize("kind", TRAPS)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "sweep.json",
-        *(
-            pytest.param(f"trials/{name}", marks=pytest.mark.xfail(strict=True, reason=UNREAD))
-            for name in ("trial.json", "turn.json", "result.json")
-        ),
-    ],
-)
-def test_a_sweep_whose_record_is_a_payload_is_not_carried_on(
-    name, kind, given, trap, monkeypatch, capsys
+def test_a_sweep_whose_description_is_a_payload_is_not_carried_on(
+    kind, given, trap, monkeypatch, capsys
 ):
-    path = given.folder / name.replace("trials", f"trials/{given.ended.trial_id}")
-    path.write_bytes(trap(kind))
+    (given.folder / "sweep.json").write_bytes(trap(kind))
 
     def started(*arguments):
         raise AssertionError("the sweep was started")
 
     monkeypatch.setattr(sweep, "Cluster", started)
     code, printed = run_main("epsilon_sphere", COMMAND, monkeypatch, capsys)
-    assert code == 2 and name.split("/")[-1] in printed
+    assert code == 2 and "sweep.json" in printed
+
+
+@pytest.mark.parametrize("kind", TRAPS)
+@pytest.mark.parametrize("name", ["trial.json", "turn.json", "result.json"])
+def test_a_trial_whose_record_is_a_payload_is_made_again(name, kind, given, trap, caplog):
+    (given.trial(given.ended) / name).write_bytes(trap(kind))
+    records = SweepRecords(Folder(str(given.folder)))
+    trial = records.trial(given.ended.trial_id)
+    with caplog.at_level(logging.WARNING):
+        found = {
+            "trial.json": trial.config(), "result.json": trial.result(),
+            "turn.json": None if trial.turn() > 10**6 else trial.turn(),
+        }  # fmt: skip
+    assert found[name] is None and f"{name} is damaged" in caplog.text
+    assert (given.ended.trial_id in records.trials()) == (name != "trial.json")
 
 
 # --------------------------------------------------------------------- commands over the records
 
-OVER = "report/comparisons.py trusts right.safetensors to be such"
 PASSED_OVER = [
     (NOISE, lambda given: given.trial(given.ended)),
     (PERTURBED, lambda given: given.trial(given.ended)),
     (EXAMPLES, lambda given: given.folder),
-    pytest.param(
-        RIGHT,
-        lambda given: given.trial(given.ended),
-        marks=pytest.mark.xfail(strict=True, reason=OVER),
-    ),
+    (RIGHT, lambda given: given.trial(given.ended)),
 ]
-REFUSED = [
+RECORDS = [
     ("result.json", lambda given: given.trial(given.ended)),
     ("trial.json", lambda given: given.trial(given.ended)),
     ("turn.json", lambda given: given.trial(given.killed)),
-    ("sweep.json", lambda given: given.folder),
 ]
 
 
@@ -360,14 +341,23 @@ def test_a_report_passes_over_a_payload_with_a_warning(
 
 
 @pytest.mark.parametrize("kind", ["pickle", "YAML"])
-@pytest.mark.parametrize(("name", "place"), REFUSED)
-def test_a_report_refuses_records_that_are_payloads(
-    name, place, kind, given, trap, undrawn, monkeypatch, capsys
+def test_a_report_refuses_a_sweep_that_is_a_payload(
+    kind, given, trap, undrawn, monkeypatch, capsys
 ):
-    (place(given) / name).write_bytes(trap(kind))
+    (given.folder / "sweep.json").write_bytes(trap(kind))
     code, printed = run_main("engine.report.__main__", ["results/given"], monkeypatch, capsys)
     assert code == 2 and printed.startswith("results/given: no report could be made")
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["pickle", "YAML"])
+@pytest.mark.parametrize(("name", "place"), RECORDS)
+def test_a_report_passes_over_records_that_are_payloads(
+    name, place, kind, given, trap, undrawn, monkeypatch, capsys, caplog
+):
+    (place(given) / name).write_bytes(trap(kind))
+    code, _ = run_main("engine.report.__main__", ["results/given"], monkeypatch, capsys)
+    assert code == 0 and f"{name} is damaged and passed over" in caplog.text
 
 
 def test_a_report_reads_no_stray_file(given, trap, undrawn, monkeypatch, capsys):
@@ -388,10 +378,6 @@ def store(tmp_path_factory):
     return uri
 
 
-TRUSTED = "tracking.py trusts the records to be such, and noise.safetensors to be whole"
-
-
-@pytest.mark.xfail(strict=True, reason=TRUSTED)
 @pytest.mark.parametrize(
     "name", ["turn.json", "trial.json", "result.json", NOISE],
 )  # fmt: skip
@@ -400,7 +386,7 @@ def test_a_replay_refuses_or_passes_over_a_payload(
 ):
     (given.trial(given.ended) / name).write_bytes(trap())
     words = ["replay", "results/given", store]
-    code, printed = run_main("engine.tracking", words, monkeypatch, capsys)
+    code, printed = run_main("engine.tracking.__main__", words, monkeypatch, capsys)
     assert code in (0, 2) and name in printed + caplog.text
 
 
@@ -409,15 +395,15 @@ def test_a_replay_reads_no_stray_file(given, trap, store, monkeypatch, capsys):
         for name in STRAYS:
             (folder / name).write_bytes(trap())
     words = ["replay", "results/given", store]
-    code, printed = run_main("engine.tracking", words, monkeypatch, capsys)
-    assert code == 0 and "MLflow holds 1 trials" in printed
+    code, printed = run_main("engine.tracking.__main__", words, monkeypatch, capsys)
+    assert code == 0 and "MLflow holds 2 trials" in printed
 
 
 def test_a_replay_refuses_a_payload_for_a_sweep(given, trap, store, monkeypatch, capsys):
     for kind in TRAPS:
         (given.folder / "sweep.json").write_bytes(trap(kind))
         words = ["replay", "results/given", store]
-        code, printed = run_main("engine.tracking", words, monkeypatch, capsys)
+        code, printed = run_main("engine.tracking.__main__", words, monkeypatch, capsys)
         assert code == 2 and "sweep.json cannot be read" in printed
 
 
@@ -520,9 +506,6 @@ def test_a_search_passes_over_trials_that_are_payloads(given, trap, monkeypatch,
 # ------------------------------------------------------------------------- all of it, for real
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the driver and the tracking thread race to import the report, in sweep.py"
-)
 @pytest.mark.slow
 def test_a_sweep_is_carried_on_beside_every_kind_of_payload(given, trap, tmp_path):
     """Payloads wherever something is read that can be done without, and where Tune once wrote."""

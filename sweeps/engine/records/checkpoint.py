@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from sweeps.engine.training_code import training_code
 MANIFEST = "manifest.json"
 HISTORY = "history.json"
 KEPT_CHECKPOINTS = 2
+NAME = re.compile(r"epoch-\d+")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,13 @@ def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]
         with contextlib.suppress(OSError, StorageError):
             target.delete()
         raise
-    for name in checkpoints.names()[:-KEPT_CHECKPOINTS]:
+    for name in names(checkpoints)[:-KEPT_CHECKPOINTS]:
         (checkpoints / name).delete()
+
+
+def names(checkpoints: Folder) -> list[str]:
+    """Return the names of a trial's checkpoints, whole or not, oldest first; no other files'."""
+    return [name for name in checkpoints.names() if NAME.fullmatch(name)]
 
 
 def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
@@ -69,9 +76,7 @@ def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
         ValueError: it is incomplete or damaged, or of another configuration or code; says what.
         OSError: it cannot be read.
     """
-    epoch = folder.uri.rstrip("/").rsplit("epoch-", 1)[-1]
-    if not epoch.isdigit():
-        raise ValueError("its name is not that of a checkpoint")
+    epoch = folder.uri.partition("?")[0].rstrip("/").rsplit("epoch-", 1)[-1]
     manifest = _manifest(folder)
     for kind, here in (("config", config), ("code", training_code())):
         if differences := _differences(manifest.get(kind, {}), here):

@@ -103,7 +103,7 @@ def load(content: bytes) -> TrialResult:
     """
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(found, dict):
         raise ValueError("it is not a JSON object")

@@ -25,13 +25,16 @@ class SweepRecords:
         """Return what ``sweep.json`` says, or None where there is no sweep.
 
         Raises:
-            ValueError: it is not JSON, or no object.
+            ValueError: it is not JSON, or not such an object.
+            OSError: it is no file that can be read.
         """
         if not self.folder.exists(DESCRIPTION):
             return None
         found = self.folder.read_json(DESCRIPTION)
         if not isinstance(found, dict):
             raise ValueError("sweep.json must be an object")
+        if not isinstance(found.get("asked", {}), dict):
+            raise ValueError("what was asked must be an object")
         return found
 
     def trial(self, trial_id: str) -> TrialRecords:

@@ -114,7 +114,7 @@ class TrialRecords:
     def find_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest checkpoint that can be used, and why newer ones cannot."""
         passed_over = []
-        for name in reversed(self._checkpoints.names()):
+        for name in reversed(checkpoints.names(self._checkpoints)):
             try:
                 found = checkpoints.read(self._checkpoints / name, self._config_fields())
             except (ValueError, OSError) as error:

@@ -4,9 +4,12 @@ Over the seeds that both have; with one seed over the test images, which tells h
 differ, and not how two trainings do.
 """
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from safetensors import SafetensorError
 
 from gon_core.comparison import PairedDifference, mcnemar_exact, paired_difference
 from gon_core.evaluation import right_images
@@ -26,6 +29,9 @@ NOTE = (
     "tell two models apart, not two trainings; p of clean accuracy is then McNemar's exact one. p "
     "is not corrected for the number of comparisons."
 )
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,13 @@ def _paired_images(first: Mapping, second: Mapping, measure: str) -> PairedDiffe
 
 def _read(records: SweepRecords, trial: TrialResult) -> dict | None:
     folder = records.trial(trial.trial_id).folder
-    return right_images.load(folder.read(RIGHT)) if folder.exists(RIGHT) else None
+    if not folder.exists(RIGHT):
+        return None
+    try:
+        return right_images.load(folder.read(RIGHT))
+    except (SafetensorError, KeyError, ValueError) as error:
+        log.warning("%s of trial %s is passed over: %s", RIGHT, trial.trial_id, error)
+        return None
 
 
 def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[TextTable, ...]:

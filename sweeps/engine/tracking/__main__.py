@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SweepIsRunningError as error:
         return _stop(f"{shown}: it is being run, and tells MLflow by itself: {error}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return _stop(f"{shown}: the sweep cannot be read ({explain(error)})")
+        return _stop(f"{shown}: sweep.json cannot be read ({explain(error)})")
     print(f"MLflow holds {count} trials of sweep {description['name']}. {ui_command(uri)}")
     return DONE
 

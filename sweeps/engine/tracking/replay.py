@@ -1,5 +1,6 @@
 """MLflow brought up to the records of a sweep, by a later process."""
 
+from sweeps.engine.importing import IMPORTING
 from sweeps.engine.lock import SweepLock
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.tracking.outbox import Outbox
@@ -26,7 +27,8 @@ def replay(records: SweepRecords, uri: str) -> int:
     description = records.read_sweep()
     if description is None:
         raise ValueError(f"{records.folder.uri} holds no sweep.json")
-    from sweeps.engine.report.aggregate import headline, summarise  # slow: it loads torch
+    with IMPORTING:
+        from sweeps.engine.report.aggregate import headline, summarise  # slow: it loads torch
 
     with SweepLock(records.folder):
         results, begun = records.results(), records.trials()

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from gon_core.config import Given, TrialConfig
+from sweeps.engine.importing import IMPORTING
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import NOISE, VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.tracking.points import (
@@ -59,6 +62,8 @@ RUN_STATUS = {
 PARENT = ""  # its key among the runs, whose others are trial ids
 PARENT_TAG = "mlflow.parentRunId"
 RUNS_PER_REQUEST = 1000
+
+log = logging.getLogger(__name__)
 
 
 def settle_environment() -> None:
@@ -271,10 +276,15 @@ class Store:
         folder = self._records.trial(result.trial_id).folder
         if not folder.exists(NOISE):
             return
-        from sweeps.engine.report.learned_noise import render_trial
-
+        with IMPORTING:
+            from sweeps.engine.report.learned_noise import render_trial
+        try:
+            files = render_trial(result, folder.read(NOISE))
+        except (SafetensorError, KeyError, ValueError) as error:
+            log.warning("%s of trial %s is passed over: %s", NOISE, result.trial_id, error)
+            return
         with tempfile.TemporaryDirectory() as target:
-            for name, content in render_trial(result, folder.read(NOISE)).items():
+            for name, content in files.items():
                 (Path(target) / name).write_bytes(content)
             self._client.log_artifacts(run.id, target, "learned_noise")
 
