@@ -3,9 +3,12 @@
 Run it as ``python benchmarks/tracking.py``. Trials of the engine train in processes of their own,
 as many as there are cores, while this process listens to them and tells MLflow, as the driver of a
 sweep does. The contenders, a working sqlite store, a port that nobody listens on, and a real server
-behind a proxy that holds each answer back, take turns with the same trials; ratios are taken within
-a round. CPU time is that of the trials and of this process together. What MLflow missed is sent
-after each turn, outside of what is timed, and has to be all of it.
+behind a proxy that holds each answer back, take turns with the same trials, in another order each
+round; ratios are taken within a round, and the store takes a second turn to show what is noise.
+
+CPU time is that of the trials and of this process together. Wall time is given with and without
+what the trials waited for a core, by Linux's own account. What MLflow missed is sent after each
+turn, outside of what is timed, and has to be all of it.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import resource
 import signal
 import socket
@@ -36,6 +40,7 @@ from sweeps.engine.storage import Folder
 from sweeps.engine.tracking import Tracker, default_uri
 
 WORKING, DEAD, SLOW = "a working sqlite store", "a dead server", "a server at 5 s a request"
+AGAIN = "the sqlite store again"  # what it differs by is noise
 DELAY_SECONDS = 5.0
 TARGET_PERCENT = 2.0
 SUMMARY = {"trials": 1.0}
@@ -46,6 +51,7 @@ class Turn(NamedTuple):
     """What the trials of one turn took, in seconds."""
 
     wall: float
+    unhindered: float
     trials_cpu: float
     driver_cpu: float
 
@@ -53,6 +59,11 @@ class Turn(NamedTuple):
     def cpu(self) -> float:
         """CPU time of all processes."""
         return self.trials_cpu + self.driver_cpu
+
+
+def waiting() -> float:
+    """Return how many seconds this thread could have run so far, but had no core."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
 
 
 def train() -> None:
@@ -74,9 +85,13 @@ def train() -> None:
         if data is None:
             data = prepare_data(split(*idx.load("mnist"), config.data), EvaluationConfig())
         records = SweepRecords(Folder(asked["folder"])).trial(config.trial_id)
-        wall, used = time.perf_counter(), time.process_time()
+        wall, used, waited = time.perf_counter(), time.process_time(), waiting()
         run_trial(config, data, None, records, report=lambda entry: print(json.dumps(entry)))
-        took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - used}
+        took = {
+            "wall": time.perf_counter() - wall,
+            "cpu": time.process_time() - used,
+            "waited": waiting() - waited,
+        }
         print(json.dumps(took), flush=True)
 
 
@@ -233,7 +248,8 @@ def take_turn(
     if bool(missing) != (name == DEAD):
         sys.exit(f"{name}: {missing or 'told everything, which cannot be'}")
     wall = statistics.fmean(entry["wall"] for entry in took)
-    return Turn(wall, sum(entry["cpu"] for entry in took), used)
+    unhindered = wall - statistics.fmean(entry["waited"] for entry in took)
+    return Turn(wall, unhindered, sum(entry["cpu"] for entry in took), used)
 
 
 def slowdown(above: list[float], below: list[float]) -> str:
@@ -245,8 +261,8 @@ def slowdown(above: list[float], below: list[float]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--epochs", type=int, default=6, help="of a trial")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=2, help="of a trial")
     parser.add_argument("--images", type=int, default=3000, help="that a trial trains on")
     parser.add_argument("--at-a-time", type=int, default=os.cpu_count() or 1, help="trials")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -254,38 +270,37 @@ def main() -> None:
     if given.worker:
         return train()
     trials = configs(given.at_a_time, given.images, given.epochs)
-    turns: dict[str, list[Turn]] = {WORKING: [], DEAD: [], SLOW: []}
+    turns: dict[str, list[Turn]] = {WORKING: [], AGAIN: [], DEAD: [], SLOW: []}
     with (
         tempfile.TemporaryDirectory() as name,
         server(Path(name)) as port,
         workers(len(trials)) as processes,
     ):
         brake = Brake(port)
-        uris = {WORKING: default_uri(name), DEAD: f"http://127.0.0.1:{free_port()}",
-                SLOW: brake.uri}  # fmt: skip
+        uris = {WORKING: default_uri(name), AGAIN: default_uri(name), SLOW: brake.uri,
+                DEAD: f"http://127.0.0.1:{free_port()}"}  # fmt: skip
         print(f"{cpu()[0]}; {len(trials)} trials at a time, {given.epochs} epochs of "
               f"{given.images:,} images, {given.rounds} rounds", flush=True)  # fmt: skip
         for number in range(-1, given.rounds):  # the first one imports MLflow, and loads kernels
-            order = list(turns) if number % 2 else list(turns)[::-1]
-            for side in order:
+            for side in random.Random(number).sample(list(turns), len(turns)):
                 folder = Path(name) / f"{number}-{list(turns).index(side)}"
                 turn = take_turn(side, uris[side], folder, trials, processes, brake)
                 if number >= 0:
                     turns[side].append(turn)
                     print(f"round {number + 1}, {side}: {turn.wall:.1f} s, {turn.cpu:.1f} s of "
                           "CPU time", flush=True)  # fmt: skip
-    print(f"\n{'':28} {'wall, s':>8} {'CPU, s':>8} {'of it driver':>13}")
+    print(f"\n{'':28} {'wall, s':>8} {'with a core, s':>15} {'CPU, s':>8} {'of it driver':>13}")
     for side, found in turns.items():
-        wall, used, driver = (
+        wall, unhindered, used, driver = (
             statistics.median(getattr(turn, what) for turn in found)
-            for what in ("wall", "cpu", "driver_cpu")
+            for what in ("wall", "unhindered", "cpu", "driver_cpu")
         )
-        print(f"{side:28} {wall:8.1f} {used:8.1f} {driver:13.2f}")
+        print(f"{side:28} {wall:8.1f} {unhindered:15.1f} {used:8.1f} {driver:13.2f}")
     print(f"\nslower than with {WORKING}: median (least to greatest), target {TARGET_PERCENT:g} %")
-    for side in (DEAD, SLOW):
-        for what in ("wall", "cpu"):
+    for side in (AGAIN, DEAD, SLOW):
+        for what, name in (("wall", "wall"), ("unhindered", "with a core"), ("cpu", "CPU")):
             values = [[getattr(turn, what) for turn in turns[one]] for one in (side, WORKING)]
-            print(f"{side:28} {what:5} {slowdown(*values)}")
+            print(f"{side:28} {name:12} {slowdown(*values)}")
 
 
 if __name__ == "__main__":

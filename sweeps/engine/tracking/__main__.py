@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.lock import SweepIsRunningError
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.storage import Folder
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _stop(f"{where} was not told everything ({error}): try again later", SOME_FAILED)
     except SweepIsRunningError as error:
         return _stop(f"{shown}: it is being run, and tells MLflow by itself: {error}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, StorageError) as error:
         return _stop(f"{shown}: sweep.json cannot be read ({explain(error)})")
     print(f"MLflow holds {count} trials of sweep {description['name']}. {ui_command(uri)}")
     return DONE

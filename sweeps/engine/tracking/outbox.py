@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gon_core.config import TrialConfig
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.tracking.points import Epoch, dated, of_result
@@ -125,7 +126,7 @@ class Outbox:
                 *(result.config for result in self._records.results()),
             ):
                 self.end(config)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, StorageError) as error:
             self._failed(error)
             return False
         for pause in END_PAUSES_SECONDS:

@@ -120,6 +120,9 @@ class Store:
         self._experiment = self._ensure_experiment(path)
         self._runs = self._find_runs()
         self._parent = self._runs.get(PARENT) or self._create(PARENT, description["name"], {})
+        for key, run in self._runs.items():
+            if key != PARENT:  # of a parent that was made twice, or deleted in the UI
+                self._tag(run, {PARENT_TAG: self._parent.id})
 
     def _ensure_experiment(self, path: Path | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -150,11 +153,7 @@ class Store:
             key = PARENT if is_parent else run.data.tags.get("trial", "")
             if is_parent or key:
                 found.setdefault(key, []).append(run)
-        runs = {key: _known(self._keep_one(several)) for key, several in found.items()}
-        for key, run in runs.items():
-            if key and PARENT in runs and run.tags.get(PARENT_TAG) != runs[PARENT].id:
-                self._tag(run, {PARENT_TAG: runs[PARENT].id})
-        return runs
+        return {key: _known(self._keep_one(several)) for key, several in found.items()}
 
     def _search(self, query: str) -> "Iterator[RecordedRun]":
         token = None

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 from typing import Any
 
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.tracking.uris import sqlite_path
@@ -20,7 +21,7 @@ def is_tracked(records: SweepRecords, uri: str) -> bool:
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         return False
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, StorageError):
         if records.folder.exists(TRACKED):
             return records.folder.read_json(TRACKED) == _state(records, uri)
     return False
@@ -28,13 +29,13 @@ def is_tracked(records: SweepRecords, uri: str) -> bool:
 
 def write_tracked(records: SweepRecords, uri: str) -> None:
     """Note that the store at ``uri`` was told everything."""
-    with contextlib.suppress(OSError):  # a disk that is full or not ours: see above
+    with contextlib.suppress(OSError, StorageError):  # full or not ours: see above
         records.folder.write_json(TRACKED, _state(records, uri))
 
 
 def forget_tracked(records: SweepRecords) -> None:
     """Note that there is something to tell."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, StorageError):
         records.folder.remove(TRACKED)
 
 

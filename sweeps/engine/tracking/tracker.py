@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gon_core.config import TrialConfig
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.tracking.outbox import Outbox, milliseconds
@@ -113,7 +114,7 @@ class Tracker:
     def _missing(self, reason: str) -> str:
         words = [redact(self._records.folder.uri)]
         recorded = {}
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, StorageError):
             recorded = self._records.read_sweep() or {}
         # A password is not recorded: replay asks for the whole URI.
         if redact(self._uri) != self._uri or self._uri != recorded.get("tracking_uri"):

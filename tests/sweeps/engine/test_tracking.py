@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from sweeps.engine.lock import SweepLock
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import Checkpoint, SweepRecords
 from sweeps.engine.storage import Folder
 from sweeps.engine.tracking import Tracker, default_uri, replay, tracker, ui_command, uri_problem
@@ -249,6 +250,19 @@ def test_a_run_that_was_made_twice_is_there_once(config, records, description, u
     assert_whole(uri, [ended(config)])
 
 
+def test_runs_that_a_person_deleted_come_back(config, records, description, uri):
+    records.write_sweep(description | {"seeds": [0, 1]})
+    results = [ended(config), ended(config.model_copy(update={"seed": 1}))]
+    for result in results:
+        record(records, result)
+    replay(records, uri)
+    client, (parent,), (child, _) = runs(uri)
+    for run in (parent, child):
+        client.delete_run(run.info.run_id)
+    replay(records, uri)
+    assert_whole(uri, results)
+
+
 def test_one_trial_that_mlflow_refuses_holds_up_no_other(
     config, records, description, uri, monkeypatch
 ):
@@ -343,15 +357,13 @@ def test_passwords_never_show(monkeypatch):
     assert error == "no answer from http://me:***@host/api (***, ***)"
 
 
-def test_no_password_reaches_mlflow(config, description, uri, tmp_path):
-    secret = "file://me:secret@localhost" + str(tmp_path / "kept")
-    records = SweepRecords(Folder(str(tmp_path / "sweep")))
-    object.__setattr__(records.folder, "uri", secret)
+def test_no_password_reaches_mlflow(config, description, uri):
+    records = SweepRecords(Folder("s3://key:secret@bucket/sweeps/mine?session_token=hidden"))
     Store(uri, description, records).begin(config)
     _, parents, children = runs(uri)
     for run in (*parents, *children):
-        assert "secret" not in repr(run.to_dictionary())
-        assert "me:***@localhost" in run.data.tags["sweep_folder"]
+        assert not any(word in repr(run.to_dictionary()) for word in ("secret", "hidden"))
+        assert "bucket/sweeps/mine" in run.data.tags["sweep_folder"]
 
 
 @pytest.mark.parametrize(
@@ -473,6 +485,32 @@ def test_a_sweep_that_mlflow_holds_is_not_told_again(config, records, descriptio
     assert_whole(uri, records.results())
     Path(uri.removeprefix("sqlite:///")).unlink()
     assert not is_tracked(records, uri), "the store is gone"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "no space left"), StorageError("s3://b", "away")])
+def test_a_storage_that_fails_is_no_problem_of_mlflow(
+    config, records, description, uri, monkeypatch, error
+):
+    """Neither where only ``tracked.json`` cannot be written, nor where nothing can be read."""
+    records.write_sweep(description)
+    record(records, ended(config))
+
+    def fail(*arguments):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "write_json", fail)
+        patched.setattr(Folder, "remove", fail)
+        listener = Tracker(uri, description, records)
+        listener.started(config)
+        assert listener.close({}, failed=False, interrupted=False) == ""
+    assert_whole(uri, [ended(config)])
+    with monkeypatch.context() as patched:
+        for name in ("exists", "read", "names"):
+            patched.setattr(Folder, name, fail)
+        message = Tracker(uri, description, records).close({}, failed=False, interrupted=False)
+        assert explain(error) in message and "replay" in message
+        assert main(["replay", records.folder.uri]) == 2
 
 
 def test_a_sweep_is_not_called_tracked_while_it_is_not(config, records, description, uri):

@@ -79,16 +79,21 @@ print(sorted(os.waitpid(child, 0)[1] for child in children))
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment_of_its_creation_leaves_no_half_made_store(tmp_path):
+    """The moments are of CPU time, which other work on the machine does not move."""
     code = """
 folder = Path(sys.argv[2])
-started = time.monotonic()
-os.waitpid(fork(f"ensure_store(Path({str(folder / 'whole.db')!r}))"), 0)
-seconds = time.monotonic() - started
+used = os.wait4(fork(f"ensure_store(Path({str(folder / 'whole.db')!r}))"), 0)[2]
+nanoseconds = 1e9 * (used.ru_utime + used.ru_stime)
+ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
 for moment in range(20):
     path = folder / f"{moment}.db"
     make = f"ensure_store(Path({str(path)!r}))"
     child = fork(make)
-    time.sleep(seconds * (moment + 0.5) / 20)
+    ran = Path(f"/proc/{child}/schedstat")
+    while int(ran.read_text().split()[0]) < nanoseconds * (moment + 0.5) / 20:
+        if os.waitid(os.P_PID, child, ended):
+            break
+        time.sleep(0.002)
     os.kill(child, 9)
     _, status = os.waitpid(child, 0)
     print(moment, path.exists(), status == 9, flush=True)
@@ -98,7 +103,7 @@ for moment in range(20):
 """
     lines = [line.split() for line in run_forks(code, tmp_path).splitlines()]
     killed = [moment for moment, _, was_killed in lines if was_killed == "True"]
-    assert len(lines) == 20 and len(killed) >= 15, f"few creations were hit: {lines}"
+    assert len(lines) == 20 and len(killed) >= 18, f"few creations were hit: {lines}"
     version, tables, _ = content(tmp_path / "whole.db")
     for moment, existed, _ in lines:
         path = tmp_path / f"{moment}.db"
