@@ -322,9 +322,10 @@ def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
         trial.write_config(CONFIG)
         trial.write_checkpoint(Checkpoint(1, {"model.safetensors": b"1"}, [{"epoch": 1.0}]))
         result = TrialResult(trial_id=CONFIG.trial_id, config=CONFIG, status="max_epochs")
-        trial.write_result(result, b"weights")
+        written = trial.write_result(result, {"model.safetensors": b"weights"})
+        assert written.files.keys() == {"model.safetensors"}
         assert sweep.read_sweep() == {"name": "x"} and sweep.trials() == {CONFIG.trial_id: CONFIG}
-        assert sweep.results() == [result] and trial.latest_checkpoint() is None
+        assert sweep.results() == [written] and trial.latest_checkpoint() is None
         assert trial.folder.names() == [
             "model.safetensors", "result.json", "trial.json", "turn.json",
         ]  # fmt: skip

@@ -274,6 +274,7 @@ def test_a_pickle_among_the_records_is_not_executed(config, data, start_weights,
     pickle.loads(evil).close()  # it works
     marker.unlink()
     trial = records.trial(config.trial_id)
+    trial.write_config(config)
     names = ("model.safetensors", "training.safetensors", "state.json")
     trial.write_checkpoint(Checkpoint(1, dict.fromkeys(names, evil), [{"epoch": 1.0}]))
     for place in (records.folder, trial.folder):
