@@ -89,19 +89,24 @@ class PerturbationSizeRow:
 
     Attributes:
         noise: its name.
-        median: the least size at which half of the images are misclassified, at most ``precision``
-            too large; infinity where it takes more than all noise.
+        median: the least size at which half of the images are misclassified; infinity where it
+            takes more than all noise. At least half are misclassified at it or at less in any case.
+            It is at most ``precision`` too large if every image that is right at it is right at all
+            smaller sizes, which ``non_monotone`` tells; and after a search for each image if none
+            is misclassified between two radii of its grid alone.
         low: lower end of the median's distribution-free 95 % confidence interval.
         high: upper end.
         count: images in all.
         already_wrong: images misclassified without noise, whose size is 0.
-        never: images that no size leads to another class, whose size is infinity; None where they
-            were not counted.
+        never: images that are right at the end of their noise's reach, whose size is infinity; None
+            where not all of them were looked at there.
         saturated: images that cannot be moved by the median: all of their pixels that have noise
             clip before. Beyond that they stay as they are, at the largest size they have.
-        sampled: images right without noise whose class was looked at on a grid of sizes.
-        non_monotone: those of them that are right again at a larger size than one that is wrong.
-        per_image: whether the size of every image was searched, and not the median alone.
+        sampled: images right at the median that were looked at at smaller sizes, too; 0 where the
+            size of every image was asked for.
+        non_monotone: those of them that are misclassified at a smaller size.
+        per_image: whether the size of every image was searched, and not the median alone: because
+            it was asked for, or because too many were right again at the median.
         forwards: images that went through the classifier in all.
         precision: of the sizes.
         converged: whether the generator that makes the noise had converged; the others have none.
@@ -129,7 +134,7 @@ class PerturbationSizeRow:
 
     @property
     def share_non_monotone(self) -> float:
-        """Images that are right again at a larger size, in percent of those looked at."""
+        """Images that are right again at the median, in percent of those looked at."""
         return 100 * self.non_monotone / self.sampled if self.sampled else 0.0
 
 

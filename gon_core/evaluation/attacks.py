@@ -1,12 +1,13 @@
 """Accuracy under the attacks of Table 7: PGD in l-infinity and DDN in l2, both foolbox's.
 
-Two things are added to foolbox, and both can only make an attack stronger. An image that PGD has
-broken after some of its steps is kept as it is then and left out of the others. And the gradient of
-each image's loss is brought to size 1 at the logits, in float64: of it, both attacks use nothing
+Two things are added to foolbox. An image that an attack has broken within its size is kept as it is
+then and left out of further steps: PGD breaks no fewer for it, DDN the very same. And the gradient
+of each image's loss is brought to size 1 at the logits, in float64: of it, both attacks use nothing
 but the direction, which float32 would lose for images that are classified with great confidence.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class PGDAttack:
 class DDNAttack:
     """The nearest misclassified image in l2 that decoupling direction and norm finds.
 
-    The attack does not know ``size``: an image is broken if what was found is that near.
+    The steps do not know ``size``: an image is broken, and left out of the others, once what was
+    found is that near.
 
     Attributes:
         size: largest l2 distance from an image in [0, 1], > 0.
@@ -134,8 +136,8 @@ def perturb(
 ) -> Float[Tensor, "batch channel height width"]:
     """Return what ``attack`` makes of ``images``, values in [0, 1].
 
-    PGD returns images at most its size away; DDN the nearest misclassified images it found, however
-    far, and unchanged those for which it found none.
+    PGD returns images at most its size away; DDN the first misclassified ones that it found within
+    its size, else the nearest that it found, and unchanged those for which it found none.
 
     Args:
         model: the classifier, ``frozen``.
@@ -152,9 +154,12 @@ def perturb(
             ddn = foolbox.attacks.DDNAttack(
                 init_epsilon=attack.init_norm, steps=attack.steps, gamma=attack.gamma
             )
+            remaining = _Remaining(model, images, labels, attack)
+            wrapped = _wrapped(remaining, images)
             # It draws from the global stream a direction for gradients that are exactly 0.
             with _global_stream(stream):
-                return ddn.run(_wrapped(model, images), images, foolbox.Misclassification(labels))
+                nearest = ddn.run(wrapped, images, foolbox.Misclassification(labels))
+            return torch.where(remaining.left.view(-1, 1, 1, 1), nearest, remaining.found)
 
 
 def _descend(
@@ -172,7 +177,7 @@ def _descend(
         def get_random_start(self, x0, epsilon):  # foolbox's tensors come in and go out
             return type(x0)(self.start)
 
-    wrapped = _wrapped(model, images)
+    wrapped = _wrapped(_Directions(model), images)
     start = torch.empty_like(images).uniform_(-attack.size, attack.size, generator=stream)
     found = (images + start).clamp_(0.0, 1.0)
     left = torch.arange(len(images), device=images.device)
@@ -205,9 +210,12 @@ def broken(
     attack: Attack,
 ) -> Bool[Tensor, " batch"]:
     """Return for which images ``found`` is misclassified and no farther than the attack's size."""
+    return _is_near(found, images, attack) & misclassified(model, found, labels)
+
+
+def _is_near(found: Tensor, images: Tensor, attack: Attack) -> Tensor:
     distance = (found - images).flatten(1).norm(torch.inf if attack.norm == "linf" else 2, dim=1)
-    near = distance <= attack.size * (1 + 1e-5)  # but for rounding
-    return near & misclassified(model, found, labels)
+    return distance <= attack.size * (1 + 1e-5)  # but for rounding
 
 
 class _Directions(nn.Module):
@@ -229,9 +237,43 @@ def _to_one(gradient: Tensor) -> Tensor:
     return gradient / gradient.abs().amax(1, keepdim=True).clamp_min(smallest)
 
 
+class _Remaining(nn.Module):
+    """The classifier for foolbox's DDN, which has all images go through all steps in one call.
+
+    It answers for images that are broken already without looking at them: right, so that DDN
+    neither keeps what becomes of them nor gets a gradient. Nothing else in DDN's steps mixes images
+    or depends on others, so that each of the remaining ones takes the very steps it would have
+    taken, and is broken within the size if it would have been in the end.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, attack: DDNAttack) -> None:
+        super().__init__()
+        self.model = _Directions(model)
+        self.images, self.labels, self.attack = images, labels, attack
+        self.found = images.clone()
+        self.left = torch.ones_like(labels, dtype=torch.bool)
+
+    def forward(self, images: Tensor) -> Tensor:
+        left = self.left.nonzero()[:, 0]
+        if not len(left):
+            return self._right(images, int(self.labels.max()) + 1)
+        logits = self.model(images[left])
+        wrong = logits.argmax(1) != self.labels[left]
+        now = left[wrong & _is_near(images[left], self.images[left], self.attack)]
+        self.found[now] = images[now].detach()
+        self.left[now] = False
+        return self._right(images, logits.shape[1]).index_copy(0, left, logits)
+
+    def _right(self, images: Tensor, classes: int) -> Tensor:
+        """Return logits that are right, and whose gradient is 0."""
+        return (
+            nn.functional.one_hot(self.labels, classes)
+            + 0 * images.double().sum((1, 2, 3))[:, None]
+        )
+
+
 def _wrapped(model: nn.Module, images: Tensor):
-    directions = _Directions(model).eval()
-    return _import_foolbox().PyTorchModel(directions, bounds=(0, 1), device=images.device)
+    return _import_foolbox().PyTorchModel(model.eval(), bounds=(0, 1), device=images.device)
 
 
 def _import_foolbox() -> ModuleType:
@@ -258,7 +300,13 @@ def _global_stream(stream: Generator) -> Iterator[None]:
 
 
 def _check(steps: int, **sizes: float) -> None:
-    problems = [f"{name} must be > 0, got {value}" for name, value in sizes.items() if value <= 0]
+    # NaN is not > 0 either.
+    problems = [
+        f"{name} must be > 0, got {value}" for name, value in sizes.items() if not value > 0
+    ]
+    problems += [
+        f"{name} must be finite, got inf" for name, value in sizes.items() if value == math.inf
+    ]
     if steps < 1:
         problems.append(f"steps must be at least 1, got {steps}")
     if problems:

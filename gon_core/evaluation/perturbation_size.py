@@ -4,14 +4,15 @@ Each image gets one direction of noise. Its size is the least l2 distance along 
 after clipping, at which it is misclassified: 0 if it is wrong without noise, infinity if it is
 right at every distance that its noise can reach.
 
-The median alone does not need the size of every image. If an image that is wrong at one size is
-wrong at all larger ones, a common radius at which half of the images are wrong is the median, and
-each probe of a radius settles on which side of it every image is: only those that are between the
-two nearest radii known so far go through the classifier again. Whether it is so is looked at on a
-grid of radii, for a sample of the images. From this sample comes the first guess, too.
+The median alone does not need the size of every image. If an image that is right at one size is
+right at all smaller ones, two radii close together are enough, so that fewer than half of the
+images are wrong at the one and half of them at the other: most images are on one side of both after
+one look (``gon_core.evaluation.median_search``). That half of the images are wrong at the median
+or at less holds in any case. Whether it may be too large is told by a sample of the images that are
+right there: they are looked at at smaller sizes, too, and where too many are wrong every image is
+searched.
 """
 
-import math
 from typing import Literal
 
 import torch
@@ -20,8 +21,9 @@ from torch import Generator, Tensor, nn
 
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation.frozen import frozen
+from gon_core.evaluation.median_search import find_ranks, look_below
 from gon_core.evaluation.noise_directions import Noise
-from gon_core.evaluation.size_search import evenly, start
+from gon_core.evaluation.size_search import start
 from gon_core.rows import PerturbationSizeRow
 
 CONFIDENCE = 0.95
@@ -35,16 +37,15 @@ def median_perturbation_size(
     *,
     precision: float = 1e-3,
     tolerance: float = 0.05,
-    count_never: bool = True,
+    count_never: bool = False,
     search: Literal["auto", "per image"] = "auto",
     converged: bool = True,
 ) -> PerturbationSizeRow:
     """Return epsilon*, the least size at which at least half of the images are misclassified.
 
-    The search for the median alone gives way to one for each image where the share of images that
-    are right again at a larger size is above ``tolerance``. Below, an image counts as wrong from
-    the least radius on at which it was seen wrong: the median can be off by the sizes of at most
-    this share of the images.
+    The search for the median alone gives way to one for each image where, of the images that are
+    right at the median, more than a share ``tolerance`` are wrong at a smaller size. Below, the
+    median can be too large by the sizes of half that share of all images, beyond ``precision``.
 
     Args:
         model: images in [0, 1] -> logits, on the images' device; measured in evaluation mode and
@@ -53,9 +54,10 @@ def median_perturbation_size(
         noise: one of ``NOISES``, or what ``adversarial_noise`` returns.
         stream: source of the noise, on the images' device.
         precision: of the median and of its interval, in l2 norm on images in [0, 1], >= 1e-5.
-        tolerance: share of the sample, 0 to 1.
+        tolerance: share of the sample, 0 to 1; 1 never searches every image.
         count_never: whether to look at each image that is right beyond the median at the end of its
-            noise's reach too, which about half of the images go through the classifier for.
+            noise's reach too, to count those that no size leads to another class. It does not
+            change the median and takes a look at up to half of the images.
         search: "per image" to search the size of every image in any case.
         converged: whether the generator that makes the noise has converged, for the row.
 
@@ -75,17 +77,18 @@ def median_perturbation_size(
         raise ValueError("; ".join(problems))
     with frozen(model), torch.no_grad():
         found = start(model, data, noise, stream, precision)
-        sample, non_monotone = found.look_at_sample()
-        per_image = search == "per image" or non_monotone > tolerance * len(sample)
         first, middle, last = ranks(len(data))
+        sampled = non_monotone = 0
+        per_image = search == "per image"
+        if not per_image:
+            find_ranks(found, first, middle, last)
+            sampled, non_monotone = look_below(found, middle, tolerance)
+            per_image = non_monotone > tolerance * sampled
         if per_image:
             found.search_each()
-        else:
-            found.enclose(first, last, found.wrong[evenly(len(data))])
-            if count_never or math.isinf(found.bracket(last)[1]):
-                found.exhaust()
-            for rank in (middle, first, last):
-                found.narrow(rank)
+        elif count_never:
+            found.exhaust()
+    undecided = found.wrong.isinf() & found.right.isfinite()
     median = found.bracket(middle)[1]
     return PerturbationSizeRow(
         noise=noise.name,
@@ -94,9 +97,9 @@ def median_perturbation_size(
         high=found.bracket(last)[1],
         count=len(data),
         already_wrong=int((found.wrong == 0).sum()),
-        never=int(found.right.isinf().sum()) if per_image or count_never else None,
+        never=None if undecided.any() else int(found.right.isinf().sum()),
         saturated=int((found.reach < median).sum()),
-        sampled=len(sample),
+        sampled=sampled,
         non_monotone=non_monotone,
         per_image=per_image,
         forwards=found.forwards,

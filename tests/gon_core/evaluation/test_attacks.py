@@ -6,14 +6,18 @@ import pytest
 import torch
 from torch import nn
 
+from gon_core.config import TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
 from gon_core.evaluation.frozen import frozen
 from gon_core.models import MadryCNN
 from gon_core.rows import AttackRow
 from gon_core.seeding import generator
+from gon_core.training import new_state, train
 
 ATTACKS = (PGDAttack(steps=20), DDNAttack(steps=20))
+DDN_SIZES = ("size", "gamma", "init_norm")
+foolbox = attacks._import_foolbox()
 
 
 def linear(scale=1.0):
@@ -133,6 +137,71 @@ def test_broken_images_are_left_out_of_further_work(noise_images):
         assert counting.seen == len(wrong)
 
 
+@pytest.fixture(scope="module")
+def taught(mnist):
+    """A classifier that knows most digits, and some that it does not train on."""
+    training = TrainingConfig(batch_size=50, learning_rate=0.05, max_epochs=2)
+    model = MadryCNN()
+    list(train(new_state(model, training, 0), mnist[0][:1500], Vanilla(), training))
+    return model, mnist[1][:60]
+
+
+def whole_run(model, data, attack):
+    """Return what foolbox's DDN finds when every image goes through every step."""
+    images = data.images[:, None].float() / 255
+    ddn = foolbox.attacks.DDNAttack(
+        init_epsilon=attack.init_norm, steps=attack.steps, gamma=attack.gamma
+    )
+    counting = Counting(attacks._Directions(model)).eval()
+    wrapped = foolbox.PyTorchModel(counting, bounds=(0, 1), device="cpu")
+    found = ddn.run(wrapped, images, foolbox.Misclassification(data.labels))
+    return found, counting.seen
+
+
+@pytest.mark.parametrize(
+    ("size", "steps"), [(0.3, 30), (0.8, 30), (1.5, 30), (1.5, 100), (9.0, 30)]
+)
+def test_ddn_breaks_the_same_images_as_a_whole_run_with_less_work(taught, size, steps):
+    model, data = taught
+    images, attack = data.images[:, None].float() / 255, DDNAttack(size, steps=steps)
+    with frozen(model):
+        expected, all_of_them = whole_run(model, data, attack)
+        expected_broken = attacks.broken(model, images, expected, data.labels, attack)
+        counting = Counting(model)
+        found = attacks.perturb(counting, images, data.labels, attack, generator(0))
+        broken = attacks.broken(model, images, found, data.labels, attack)
+    assert torch.equal(broken, expected_broken)
+    assert all_of_them == steps * len(data)
+    # Each broken image is spared at least the steps in which DDN comes nearer.
+    assert counting.seen <= all_of_them - int(broken.sum()) * (steps // 4)
+    # The others are what the whole run makes of them, wherever that is.
+    torch.testing.assert_close(found[~broken], expected[~broken], rtol=0, atol=1e-3)
+    row = attack_accuracy(model, data, attack, generator(0))
+    assert row.correct == len(data) - int(expected_broken.sum())
+
+
+@pytest.mark.parametrize("size", [0.1, 0.2, 0.4])
+def test_ddn_breaks_the_same_images_of_a_linear_classifier(noise_images, size):
+    model, attack = linear(3.0), DDNAttack(size, steps=40)
+    with frozen(model):
+        images = noise_images.images[:, None].float() / 255
+        expected = whole_run(model, noise_images, attack)[0]
+        found = attacks.perturb(model, images, noise_images.labels, attack, generator(0))
+        broken = [
+            attacks.broken(model, images, these, noise_images.labels, attack)
+            for these in (expected, found)
+        ]
+    assert torch.equal(*broken) and broken[0].any()
+
+
+def test_no_image_goes_through_ddn_once_it_is_broken(taught):
+    model, data = taught
+    counting = Counting(model)
+    row = attack_accuracy(counting, data, DDNAttack(20.0, steps=100), generator(0))
+    assert row.correct == 0
+    assert counting.seen < 25 * len(data)  # of 102
+
+
 def linear_answers(data):
     """Return what the classifier says."""
     return linear()(data.images[:, None].float() / 255).argmax(1)
@@ -189,5 +258,14 @@ def test_bad_input_is_named(noise_images):
         PGDAttack(0.0, steps=0)
     with pytest.raises(ValueError, match="gamma must be below 1, got 1"):
         DDNAttack(gamma=1.0)
+    for value in (math.nan, math.inf, -math.inf, -1.0):
+        for kind, names in ((PGDAttack, ("size", "step_size")), (DDNAttack, DDN_SIZES)):
+            for name in names:
+                with pytest.raises(ValueError, match=f"^{name} must be "):
+                    kind(**{name: value})
+        with pytest.raises(
+            ValueError, match=r"size must be .*; gamma must be .*; init_norm must be"
+        ):
+            DDNAttack(value, gamma=value, init_norm=value)
     with pytest.raises(ValueError, match="no images"):
         attack_accuracy(linear(), noise_images[:0], PGDAttack(), generator(0))
