@@ -122,7 +122,7 @@ def test_operations_and_depths_are_drawn_evenly(mnist):
     histograms = chains.histograms(digit)
 
     def share_unchanged(max_depth):
-        method = AugMix(width=1, max_depth=max_depth)
+        method = AugMix(width=1, max_depth=max_depth, solarize=True)
         tables = chains.draw_chains(histograms, method, generator(0, "noise"))[:, 0]
         return (tables == IDENTITY).all(1).float().mean().item()
 
@@ -135,7 +135,7 @@ def test_the_weights_of_image_and_chains_are_uniform():
     # Solarized at any severity, and posterized to 0 bits, white becomes black: a mixture's white
     # then shows what share the image itself has.
     images = torch.ones(4000, 1, 1, 1)
-    method = AugMix(width=2, max_depth=1, severity=10)
+    method = AugMix(width=2, max_depth=1, severity=10, solarize=True)
     mixed = chains.mix(images, method, generator(0, "noise")).flatten()
     tables = chains.draw_chains(
         chains.histograms(torch.full((4000, 1), 255)), method, generator(0, "noise")
