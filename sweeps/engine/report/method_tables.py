@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gon_core import paper
+from gon_core.config import TEST_SET
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import AccuracyRow, AttackRow, mean_interval, standard_error
 from gon_core.intervals import Interval, wilson_interval
@@ -19,6 +20,7 @@ from sweeps.engine.report.text_tables import TextTable, in_blocks
 COLUMNS = (CLEAN, "mean", *CORRUPTIONS)
 ATTACKS = {"ddn": "l2 (1.5), DDN", "pgd": "l-inf (0.1), PGD"}
 OUTSIDE = "†"
+Z = 1.96  # standard errors on either side of a 95 % interval
 COLUMNS_7 = {CLEAN: CLEAN} | ATTACKS
 TITLE_6, TITLE_7 = "Table 6: accuracy on MNIST-C", "Table 7: accuracy under attack"
 NOT_TRAINED = {
@@ -28,11 +30,12 @@ NOT_TRAINED = {
 }
 OURS = (
     "Accuracy in percent: our mean ± its standard error over seeds (marked *: one seed, the error "
-    "is binomial over test images, each counted once)."
+    "is that of Wilson's interval over test images, each counted once)."
 )
 BESIDE = (
     "Paper: the published figure, at paper scale. Difference: ours - published, with "
-    f"{OUTSIDE} where the published figure, whatever its rounding, is outside our 95 % interval."
+    f"{OUTSIDE} where the published figure, whatever its rounding, is outside our 95 % interval: "
+    "over seeds, and over which of the 10,000 test images were measured."
 )
 
 
@@ -43,7 +46,7 @@ class Cell:
     Attributes:
         ours: our mean in percent.
         error: its standard error; over seeds, or binomial of one seed.
-        interval: the 95 % interval of the mean.
+        interval: the 95 % interval of the mean, for what all 10,000 test images would give.
         seeds: how many.
         published: the paper's figure as printed; empty if there is none.
     """
@@ -90,11 +93,16 @@ def make_cell(top1: Sequence[float], count: int, published: str = "") -> Cell | 
     if not top1:
         return None
     mean = statistics.fmean(top1)
-    if len(top1) > 1:
-        return Cell(mean, standard_error(top1), mean_interval(list(top1)), len(top1), published)
-    error = 100 * math.sqrt(mean / 100 * (1 - mean / 100) / count)
-    interval = wilson_interval(round(mean / 100 * count), count)
-    return Cell(mean, error, interval, 1, published)
+    images = wilson_interval(round(mean / 100 * count), count)
+    if len(top1) == 1:
+        return Cell(mean, (images.high - images.low) / (2 * Z), images, 1, published)
+    seeds = mean_interval(list(top1))
+    # All seeds see the same part of the test set, whose choice they therefore do not tell.
+    part = math.sqrt(max(0.0, 1 - count / TEST_SET))
+    below = math.hypot(mean - seeds.low, part * (mean - images.low))
+    above = math.hypot(seeds.high - mean, part * (images.high - mean))
+    interval = Interval(mean, mean - below, mean + above)
+    return Cell(mean, standard_error(top1), interval, len(top1), published)
 
 
 def table_6(summary: SweepSummary) -> dict[str, dict[str, Cell]]:

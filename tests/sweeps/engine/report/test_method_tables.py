@@ -63,23 +63,33 @@ def _is(row, split, corruption):
 
 
 @pytest.mark.parametrize(
-    ("top1", "published", "outside"),
+    ("top1", "count", "published", "outside"),
     [
-        ([90.0, 91.0, 92.0], "93.4", False),  # the t interval ends at 93.48
-        ([90.0, 91.0, 92.0], "93.6", True),
-        ([90.0, 91.0, 92.0], "94", True),
-        ([90.0, 90.1, 90.2], "91", True),  # 90.35 < 90.5
-        ([90.0, 90.1, 90.2], "90", False),
-        ([90.0], "91.6", False),  # binomial of 1000 images: 88.0 to 91.7
-        ([90.0], "91.9", True),
+        ([90.0, 91.0, 92.0], 10_000, "93.4", False),  # the t interval ends at 93.48
+        ([90.0, 91.0, 92.0], 10_000, "93.6", True),
+        ([90.0, 91.0, 92.0], 10_000, "94", True),
+        ([90.0, 90.1, 90.2], 10_000, "91", True),  # 90.35 < 90.5
+        ([90.0, 90.1, 90.2], 10_000, "90", False),
+        ([90.0, 90.1, 90.2], 1000, "91", False),  # which 1000 images adds 1.7 to either side
+        ([90.0, 90.1, 90.2], 1000, "93", True),
+        ([99.0, 99.0, 99.0], 1000, "99.1", False),  # equal seeds tell nothing of the images
+        ([99.0, 99.0, 99.0], 10_000, "99.1", True),
+        ([90.0], 1000, "91.6", False),  # binomial of 1000 images: 88.0 to 91.7
+        ([90.0], 1000, "91.9", True),
     ],
 )
-def test_outside_its_noise_allows_for_the_published_rounding(top1, published, outside):
-    cell = make_cell(top1, 1000, published)
+def test_outside_its_noise_allows_for_the_published_rounding(top1, count, published, outside):
+    cell = make_cell(top1, count, published)
     assert cell.is_outside is outside
     assert cell.difference_text.endswith("†") is outside
     if len(top1) == 1:
-        assert cell.error == pytest.approx(100 * math.sqrt(0.09 / 1000)) and "*" in cell.text
+        assert (
+            cell.error == pytest.approx(100 * math.sqrt(0.09 / 1000), rel=0.01) and "*" in cell.text
+        )
+
+
+def test_one_seed_that_errs_nowhere_still_has_an_error():
+    assert make_cell([100.0], 50).error > 1 and make_cell([0.0], 50).text == "0.0 ±1.8*"
 
 
 def test_table_7_has_the_papers_models_beside(compared):
