@@ -54,6 +54,22 @@ def make(data: LabelledImages, seed: int, severities: bool) -> Examples:
     return Examples(block.images[index].cpu(), corrupted)
 
 
+def of_set(
+    images: dict[str, UInt8[Tensor, "image 28 28"]], labels: Int64[Tensor, " image"]
+) -> Examples:
+    """Return the first digits of different classes of a set that was read, such as MNIST-C's own.
+
+    Args:
+        images: by corruption, and ``clean``, in the same order.
+        labels: of the images.
+    """
+    index = _first_of_classes(labels)
+    corrupted = {
+        name: {PUBLISHED_SEVERITY: images[name][index].cpu()} for name in mnist_c.CORRUPTIONS
+    }
+    return Examples(images[CLEAN][index].cpu(), corrupted)
+
+
 def _first_of_classes(labels: Int64[Tensor, " image"]) -> Int64[Tensor, " sample"]:
     first: dict[int, int] = {}
     for index, label in enumerate(labels.tolist()):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from torch import nn
 
 from gon_core import architectures, evaluation, paper
 from gon_core.config import (
+    HELD_OUT,
+    TEST_SET,
     DataConfig,
     EvaluationConfig,
     Given,
@@ -37,7 +40,7 @@ from sweeps.engine import measures, methods, plan, provenance
 from sweeps.engine.checkpoint_cost import cost_text, expected
 from sweeps.engine.checkpoint_options import CheckpointOptions
 from sweeps.engine.command_line import refuse
-from sweeps.engine.exit_codes import DONE, INTERRUPTED
+from sweeps.engine.exit_codes import BAD_INPUT, DONE, INTERRUPTED
 from sweeps.engine.measures import Measured, TrialData
 from sweeps.engine.progress import duration
 from sweeps.engine.records import MANIFEST, MODEL, SweepRecords, TrialResult
@@ -132,8 +135,9 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     refuse_another_question(records, description)
     if records.read_sweep() is None:
         records.write_sweep(description)
-    if images.splits is not None:
-        measures.write_examples(records.folder, images.splits, images.config)
+    if images.mnist is not None and images.splits is not None:
+        given = images.mnist.test if options.mnist_c else None
+        measures.write_examples(records.folder, images.splits, images.config, given)
     announce(models, configs, images, records, console)
     uri = options.tracking_uri or default_uri(options.storage)
     tracker = Tracker(uri, description, records)
@@ -143,6 +147,13 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
             _evaluate(loaded, config, images, records, tracker, console)
     except KeyboardInterrupt:
         interrupted = True
+    except DataFileError as error:  # of ImageNet-C, whose images are read as they are needed
+        tracker.close({}, failed=True, interrupted=True)
+        print(f"--imagenet-c: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BaseException:  # no run may stay RUNNING, whatever broke
+        tracker.close({}, failed=True, interrupted=True)
+        raise
     report = write_report(records)
     if not interrupted:
         print_report(report, console)
@@ -177,6 +188,15 @@ def evaluation_cuts(models: Sequence[LoadedModel], images: Images) -> list[str]:
     cuts = plan.evaluation_cuts(images.config, images.data.test_images)
     if images.mnist is None:
         return cuts
+    counts = {
+        "test": (images.data.test_images, TEST_SET),
+        "validation": (images.data.validation_images, HELD_OUT),
+    }
+    cuts = [
+        f"{count:,} of {whole:,} {kind} images"
+        for kind, (count, whole) in counts.items()
+        if count < whole
+    ] + cuts
     named: dict[str, list[str]] = {}
     for loaded in models:
         if loaded.published_row and loaded.cuts:
@@ -310,6 +330,8 @@ def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Imag
     published = evaluation.read_mnist_c(options.mnist_c) if options.mnist_c else None
     data = DataConfig(validation_images=options.validation_images, test_images=options.test_images)
     asked = options.evaluate or ()
+    if published is not None:  # of the folder there is one severity; ours are of other images
+        asked = tuple(measure for measure in asked if measure != "severities")
     config = EvaluationConfig(
         measures=tuple(measure for measure in get_args(Measure) if measure in asked),
         images=options.evaluation_images,
@@ -324,7 +346,8 @@ def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Imag
             {name: images[: options.test_images] for name, images in published.images.items()},
             published.labels[: options.test_images],
         )
-        prepared = TrialData(prepared.training, prepared.validation, test, prepared.severities)
+        prepared = TrialData(prepared.training, prepared.validation, test)
+        data = data.model_copy(update={"test_images": len(test.labels)})
     return Images(config, data, plan.data_digest("mnist", None), prepared, splits)
 
 

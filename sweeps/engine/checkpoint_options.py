@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field, field_validator
 
@@ -88,6 +88,9 @@ class CheckpointOptions(CommandOptions):
             legal = ", ".join(IMAGENET_ARCHITECTURES)
             rule = f"must be one of {legal} with --imagenet-c"
             found["architecture"] = f"{rule}, given: {self.architecture or 'nothing'}"
+        asked = self.evaluate if "evaluate" in self.model_fields_set else None
+        if self.mnist_c and asked and "severities" in asked and asked != get_args(Measure):
+            found["evaluate"] = "severities are of our corruptions; --mnist-c has one severity"
         if self.on_imagenet and self.mnist_c:
             found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
         return found

@@ -78,11 +78,24 @@ def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
     )
 
 
-def write_examples(folder: Folder, splits: Splits, config: EvaluationConfig) -> None:
-    """Keep some test images, clean and corrupted, for the figures of the report."""
-    if not folder.exists(EXAMPLES):
+def write_examples(
+    folder: Folder, splits: Splits, config: EvaluationConfig, given: EvaluationSet | None = None
+) -> None:
+    """Keep some test images, clean and corrupted, for the figures of the report.
+
+    Args:
+        folder: of the sweep.
+        splits: whose test images are corrupted.
+        config: with which seed, and at which severities.
+        given: corrupted images that are evaluated instead of ours.
+    """
+    if folder.exists(EXAMPLES):
+        return
+    if given is not None:
+        shown = examples.of_set(given.images, given.labels)
+    else:
         shown = examples.make(splits.test, config.corruption_seed, "severities" in config.measures)
-        folder.write(EXAMPLES, examples.dump(shown))
+    folder.write(EXAMPLES, examples.dump(shown))
 
 
 @dataclass

@@ -80,11 +80,11 @@ def run_trial(
     Returns:
         The result that was written. An error in the training is a result too: status ``failed``.
     """
+    records.write_config(config)
     if (done := records.result()) is not None:
         if done.is_final:
             return done
         records.forget_result()
-    records.write_config(config)
     run = _Run(config, data, records, device, checkpoint_every, report)
     try:
         run.start(start_weights)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from gon_core.config import VARIANTS
 from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation import examples
 from gon_core.models.weights import CONSTRUCTORS
 from gon_core.models.wong_cnn import wong_small
 from sweeps.engine.records import EXAMPLES, RIGHT, SweepRecords
@@ -223,16 +224,22 @@ def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
     (result,) = SweepRecords(Folder(str(tmp_path / "results/published"))).results()
     assert {row.count for row in result.rows if row.split == "test"} == {5}
     recorded = json.loads((tmp_path / "results/published/sweep.json").read_text())
-    assert recorded["asked"]["trials"][0]["evaluation"]["corruption_set"]
+    (asked,) = recorded["asked"]["trials"]
+    assert asked["evaluation"]["corruption_set"] and asked["data"]["test_images"] == 5
+    assert "5 of 10,000 test images" in recorded["cuts"]
+    # The figures show the images that were evaluated, which are all black here.
+    shown = examples.load((tmp_path / "results/published" / EXAMPLES).read_bytes())
+    assert all(int(images.max()) == 0 for by in shown.corrupted.values() for images in by.values())
 
 
-def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    """Return the options of an evaluation of a made-up model on a made-up ImageNet-C."""
     from torchvision.io import write_png
 
     from gon_core import architectures
     from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
     from gon_core.models import weights
-    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
     from sweeps.engine.checkpoint_options import CheckpointOptions
 
     class Mean(torch.nn.Module):
@@ -265,7 +272,14 @@ def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(tmp_path, m
         imagenet_c=tmp_path / "set", name="imagenet", evaluate=(),
     )  # fmt: skip
     assert options.problems() == {}
-    assert evaluate_checkpoints(options) == 0
+    return options
+
+
+def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(imagenet, tmp_path, capsys):
+    from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
+    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
+
+    assert evaluate_checkpoints(imagenet) == 0
     printed = capsys.readouterr().out
     expected = 10 / ALEXNET_ERRORS["fog"] / 15  # 10 % wrong under fog, over its severities
     assert f"mCE {expected:.1f} %" in printed, printed
@@ -277,3 +291,27 @@ def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(tmp_path, m
         and "jpeg_compression" in document
         and "zigzag" not in document
     )
+    row = next(line for line in document.splitlines() if line.startswith("| variant mean"))
+    assert f"| {expected:.1f} |" in row and f"| {15 * expected:.1f} |" in row  # mCE, and fog's
+    client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if "checkpoint" in e.name]
+    runs = client.search_runs([experiment.experiment_id])
+    (metrics,) = [run.data.metrics for run in runs if run.data.tags["kind"] == "trial"]
+    assert metrics["imagenet_c/mce"] == pytest.approx(expected)
+    assert metrics["imagenet_c/corruption_error/fog"] == pytest.approx(15 * expected)
+    assert metrics["imagenet_c/mean_without_noise"] == pytest.approx(100 - 10 / 12)
+
+
+def test_an_image_that_cannot_be_read_ends_in_one_line_and_leaves_no_run_running(
+    imagenet, tmp_path, capsys
+):
+    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
+
+    broken = tmp_path / "set/snow/3/class1/a.png"
+    broken.write_bytes(b"no image")
+    assert evaluate_checkpoints(imagenet) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("--imagenet-c: ") and "a.png" in said and said.count("\n") == 1
+    client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert "RUNNING" not in {run.info.status for run in client.search_runs(ids)}

@@ -14,6 +14,7 @@ from sweeps.engine.report import sentences
 from sweeps.engine.report.aggregate import SweepSummary, headline, summarise
 from sweeps.engine.report.appendix_figures import appendix_drawings
 from sweeps.engine.report.comparisons import build_comparisons
+from sweeps.engine.report.corruption_errors import build_corruption_errors
 from sweeps.engine.report.figures import drawings
 from sweeps.engine.report.html import Picture, to_page
 from sweeps.engine.report.importance import measure_importances
@@ -67,7 +68,10 @@ def write_report(records: SweepRecords) -> Report:
     answer = sentences.answer(summary, importances)
     table, depths = build_table(summary), build_rows(summary)
     comparisons = build_comparisons(summary, records)
-    further = (*build_method_tables(summary), *build_perturbations(summary), *comparisons)
+    further = (
+        *build_method_tables(summary), *build_corruption_errors(summary),
+        *build_perturbations(summary), *comparisons,
+    )  # fmt: skip
     contents, pictures = {}, []
     shown = [
         *drawings(summary, importances, read_portraits(records, summary)),

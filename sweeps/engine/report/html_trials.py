@@ -70,7 +70,7 @@ def _seconds(trial: TrialResult, part: str) -> str:
 
 def _status(trial: TrialResult) -> str:
     word = escape(LONG_STATUS[trial.status])
-    if not trial.reason:
+    if not (text := "\n".join([trial.reason, *trial.notes]).strip()):
         return f"<td>{word}</td>"
-    reason = f"<pre>{escape(trial.reason)}</pre>"
+    reason = f"<pre>{escape(text)}</pre>"
     return f"<td><details><summary>{word}</summary>{reason}</details></td>"

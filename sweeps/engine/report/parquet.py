@@ -43,6 +43,12 @@ def schema(parameters: Sequence[Parameter]) -> pa.Schema:
             ("attack", pa.string()),
             ("noise", pa.string()),
             ("size", pa.float64()),
+            ("already_wrong", pa.int64()),
+            ("never", pa.int64()),
+            ("sampled", pa.int64()),
+            ("non_monotone", pa.int64()),
+            ("per_image", pa.bool_()),
+            ("converged", pa.bool_()),
             ("epochs", pa.int64()),
             ("objective", pa.float64()),
             ("seconds_training", pa.float64()),
@@ -59,9 +65,10 @@ def render_parquet(summary: SweepSummary) -> bytes:
     ``measure`` says what a row is: ``accuracy``; ``attack``, the accuracy under one whose largest
     perturbation is ``size``; or ``epsilon_star``, where ``size`` is the median perturbation size of
     one ``noise``. ``low`` and ``high`` are the ends of the 95 % interval of ``top1`` (binomial,
-    Wilson), or of the median size. A trial without figures (pruned, diverged, failed) has one row
-    with a null measure. A trial of a method that was trained beside the search has its name as
-    ``baseline``, and no values of the searched parameters.
+    Wilson), or of the median size. The columns from ``already_wrong`` to ``converged`` are of
+    ``epsilon_star`` alone, see ``PerturbationSizeRow``. A trial without figures (pruned, diverged,
+    failed) has one row with a null measure. A trial of a method that was trained beside the search
+    has its name as ``baseline``, and no values of the searched parameters.
     """
     rows = [row for trial in summary.trials for row in _trial_rows(summary, trial)]
     table = pa.Table.from_pylist(rows, schema=schema(summary.parameters))
@@ -139,4 +146,10 @@ def _perturbation_size(row: PerturbationSizeRow) -> dict:
         "count": row.count,
         "low": row.low,
         "high": row.high,
+        "already_wrong": row.already_wrong,
+        "never": row.never,
+        "sampled": row.sampled,
+        "non_monotone": row.non_monotone,
+        "per_image": row.per_image,
+        "converged": row.converged,
     }

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from gon_core.rows import CLEAN
+from gon_core.rows import CLEAN, AccuracyRow
 from sweeps.engine.records import TrialResult
 
 POINTS_PER_REQUEST = 1000  # MLflow's limit
+NOISES = ("gaussian_noise", "shot_noise", "impulse_noise")  # MNIST-C has the last two
 
 
 class Epoch(NamedTuple):
@@ -76,6 +77,18 @@ def same(one: float | None, other: float) -> bool:
     return one == other or (one is not None and math.isnan(one) and math.isnan(other))
 
 
+def _means(corrupted: Sequence[AccuracyRow]) -> dict[str, float]:
+    """Return further means over corrupted images, in percent: top-5, and top-1 without noise."""
+    found = {}
+    quiet = [row.top1 for row in corrupted if row.corruption not in NOISES]
+    if quiet and len(quiet) < len(corrupted):
+        found["mean_without_noise"] = statistics.fmean(quiet)
+    top5 = [row.top5 for row in corrupted if row.top5 is not None]
+    if len(top5) == len(corrupted):
+        found["mean_top5"] = statistics.fmean(top5)
+    return found
+
+
 def final_metrics(result: TrialResult) -> dict[str, float]:
     """Return the figures of a trial's final model by MLflow name: accuracies in percent, sizes."""
     metrics: dict[str, float] = {}
@@ -92,6 +105,7 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
         if corrupted:
             mean = sum(row.top1 for row in corrupted) / len(corrupted)
             metrics[f"{prefix}{name}/mean"] = mean
+            metrics |= {f"{prefix}{name}/{key}": value for key, value in _means(corrupted).items()}
         metrics |= {
             f"{prefix}clean/top5": row.top5
             for row in rows
@@ -101,5 +115,16 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
         top1 = [row.top1 for row in result.severity_rows if row.severity == severity]
         metrics[f"mnist_c_severities/{severity}/mean"] = sum(top1) / len(top1)
     metrics |= {f"attack/{row.attack}_{row.norm}_{row.size:g}": row.top1 for row in result.attacks}
-    metrics |= {f"epsilon_star/{row.noise}": row.median for row in result.perturbation_sizes}
+    for row in result.perturbation_sizes:
+        metrics[f"epsilon_star/{row.noise}"] = row.median
+        # MLflow cannot hold infinity: this one says that the median is.
+        metrics[f"epsilon_star_infinite/{row.noise}"] = float(math.isinf(row.median))
+        metrics[f"epsilon_star_non_monotone/{row.noise}"] = row.share_non_monotone
+    if name == "imagenet_c" and result.rows:
+        from gon_core.evaluation import corruption_error  # slow: it loads torch
+
+        errors = corruption_error.errors_over_severities(result.rows, "test")
+        relative = corruption_error.corruption_errors(errors)
+        metrics |= {f"imagenet_c/corruption_error/{key}": ce for key, ce in relative.items()}
+        metrics["imagenet_c/mce"] = statistics.fmean(relative.values())
     return metrics | {f"seconds/{part}": seconds for part, seconds in result.seconds.items()}

@@ -269,6 +269,8 @@ class Store:
         self._log_learned_noise(run, result)
         if result.reason:
             self._client.log_text(run.id, result.reason, "reason.txt")
+        if result.notes:
+            self._client.log_text(run.id, "\n".join(result.notes), "notes.txt")
         self._tag(run, {"status": result.status})  # last of all: it says that everything is there
 
     def _log_learned_noise(self, run: _Run, result: TrialResult) -> None:
