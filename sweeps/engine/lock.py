@@ -193,10 +193,21 @@ class SweepLock:
     def _beat(self) -> None:
         while not self._ended.wait(self._beat_seconds):
             try:
-                if not self._folder.exists(self._name):
+                if self._has_successor():
                     self.was_taken_over = True
                     os.kill(os.getpid(), signal.SIGINT)
                     return
                 self._write(replace(self._claim, beat=time.time()))
             except (OSError, StorageError):  # the next sign of life may get through
                 continue
+
+    def _has_successor(self) -> bool:
+        """Whether the claim was removed, or another driver has held the sweep since.
+
+        The latter too: a sign of life brings back a claim that is removed while it is written.
+        """
+        mine = (self._claim.asked, self._name)
+        return not self._folder.exists(self._name) or any(
+            claim.holds and (claim.asked, name) > mine
+            for name, claim in read_claims(self._sweep).items()
+        )

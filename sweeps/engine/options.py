@@ -22,7 +22,7 @@ from sweeps.engine.storage import Folder, OutsideError
 Scale = Literal["demo", "paper"]
 Sampler = Literal["gp", "tpe", "nsga2", "random"]
 Scheduler = Literal["none", "asha"]
-RESERVED_NAMES = ("starting_models", "mlflow.db", "mlflow.db.lock", "mlartifacts", ".", "..")
+RESERVED_NAMES = ("starting_models", "mlartifacts", ".", "..")
 MOST_SEEDS, MOST_PROPOSALS = 1_000, 10_000  # a slip of the finger, which memory could not hold
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 DATABASES = ("postgresql", "mysql", "mssql")  # that MLflow knows, besides sqlite
@@ -65,7 +65,7 @@ class CommandOptions(BaseModel):
             nearest = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:100]
             hint = f"; for example {nearest}" if nearest else ""
             raise ValueError(f"must be 1 to 100 of the characters A-Z a-z 0-9 . _ -{hint}")
-        if name in RESERVED_NAMES:
+        if name in RESERVED_NAMES or (name or "").lstrip(".").startswith("mlflow.db"):
             raise ValueError("is reserved, choose another")
         return name
 

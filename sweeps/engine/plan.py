@@ -235,10 +235,12 @@ def line_problems(options: SweepOptions) -> dict[str, str]:
 
 def grid_problems(options: SweepOptions) -> dict[str, str]:
     """Return ``problems`` of a sweep that runs a fixed grid."""
+    found, rule = problems(options), "this sweep runs its whole grid, there is nothing to propose"
     if options.num_trials:
-        rule = "must be 0: this sweep runs its whole grid, there is nothing to propose"
-        return problems(options) | {"num_trials": f"{rule}, given: {options.num_trials}"}
-    return problems(options)
+        found["num_trials"] = f"must be 0: {rule}, given: {options.num_trials}"
+    if options.sampler != type(options).model_fields["sampler"].default:
+        found["sampler"] = f"is without effect: {rule}, given: {options.sampler}"
+    return found
 
 
 def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] | None) -> Plan:

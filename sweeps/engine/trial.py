@@ -130,22 +130,31 @@ class _Run:
 
     def start(self, start_weights: bytes | None) -> None:
         """Set the state to the last checkpoint, or to the beginning; report the epochs so far."""
-        model = MadryCNN(seeding.generator(self.config.seed, "initial weights"))
-        if self.config.start is not None:
-            assert start_weights is not None, "a trial with a start was given no weights"
-            checkpoints.restore_model(model, start_weights)
-        config = self.config
-        assert not isinstance(config.method, Given), "given weights are not trained"
-        self.state = new_state(model.to(self.device), config.training, config.seed, config.method)
-        checkpoint, passed_over = self.records.find_checkpoint()
+        self._begin(start_weights)
+        checkpoint, passed_over = self.records.find_checkpoint(
+            lambda found: self._restore(start_weights, found)
+        )
+        if checkpoint is None and passed_over:  # one of them may have been restored in part
+            self._begin(start_weights)
         epoch = checkpoint.epoch if checkpoint is not None else 0
         host, pid = socket.gethostname(), os.getpid()
         self.records.write_attempt(Attempt(host, pid, now(), epoch, passed_over))
-        if checkpoint is not None:
-            checkpoints.restore(self.state, checkpoint.files)
-            self.history = checkpoint.history
         for entry in self.history:
             self.report(entry)
+
+    def _begin(self, start_weights: bytes | None) -> None:
+        config = self.config
+        assert not isinstance(config.method, Given), "given weights are not trained"
+        model = MadryCNN(seeding.generator(config.seed, "initial weights"))
+        if config.start is not None:
+            assert start_weights is not None, "a trial with a start was given no weights"
+            checkpoints.restore_model(model, start_weights)
+        self.state = new_state(model.to(self.device), config.training, config.seed, config.method)
+
+    def _restore(self, start_weights: bytes | None, checkpoint: Checkpoint) -> None:
+        self._begin(start_weights)
+        checkpoints.restore(self.state, checkpoint.files)
+        self.history = checkpoint.history
 
     def train(self) -> None:
         """Train to the end, validating after each epoch and keeping a checkpoint at intervals."""

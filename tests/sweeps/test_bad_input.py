@@ -264,6 +264,7 @@ NAMES = [
     case(SIGMA, "--name ''", f"--name: {PLAIN}, given: nothing"),
     case(SIGMA, "", f"--name: {PLAIN}; for example a-b, given: a\\nb", config='name: "a\\nb"'),
     case(SIGMA, "--name starting_models", "--name: is reserved"),
+    case(SIGMA, "--name mlflow.db.half-made", "--name: is reserved"),
     case(EPSILON, "--name mlflow.db", "--name: is reserved"),
     case(METHODS, "--name mlartifacts", "--name: is reserved"),
     case(SIGMA, "--storage taken", "--storage:", "is a file, a folder", prepare=file("taken")),

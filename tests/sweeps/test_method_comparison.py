@@ -291,7 +291,7 @@ def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(imagenet, t
         and "jpeg_compression" in document
         and "zigzag" not in document
     )
-    row = next(line for line in document.splitlines() if line.startswith("| variant mean"))
+    row = next(line for line in document.splitlines() if line.startswith("| checkpoint mean"))
     assert f"| {expected:.1f} |" in row and f"| {15 * expected:.1f} |" in row  # mCE, and fog's
     client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
     (experiment,) = [e for e in client.search_experiments() if "checkpoint" in e.name]

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -111,12 +111,19 @@ class TrialRecords:
         """Return the newest checkpoint that is whole and of this trial and code, or None."""
         return self.find_checkpoint()[0]
 
-    def find_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
-        """Return the newest checkpoint that can be used, and why newer ones cannot."""
+    def find_checkpoint(
+        self, take: Callable[[Checkpoint], None] = lambda checkpoint: None
+    ) -> tuple[Checkpoint | None, list[str]]:
+        """Return the newest checkpoint that can be used, and why newer ones cannot.
+
+        Args:
+            take: called with each that is whole, until it raises no ``ValueError``.
+        """
         passed_over = []
         for name in reversed(checkpoints.names(self._checkpoints)):
             try:
                 found = checkpoints.read(self._checkpoints / name, self._config_fields())
+                take(found)
             except (ValueError, OSError) as error:
                 passed_over.append(f"checkpoint {name} passed over: {error}")
                 log.warning("trial %s: %s", self.trial_id, passed_over[-1])

@@ -48,6 +48,7 @@ BAD = [
     (generator_depth, "--kernel-sizes 2", "2 is not one of 1, 3"),
     (generator_depth, "--depth 2", "--depth: is what this sweep searches: give --depths"),
     (generator_depth, "--num-trials 2", "there is nothing to propose"),
+    (generator_depth, "--sampler tpe", "--sampler: is without effect: this sweep runs its whole"),
     (generator_reset_interval, "--reset-intervals 0.3 sometimes", "not a number or never"),
     (generator_reset_interval, "--reset-intervals 0", "0 is not above 0"),
     (experience_replay, "--past-share 0.1", "--past-share: is what this sweep searches"),

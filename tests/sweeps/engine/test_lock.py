@@ -112,12 +112,26 @@ def test_what_is_no_claim_does_not_stop_a_driver(sweep):
         pass
 
 
-def test_a_driver_whose_sweep_was_taken_over_stops(sweep):
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_driver_whose_sweep_was_taken_over_stops(is_removed, sweep):
     with pytest.raises(KeyboardInterrupt), SweepLock(sweep, beat_seconds=0.1) as held:
-        (name,) = read_claims(sweep)
-        (sweep / "drivers").remove(name)
+        ((name, claim),) = read_claims(sweep).items()
+        # Another machine took it for dead; a sign of life in between would bring it back.
+        later = replace(claim, machine="another", asked=claim.asked + 1)
+        (sweep / "drivers").write_json("another.json", asdict(later))
+        if is_removed:
+            (sweep / "drivers").remove(name)
         time.sleep(10)
     assert held.was_taken_over
+
+
+def test_the_driver_that_took_a_sweep_over_keeps_it(sweep):
+    with SweepLock(sweep, beat_seconds=0.05) as held:
+        ((_name, claim),) = read_claims(sweep).items()
+        earlier = replace(claim, machine="another", asked=claim.asked - 1)
+        (sweep / "drivers").write_json("another.json", asdict(earlier))
+        time.sleep(0.5)
+    assert not held.was_taken_over
 
 
 def test_a_sign_of_life_is_written_while_the_sweep_is_held(sweep):

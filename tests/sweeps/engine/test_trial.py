@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from gon_core.training.checkpoints import MODEL
+from sweeps.engine.records import Checkpoint
 from sweeps.engine.trial import VALIDATION_METRIC, best_epoch, run_trial
 
 
@@ -67,6 +68,30 @@ def test_a_killed_trial_ends_bit_identical_to_an_undisturbed_one(
     assert epochs == [1, 2]
     assert timeless(resumed) == timeless(undisturbed)
     assert again.trial(config.trial_id).folder.read(MODEL) == weights
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_checkpoint_whose_content_fits_no_training_gives_way_to_the_one_before(
+    both, config, data, start_weights, records
+):
+    undisturbed = run(config, data, start_weights, records)
+
+    def die(metrics):
+        if metrics["epoch"] == 2:
+            raise Killed
+
+    again = type(records)(records.folder / "again")
+    with pytest.raises(Killed):
+        run(config, data, start_weights, again, report=die)
+    trial = again.trial(config.trial_id)
+    for epoch in (1, 2) if both else (2,):  # under right hashes
+        files = {name: b"{}" for name in (MODEL, "training.safetensors", "state.json")}
+        history = [dict(entry) for entry in undisturbed.history[:epoch]]
+        trial.write_checkpoint(Checkpoint(epoch, files, history))
+    resumed = run(config, data, start_weights, again)
+    assert timeless(resumed) == timeless(undisturbed)
+    assert trial.attempts()[-1].from_epoch == (0 if both else 1)
+    assert len(resumed.notes) == 1 + both and "not the weights of a MadryCNN" in resumed.notes[0]
 
 
 def test_an_infinite_loss_ends_the_trial_as_diverged(config, data, start_weights, records):

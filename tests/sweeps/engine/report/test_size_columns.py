@@ -1,0 +1,72 @@
+"""How each epsilon* was found: kept in results.parquet, shown by MLflow."""
+
+import dataclasses
+import io
+import math
+import statistics
+
+import pytest
+from pyarrow import parquet
+
+from gon_core.config import VARIANTS
+from gon_core.rows import CLEAN
+from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.html_trials import trials_table
+from sweeps.engine.report.parquet import render_parquet
+from sweeps.engine.tracking.points import final_metrics
+from tests.sweeps.engine.report.made_up import (
+    METHODS,
+    NOISES,
+    measured_result,
+    size_rows,
+    write_sweep,
+)
+
+COLUMNS = ("already_wrong", "never", "sampled", "non_monotone", "per_image", "converged")
+
+
+@pytest.fixture
+def trial():
+    """Return a trial of vanilla training with two sizes, one of which has no end."""
+    changes = {"never": 40, "non_monotone": 30, "sampled": 600, "converged": False}
+    sizes = size_rows((math.inf, 4.5), **changes)
+    ended = measured_result(next(iter(VARIANTS.values())), 0, 0.5)
+    return ended.model_copy(update={"perturbation_sizes": sizes})
+
+
+def test_parquet_tells_how_a_median_was_found(tmp_path, trial):
+    summary = summarise(write_sweep(tmp_path, [trial], **METHODS))
+    rows = parquet.read_table(io.BytesIO(render_parquet(summary))).to_pylist()
+    first, second = [row for row in rows if row["measure"] == "epsilon_star"]
+    assert (first["noise"], first["size"], second["size"]) == (NOISES[0], math.inf, 4.5)
+    for row in (first, second):
+        assert [row[name] for name in COLUMNS] == [9, 40, 600, 30, False, False]
+    others = [row for row in rows if row["measure"] != "epsilon_star"]
+    assert others and all(row[name] is None for row in others for name in COLUMNS)
+
+
+def test_mlflow_says_which_medians_are_infinite_and_which_images_were_right_again(trial):
+    metrics = final_metrics(trial)
+    one, other = NOISES[:2]
+    assert metrics[f"epsilon_star_infinite/{one}"] == 1.0
+    assert metrics[f"epsilon_star_infinite/{other}"] == 0.0
+    assert metrics[f"epsilon_star_non_monotone/{one}"] == pytest.approx(5.0)
+
+
+def test_mlflow_has_the_means_without_noise_and_of_the_best_five(trial):
+    metrics = final_metrics(trial)
+    rows = [row for row in trial.rows if row.split == "test" and row.corruption != CLEAN]
+    quiet = [r.top1 for r in rows if r.corruption not in ("shot_noise", "impulse_noise")]
+    assert len(quiet) == 13
+    assert metrics["mnist_c/mean_without_noise"] == pytest.approx(statistics.fmean(quiet))
+    assert "mnist_c/mean_top5" not in metrics  # these rows have no top-5
+    five = [dataclasses.replace(row, correct_top5=row.count) for row in trial.rows]
+    metrics = final_metrics(trial.model_copy(update={"rows": five}))
+    assert metrics["mnist_c/mean_top5"] == 100.0
+
+
+def test_the_report_shows_what_was_noted_about_a_trial(tmp_path, trial):
+    note = "epoch 3: a bit of weights.safetensors is flipped, epoch 2 was used <instead>"
+    noted = trial.model_copy(update={"notes": [note]})
+    page = trials_table(summarise(write_sweep(tmp_path, [noted], **METHODS)))
+    assert "a bit of weights.safetensors is flipped" in page and "<instead>" not in page
