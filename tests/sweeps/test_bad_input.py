@@ -20,7 +20,14 @@ from safetensors.torch import save, save_file
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.models.wong_cnn import wong_small
 from sweeps import sigma_line_search
-from sweeps.engine import checkpoint_evaluation, measures, plan, sweep
+from sweeps.engine import (
+    checkpoint_evaluation,
+    checkpoint_models,
+    checkpoint_options,
+    measures,
+    plan,
+    sweep,
+)
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.storage import Folder
 from sweeps.engine.strength import line_question
@@ -684,7 +691,7 @@ def test_what_is_typed_cannot_command_the_terminal(here, monkeypatch, capsys):
 
 def test_weights_that_are_used_above_are_good(tmp_path):
     good(tmp_path)
-    (loaded,), problems = checkpoint_evaluation.load_models(
-        checkpoint_evaluation.CheckpointOptions(checkpoints=(tmp_path / "good",))
+    (loaded,), problems = checkpoint_models.load_models(
+        checkpoint_options.CheckpointOptions(checkpoints=(tmp_path / "good",))
     )
     assert problems == [] and loaded.given.architecture == "wong_small"

@@ -29,7 +29,7 @@ from gon_core.models.wong_cnn import wong_small
 from gon_core.training.checkpoints import MODEL, STATE, TRAINING
 from sweeps import epsilon_sphere
 from sweeps.engine import (
-    checkpoint_evaluation,
+    checkpoint_models,
     command_line,
     measures,
     plan,
@@ -426,11 +426,11 @@ def test_what_lies_beside_weights_is_not_executed(given, trap):
     for name in ("trial.json", "result.json", *STRAYS):
         (given.trial(given.ended) / name).write_bytes(trap())
     options = CheckpointOptions(checkpoints=(given.trial(given.ended),))
-    (loaded,), problems = checkpoint_evaluation.load_models(options)
+    (loaded,), problems = checkpoint_models.load_models(options)
     assert problems == [] and loaded.given.name == given.ended.trial_id
     (given.checkpoint / MANIFEST).write_bytes(trap())
     options = CheckpointOptions(checkpoints=(given.checkpoint,))
-    models, (problem,) = checkpoint_evaluation.load_models(options)
+    models, (problem,) = checkpoint_models.load_models(options)
     assert models == [] and "manifest.json: damaged" in problem
 
 

@@ -302,6 +302,18 @@ def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(imagenet, t
     assert metrics["imagenet_c/mean_without_noise"] == pytest.approx(100 - 10 / 12)
 
 
+def test_a_second_evaluation_of_the_same_name_is_refused(imagenet, tmp_path, capsys):
+    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
+    from sweeps.engine.lock import SweepLock
+
+    folder = Folder(str(tmp_path / "results/imagenet"))
+    with SweepLock(folder), pytest.raises(SystemExit) as refused:
+        evaluate_checkpoints(imagenet)
+    said = capsys.readouterr().err
+    assert refused.value.code == 2 and f"process {os.getpid()} on " in said
+    assert not folder.exists("sweep.json") and not folder.exists("trials")
+
+
 def test_an_image_that_cannot_be_read_ends_in_one_line_and_leaves_no_run_running(
     imagenet, tmp_path, capsys
 ):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -54,7 +55,7 @@ def drawings(
     else:
         names = " and ".join(summary.labels)
         caption = f"{summary.measure} test accuracy by {names}."
-        draw = lambda: _accuracy(summary, portraits)  # noqa: E731
+        draw = partial(_accuracy, summary, portraits)
         found = [Drawing(figure_name(summary), caption, draw, IN_TABLES)]
     return found + _noise(summary, portraits)
 

@@ -1,6 +1,7 @@
 """What the noise generator of one trial learned, on one sheet."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -36,7 +37,7 @@ def render_trial(result: TrialResult, noise: bytes) -> dict[str, bytes]:
     """
     portrait = Portrait(result, learned_noise.load(noise))
     title = f"The noise learned by trial {result.trial_id}"
-    draw = lambda: draw_portrait(portrait, title)  # noqa: E731
+    draw = partial(draw_portrait, portrait, title)
     return render("learned_noise", draw, endings=("png",), dpi=ARTIFACT_DPI)
 
 

@@ -14,12 +14,9 @@ from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
 from sweeps.engine import plan
 from sweeps.engine.checkpoint_cost import Cost, cost_text, expected, speed_of
-from sweeps.engine.checkpoint_evaluation import (
-    Images,
-    evaluation_cuts,
-    generator_budget,
-    load_models,
-)
+from sweeps.engine.checkpoint_evaluation import evaluation_cuts
+from sweeps.engine.checkpoint_images import Images, generator_budget
+from sweeps.engine.checkpoint_models import load_models
 from sweeps.engine.checkpoint_options import CheckpointOptions
 from sweeps.engine.methods import at_scale
 from sweeps.engine.records import MODEL, SweepRecords
