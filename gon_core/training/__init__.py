@@ -1,6 +1,6 @@
 """Training methods, one file each; ``train`` puts one together."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -32,7 +32,13 @@ from gon_core.training import (
     speckle,
     vanilla,
 )
-from gon_core.training.loop import EpochMetrics, Step, TrainingState, train_epochs
+from gon_core.training.loop import (
+    EpochMetrics,
+    Step,
+    StoppedError,
+    TrainingState,
+    train_epochs,
+)
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
 
 METHODS = {
@@ -48,7 +54,7 @@ METHODS = {
     ANT: ant.make_step,
 }
 
-__all__ = ["METHODS", "EpochMetrics", "TrainingState", "new_state", "train"]
+__all__ = ["METHODS", "EpochMetrics", "StoppedError", "TrainingState", "new_state", "train"]
 
 
 def new_state(
@@ -80,13 +86,18 @@ def new_state(
 
 
 def train(
-    state: TrainingState, data: LabelledImages, method: Method, config: TrainingConfig
+    state: TrainingState,
+    data: LabelledImages,
+    method: Method,
+    config: TrainingConfig,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[EpochMetrics]:
     """Train with ``method`` from ``state`` on; see ``loop.train_epochs``.
 
     Raises:
+        StoppedError: between two steps, where ``stop`` says so.
         ValueError: the method is ANT and ``new_state`` was given another, or the other way round.
     """
     check_opponent(state, method)
     step: Step = METHODS[type(method)](method, config, data)
-    return train_epochs(state, data, config, step)
+    return train_epochs(state, data, config, step, stop)

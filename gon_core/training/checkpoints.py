@@ -11,17 +11,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from gon_core.training.convergence import Convergence
-from gon_core.training.loop import TrainingState
+from gon_core.training.loop import EpochProgress, TrainingState
 
 MODEL = "model.safetensors"
 TRAINING = "training.safetensors"
 STATE = "state.json"
+PROGRESS = ("permutation", "loss_sum", "correct")  # tensors of an epoch that has begun
 
 
 def dump(state: TrainingState) -> dict[str, bytes]:
     """Return the checkpoint's files by name: weights, all other tensors, the rest.
 
-    The other tensors are the momentum, the random streams and what the method keeps.
+    The other tensors are the momentum, the random streams, what the method keeps and, in the middle
+    of an epoch, how far it is.
 
     A training restored from them goes on bit-identically to one that was never interrupted.
     """
@@ -39,9 +41,21 @@ def dump(state: TrainingState) -> dict[str, bytes]:
     }
     return {
         MODEL: dump_model(state.model),
-        TRAINING: _save(momentum | streams | method),
-        STATE: json.dumps(rest).encode(),
+        TRAINING: _save(momentum | streams | method | _progress_tensors(state.progress)),
+        STATE: json.dumps(rest | _progress_numbers(state.progress)).encode(),
     }
+
+
+def _progress_tensors(progress: EpochProgress | None) -> dict[str, torch.Tensor]:
+    if progress is None:
+        return {}
+    return {f"epoch.{name}": getattr(progress, name) for name in PROGRESS}
+
+
+def _progress_numbers(progress: EpochProgress | None) -> dict[str, dict[str, int | float]]:
+    if progress is None:
+        return {}
+    return {"epoch": {"steps": progress.steps, "seconds": progress.seconds}}
 
 
 def restore(state: TrainingState, files: dict[str, bytes]) -> None:
@@ -76,6 +90,11 @@ def _restore_training(state: TrainingState, files: dict[str, bytes]) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = rest["learning_rate"]
     state.convergence = Convergence(**rest["convergence"])
+    state.progress = None
+    if "epoch" in rest:  # it was stopped in the middle of one
+        device = next(state.model.parameters()).device
+        of_epoch = {name: tensors[f"epoch.{name}"].to(device) for name in PROGRESS}
+        state.progress = EpochProgress(**of_epoch, **rest["epoch"])
 
 
 def _restore_method(state: TrainingState, tensors: dict[str, torch.Tensor]) -> None:

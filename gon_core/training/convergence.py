@@ -51,11 +51,15 @@ def advance(
         state = replace(state, best_loss=train_loss, stale_epochs=0)
     else:
         state = replace(state, stale_epochs=state.stale_epochs + 1)
-    plateau = state.stale_epochs >= config.patience
-    if plateau and state.decayed:
-        return state, "converged"
-    if state.epoch >= config.max_epochs:
-        return state, "max_epochs"
-    if plateau:
+    if (end := ended(state, config)) is not None:
+        return state, end
+    if state.stale_epochs >= config.patience:
         return replace(state, decayed=True, best_loss=math.inf, stale_epochs=0), "decay"
     return state, "continue"
+
+
+def ended(state: Convergence, config: TrainingConfig) -> Event | None:
+    """Return what has ended a training that stands there: convergence, its budget; else None."""
+    if state.decayed and state.stale_epochs >= config.patience:
+        return "converged"
+    return "max_epochs" if state.epoch >= config.max_epochs else None

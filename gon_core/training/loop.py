@@ -1,21 +1,25 @@
 """The epoch loop: a generator that yields the metrics of each epoch.
 
 The loop knows neither validation nor checkpoints: its caller decides, between two epochs, what to
-measure and what to keep. Everything that the next epoch depends on is in ``TrainingState``.
+measure and what to keep. Everything that the next step depends on is in ``TrainingState``.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor, nn
 
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import LabelledImages
-from gon_core.training.convergence import Convergence, Event, advance
+from gon_core.training.convergence import Convergence, Event, advance, ended
+
+
+class StoppedError(Exception):
+    """A training was asked to stop between two steps; its state is what it can go on from."""
 
 
 @runtime_checkable
@@ -36,6 +40,25 @@ class MethodState(Protocol):
 
 
 @dataclass
+class EpochProgress:
+    """An epoch that has begun.
+
+    Attributes:
+        permutation: of the images; its batches follow each other.
+        steps: batches that were trained on.
+        loss_sum: over their images, in nats.
+        correct: how many of them were classified right.
+        seconds: that they took, before an interruption.
+    """
+
+    permutation: Int64[Tensor, " image"]
+    steps: int
+    loss_sum: Float64[Tensor, ""]
+    correct: Int64[Tensor, ""]
+    seconds: float = 0.0
+
+
+@dataclass
 class TrainingState:
     """All that the rest of a training depends on; a checkpoint holds exactly this.
 
@@ -45,6 +68,7 @@ class TrainingState:
         streams: the random streams by name, for example ``data order`` and ``noise``.
         method_state: what the method keeps beside the classifier, if anything.
         convergence: epochs so far, plateau, decay.
+        progress: of the epoch that a training was stopped in; None between two epochs.
     """
 
     model: nn.Module
@@ -52,6 +76,7 @@ class TrainingState:
     streams: dict[str, Generator]
     method_state: MethodState | None = None
     convergence: Convergence = field(default_factory=Convergence)
+    progress: EpochProgress | None = None
 
 
 @dataclass(frozen=True)
@@ -96,30 +121,47 @@ class Step(Protocol):
 
 
 def train_epochs(
-    state: TrainingState, data: LabelledImages, config: TrainingConfig, step: Step
+    state: TrainingState,
+    data: LabelledImages,
+    config: TrainingConfig,
+    step: Step,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[EpochMetrics]:
     """Train until convergence, divergence or the end of the budget.
 
     Args:
-        state: where to start; changed in place, consistent whenever an epoch's metrics are yielded.
+        state: where to start; changed in place, consistent whenever an epoch's metrics are yielded
+            or ``StoppedError`` is raised.
         data: training images, on the model's device.
         config: batch size, plateau and budget.
         step: the method's optimiser step.
+        stop: asked after each step whether to stop there.
 
     Yields:
-        The metrics of each epoch; the last has ``is_last``.
+        The metrics of each epoch; the last has ``is_last``. None if the training has ended already.
+
+    Raises:
+        StoppedError: as ``stop`` said.
     """
+    if ended(state.convergence, config) is not None:
+        return
     while True:
-        started = time.perf_counter()
+        progress = state.progress or _begin_epoch(data, state.streams["data order"])
+        state.progress = progress
+        started = time.perf_counter() - progress.seconds
         learning_rate = state.optimizer.param_groups[0]["lr"]
-        loss_sum = torch.zeros((), dtype=torch.float64, device=data.images.device)
-        correct = torch.zeros((), dtype=torch.int64, device=data.images.device)
         state.model.train()
-        for images, labels in batches(data, config.batch_size, state.streams["data order"]):
+        indices = progress.permutation.split(config.batch_size)[progress.steps :]
+        for images, labels in _select(data, indices):
             logits, loss = step(state, images, labels)
-            loss_sum += loss.double() * len(labels)
-            correct += (logits.argmax(1) == labels).sum()
-        train_loss = loss_sum.item() / len(data)
+            progress.loss_sum += loss.double() * len(labels)
+            progress.correct += (logits.argmax(1) == labels).sum()
+            progress.steps += 1
+            if stop():
+                progress.seconds = time.perf_counter() - started
+                raise StoppedError
+        state.progress = None
+        train_loss = progress.loss_sum.item() / len(data)
         state.convergence, event = advance(state.convergence, train_loss, config)
         if event == "decay":
             for group in state.optimizer.param_groups:
@@ -127,7 +169,7 @@ def train_epochs(
         metrics = EpochMetrics(
             epoch=state.convergence.epoch,
             train_loss=train_loss,
-            train_accuracy=100 * correct.item() / len(data),
+            train_accuracy=100 * progress.correct.item() / len(data),
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
             event=event,
@@ -138,12 +180,30 @@ def train_epochs(
             return
 
 
+def _begin_epoch(data: LabelledImages, order: Generator) -> EpochProgress:
+    return EpochProgress(
+        permutation=_permutation(data, order),
+        steps=0,
+        loss_sum=torch.zeros((), dtype=torch.float64, device=data.images.device),
+        correct=torch.zeros((), dtype=torch.int64, device=data.images.device),
+    )
+
+
 def batches(
     data: LabelledImages, batch_size: int, order: Generator
 ) -> Iterator[tuple[Float[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
     """Yield the images of one epoch in random order, as floats in [0, 1], with their labels."""
-    permutation = torch.randperm(len(data), generator=order).to(data.images.device)
-    for index in permutation.split(batch_size):
+    return _select(data, _permutation(data, order).split(batch_size))
+
+
+def _permutation(data: LabelledImages, order: Generator) -> Int64[Tensor, " image"]:
+    return torch.randperm(len(data), generator=order).to(data.images.device)
+
+
+def _select(
+    data: LabelledImages, indices: Sequence[Tensor]
+) -> Iterator[tuple[Float[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
+    for index in indices:
         images = data.images[index].unsqueeze(1).float().div_(255)
         yield images, data.labels[index]
 

@@ -90,7 +90,7 @@ class Opponent:
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all that the rest of the training depends on, at the end of an epoch."""
+        """Return all that the rest of the training depends on."""
         parameters = dict(self.generator.named_parameters())
         generator = {f"generator.{name}": value.detach() for name, value in parameters.items()}
         moments = {
@@ -100,7 +100,7 @@ class Opponent:
             for moment in MOMENTS
         }
         numbers = {"steps": torch.tensor(self.steps), "resets": torch.tensor(self.resets)}
-        return generator | moments | numbers | {"replay": self.replay.states}
+        return generator | moments | numbers | {"replay": self.replay.states, "sums": self.sums}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """Set it to what ``state_dict`` returned.
@@ -120,11 +120,11 @@ class Opponent:
                     }
         self.replay.states = tensors["replay"].to(self.replay.states.device, copy=True)
         self.steps, self.resets = int(tensors["steps"]), int(tensors["resets"])
-        self.sums.zero_()
+        self.sums.copy_(tensors["sums"])
 
     def _refuse_others(self, tensors: dict[str, Tensor]) -> None:
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        expected: dict[str, tuple[int, ...]] = {"steps": (), "resets": ()}
+        expected: dict[str, tuple[int, ...]] = {"steps": (), "resets": (), "sums": (4,)}
         stepped = any(name.startswith("adam.") for name in found)
         for name, parameter in self.generator.named_parameters():
             shape = tuple(parameter.shape)

@@ -17,8 +17,8 @@ from gon_core.evaluation import learned_noise
 from gon_core.models import MadryCNN
 from gon_core.noise import solver_name
 from gon_core.rows import CLEAN
-from gon_core.training import checkpoints, new_state, train
-from gon_core.training.convergence import Event
+from gon_core.training import StoppedError, checkpoints, new_state, train
+from gon_core.training.convergence import Event, ended
 from gon_core.training.loop import EpochMetrics
 from gon_core.training.opponent import Opponent
 from sweeps.engine.measures import Measured, TrialData, measure
@@ -63,6 +63,8 @@ def run_trial(
     device: str = "cpu",
     checkpoint_every: int = 1,
     report: Callable[[dict[str, float]], None] = lambda metrics: None,
+    stop: Callable[[], bool] = lambda: False,
+    node: str = "",
 ) -> TrialResult:
     """Train and evaluate one trial, or carry it on from its last checkpoint; write its record.
 
@@ -76,22 +78,31 @@ def run_trial(
         report: called with the metrics of each epoch but the last, in order; may end the trial
             by raising anything that is not an ``Exception``. Told the last epoch before the
             evaluation, a scheduler could stop a trial that has nothing left to train.
+        stop: asked after each step, and each batch of the evaluation, whether to end for now.
+        node: where it runs, for the record.
 
     Returns:
         The result that was written. An error in the training is a result too: status ``failed``.
+
+    Raises:
+        StoppedError: as ``stop`` said; a checkpoint has all that was done.
     """
     records.write_config(config)
     if (done := records.result()) is not None:
         if done.is_final:
             return done
         records.forget_result()
-    run = _Run(config, data, records, device, checkpoint_every, report)
+    run = _Run(config, data, records, device, checkpoint_every, report, stop, node)
     try:
         run.start(start_weights)
         run.train()
         result, files = run.evaluate()
         files = {checkpoints.MODEL: checkpoints.dump_model(run.state.model)} | files
         return records.write_result(result, files | run.learned_noise())
+    except StoppedError:
+        run.keep()
+        records.write_stop()
+        raise
     except Exception as error:  # whatever broke, the record says it and the sweep goes on
         result = run.result("failed", f"{cause(error)}\n{traceback.format_exc()}")
         return records.write_result(result)
@@ -121,8 +132,10 @@ class _Run:
     device: str
     checkpoint_every: int
     report: Callable[[dict[str, float]], None]
+    stop: Callable[[], bool]
+    node: str
     history: list[dict[str, float]] = field(default_factory=list)
-    event: Event = "max_epochs"  # what a carried-on training that has no epoch left ended with
+    event: Event = "continue"
 
     @property
     def bf16(self) -> bool:
@@ -138,8 +151,10 @@ class _Run:
             self._begin(start_weights)
         epoch = checkpoint.epoch if checkpoint is not None else 0
         host, pid = socket.gethostname(), os.getpid()
-        self.records.write_attempt(Attempt(host, pid, now(), epoch, passed_over))
-        for entry in self.history:
+        self.records.write_attempt(Attempt(host, pid, now(), epoch, passed_over, self.node))
+        end = ended(self.state.convergence, self.config.training)
+        self.event = end or "continue"
+        for entry in self.history[: -1 if end else None]:  # the last one comes with the result
             self.report(entry)
 
     def _begin(self, start_weights: bytes | None) -> None:
@@ -160,7 +175,8 @@ class _Run:
         """Train to the end, validating after each epoch and keeping a checkpoint at intervals."""
         config, mixed = self.config, evaluation.mixed(self.data.validation)
         assert not isinstance(config.method, Given), "given weights are not trained"
-        for metrics in train(self.state, self.data.training, config.method, config.training):
+        trained = train(self.state, self.data.training, config.method, config.training, self.stop)
+        for metrics in trained:
             started = time.perf_counter()
             correct = evaluation.count_correct(self.state.model, mixed, self.bf16)
             entry = {
@@ -176,10 +192,16 @@ class _Run:
             self.history.append(entry)
             self.event = metrics.event
             if not metrics.is_last and metrics.epoch % self.checkpoint_every == 0:
-                files = checkpoints.dump(self.state)
-                self.records.write_checkpoint(Checkpoint(metrics.epoch, files, list(self.history)))
+                self.keep()
             if not metrics.is_last:  # the caller reports the last one with the result
                 self.report(entry)
+
+    def keep(self) -> None:
+        """Write a checkpoint of all that was done."""
+        epoch, progress = self.state.convergence.epoch, self.state.progress
+        steps = progress.steps if progress is not None else 0
+        files = checkpoints.dump(self.state)
+        self.records.write_checkpoint(Checkpoint(epoch, files, list(self.history), steps))
 
     def evaluate(self) -> tuple[TrialResult, dict[str, bytes]]:
         """Measure the final model; a diverged one has no figures.
@@ -191,10 +213,16 @@ class _Run:
             return self.result("diverged", "the training loss is not finite"), {}
         assert self.event in ("converged", "max_epochs"), f"training ended with {self.event}"
         started = time.perf_counter()
+        asked = self.state.model.register_forward_pre_hook(self._heed_stop)
         found = measure(self.state.model, self.data, self.config.evaluation, self.bf16)
+        asked.remove()
         seconds = time.perf_counter() - started
         result = self.result(self.event, measured=found, evaluation_seconds=seconds)
         return result, found.files
+
+    def _heed_stop(self, *forward: object) -> None:
+        if self.stop():
+            raise StoppedError
 
     def learned_noise(self) -> dict[str, bytes]:
         """Return what the noise generator learned as a file; nothing for methods without one."""

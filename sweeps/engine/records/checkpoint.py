@@ -15,7 +15,7 @@ from sweeps.engine.training_code import training_code
 MANIFEST = "manifest.json"
 HISTORY = "history.json"
 KEPT_CHECKPOINTS = 2
-NAME = re.compile(r"epoch-\d+")
+NAME = re.compile(r"epoch-(\d+)(?:-step-(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,18 @@ class Checkpoint:
         epoch: the epoch after which it was taken.
         files: content by name, as ``gon_core.training.checkpoints`` made it.
         history: the metrics of all epochs so far.
+        steps: of the next epoch, where the training was stopped in the middle of it.
     """
 
     epoch: int
     files: dict[str, bytes]
     history: list[dict[str, float]]
+    steps: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its folder's; names sort by time."""
+        return f"epoch-{self.epoch:06d}" + (f"-step-{self.steps:06d}" if self.steps else "")
 
 
 def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
@@ -44,7 +51,7 @@ def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]
         checkpoint: what to write.
         config: of the trial; the manifest holds it, so that a foreign checkpoint can be told.
     """
-    target = checkpoints / f"epoch-{checkpoint.epoch:06d}"
+    target = checkpoints / checkpoint.name
     files = checkpoint.files | {HISTORY: json.dumps(checkpoint.history).encode()}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = {"config": dict(config), "code": training_code(), "sha256": digests}
@@ -69,14 +76,16 @@ def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
     """Return the checkpoint in ``folder``.
 
     Args:
-        folder: ``epoch-NNNNNN``.
+        folder: ``epoch-NNNNNN`` or ``epoch-NNNNNN-step-NNNNNN``.
         config: of the trial that is to go on from it.
 
     Raises:
         ValueError: it is incomplete or damaged, or of another configuration or code; says what.
         OSError: it cannot be read.
     """
-    epoch = folder.uri.partition("?")[0].rstrip("/").rsplit("epoch-", 1)[-1]
+    named = NAME.fullmatch(folder.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1])
+    assert named is not None, "a folder of that name"
+    epoch, steps = int(named[1]), int(named[2] or 0)
     manifest = _manifest(folder)
     for kind, here in (("config", config), ("code", training_code())):
         if differences := _differences(manifest.get(kind, {}), here):
@@ -91,7 +100,7 @@ def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
             raise ValueError(f"{name} is damaged (its SHA-256 is not the manifest's)")
     if HISTORY not in files:
         raise ValueError(f"{HISTORY} is missing")
-    return Checkpoint(int(epoch), files, json.loads(files.pop(HISTORY)))
+    return Checkpoint(epoch, files, json.loads(files.pop(HISTORY)), steps)
 
 
 def _manifest(folder: Folder) -> dict[str, Any]:

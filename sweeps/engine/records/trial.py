@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gon_core.config import TrialConfig
@@ -29,6 +29,8 @@ class Attempt:
         began: time of day, ISO 8601, UTC.
         from_epoch: the epoch of the checkpoint that it went on from; 0 without any.
         passed_over: checkpoints that could not be used, and why.
+        node: Ray's name of the machine, if Ray started it.
+        stopped: whether the machine was about to be taken away, and a checkpoint taken at once.
     """
 
     host: str
@@ -36,6 +38,8 @@ class Attempt:
     began: str
     from_epoch: int
     passed_over: list[str]
+    node: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,11 @@ class TrialRecords:
         """Write down that the trial's training starts, or goes on."""
         attempts = self.folder / "attempts"
         attempts.write_json(f"{len(attempts.names()) + 1:06d}.json", asdict(attempt))
+
+    def write_stop(self) -> None:
+        """Write down that the last attempt was stopped, to be carried on elsewhere."""
+        attempts, last = self.folder / "attempts", self.attempts()[-1]
+        attempts.write_json(attempts.names()[-1], asdict(replace(last, stopped=True)))
 
     def attempts(self) -> list[Attempt]:
         """Return where and when the trial was run, in order; damaged entries are left out."""

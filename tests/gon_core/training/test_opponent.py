@@ -83,7 +83,7 @@ def test_the_checkpoint_holds_the_generator_its_moments_and_the_past(undisturbed
     own = {name.removeprefix("method.") for name in after if name.startswith("method.")}
     parameters = {f"layers.{index}.{kind}" for index in range(4) for kind in ("weight", "bias")}
     moments = {f"{name}.{m}" for name in parameters for m in ("exp_avg", "exp_avg_sq", "step")}
-    rest = {f"generator.{name}" for name in parameters} | {"steps", "resets", "replay"}
+    rest = {f"generator.{name}" for name in parameters} | {"steps", "resets", "replay", "sums"}
     assert own == {f"adam.{name}" for name in moments} | rest
     assert {name for name in before if name.startswith("method.")} == {f"method.{n}" for n in rest}
     streams = {"data order", "noise", "generator weights", "pretraining order", "replay"}

@@ -17,6 +17,7 @@ from gon_core.config import (
     TrialConfig,
 )
 from gon_core.data.splits import split
+from gon_core.training import StoppedError
 from sweeps.engine import methods, trial
 from sweeps.engine.measures import prepare_data
 from sweeps.engine.records import MODEL, NOISE, RIGHT, SweepRecords
@@ -167,6 +168,54 @@ def test_a_trial_killed_at_any_epoch_ends_bit_identical(
     assert history == expected[0]
     assert what == expected[1]
     assert files.keys() == expected[2].keys() >= {MODEL, RIGHT}
+    assert all(content == expected[2][name] for name, content in files.items())
+
+
+STEPS = EPOCHS * 3
+QUICK = ("gnt", "ant_1x1")  # the others take the same path, some seconds each
+
+
+class After:
+    """Says stop when it is asked the given time."""
+
+    def __init__(self, asked):
+        self.left = asked
+
+    def __call__(self):
+        self.left -= 1
+        return self.left == 0
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS],
+)
+def test_a_trial_stopped_after_each_step_ends_bit_identical(
+    variant, few, start_weights, undisturbed, tmp_path
+):
+    config, records = configure(variant), SweepRecords(Folder(str(tmp_path)))
+    kept = records.trial(config.trial_id)
+    for step in range(1, STEPS + 2):
+        with pytest.raises(StoppedError):  # after one step, but once in the middle of an evaluation
+            stop = After(1) if step <= STEPS else After(2)
+            trial.run_trial(config, few, start_weights, kept, checkpoint_every=2, stop=stop)
+        found, passed_over = kept.find_checkpoint()
+        # An epoch whose steps are all done has not been told of yet.
+        done = min(step, STEPS)
+        epoch = (done - 1) // 3 if step <= STEPS else EPOCHS
+        assert (found.epoch, found.steps) == (epoch, done - 3 * epoch)
+        assert not passed_over and len(found.history) == found.epoch
+    told = []
+    result = trial.run_trial(
+        config, few, start_weights, kept, report=lambda entry: told.append(entry["epoch"])
+    )
+    assert told == [1, 2, 3]  # the last one comes with the result
+    assert len(kept.attempts()) == STEPS + 2
+    assert [attempt.stopped for attempt in kept.attempts()] == [True] * (STEPS + 1) + [False]
+    history, what, files = outcome(config, result, str(tmp_path))
+    expected = undisturbed(variant)
+    assert (history, what) == expected[:2]
+    assert files.keys() == expected[2].keys()
     assert all(content == expected[2][name] for name, content in files.items())
 
 
