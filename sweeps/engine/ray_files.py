@@ -32,7 +32,7 @@ def ensure_token() -> None:
     """
     if os.environ.get("RAY_AUTH_TOKEN"):
         return
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
+    path = _token_path()
     if not path.exists():
         _make_token(path)
     found = path.stat()
@@ -46,6 +46,15 @@ def ensure_token() -> None:
         )  # fmt: skip
     else:
         log.warning("%s belongs to another user, who can tell our Ray to run anything", path)
+
+
+def has_token() -> bool:
+    """Return whether there is a token where Ray looks for one."""
+    return bool(os.environ.get("RAY_AUTH_TOKEN")) or _token_path().exists()
+
+
+def _token_path() -> Path:
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
 
 
 def _make_token(path: Path) -> None:
