@@ -42,6 +42,9 @@ class Driver:
         records: read when a trial has ended.
         listeners: told of each event.
         max_failures: how often a trial whose process died is carried on.
+        may_start: asked before each trial whether the budget allows it. While others run a refusal
+            may change, once it is known what they needed.
+        placed: told of each process of a trial that begins; before, the trial waits for a machine.
         lost: what kept a record from being written from here; no further trial is then suggested.
             The scheduler swallows what is raised while a trial ends, so it is kept.
     """
@@ -51,6 +54,8 @@ class Driver:
     records: SweepRecords
     listeners: Sequence[Listener]
     max_failures: int
+    may_start: Callable[[], bool] = lambda: True
+    placed: Callable[[TrialConfig], None] = lambda config: None
     lost: OSError | StorageError | None = None
 
     def __post_init__(self) -> None:
@@ -60,10 +65,19 @@ class Driver:
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no further trial will be suggested, whatever comes of those that run."""
+        if self.lost is not None or self.search.is_exhausted:
+            return True
+        return not self._running and not self.may_start()
+
     def suggest(self, tune_id: str) -> TrialConfig | None:
         """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
         insist()
-        if self.lost is not None or (proposed := self.search.next_trial()) is None:
+        if self.lost is not None or not self.may_start():
+            return None
+        if (proposed := self.search.next_trial()) is None:
             return None
         config = self.plan.trial(*proposed)
         trial = self.records.trial(config.trial_id)
@@ -78,6 +92,11 @@ class Driver:
         self._running[tune_id] = (config, [])
         self._tell(lambda listener: listener.started(config))
         return config
+
+    def began(self, tune_id: str) -> None:
+        """Take in that a process of a trial begins, the first or one that carries it on."""
+        if tune_id in self._running:
+            self.placed(self._running[tune_id][0])
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
         """Take in the metrics of an epoch; an epoch that was repeated counts once."""

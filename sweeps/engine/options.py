@@ -195,9 +195,21 @@ class SweepOptions(CommandOptions):
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times that a trial whose process died is carried on."
     )
-    dry_run: bool = Field(
-        False, description="List the trials, what each needs and the expected time; start nothing."
+    budget_gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Start no trial that would probably pass this many GPU-hours, counted "
+        "over every run of the sweep; end with what is there, exit code 3.",
+    )  # fmt: skip
+    budget_hours: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="The same for hours in which the sweep runs."
     )
+    price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Tell what GPU-hours cost: those expected by --dry-run, those used at "
+        "the end.",
+    )  # fmt: skip
+    dry_run: bool = Field(
+        False, description="List the trials, what each needs, and what all take: time, GPU-hours, "
+        "money, storage; start nothing. Also for GPUs that this machine does not have.",
+    )  # fmt: skip
 
     methods: ClassVar[tuple[str, ...]] = get_args(Variant)
     """The methods that the sweep's question can be asked of, its own first."""

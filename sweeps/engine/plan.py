@@ -199,7 +199,9 @@ def data_digest(dataset: str, data_dir: Path | None) -> str:
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine or data set and it has not, by option name."""
     problems = {}
-    if options.gpus_per_trial and options.gpus_per_trial > (gpus := machine.gpu_count()):
+    gpus = machine.gpu_count()
+    elsewhere = options.dry_run and not gpus  # of a cluster, planned on a machine without any
+    if options.gpus_per_trial and options.gpus_per_trial > gpus and not elsewhere:
         problems["gpus_per_trial"] = (
             f"must be at most {gpus}, the GPUs of this machine, given: {options.gpus_per_trial:g}"
         )
@@ -207,6 +209,12 @@ def problems(options: SweepOptions) -> dict[str, str]:
         problems["gpus_per_trial"] = (
             f"must be a whole number above 1, given: {options.gpus_per_trial:g}"
         )
+    if not trial_gpus(options, gpus):
+        rule = "no trial of this sweep has a GPU"
+        if options.budget_gpu_hours is not None:
+            problems["budget_gpu_hours"] = f"{rule}: use --budget-hours"
+        if options.price_per_gpu_hour is not None:
+            problems["price_per_gpu_hour"] = f"{rule}, so that it has no effect"
     if options.cpus_per_trial > (cpus := machine.cpu_count()):
         problems["cpus_per_trial"] = (
             f"must be at most {cpus}, the cores of this machine, given: {options.cpus_per_trial}"
@@ -342,13 +350,20 @@ def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:
     return EvaluationConfig(measures=tuple(m for m in known if m in measures), **values)
 
 
+def trial_gpus(options: SweepOptions, gpus: int) -> float:
+    """Return how many GPUs a trial has, on a machine with ``gpus``."""
+    if options.gpus_per_trial is None:
+        return 1.0 if gpus else 0.0
+    return options.gpus_per_trial
+
+
 def make_resources(options: SweepOptions, gpus: int) -> Resources:
     """Return what a trial occupies: a GPU, or a part of one, where there are any."""
-    gpus_per_trial = options.gpus_per_trial
-    if gpus_per_trial is None:
-        gpus_per_trial = 1.0 if gpus else 0.0
+    gpus_per_trial = trial_gpus(options, gpus)
     slots = machine.cpu_count() // options.cpus_per_trial
-    if gpus_per_trial:
+    if gpus_per_trial and not gpus:  # a dry run for another machine
+        slots = options.max_concurrent or 1
+    elif gpus_per_trial:
         slots = min(slots, math.floor(gpus / gpus_per_trial + 1e-9))
     return Resources(
         cpus=options.cpus_per_trial,

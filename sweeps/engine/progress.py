@@ -1,7 +1,7 @@
 """What a person sees while a sweep runs: a live table, or plain lines without a terminal."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -56,9 +56,13 @@ class Progress:
         plan: names, budget and number of trials.
         console: where to show; a live table if it is a terminal, else one line per event.
         done: trials that an earlier run of the sweep finished.
+        used: what is used of the budget, in words; empty without one.
     """
 
-    def __init__(self, plan: Plan, console: Console, done: int) -> None:
+    def __init__(
+        self, plan: Plan, console: Console, done: int, used: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._used = used
         self._plan = plan
         self._console = console
         self._total = plan.number_of_trials
@@ -122,7 +126,7 @@ class Progress:
         accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
         self._line(
             f"{self._label(result.config)} {result.status}{accuracy} "
-            f"[{self._done}/{self._total}, {self._time_left()}]"
+            f"[{self._done}/{self._total}, {self._time_left()}{self._budget()}]"
         )
 
     def _label(self, config: TrialConfig) -> str:
@@ -146,6 +150,10 @@ class Progress:
         seconds = max(0, left / self._plan.resources.slots)
         return f"about {duration(seconds)} left"
 
+    def _budget(self) -> str:
+        used = self._used()
+        return f", {used} used" if used else ""
+
     def _render(self) -> Group:
         table = Table(title=f"sweep {self._plan.name}", title_justify="left", expand=False)
         table.add_column("trial")
@@ -159,6 +167,7 @@ class Progress:
             table.add_row(*self._cells(row))
         elapsed = duration(time.monotonic() - self._started)
         footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
+        footer += self._budget()
         lines = [Text(self._start_line, style="dim")]
         if self._rows:
             lines = [table, Text(TWO_ACCURACIES, style="dim")]

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -45,9 +46,22 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | versions
 
 
-def repeat_command() -> str:
-    """Return what was typed, as it can be typed again, without any password."""
-    return shlex.join(["uv", "run", "python", *(redact(word) for word in sys.argv)])
+def repeat_command(changes: Mapping[str, str] | None = None) -> str:
+    """Return what was typed, as it can be typed again, without any password.
+
+    Args:
+        changes: other values of options, by their flags, whether these were given or not.
+    """
+    typed, words = list(sys.argv), []
+    while typed:
+        word = typed.pop(0)
+        flag, equals, _ = word.partition("=")
+        if flag.replace("_", "-") not in (changes or {}):
+            words.append(redact(word))
+        elif not equals and typed:
+            typed.pop(0)
+    words += [word for change in (changes or {}).items() for word in change]
+    return shlex.join(["uv", "run", "python", *words])
 
 
 def redact(text: str) -> str:

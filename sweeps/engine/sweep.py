@@ -11,10 +11,14 @@ from rich.console import Console
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine import machine, provenance, starting_models, warm_start
 from sweeps.engine import plan as planning
+from sweeps.engine.allowance import make_meter, make_stop, used_line
+from sweeps.engine.budget import Budget, Meter
 from sweeps.engine.cluster import Cluster
 from sweeps.engine.command_line import refuse
-from sweeps.engine.cost import Speed, measure_speed, show_cuts, show_plan, trial_seconds
-from sweeps.engine.exit_codes import DONE, INTERRUPTED, SOME_FAILED
+from sweeps.engine.cost import Speed, trial_seconds
+from sweeps.engine.dry_run import show_cuts, show_plan
+from sweeps.engine.estimate import estimate_time
+from sweeps.engine.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
 from sweeps.engine.importing import IMPORTING
 from sweeps.engine.interrupts import heeded, held_back
 from sweeps.engine.ledger import Objectives
@@ -22,9 +26,10 @@ from sweeps.engine.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan
+from sweeps.engine.price import Price
 from sweeps.engine.progress import Progress
 from sweeps.engine.question import Question
-from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records import Stop, SweepRecords, TrialResult
 from sweeps.engine.starting_models import DivergedStartError
 from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
@@ -48,10 +53,12 @@ def run_sweep(
         grid: the points asked for, or None for the scale's.
 
     Returns:
-        The exit code: 0 done, 1 some trial failed, 130 interrupted and resumable.
+        The exit code: 0 done, 1 some trial failed, 3 ended by its budget, 130 interrupted; the last
+        two are resumable.
 
     Raises:
-        SystemExit: 2 with the reason, if a sweep of this name asks something else.
+        SystemExit: 2 with the reason, if a sweep of this name asks something else, or if its budget
+            is less than its first trial needs.
     """
     console = Console()
     plan = planning.make_plan(question, options, grid)
@@ -67,14 +74,18 @@ def run_sweep(
         digest = planning.data_digest(options.dataset, options.data_dir)
     description = describe_sweep(plan, options, digest)
     refuse_another_question(records, description)
+    kept = starting_models.folder(storage, plan.asked.start, digest)
+    budget = Budget(options.budget_gpu_hours, options.budget_hours)
+    price = Price(budget, options.price_per_gpu_hour)
     if options.dry_run:
-        kept = starting_models.folder(storage, plan.asked.start, digest)
         start_is_kept = starting_models.stored(kept) is not None
-        show_plan(plan, measure_speed(plan.resources, plan.asked.training), records, start_is_kept,
-                  console)  # fmt: skip
+        estimate = estimate_time(plan, storage)
+        show_plan(plan, estimate, records, start_is_kept, price, console)
         return DONE
+    start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
+    meter = make_meter(plan, storage, records, budget, start_is_kept, console)
     known = known_points(plan, records, console)
-    return _Run(plan, options, storage, records, description, known, console).run()
+    return _Run(plan, options, storage, records, description, known, console, meter, price).run()
 
 
 def known_points(
@@ -182,6 +193,8 @@ class _Run:
     description: dict[str, Any]
     known: list[tuple[Point, Objectives]]
     console: Console
+    meter: Meter
+    price: Price
 
     def run(self) -> int:
         try:
@@ -203,6 +216,10 @@ class _Run:
         if self.records.read_sweep() is None:
             self.records.write_sweep(self.description | {"known": self.known})
         tracker = self._tracker()
+        if not self.meter.may_start():
+            with self.meter:
+                self._stop(search)
+            return self._conclude(tracker, interrupted=False)
         last_words = f"Ended at once. Carry on with:\n  {provenance.repeat_command()}"
         with heeded(last_words), Cluster(self.plan.resources) as cluster:
             return self._run_on(cluster, search, len(finished), tracker, lock)
@@ -211,7 +228,9 @@ class _Run:
         self, cluster: Cluster, search: Search, finished: int, tracker: Tracker, lock: SweepLock
     ) -> int:
         try:
-            self._train(cluster, search, finished, tracker)
+            with self.meter:
+                self._train(cluster, search, finished, tracker)
+                self._stop(search)
         except KeyboardInterrupt:
             cluster.stop()
             cluster.join()  # a trial that still ran would write its records beside the report
@@ -230,6 +249,12 @@ class _Run:
             return self._end_without_storage(error)
         cluster.stop()
         return self._conclude(tracker, interrupted=False)
+
+    def _stop(self, search: Search) -> None:
+        """Take in whether the budget ended the sweep: the search would have gone on."""
+        if not search.is_exhausted:
+            ended = sum(result.is_final for result in self.records.results())
+            self.meter.stop = make_stop(self.meter, self.plan.number_of_trials - ended)
 
     def _tracker(self) -> Tracker:
         uri = self.options.tracking_uri or default_uri(self.options.storage)
@@ -271,7 +296,7 @@ class _Run:
 
     def _train(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> None:
         plan, asked = self.plan, self.plan.asked
-        progress = Progress(plan, self.console, finished)
+        progress = Progress(plan, self.console, finished, self.meter.text)
         with progress.shown():
             with held_back():  # importing torch takes seconds, while Ray starts
                 from sweeps.engine import tuner
@@ -281,19 +306,20 @@ class _Run:
             )
             if plan.resources.device != "cpu":
                 cluster.wait()
-            weights = starting_models.get(
-                kept,
-                asked.start,
-                lambda: tuner.train_start_model(asked.start, data, plan.resources),
-                progress.start_trained,
-            )
+            with self.meter.start_model():
+                weights = starting_models.get(
+                    kept,
+                    asked.start,
+                    lambda: tuner.train_start_model(asked.start, data, plan.resources),
+                    progress.start_trained,
+                )
             speed = starting_models.seconds_per_image(kept, asked.start)
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
             cluster.wait()
             tuner.run(
-                plan, search, data, weights, self.records, (progress, tracker),
-                self.options.max_failures,
+                plan, search, data, weights, self.records, (self.meter, progress, tracker),
+                self.options.max_failures, self.meter,
             )  # fmt: skip
 
     def _prepare_data(self) -> "TrialData":
@@ -329,13 +355,17 @@ class _Run:
             return self._end_without_storage(error)
         if not interrupted:
             print_report(report, self.console)
-        missing = tracker.close(headline(report.summary), bool(failed), interrupted)
+        stop = self.meter.stop
+        more = interrupted or stop is not None
+        missing = tracker.close(headline(report.summary), bool(failed), more)
         for result in failed:
             reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
             self.console.print(f"[red]trial {result.trial_id} failed: {reason}", highlight=False)
-        self._say_what_next(missing, interrupted)
+        self._say_what_next(missing, interrupted, stop)
         if interrupted:
             return INTERRUPTED
+        if stop is not None:
+            return OUT_OF_BUDGET
         return SOME_FAILED if failed else DONE
 
     def _end_without_storage(self, error: BaseException) -> int:
@@ -344,12 +374,15 @@ class _Run:
         self._say_what_next("", interrupted=True)
         return SOME_FAILED
 
-    def _say_what_next(self, missing: str, interrupted: bool) -> None:
-        lines = []
+    def _say_what_next(self, missing: str, interrupted: bool, stop: Stop | None = None) -> None:
+        lines = [line] if (line := used_line(self.meter, self.price)) else []
         folder = self.records.folder.path
         if interrupted:
             lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
         else:
+            if stop is not None:
+                text = f"Stopped by its {stop.budget}. Carry on with a larger one:"
+                lines.append(f"{text}\n  {stop.carry_on}")
             lines.append(f"Report: {folder}/report/report.html")
         if missing:
             lines.append(missing)

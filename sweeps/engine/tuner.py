@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 
 from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
+from sweeps.engine.budget import Meter
 from sweeps.engine.driver import Driver, Listener
 from sweeps.engine.measures import TrialData
 from sweeps.engine.object_store import StorageError
@@ -68,8 +69,9 @@ def run(
     records: SweepRecords,
     listeners: Sequence[Listener],
     max_failures: int,
+    meter: Meter,
 ) -> None:
-    """Run every trial that ``search`` proposes; return when all have ended.
+    """Run the trials that ``search`` proposes; return when all of them have ended.
 
     Args:
         plan: resources, scheduler, and what a trial is made of.
@@ -79,6 +81,7 @@ def run(
         records: where the trials write.
         listeners: told of each event.
         max_failures: how often a trial whose process died is carried on.
+        meter: of the budget; asked before each trial, told when it begins.
 
     Raises:
         OSError, StorageError: a record could not be written by the driver either.
@@ -91,7 +94,7 @@ def run(
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )  # fmt: skip
-    driver = Driver(plan, search, records, listeners, max_failures)
+    driver = Driver(plan, search, records, listeners, max_failures, meter.may_start, meter.placed)
     with tempfile.TemporaryDirectory(prefix="gon-tune-") as scratch:
         tune.Tuner(
             trainable,
@@ -178,7 +181,7 @@ class _Searcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return a trial's configuration, ``FINISHED``, or None while results are awaited."""
-        if self._driver.search.is_exhausted or self._driver.lost is not None:
+        if self._driver.is_over:
             return Searcher.FINISHED
         config = self._driver.suggest(trial_id)
         return {"trial": config.model_dump_json()} if config is not None else None
@@ -201,10 +204,13 @@ class _Searcher(Searcher):
 
 
 class _Callback(tune.Callback):
-    """Ray's results, epoch by epoch."""
+    """Ray's news: a process of a trial begins, an epoch ended."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._driver.began(trial.trial_id)
 
     def on_trial_result(
         self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any

@@ -5,6 +5,7 @@
         examples.safetensors                  some test images, clean and corrupted, for the figures
         tracked.json                          that MLflow holds all of it
         drivers/<id>.json                     who runs the sweep now, see ``sweeps.engine.lock``
+        usage/NNNNNN.json                     what each driver used, and whether a budget ended it
         trials/<trial id>/trial.json          the full configuration, before training
         trials/<trial id>/attempts/NNNNNN.json   where and when it was run, from which epoch on
         trials/<trial id>/checkpoints/epoch-NNNNNN/   weights, momentum, streams, history, manifest
@@ -37,6 +38,7 @@ from sweeps.engine.records.names import (
 from sweeps.engine.records.result import Status, TrialResult
 from sweeps.engine.records.sweep import SweepRecords
 from sweeps.engine.records.trial import Attempt, TrialRecords
+from sweeps.engine.records.usage import Stop, Usage
 
 __all__ = [
     "EXAMPLES",
@@ -50,7 +52,9 @@ __all__ = [
     "Attempt",
     "Checkpoint",
     "Status",
+    "Stop",
     "SweepRecords",
     "TrialRecords",
     "TrialResult",
+    "Usage",
 ]

@@ -61,6 +61,8 @@ def show(found: SweepCheck, console: Console) -> None:
     for state, meaning in STATES.items():
         if found.counts[state] and state != "complete":
             console.print(f"{state}: {meaning}.", style="dim", highlight=False)
+    if found.stopped and not found.drivers:
+        console.print(f"Stopped by its {found.stopped}.", highlight=False)
     if found.unhashed:
         console.print(f"{found.unhashed} results are of an earlier version and hold no hashes.")
     elif found.is_whole:

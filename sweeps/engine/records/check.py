@@ -50,6 +50,7 @@ class SweepCheck:
         problems: of the files beside the trials.
         not_begun: how many trials of the grid and the baselines have no record.
         unhashed: how many results are of an earlier version, which held no hashes.
+        stopped: the budget that ended the last driver, in words; empty if none did.
     """
 
     trials: tuple[TrialCheck, ...]
@@ -57,6 +58,7 @@ class SweepCheck:
     problems: tuple[str, ...] = ()
     not_begun: int = 0
     unhashed: int = 0
+    stopped: str = ""
 
     @property
     def counts(self) -> Counter[State]:
@@ -88,9 +90,10 @@ def check(records: SweepRecords) -> SweepCheck:
     return SweepCheck(
         trials=trials,
         drivers=drivers,
-        problems=tuple(_check_start(records, description)),
+        problems=(*_check_start(records, description), *records.usage.problems()),
         not_begun=max(0, asked - len(names)),
         unhashed=sum(not result.files for result in records.results() if result.is_measured),
+        stopped=stop.budget if (stop := records.usage.stopped()) is not None else "",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from gon_core.config import TrialConfig
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.trial import TrialRecords
+from sweeps.engine.records.usage import UsageRecords
 from sweeps.engine.storage import Folder
 
 DESCRIPTION = "sweep.json"
@@ -53,6 +54,11 @@ class SweepRecords:
     def results(self) -> list[TrialResult]:
         """Return how the trials that ended did, in the order of their ids."""
         return [result for name in self.names() if (result := self.trial(name).result())]
+
+    @property
+    def usage(self) -> UsageRecords:
+        """What its drivers have used."""
+        return UsageRecords(self.folder / "usage")
 
     def names(self) -> list[str]:
         """Return the ids of all trials that have a folder."""

@@ -11,7 +11,7 @@ from gon_core.evaluation import Interval, mean_interval
 from gon_core.rows import CLEAN
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine.ledger import Objectives
-from sweeps.engine.records import Status, SweepRecords, TrialResult
+from sweeps.engine.records import Status, Stop, SweepRecords, TrialResult
 from sweeps.engine.report.estimates import (
     Estimate,
     clean_rows,
@@ -113,6 +113,7 @@ class SweepSummary:
         published: the paper's figures for the same question; empty if there are none.
         baselines: one summary per method that was trained beside the search; its point is the
             method's name alone. None of them is ever the best.
+        stopped: how the last driver was stopped by its budget; None if it was not.
     """
 
     description: dict[str, Any]
@@ -124,6 +125,7 @@ class SweepSummary:
     missing: tuple[tuple[Point, int], ...]
     published: Published = field(default_factory=Published)
     baselines: tuple[PointSummary, ...] = ()
+    stopped: Stop | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -258,6 +260,7 @@ def summarise(records: SweepRecords) -> SweepSummary:
             for point, trials in baselines.items()
             if trials
         ),
+        stopped=records.usage.stopped(),
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from string import Template
-from typing import Any
 
 from sweeps.engine.report import sentences, table_11, text_tables
 from sweeps.engine.report.aggregate import SweepSummary
@@ -125,7 +124,7 @@ def to_page(
         notes=_paragraph(notes, "note"),
         trials=_trials(summary),
         provenance=_provenance(summary),
-        next=_next(summary.description),
+        next=_next(summary),
     )
 
 
@@ -212,9 +211,13 @@ def _provenance(summary: SweepSummary) -> str:
     return f"<dl>{items}</dl>"
 
 
-def _next(description: dict[str, Any]) -> str:
+def _next(summary: SweepSummary) -> str:
+    description, stopped = summary.description, summary.stopped
     commands = {
-        "Repeat or carry on this sweep:": description.get("command"),
+        "Carry on with a larger budget:": stopped.carry_on if stopped else None,
+        "Repeat or carry on this sweep:" if not stopped else "It was begun with:": description.get(
+            "command"
+        ),
         "Every epoch of every trial, in MLflow:": description.get("tracking"),
     }
     return "".join(

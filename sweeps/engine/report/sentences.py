@@ -70,8 +70,9 @@ def _best(summary: SweepSummary) -> list[str]:
             return [f"No best {kind}: no trial was measured."]
         return [f"No best {kind}: no {kind} has been measured with all its seeds."]
     assert best.test is not None and best.objective is not None
+    what = "Best" if summary.stopped is None else f"Best of the {kind}s measured so far"
     sentences = [
-        f"Best: {point_name(summary, best)}, chosen by its mean {_chosen_by(summary)} of "
+        f"{what}: {point_name(summary, best)}, chosen by its mean {_chosen_by(summary)} of "
         f"{percent(best.objective.estimate)} %. {summary.measure} test accuracy: "
         f"{percent(best.test.mean)} % ({interval(best.test)})."
     ]
@@ -212,9 +213,30 @@ def _beside(summary: SweepSummary) -> str:
 
 
 def cut_short(summary: SweepSummary) -> str:
-    """Return what was cut short in one sentence; empty if nothing was."""
+    """Return what was cut short, by the scale and by a budget; empty if nothing was."""
     cuts = [str(cut).strip().rstrip(".") for cut in summary.description.get("cuts") or []]
-    return f"Cut short: {'; '.join(cuts)}." if cuts else ""
+    by_scale = f"Cut short: {'; '.join(cuts)}." if cuts else ""
+    return f"{by_scale} {stopped_by_budget(summary)}".strip()
+
+
+def stopped_by_budget(summary: SweepSummary) -> str:
+    """Return which budget stopped the sweep, and what is missing for it; empty if none did."""
+    if summary.stopped is None:
+        return ""
+    description, kind = summary.description, summary.kind
+    names = description.get("baselines") or {}
+    asked = [*(tuple(point) for point in description["grid"]), *((name,) for name in names)]
+    proposals = int((description.get("asked") or {}).get("proposals", 0))
+    planned = (len(asked) + proposals) * len(description["seeds"])
+    ended = sum(trial.is_final for trial in summary.trials)
+    sentence = f"Stopped by its {summary.stopped.budget}: {ended} of {planned} trials ended"
+    measured = {point.point for point in summary.compared}
+    if without := [summary.text(point) for point in asked if point not in measured]:
+        sentence += f"; {plural(len(without), kind)} without any figure: {listed(without)}"
+    tried = {p.point for p in summary.points} | {p for p, _ in summary.missing}
+    if (unasked := proposals - len(tried - set(asked))) > 0:
+        sentence += f"; {plural(unasked, kind)} that the search would have proposed not asked for"
+    return f"{sentence}."
 
 
 def how_trials_ended(summary: SweepSummary) -> str:

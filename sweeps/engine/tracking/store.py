@@ -51,6 +51,7 @@ TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 TIMEOUT_SECONDS = 10
 RUNNING, KILLED = "RUNNING", "KILLED"
 INTERRUPTED = "interrupted"
+STOPPED_BY = "stopped_by"  # a tag: the budget that ended a sweep before its last trial
 RUN_STATUS = {
     "converged": "FINISHED",
     "max_epochs": "FINISHED",
@@ -196,6 +197,14 @@ class Store:
         if self._parent.status != RUNNING:
             self._client.update_run(self._parent.id, status=RUNNING)
             self._parent.status = RUNNING
+        self._tag_stop()
+
+    def _tag_stop(self) -> None:
+        """Tag the parent run with the budget that stopped the sweep; a larger one takes it away."""
+        if (stop := self._records.usage.stopped()) is not None:
+            self._tag(self._parent, {STOPPED_BY: stop.budget})
+        elif self._parent.tags.pop(STOPPED_BY, None) is not None:
+            self._client.delete_tag(self._parent.id, STOPPED_BY)
 
     def begin(self, config: TrialConfig) -> None:
         """Let there be a running run of a trial; one that was interrupted runs again."""
@@ -319,6 +328,7 @@ class Store:
         """
         self._log_changed(self._parent, summary, 0, time)
         status = KILLED if interrupted else "FAILED" if failed else "FINISHED"
+        self._tag_stop()
         self._end(self._parent, status, time)
         description = self._records.read_sweep() or self._description
         self._client.log_dict(self._parent.id, description, "sweep.json")

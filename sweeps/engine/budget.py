@@ -1,0 +1,278 @@
+"""What a sweep has used of its budget, and whether another trial fits into the rest.
+
+Knows neither Ray nor the search: it listens to trials and is asked before each one.
+"""
+
+import contextlib
+import math
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from gon_core.config import TrialConfig
+from sweeps.engine.object_store import StorageError
+from sweeps.engine.plan import Resources
+from sweeps.engine.provenance import now
+from sweeps.engine.records import Stop, SweepRecords, TrialResult, Usage
+from sweeps.engine.records.usage import UNITS, Option
+
+HOUR = 3600.0
+WRITE_SECONDS = 60.0  # between two writes; what a killed driver used after its last is not counted
+MARGIN = 1.1  # of a proposed budget: what is left may take longer than what has ended
+START = "start"  # the vanilla model, among the trials
+ROUNDING = 1 + 1e-9  # a trial that just fits is not refused for the last bit of a sum
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a sweep may use in all, by every driver that ever ran it.
+
+    Attributes:
+        gpu_hours: of its trials and of their vanilla model; None: no limit.
+        hours: of wall time in which a driver ran; None: no limit.
+    """
+
+    gpu_hours: float | None = None
+    hours: float | None = None
+
+    @property
+    def limits(self) -> dict[Option, float]:
+        """The limits that were set, by option."""
+        limits: dict[Option, float | None] = {
+            "budget_gpu_hours": self.gpu_hours, "budget_hours": self.hours,
+        }  # fmt: skip
+        return {option: limit for option, limit in limits.items() if limit is not None}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Time that was used, in seconds: wall time, and time of GPUs."""
+
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+
+    def hours(self, option: Option) -> float:
+        """Return what counts against the limit of an option, in its unit."""
+        return (self.gpu_seconds if option == "budget_gpu_hours" else self.seconds) / HOUR
+
+
+def spent_before(records: SweepRecords) -> Spent:
+    """Return what all drivers of a sweep have used so far."""
+    usages = records.usage.read()
+    return Spent(sum(usage.seconds for usage in usages), sum(usage.gpu_seconds for usage in usages))
+
+
+def whole_seconds(result: TrialResult) -> float:
+    """Return how long a trial took, in one process or several: training and evaluation."""
+    return sum(result.seconds.values())
+
+
+def limit_passed(
+    budget: Budget, spent: Spent, rests: Sequence[float], cost: float, gpus: float
+) -> Option | None:
+    """Return which limit would be passed if one more trial were started; None if it fits.
+
+    Args:
+        budget: the limits.
+        spent: by ended trials, and by running ones so far.
+        rests: seconds that each running trial is expected to need yet.
+        cost: seconds that the further trial is expected to need.
+        gpus: of each trial.
+    """
+    would_be = Spent(spent.seconds + cost, spent.gpu_seconds + gpus * (sum(rests) + cost))
+    for option, limit in budget.limits.items():
+        if would_be.hours(option) > limit * ROUNDING:
+            return option
+    return None
+
+
+def enough(used: float, needed: float, limit: float) -> float:
+    """Return a budget that the rest of a sweep fits into, above ``limit``, in two digits.
+
+    Args:
+        used: so far, in the unit of the limit.
+        needed: by the trials that are left.
+        limit: the budget that was too small.
+    """
+    least = max(used + MARGIN * needed, MARGIN * limit)
+    step = 10.0 ** (math.floor(math.log10(least)) - 1)
+    return float(f"{math.ceil(least / step * (1 - 1e-9)) * step:.6g}")
+
+
+@dataclass
+class Meter:
+    """Counts what a sweep uses; as a context it keeps that in the records while the block runs.
+
+    A trial occupies its GPU from the moment at which its first process got it until its record is
+    written, with all that its failed processes wasted; waiting for a machine costs nothing.
+
+    Attributes:
+        records: of the sweep.
+        resources: of each trial.
+        budget: the limits, if any.
+        estimate: seconds that a trial is expected to need before any has ended; None: not known.
+        stop: set before the end of the block: why the driver ends before all trials have.
+        clock: seconds, from any start.
+    """
+
+    records: SweepRecords
+    resources: Resources
+    budget: Budget
+    estimate: float | None = None
+    stop: Stop | None = None
+    clock: Callable[[], float] = time.monotonic
+    _running: dict[str, float | None] = field(default_factory=dict)  # since when it has its place
+    _longest: dict[str, float] = field(default_factory=dict)  # of a whole trial, by its first epoch
+    _ended_gpu_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._earlier = spent_before(self.records)
+        # Without a budget nothing is asked: a store of many results need not be read for it.
+        finished = self.records.results() if self.budget.limits else []
+        self._costs = [whole_seconds(result) for result in finished if result.is_final]
+        self._since: float | None = None
+        self._until: float | None = None
+        self._name, self._began = "", ""
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._since, self._began = self.clock(), now()
+        self._name = self.records.usage.next_name()
+        self._write()
+        self._thread = threading.Thread(target=self._keep, name="usage", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        assert self._thread is not None
+        self._thread.join()
+        self._until = self.clock()
+        # What already goes wrong is the news, not that this cannot be written either.
+        with contextlib.suppress(*(() if error is None else (OSError, StorageError))):
+            self._write()
+
+    def started(self, config: TrialConfig) -> None:
+        """Listen: a trial is to run, as soon as there is a place."""
+        self._running[config.trial_id] = None
+
+    def placed(self, config: TrialConfig) -> None:
+        """Take in that a process of the trial has its place; only of the first it is news."""
+        if self._running.get(config.trial_id) is None:
+            self._running[config.trial_id] = self.clock()
+
+    def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
+        """Listen: an epoch ended."""
+        epoch = metrics.get("seconds", 0.0) + metrics.get("validation_seconds", 0.0)
+        self._longest[config.trial_id] = epoch * config.training.max_epochs
+
+    def ended(self, result: TrialResult) -> None:
+        """Listen: a trial's record was written."""
+        seconds = self._since_placed(self._running.pop(result.trial_id), self.clock())
+        self._ended_gpu_seconds += self.resources.gpus * seconds
+        if result.is_final:
+            # One that was carried on has taken longer than its last part.
+            self._costs.append(max(seconds, whole_seconds(result)))
+
+    @contextlib.contextmanager
+    def start_model(self) -> Iterator[None]:
+        """Count what is done in the block as a trial's time: the vanilla model is trained."""
+        self._running[START] = self.clock()
+        try:
+            yield
+        finally:
+            seconds = self._since_placed(self._running.pop(START), self.clock())
+            self._ended_gpu_seconds += self.resources.gpus * seconds
+
+    @property
+    def spent(self) -> Spent:
+        """What was used so far, by earlier drivers too."""
+        own = self._own()
+        return Spent(
+            self._earlier.seconds + own.seconds, self._earlier.gpu_seconds + own.gpu_seconds
+        )
+
+    @property
+    def expected(self) -> float | None:
+        """Seconds that a trial is expected to need: the mean of those that ended, if any has.
+
+        Else the estimate; where there is none, what the first epochs say of a trial that does not
+        converge early; None before there is one.
+        """
+        if self._costs:
+            return statistics.fmean(self._costs)
+        if self.estimate is None and self._longest:
+            return statistics.fmean(self._longest.values())
+        return self.estimate
+
+    def limit_reached(self) -> Option | None:
+        """Return which limit would be passed if one more trial were started; None if it fits."""
+        cost, at = self.expected, self.clock()
+        rests = [
+            max(0.0, (cost or 0.0) - self._since_placed(since, at))
+            for since in self._running.values()
+        ]
+        return limit_passed(self.budget, self.spent, rests, cost or 0.0, self.resources.gpus)
+
+    def may_start(self) -> bool:
+        """Return whether another trial may be started now.
+
+        Where nothing is known of what a trial costs, one is started and its first epoch awaited.
+        """
+        if not self.budget.limits:
+            return True
+        if self.expected is None and self._running:
+            return False
+        return self.limit_reached() is None
+
+    def larger(self, trials: int) -> dict[Option, float]:
+        """Return budgets that are enough for ``trials`` more, of those that are too small."""
+        cost, found = self.expected, {}
+        rounds = math.ceil(trials / max(1, self.resources.slots))
+        for option, limit in self.budget.limits.items():
+            each = self.resources.gpus * trials if option == "budget_gpu_hours" else rounds
+            used, needed = self.spent.hours(option), (cost or limit * HOUR) * each / HOUR
+            if used + needed > limit:
+                found[option] = enough(used, needed, limit)
+        return found
+
+    def text(self) -> str:
+        """Return what is used of the budget: ``0.21 of 0.5 GPU-hours``; empty without a budget."""
+        return ", ".join(
+            f"{self.spent.hours(option):.2g} of {limit:g} {UNITS[option]}"
+            for option, limit in self.budget.limits.items()
+        )
+
+    @staticmethod
+    def _since_placed(since: float | None, at: float) -> float:
+        return 0.0 if since is None else at - since
+
+    def _own(self) -> Spent:
+        if self._since is None:
+            return Spent()
+        at = self.clock() if self._until is None else self._until
+        running = sum(self._since_placed(since, at) for since in list(self._running.values()))
+        return Spent(at - self._since, self._ended_gpu_seconds + self.resources.gpus * running)
+
+    def _write(self) -> None:
+        own = self._own()
+        usage = Usage(
+            began=self._began, seconds=own.seconds, gpu_seconds=own.gpu_seconds,
+            gpus_per_trial=self.resources.gpus, stopped=self.stop,
+        )  # fmt: skip
+        self.records.usage.write(self._name, usage)
+
+    def _keep(self) -> None:
+        while not self._over.wait(WRITE_SECONDS):
+            with contextlib.suppress(OSError, StorageError):  # the next one may get through
+                self._write()

@@ -1,0 +1,346 @@
+"""What a sweep has used, and whether another trial fits: by a clock that the tests set."""
+
+from types import SimpleNamespace
+
+import pytest
+
+import sweeps.sigma_line_search as script
+from sweeps.engine import budget as budgets
+from sweeps.engine.allowance import make_stop, used_line
+from sweeps.engine.budget import Budget, Meter, Spent, enough, limit_passed, spent_before
+from sweeps.engine.driver import Driver
+from sweeps.engine.options import line
+from sweeps.engine.plan import Resources, make_plan
+from sweeps.engine.price import Price
+from sweeps.engine.records import Stop, TrialResult, Usage
+from sweeps.engine.strength import line_question
+
+HOUR = 3600.0
+GPU, SHARED, CPU = Resources(1, 1.0, 2), Resources(1, 0.25, 4), Resources(2, 0.0, 2)
+
+
+class Clock:
+    """Stands still until it is set forward."""
+
+    def __init__(self):
+        self.now = 500.0
+
+    def __call__(self):
+        return self.now
+
+    def forward(self, hours):
+        self.now += hours * HOUR
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def meter(records, clock):
+    def make(budget, resources=GPU, estimate=None):
+        return Meter(records, resources, budget, estimate, clock=clock)
+
+    return make
+
+
+def trial(seed, max_epochs=10):
+    training = SimpleNamespace(max_epochs=max_epochs)
+    return SimpleNamespace(trial_id=f"t{seed}", seed=seed, training=training)
+
+
+def ended(config, status="converged", **seconds):
+    return SimpleNamespace(trial_id=config.trial_id, is_final=status != "failed", seconds=seconds)
+
+
+def begin(meter, *configs):
+    for config in configs:
+        meter.started(config)
+        meter.placed(config)
+
+
+# ------------------------------------------------------------------------------ the arithmetic
+
+
+@pytest.mark.parametrize(
+    ("budget", "spent", "rests", "cost", "gpus", "passed"),
+    [
+        (Budget(), Spent(1e9, 1e9), [1e9], 1e9, 1.0, None),
+        (Budget(gpu_hours=2), Spent(0, 1 * HOUR), [], 1 * HOUR, 1.0, None),  # just fits
+        (Budget(gpu_hours=2), Spent(0, 1 * HOUR), [], 1.01 * HOUR, 1.0, "budget_gpu_hours"),
+        (Budget(gpu_hours=2), Spent(0, HOUR), [HOUR / 2], 0.6 * HOUR, 1.0, "budget_gpu_hours"),
+        (Budget(gpu_hours=2), Spent(0, HOUR), [HOUR / 2], 0.6 * HOUR, 0.25, None),
+        (Budget(gpu_hours=2), Spent(9 * HOUR, 0), [], 1 * HOUR, 1.0, None),
+        (Budget(hours=2), Spent(1 * HOUR, 9 * HOUR), [HOUR] * 9, 1 * HOUR, 1.0, None),
+        (Budget(hours=2), Spent(1.5 * HOUR, 0), [], 0.6 * HOUR, 0.0, "budget_hours"),
+        (Budget(5, 2), Spent(1.5 * HOUR, 0), [], 0.6 * HOUR, 1.0, "budget_hours"),
+    ],
+)  # fmt: skip
+def test_which_limit_one_more_trial_would_pass(budget, spent, rests, cost, gpus, passed):
+    assert limit_passed(budget, spent, rests, cost, gpus) == passed
+
+
+@pytest.mark.parametrize(
+    ("used", "needed", "limit", "larger"),
+    [(7.0, 10.0, 7.5, 18.0), (0.2, 0.03, 0.21, 0.24), (0.0, 0.001, 3.0, 3.3), (95, 10, 99, 110)],
+)
+def test_a_proposed_budget_is_larger_and_has_two_digits(used, needed, limit, larger):
+    assert enough(used, needed, limit) == larger
+
+
+def test_sums_of_tenths_that_fill_the_budget_fit():
+    assert limit_passed(Budget(hours=0.3), Spent(0.1 * HOUR + 0.1 * HOUR), [], 360, 0) is None
+
+
+# --------------------------------------------------------------------------------- what is used
+
+
+def test_gpu_time_runs_while_trials_have_their_place(meter, clock):
+    counting = meter(Budget(gpu_hours=9), SHARED)
+    with counting:
+        first, second = trial(1), trial(2)
+        begin(counting, first)
+        clock.forward(1)
+        begin(counting, second)
+        clock.forward(1)
+        assert counting.spent == Spent(2 * HOUR, 0.25 * 3 * HOUR)
+        counting.ended(ended(first))
+        clock.forward(2)
+        assert counting.spent == Spent(4 * HOUR, 0.25 * 5 * HOUR)
+        counting.ended(ended(second, "failed"))  # what it used is used
+        clock.forward(2)
+    clock.forward(100)  # after the end
+    assert counting.spent == Spent(6 * HOUR, 0.25 * 5 * HOUR)
+    assert counting.text() == "1.2 of 9 GPU-hours"
+
+
+def test_a_trial_that_waits_for_a_machine_uses_none_and_a_failed_process_does(meter, clock):
+    with meter(Budget(gpu_hours=9)) as counting:
+        counting.started(trial(1))
+        clock.forward(3)
+        counting.placed(trial(1))
+        clock.forward(1)
+        counting.placed(trial(1))  # carried on after its process died
+        clock.forward(1)
+        counting.ended(ended(trial(1)))
+        assert counting.spent.gpu_seconds == 2 * HOUR
+
+
+def test_the_vanilla_model_counts(meter, clock):
+    with meter(Budget(gpu_hours=9)) as counting:
+        with counting.start_model():
+            clock.forward(0.5)
+            assert counting.spent.gpu_seconds == 0.5 * HOUR
+        clock.forward(1)
+        assert counting.spent.gpu_seconds == 0.5 * HOUR
+
+
+def test_drivers_add_up_and_the_time_between_them_does_not_count(meter, clock, records):
+    for hours in (1, 2):
+        with meter(Budget(hours=9)) as counting:
+            begin(counting, trial(hours))
+            clock.forward(hours)
+        clock.forward(1000)  # nobody runs the sweep
+    assert spent_before(records) == Spent(3 * HOUR, 3 * HOUR)
+    assert meter(Budget(hours=9)).spent == Spent(3 * HOUR, 3 * HOUR)
+    assert records.usage.next_name() == "000003.json"
+
+
+def test_a_driver_that_ends_with_an_error_still_counts(meter, clock, records):
+    with pytest.raises(KeyboardInterrupt), meter(Budget()) as counting:
+        begin(counting, trial(1))
+        clock.forward(1)
+        raise KeyboardInterrupt
+    assert spent_before(records) == Spent(HOUR, HOUR)
+
+
+def test_a_driver_that_is_killed_counts_until_its_last_minute(meter, clock, records, monkeypatch):
+    monkeypatch.setattr(budgets, "WRITE_SECONDS", 0.01)
+    counting = meter(Budget())
+    counting.__enter__()
+    begin(counting, trial(1))
+    clock.forward(1)
+    for _ in range(1000):
+        if spent_before(records).gpu_seconds:
+            break
+        counting._over.wait(0.01)
+    assert spent_before(records) == Spent(HOUR, HOUR)
+    counting.__exit__(None, None, None)
+
+
+def test_damaged_records_of_use_are_told_and_not_counted(records):
+    good = Usage(began="", seconds=10, gpus_per_trial=1, gpu_seconds=5)
+    records.usage.write("000001.json", good)
+    folder = records.folder / "usage"
+    for name, content in (
+        ("000002.json", b"{"), ("000003.json", b'{"seconds": -1}'), ("000004.json", b"\x80\x04"),
+    ):  # fmt: skip
+        folder.write(name, content)
+    assert records.usage.read() == [good] and records.usage.stopped() is None
+    assert [problem[:17] for problem in records.usage.problems()] == [
+        "usage/000002.json", "usage/000003.json", "usage/000004.json",
+    ]  # fmt: skip
+    assert records.usage.next_name() == "000005.json"
+
+
+def test_endless_amounts_are_no_records(records):
+    text = b'{"began": "", "seconds": Infinity, "gpus_per_trial": 0, "gpu_seconds": 0}'
+    (records.folder / "usage").write("000001.json", text)
+    assert records.usage.read() == [] and len(records.usage.problems()) == 1
+
+
+# ---------------------------------------------------------------- whether another trial may start
+
+
+def test_what_a_trial_needs_is_the_mean_of_those_that_ended_else_the_estimate(meter, clock):
+    with meter(Budget(hours=100), estimate=5 * HOUR) as counting:
+        assert counting.expected == 5 * HOUR
+        begin(counting, trial(1), trial(2))
+        clock.forward(1)
+        counting.ended(ended(trial(1), "failed"))
+        assert counting.expected == 5 * HOUR  # a failed one tells nothing of a whole one
+        clock.forward(1)
+        counting.ended(ended(trial(2)))
+        assert counting.expected == 2 * HOUR
+        begin(counting, trial(3))
+        counting.ended(ended(trial(3), training=3 * HOUR, evaluation=HOUR))  # carried on: 4 in all
+        assert counting.expected == 3 * HOUR
+
+
+def test_trials_of_earlier_drivers_tell_too(meter, config, records):
+    done = TrialResult(
+        trial_id=config.trial_id, config=config, status="converged",
+        seconds={"training": 100.0, "evaluation": 20.0},
+    )  # fmt: skip
+    records.trial(config.trial_id).write_result(done)
+    assert meter(Budget(hours=1), estimate=7.0).expected == 120.0
+
+
+def test_running_trials_are_counted_with_the_rest_that_they_are_expected_to_need(meter, clock):
+    with meter(Budget(gpu_hours=3), estimate=1 * HOUR) as counting:
+        begin(counting, trial(1), trial(2))
+        assert counting.may_start()  # 1 + 1 + 1
+        begin(counting, trial(3))
+        assert not counting.may_start()
+        clock.forward(0.5)
+        assert not counting.may_start()  # 1.5 used, 1.5 to come
+        for seed in (1, 2, 3):
+            counting.ended(ended(trial(seed)))  # all converged early
+        assert counting.may_start()  # 1.5 used, 0.5 more
+        clock.forward(100)
+        assert counting.may_start()  # no GPU was used
+
+
+def test_a_trial_that_overruns_has_no_rest_below_nothing(meter, clock):
+    with meter(Budget(gpu_hours=4), estimate=1 * HOUR) as counting:
+        begin(counting, trial(1))
+        clock.forward(3)
+        assert counting.may_start()
+        clock.forward(0.1)
+        assert not counting.may_start()
+
+
+def test_where_nothing_is_known_one_trial_tells_by_its_first_epoch(meter, clock):
+    with meter(Budget(gpu_hours=3)) as counting:
+        assert counting.may_start()
+        begin(counting, trial(1))
+        assert not counting.may_start()
+        counting.reported(trial(1), {"seconds": 300.0, "validation_seconds": 60.0})
+        assert counting.expected == 1 * HOUR and counting.may_start()
+        begin(counting, trial(2), trial(3))
+        assert not counting.may_start()
+
+
+def test_without_a_budget_every_trial_may_start(meter, clock):
+    with meter(Budget()) as counting:
+        begin(counting, trial(1))
+        clock.forward(1e6)
+        assert counting.may_start() and counting.text() == ""
+
+
+# --------------------------------------------------------------------------- the end of a sweep
+
+
+def test_the_command_that_carries_on_has_a_budget_that_is_enough(meter, clock, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["s.py", "--budget_gpu_hours=3", "--budget-hours", "50", "--a"])
+    with meter(Budget(gpu_hours=3, hours=50), estimate=2 * HOUR) as counting:
+        assert make_stop(counting, 8) is None
+        begin(counting, trial(1))
+        clock.forward(2)
+        counting.ended(ended(trial(1)))
+        stop = make_stop(counting, 7)
+    assert stop is not None and stop.budget == "budget of 3 GPU-hours"
+    # 2 used and 7 x 2 to come, with a tenth more. 50 hours are enough for 2 + 4 rounds of 2.
+    assert stop.carry_on == "uv run python s.py --budget-hours 50 --a --budget-gpu-hours 18"
+
+
+def test_what_was_used_is_told_with_its_price(meter, clock):
+    counting = meter(Budget(gpu_hours=3))
+    with counting:
+        begin(counting, trial(1))
+        clock.forward(1.5)
+    price = Price(counting.budget, 0.8)
+    assert used_line(counting, price).endswith(
+        "1.5 GPU-hours, 1.5 hours, 1.20 at 0.80 per GPU-hour."
+    )
+    on_cpu = meter(Budget(hours=3), CPU)
+    assert used_line(on_cpu, Price(on_cpu.budget)).endswith("sweep: 1.5 hours.")
+    assert used_line(meter(Budget()), Price(Budget())) == ""
+
+
+def drive(meter, records, slots, clock, **options):
+    """Run a line search of trials of one hour as the scheduler does.
+
+    Returns:
+        the trials that ended, and whether the search would have gone on.
+    """
+    given = {"sigmas": (0.0, 0.5), "seeds": 2, "num_trials": 1, "scale": "demo"} | options
+    parsed = script.Options(**given)
+    plan = make_plan(line_question(parsed), parsed, line(parsed.sigmas))
+    search, running, done = plan.search({}), {}, []
+    driver = Driver(
+        plan, search, records, [meter], 0, may_start=meter.may_start, placed=meter.placed
+    )
+    with meter:
+        for number in range(1000):
+            while len(running) < slots and not driver.is_over:
+                tune_id = f"t{number}-{len(running)}"
+                if (config := driver.suggest(tune_id)) is None:
+                    assert running, "nothing runs and nothing is started: the sweep would hang"
+                    break
+                running[tune_id] = config, clock.now + HOUR
+                driver.began(tune_id)
+            if not running:
+                break
+            tune_id = min(running, key=lambda name: running[name][1])
+            config, clock.now = running.pop(tune_id)
+            result = TrialResult(
+                trial_id=config.trial_id, config=config, status="converged", objective=80.0
+            )
+            records.trial(config.trial_id).write_result(result)
+            driver.ended(tune_id, failed=False)
+            done.append(config)
+    assert driver.is_over
+    return done, not search.is_exhausted
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("budget", [0.5, 1.0, 2.2, 3.9, 4.1, 5.0, 6.0, 7.0])
+def test_no_budget_is_passed_and_no_search_hangs(slots, budget, meter, records, clock):
+    """Four trials of a grid, then two that the search can only propose once these have ended."""
+    counting = meter(Budget(gpu_hours=budget), Resources(1, 1.0, slots), estimate=HOUR)
+    done, was_cut = drive(counting, records, slots, clock)
+    spent = counting.spent.gpu_seconds / HOUR
+    assert spent <= budget
+    assert len(done) == min(6, int(budget)) and was_cut == (len(done) < 6)
+
+
+def test_a_stop_of_the_budget_is_in_the_last_record_alone(meter, records, clock):
+    stop = Stop(option="budget_hours", limit=2.0, carry_on="again")
+    with meter(Budget(hours=2)) as counting:
+        counting.stop = stop
+    assert records.usage.stopped() == stop
+    with meter(Budget(hours=9)):
+        assert records.usage.stopped() is None  # it is being carried on
+    assert records.usage.stopped() is None

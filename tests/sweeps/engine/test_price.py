@@ -1,0 +1,238 @@
+"""What --dry-run says of a sweep's cost, and where it knows it from."""
+
+import socket
+
+import pytest
+
+import sweeps.method_comparison as comparison
+import sweeps.sigma_line_search as script
+from gon_core.training import checkpoints
+from sweeps.engine import estimate as estimating
+from sweeps.engine import machine, trial
+from sweeps.engine.budget import Budget
+from sweeps.engine.cost import STARTUP_SECONDS
+from sweeps.engine.estimate import TimeEstimate, estimate_time, recorded_time
+from sweeps.engine.options import line
+from sweeps.engine.plan import make_plan
+from sweeps.engine.price import Price, price_lines, wall_seconds
+from sweeps.engine.records import VALIDATION_METRIC, Attempt, SweepRecords, TrialResult, Usage
+from sweeps.engine.records.usage import Stop
+from sweeps.engine.storage import Folder
+from sweeps.engine.storage_need import measure_storage
+from sweeps.engine.strength import line_question
+from sweeps.engine.sweep import describe_sweep
+
+HERE, ELSEWHERE = socket.gethostname(), "another-machine"
+HOURLY = TimeEstimate(trial=3600.0, start=1800.0, source="by a made-up speed")
+
+
+def plan_of(**options):
+    given = {"scale": "demo", "sigmas": (0.0, 0.5), "seeds": 2, "num_trials": 1} | options
+    parsed = script.Options(**given)
+    return make_plan(line_question(parsed), parsed, line(parsed.sigmas)), parsed
+
+
+@pytest.fixture
+def on_gpus(monkeypatch):
+    monkeypatch.setattr(machine, "gpu_count", lambda: 2)
+    monkeypatch.setattr(machine, "cpu_count", lambda: 8)
+
+
+@pytest.fixture
+def without_gpu(monkeypatch):
+    monkeypatch.setattr(machine, "gpu_count", lambda: 0)
+
+
+def lines(plan, estimate, records, price=None, start_is_kept=False):
+    return price_lines(plan, estimate, records, start_is_kept, price or Price(Budget()))
+
+
+def record(storage, seconds, device, host=HERE, trials=1, gpus=None, **options):
+    """Write a sweep with measured trials whose epochs took ``seconds``, and 5 to validate."""
+    plan, parsed = plan_of(**options)
+    records = SweepRecords(storage / plan.name)
+    records.write_sweep(describe_sweep(plan, parsed, "digest"))
+    epoch = {"epoch": 1.0, "seconds": seconds, "validation_seconds": 5.0, VALIDATION_METRIC: 80.0}
+    for config in plan.known_trials[:trials]:
+        kept = records.trial(config.trial_id)
+        kept.write_config(config)
+        kept.write_attempt(Attempt(host, 1, "2026-11-22T13:00:00+00:00", 0, []))
+        result = TrialResult(
+            trial_id=config.trial_id, config=config, status="converged", history=[epoch],
+            objective=80.0, seconds={"training": seconds, "evaluation": 40.0}, device=device,
+        )  # fmt: skip
+        kept.write_result(result)
+    if gpus is not None:
+        used = Usage(began="", seconds=1, gpus_per_trial=gpus, gpu_seconds=1)
+        records.usage.write("000001.json", used)
+    return records
+
+
+# ------------------------------------------------------------------------------------- the words
+
+
+def test_gpu_hours_and_money_are_those_of_all_trials_and_the_start(on_gpus, records):
+    plan, _ = plan_of(gpus_per_trial=0.5)
+    assert plan.number_of_trials == 6 and plan.resources.slots == 4
+    told = lines(plan, HOURLY, records, Price(Budget(), 0.8))
+    # 6 trials of an hour and half an hour of start, on half a GPU; two rounds of wall time.
+    assert "at most about 2 h 30 min by a made-up speed" in told[0]
+    assert told[1].startswith(
+        "At most about 3.25 GPU-hours; at 0.80 per GPU-hour: at most about 2.60. Trials that "
+        "converge early need less."
+    )
+    assert "3 GPU-hours" in lines(plan, HOURLY, records, start_is_kept=True)[1]
+    assert wall_seconds(plan, HOURLY, 6, True) == STARTUP_SECONDS + 2 * 3600
+
+
+def test_a_price_of_nothing_and_one_of_a_thousandth_are_told_as_they_are(on_gpus, records):
+    plan, _ = plan_of()
+    assert (
+        "at 0.00 per GPU-hour: at most about 0.00"
+        in (lines(plan, HOURLY, records, Price(Budget(), 0.0))[1])
+    )
+    assert (
+        "at 0.001 per GPU-hour: at most about 0.0065"
+        in (lines(plan, HOURLY, records, Price(Budget(), 0.001))[1])
+    )
+
+
+def test_on_a_cpu_there_are_core_hours_and_no_gpu_hours(without_gpu, records):
+    plan, _ = plan_of(cpus_per_trial=2)
+    told = lines(plan, HOURLY, records)
+    assert told[1].startswith("0 GPU-hours; at most about 13 core-hours.")
+
+
+def test_of_a_gpu_that_is_not_here_no_figure_is_made_up(without_gpu, tmp_path, records):
+    plan, _ = plan_of(gpus_per_trial=1.0, dry_run=True)
+    assert plan.resources.device == "cuda" and plan.resources.slots == 1
+    assert estimate_time(plan, Folder(str(tmp_path))) is None
+    told = lines(plan, None, records, Price(Budget(gpu_hours=5), 0.8))
+    assert "cannot be told here: this machine has no GPU" in told[0]
+    assert told[1] == "Of the budget of 5 GPU-hours 0 are used." and len(told) == 3
+    assert "at most" not in "".join(told)
+
+
+def test_how_many_trials_a_budget_is_enough_for(on_gpus, records):
+    plan, _ = plan_of()
+    spent = Usage(began="", seconds=3600, gpus_per_trial=1, gpu_seconds=1800)
+    records.usage.write("000001.json", spent)
+
+    def told(**budget):
+        return lines(plan, HOURLY, records, Price(Budget(**budget)))[2:-1]
+
+    # Half an hour was used and half an hour is the start's.
+    assert told(gpu_hours=4.1) == [
+        "Of the budget of 4.1 GPU-hours 0.5 are used; the rest is enough for 3 of the 6 trials, if "
+        "none converges early."
+    ]
+    assert "enough for all of" in told(gpu_hours=7)[0]
+    assert "enough for 0 of" in told(gpu_hours=0.6)[0]
+    assert "1 are used; the rest is enough for 4 of" in told(hours=3.6)[0]
+
+
+# ------------------------------------------------------------------------- where it is known from
+
+
+def test_earlier_trials_on_this_machine_tell(without_gpu, tmp_path):
+    storage = Folder(str(tmp_path))
+    record(storage, 100.0, "cpu, 1 thread(s)", trials=2, sigmas=(0.2, 0.3))
+    plan, _ = plan_of()
+    found = estimate_time(plan, storage)
+    assert found.trial == pytest.approx(2 * (100 + 5) + 40)  # both epochs, and the evaluation
+    assert found.start == pytest.approx(3 * 100)
+    assert found.source == "by the recorded speed of 2 earlier trials on this machine's CPU"
+
+
+@pytest.mark.parametrize(
+    ("device", "changes"),
+    [
+        ("cpu, 1 thread(s)", {"host": ELSEWHERE}),
+        ("cpu, 2 thread(s)", {}),
+        ("NVIDIA L4", {}),
+        ("cpu, 1 thread(s)", {"precision": "bf16"}),
+        ("cpu, 1 thread(s)", {"test_images": 30}),
+        ("cpu, 1 thread(s)", {"evaluate": ("attacks",)}),
+        ("cpu, 1 thread(s)", {"method": ("pgd",), "sigmas": (0.1, 0.2)}),
+    ],
+)  # fmt: skip
+def test_trials_of_another_kind_or_device_tell_nothing(device, changes, without_gpu, tmp_path):
+    storage = Folder(str(tmp_path))
+    record(storage, 1e6, device, **changes)
+    plan, _ = plan_of()
+    assert recorded_time(plan, storage) is None
+    now = estimate_time(plan, storage)
+    assert now.source == "by the speed measured now on this machine's CPU" and now.trial < 1e5
+
+
+def test_recorded_trials_on_a_gpu_tell_of_a_gpu_that_is_not_here(without_gpu, tmp_path):
+    storage = Folder(str(tmp_path))
+    record(storage, 9.0, "NVIDIA A10", sigmas=(0.1, 0.2), gpus=1.0)
+    record(storage, 20.0, "NVIDIA L4, eager epsilon sphere", trials=3, gpus=1.0)
+    record(storage, 99.0, "NVIDIA L4", trials=4, gpus=0.25, sigmas=(0.3, 0.4))  # shared
+    plan, _ = plan_of(gpus_per_trial=1.0, dry_run=True)
+    found = estimate_time(plan, storage)
+    assert found == TimeEstimate(
+        2 * (20 + 5) + 40, 3 * 20, "by the recorded speed of 3 earlier trials on NVIDIA L4"
+    )
+
+
+def test_every_method_needs_a_record(without_gpu, tmp_path):
+    storage = Folder(str(tmp_path))
+    record(storage, 100.0, "cpu, 1 thread(s)", evaluate=())
+    options = comparison.Options(scale="demo", method=("vanilla", "gnt"), evaluate=())
+    plan = make_plan(comparison.question(options), options, None)
+    assert recorded_time(plan, storage) is None
+    record(storage, 50.0, "cpu, 1 thread(s)", evaluate=(), method=("gnt", "vanilla"), trials=6)
+    found = recorded_time(plan, storage)
+    assert found is not None and found.start == pytest.approx(3 * 50)  # the faster one's
+    assert found.trial == pytest.approx(((2 * 55 + 40) + (2 * (300 / 5 + 5) + 40)) / 2)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"asked": []}', '{"asked": {"data": 3}}', "\x80"])
+def test_what_is_no_sweep_is_passed_over(content, without_gpu, tmp_path):
+    storage = Folder(str(tmp_path))
+    (tmp_path / "a.txt").write_text(content)
+    for name in ("broken", "starting_models"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sweep.json").write_text(content)
+    plan, _ = plan_of()
+    assert recorded_time(plan, storage) is None
+
+
+def test_reading_ends_once_enough_is_known(without_gpu, tmp_path, monkeypatch):
+    storage = Folder(str(tmp_path))
+    record(storage, 100.0, "cpu, 1 thread(s)", sigmas=(0.1, 0.2), trials=2)
+    record(storage, 100.0, "cpu, 1 thread(s)", sigmas=(0.3, 0.4), trials=2)
+    monkeypatch.setattr(estimating, "ENOUGH", 2)
+    found = recorded_time(plan_of()[0], storage)
+    assert found is not None and "2 earlier trials" in found.source
+
+
+# --------------------------------------------------------------------------------------- storage
+
+
+def test_the_bytes_are_those_of_a_real_trial(config, data, start_weights, records, monkeypatch):
+    real, sizes = trial.checkpoints.dump, []
+
+    def dump(state):
+        files = real(state)
+        sizes.append(sum(map(len, files.values())))
+        return files
+
+    monkeypatch.setattr(trial.checkpoints, "dump", dump)
+    kept = records.trial(config.trial_id)
+    trial.run_trial(config, data, start_weights, kept)
+    stayed = sum(len(kept.folder.read(name)) for name in ("result.json", checkpoints.MODEL))
+    plan, _ = plan_of(max_epochs=3, sigmas=(0.5,), num_trials=0)
+    need = measure_storage(plan)
+    assert need.checkpoint == pytest.approx(sizes[-1], rel=0.001)
+    assert need.finished == pytest.approx(stayed, rel=0.001)
+    assert 26e6 < need.checkpoint < 27e6 and 13e6 < need.finished < 14e6
+
+
+def test_a_stop_says_its_budget():
+    assert Stop(option="budget_hours", limit=2, carry_on="").budget == "budget of 2 hours"
+    assert Stop(option="budget_gpu_hours", limit=0.5, carry_on="").budget == (
+        "budget of 0.5 GPU-hours"
+    )

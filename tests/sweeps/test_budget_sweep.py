@@ -1,0 +1,134 @@
+"""A real sweep that its budget ends: Ray, the exit code, the report, MLflow, and carrying on.
+
+Its clock is ahead by an hour for every trial that has ended, so that the budget and not the speed
+of this machine decides how many trials run.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
+
+AN_HOUR_A_TRIAL = """
+import sys, time
+from functools import partial
+from pathlib import Path
+
+import sweeps.sigma_line_search as script
+from sweeps.engine import allowance, budget
+from sweeps.engine.command_line import leave
+
+def clock():
+    return time.monotonic() + 3600 * len(list(Path("results/small/trials").glob("*/result.json")))
+
+allowance.Meter = partial(budget.Meter, clock=clock)
+leave(script.main)
+"""
+WHOLE = "--sigmas 0 0.5 --seeds 2 --num-trials 1 --max-epochs 1"
+
+
+def run(sweep, *arguments):
+    """Run a sweep whose trials take an hour; return its exit code and what it printed."""
+    words = [sys.executable, "-c", AN_HOUR_A_TRIAL, *sweep.command[2:], *arguments]
+    ended = subprocess.run(
+        words, cwd=sweep.cwd, capture_output=True, text=True, timeout=PATIENCE,
+        env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
+    )  # fmt: skip
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A sweep of six trials with a budget of two and a half hours, one trial at a time."""
+    sweep = Sweep(tmp_path_factory.mktemp("stopped"), WHOLE)
+    code, text = run(sweep, "--budget-hours", "2.5", "--max-concurrent", "1")
+    return sweep, code, text
+
+
+def test_it_ends_with_an_exit_code_of_its_own_after_the_trials_that_fit(stopped):
+    sweep, code, text = stopped
+    assert code == 3, text
+    assert len(sweep.records.results()) == len(sweep.records.trials()) == 2
+    assert {result.status for result in sweep.records.results()} == {"max_epochs"}
+    assert "Traceback" not in text
+
+
+def test_window_page_and_table_say_what_is_missing_for_the_budget(stopped):
+    sweep, _, text = stopped
+    said = (
+        "Stopped by its budget of 2.5 hours: 2 of 6 trials ended; 1 value without any figure: "
+        "sigma 0.5; 1 value that the search would have proposed not asked for."
+    )
+    report = sweep.folder / "report"
+    for shown in (text, *((report / name).read_text() for name in ("report.html", "table.md"))):
+        assert said in one_line(shown)
+        assert "Best of the values measured so far: sigma 0," in one_line(shown)
+    assert "2 of 2.5 hours used" in text
+    assert "Used in all, by every run of this sweep: 2" in text
+    assert "Interrupted" not in text
+
+
+def test_the_command_that_carries_on_is_printed_recorded_and_enough(stopped):
+    sweep, _, text = stopped
+    (line,) = [line for line in text.splitlines() if "--budget-hours" in line]
+    assert line.endswith("--max-concurrent 1 --budget-hours 6.5")  # 2 used, 4 x 1 and a tenth
+    assert sweep.records.usage.stopped().carry_on == line.strip()
+    page = (sweep.folder / "report/report.html").read_text()
+    assert f"Carry on with a larger budget:</p><pre>{line.strip()}" in page
+
+
+def test_mlflow_and_the_records_know_of_it(stopped):
+    sweep, _, _ = stopped
+    _, (parent,), trials = sweep.mlflow_runs()
+    assert parent.data.tags["stopped_by"] == "budget of 2.5 hours"
+    assert parent.info.status == "KILLED" and len(trials) == 2
+    checked = subprocess.run(
+        [sys.executable, "-m", "sweeps.engine.records", "check", str(sweep.folder)],
+        capture_output=True, text=True, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+    assert "Stopped by its budget of 2.5 hours." in checked.stdout
+
+
+def test_carried_on_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, tmp_path):
+    sweep, _, _ = stopped
+    before = sweep.result_stamps()
+    asked = json.loads((sweep.folder / "sweep.json").read_text())
+    sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
+    code, text = sweep.run()
+    assert code == 3 and sweep.result_stamps() == before and "vanilla start" not in text
+    assert "Stopped by its budget of 0.5 hours: 2 of 6 trials ended; 1 value" in one_line(text)
+    sweep.command[-1] = "100"
+    code, text = sweep.run()
+    assert code == 0, text
+    assert "Stopped by" not in text and "of 100 hours used" in text
+    assert before.items() <= sweep.result_stamps().items()  # nothing was trained again
+    assert json.loads((sweep.folder / "sweep.json").read_text()) == asked
+    page = (sweep.folder / "report/report.html").read_text()
+    assert "Stopped by" not in page and "measured so far" not in page
+    _, (parent,), trials = sweep.mlflow_runs()
+    assert "stopped_by" not in parent.data.tags
+    assert {r.info.status for r in (parent, *trials)} == {"FINISHED"}
+
+    undisturbed = Sweep(tmp_path, WHOLE)
+    assert undisturbed.run()[0] == 0
+    assert undisturbed.table().equals(sweep.table())
+
+
+@pytest.mark.slow
+def test_beside_each_other_trials_end_and_nothing_waits_for_ever(tmp_path):
+    """Two at a time, and the budget ends while the search waits for its grid to refine it."""
+    sweep = Sweep(tmp_path, WHOLE)
+    code, text = run(sweep, "--budget-hours", "4.5", "--max-concurrent", "2")
+    assert code == 3, text
+    trials = sweep.records.results()
+    assert 2 <= len(trials) < 6 and len(trials) == len(sweep.records.trials())
+    assert f"Stopped by its budget of 4.5 hours: {len(trials)} of 6 trials" in one_line(text)
+    assert not (sweep.folder / "drivers").exists() or not list((sweep.folder / "drivers").iterdir())
