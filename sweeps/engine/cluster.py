@@ -1,6 +1,6 @@
-"""Ray on this machine: started and ended in a thread, while the sweep does other things.
+"""Ray on this machine, or a cluster that is there: begun and ended beside what the sweep does.
 
-Starting takes four seconds and ending one, most of it waiting for other processes.
+Starting a Ray takes four seconds and ending one, most of it waiting for other processes.
 """
 
 import logging
@@ -8,8 +8,9 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
+from sweeps.engine.cluster_check import LOOPBACK_GUARD, is_loopback
 from sweeps.engine.plan import Resources
-from sweeps.engine.ray_files import TemporaryFolder, ensure_token
+from sweeps.engine.ray_files import TemporaryFolder, ensure_token, has_token
 
 OBJECT_STORE_BYTES = 2 * 1024**3
 
@@ -30,32 +31,41 @@ RAY_SETTINGS = {
 # Whatever the environment says. Without the first, Ray's servers listen on every network address;
 # its name is older than what it does.
 RAY_GUARDS = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    LOOPBACK_GUARD: "0",
     "RAY_AUTH_MODE": "token",
 }
 LOOPBACK = "127.0.0.1"
 
 
 class Cluster:
-    """Ray on loopback, as a context: begins to start at once, is gone when the block is left.
+    """Ray, as a context: begins to start, or to connect, at once; is left when the block is.
 
-    Only who has its token can talk to it; token and temporary folder are this user's alone. If Ray
-    does not start, the folder with its logs is left until the next sweep starts.
+    Without an address it runs on loopback. Only who has its token can talk to it; token and
+    temporary folder are this user's alone. If Ray does not start, the folder with its logs is left
+    until the next sweep starts.
 
     Args:
         resources: what the trials occupy together.
+        address: ``HOST:PORT`` of a cluster's head, which goes on when the block is left.
+
+    Attributes:
+        scratch: a folder for what Ray Tune keeps while the block runs.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, address: str | None = None) -> None:
         for name, value in RAY_SETTINGS.items():
             os.environ.setdefault(name, value)
-        os.environ.update(RAY_GUARDS)
-        # Not a runtime_env: that would waste the workers which Ray starts in advance.
-        os.environ.update(worker_environment(resources))
+        os.environ.update(RAY_GUARDS if address is None else guards(address))
         # Ray's processes end with the thread that started them, so one thread does both.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._folder = TemporaryFolder()
-        self._started = self._thread.submit(_start, resources, self._folder)
+        self.scratch = self._folder.scratch
+        if address is None:
+            # Not a runtime_env: that would waste the workers which Ray starts in advance.
+            os.environ.update(worker_environment(resources))
+            self._started = self._thread.submit(_start, resources, self._folder)
+        else:
+            self._started = self._thread.submit(_connect, resources, address)
         self._stopped: Future[None] | None = None
 
     def __enter__(self) -> Self:
@@ -77,6 +87,12 @@ class Cluster:
     def join(self) -> None:
         """Return when Ray, told to stop, is gone."""
         self._thread.shutdown()
+
+
+def guards(address: str) -> dict[str, str]:
+    """Return the settings of a driver on a cluster that is there, at ``HOST:PORT``."""
+    found = {"RAY_AUTH_MODE": "token"} if has_token() else {}
+    return found | ({LOOPBACK_GUARD: "0"} if is_loopback(address) else {})
 
 
 def worker_environment(resources: Resources) -> dict[str, str]:
@@ -109,6 +125,18 @@ def _start(resources: Resources, folder: TemporaryFolder) -> None:
     if (address := ray.util.get_node_ip_address()) != LOOPBACK:
         ray.shutdown()
         raise RuntimeError(f"Ray, imported before its settings were made, listens on {address}")
+
+
+def _connect(resources: Resources, address: str) -> None:
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(
+        address=address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": worker_environment(resources)},  # its machines know nothing of us
+    )
 
 
 def _stop(started: Future[None], folder: TemporaryFolder) -> None:

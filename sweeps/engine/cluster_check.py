@@ -14,7 +14,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,7 +90,6 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-@cache
 def ask(address: str, cpus: float = 0.0, gpus: float = 0.0) -> ClusterFacts:
     """Return what a cluster has; half a minute at most.
 

@@ -11,10 +11,11 @@ import time
 from typing import Any
 
 import ray
-from ray._raylet import GcsClient
 from ray.autoscaler.sdk import request_resources
 from ray.core.generated import autoscaler_pb2
 
+GENERATED: Any = autoscaler_pb2  # its names are made when it is imported
+RAYLET: Any = ray._raylet  # pyright: ignore[reportAttributeAccessIssue]  (written in Cython)
 PATIENCE_SECONDS = 15.0  # the autoscaler looks at what is asked for every five
 
 
@@ -36,8 +37,8 @@ def main(address: str, *need: str) -> None:
 
 
 def _autoscaler() -> Any:
-    status = autoscaler_pb2.GetClusterStatusReply()
-    status.ParseFromString(GcsClient(address=_gcs_address()).get_cluster_status())
+    status = GENERATED.GetClusterStatusReply()
+    status.ParseFromString(RAYLET.GcsClient(address=_gcs_address()).get_cluster_status())
     return status.autoscaling_state if status.HasField("autoscaling_state") else None
 
 

@@ -1,6 +1,6 @@
 """Joins the search, the records and the listeners to what the scheduler tells. Knows no Ray."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,11 +9,25 @@ from sweeps.engine.interrupts import insist
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan
 from sweeps.engine.provenance import now
-from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records import Status, SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.study import Search
 from sweeps.engine.trial import describe
 
 WORKER_FAILED = "the trial's process died {failures} times"
+MACHINES_LOST = "the trial's machine went away {losses} times"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often a trial is carried on; what is taken away is no failure of its own.
+
+    Attributes:
+        failures: after its process died.
+        node_losses: after its machine went away, with notice or without.
+    """
+
+    failures: int
+    node_losses: int
 
 
 class Listener(Protocol):
@@ -33,6 +47,21 @@ class Listener(Protocol):
 
 
 @dataclass
+class _Deaths:
+    """What ended the processes of one trial since this driver started it.
+
+    Attributes:
+        attempts: starts of it that are known.
+        failures: of its own.
+        node_losses: of its machine.
+    """
+
+    attempts: int
+    failures: int = 0
+    node_losses: int = 0
+
+
+@dataclass
 class Driver:
     """Asks the search for trials and tells it, and every listener, how they go.
 
@@ -41,7 +70,7 @@ class Driver:
         search: asked and told.
         records: read when a trial has ended.
         listeners: told of each event.
-        max_failures: how often a trial whose process died is carried on.
+        limits: how often a trial is carried on.
         may_start: asked before each trial whether the budget allows it. While others run a refusal
             may change, once it is known what they needed.
         placed: told of each process of a trial that begins; before, the trial waits for a machine.
@@ -53,13 +82,14 @@ class Driver:
     search: Search
     records: SweepRecords
     listeners: Sequence[Listener]
-    max_failures: int
+    limits: Limits
     may_start: Callable[[], bool] = lambda: True
     placed: Callable[[TrialConfig], None] = lambda config: None
     lost: OSError | StorageError | None = None
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
+        self._deaths: dict[str, _Deaths] = {}
         self._turn = len(self.records.trials())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,6 +120,7 @@ class Driver:
             self.lost = error
             return None
         self._running[tune_id] = (config, [])
+        self._deaths[tune_id] = _Deaths(len(trial.attempts()))
         self._tell(lambda listener: listener.started(config))
         return config
 
@@ -108,6 +139,56 @@ class Driver:
             history.append(metrics)
             self._tell(lambda listener: listener.reported(config, metrics))
 
+    def is_given_up(self, tune_id: str, nodes: Collection[str]) -> bool:
+        """Take in that a trial's process has died; write its record if that was once too often.
+
+        Args:
+            tune_id: the scheduler's name of the trial.
+            nodes: the scheduler's names of the machines that are there.
+        """
+        insist()
+        if tune_id not in self._running:
+            return False
+        config, history = self._running[tune_id]
+        trial = self.records.trial(config.trial_id)
+        deaths = self._deaths[tune_id]
+        attempts = trial.attempts()
+        last = attempts[-1] if len(attempts) > deaths.attempts else None  # it came to none itself
+        deaths.attempts = len(attempts)
+        if last is not None and (last.stopped or last.node not in nodes):  # not of its own
+            deaths.node_losses += 1
+        else:
+            deaths.failures += 1
+        if deaths.failures > self.limits.failures:
+            reason = WORKER_FAILED.format(failures=deaths.failures)
+        elif deaths.node_losses > self.limits.node_losses:
+            reason = MACHINES_LOST.format(losses=deaths.node_losses)
+        else:
+            return False
+        self._write(trial, self._without_record(config, history, "failed", reason))
+        return True
+
+    def _without_record(
+        self, config: TrialConfig, history: list[dict[str, float]], status: Status, reason: str
+    ) -> TrialResult:
+        """Return the record of a trial that could not write its own."""
+        return TrialResult(
+            trial_id=config.trial_id,
+            config=config,
+            status=status,
+            reason=reason,
+            history=history,
+            seconds={"training": sum(entry["seconds"] for entry in history)},
+            ended=now(),
+            device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
+        )
+
+    def _write(self, trial: TrialRecords, result: TrialResult) -> None:
+        try:
+            trial.write_result(result)
+        except (OSError, StorageError) as error:
+            self.lost = error
+
     def ended(self, tune_id: str, failed: bool, reason: str = "") -> None:
         """Take in that a trial is over; write its record if it could not do so itself.
 
@@ -122,23 +203,14 @@ class Driver:
         trial = self.records.trial(config.trial_id)
         result = trial.result()
         if result is None or (failed and result.is_final):
-            # The trial did not write its record: ASHA stopped it, or its process died too often.
+            # The trial did not write its record: ASHA stopped it, or it could not.
             pruned = not failed and not reason and self.plan.asked.scheduler == "asha"
-            died = WORKER_FAILED.format(failures=self.max_failures + 1)
-            result = TrialResult(
-                trial_id=config.trial_id,
-                config=config,
-                status="pruned" if pruned else "failed",
-                reason="" if pruned else died if failed else reason or "it ended without a record",
-                history=history,
-                seconds={"training": sum(entry["seconds"] for entry in history)},
-                ended=now(),
-                device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
+            why = reason or ("its process died" if failed else "it ended without a record")
+            result = self._without_record(
+                config, history, "pruned" if pruned else "failed", "" if pruned else why
             )
-            try:
-                trial.write_result(result)
-            except (OSError, StorageError) as error:
-                self.lost = error
+            self._write(trial, result)
+            if self.lost is not None:
                 return
         point = self.plan.question.point(config.method)
         objectives = self.plan.objectives(result)

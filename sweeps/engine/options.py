@@ -182,18 +182,28 @@ class SweepOptions(CommandOptions):
     start_epochs: Epochs | None = Field(
         None, description="Budget of the vanilla model that trials start from. Default: by --scale."
     )
+    address: str | None = Field(
+        None,
+        description="Ray cluster to run on: auto, the one that this machine is a node of, or "
+        "HOST:PORT of its head. Default: Ray is started on this machine.",
+    )
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Fractions share a GPU, e.g. 0.25. Default: 1 where there is one, else 0."
     )
     cpus_per_trial: PositiveInt = Field(1, description="Cores, and threads, of each trial.")
     max_concurrent: PositiveInt | None = Field(
-        None, description="Trials at a time. Default: as many as fit the machine."
+        None,
+        description="Trials at a time. Default: as many as fit the machine; all on a cluster that "
+        "grows, but 8 in a joint search, which learns from each.",
     )
     checkpoint_every: PositiveInt | None = Field(
         None, description="Epochs between checkpoints. Default: 1 (demo), 10 (paper)."
     )
     max_failures: Annotated[int, Field(ge=0)] = Field(
         3, description="Times that a trial whose process died is carried on."
+    )
+    max_node_losses: Annotated[int, Field(ge=0)] = Field(
+        100, description="Times that a trial whose machine went away is carried on."
     )
     budget_gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Start no trial that would probably pass this many GPU-hours, counted "

@@ -1,6 +1,5 @@
 """What a sweep will run and what it costs, decided before anything starts."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,7 +24,8 @@ from gon_core.config import (
 )
 from gon_core.data import files
 from search_spaces.parameter import Point, Real
-from sweeps.engine import machine, methods
+from sweeps.engine import capacity, methods
+from sweeps.engine.capacity import Capacity
 from sweeps.engine.ledger import Ledger, Objectives
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.provenance import redact
@@ -198,27 +198,20 @@ def data_digest(dataset: str, data_dir: Path | None) -> str:
 
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine or data set and it has not, by option name."""
-    problems = {}
-    gpus = machine.gpu_count()
-    elsewhere = options.dry_run and not gpus  # of a cluster, planned on a machine without any
-    if options.gpus_per_trial and options.gpus_per_trial > gpus and not elsewhere:
-        problems["gpus_per_trial"] = (
-            f"must be at most {gpus}, the GPUs of this machine, given: {options.gpus_per_trial:g}"
-        )
-    if options.gpus_per_trial and options.gpus_per_trial > 1 and options.gpus_per_trial % 1:
-        problems["gpus_per_trial"] = (
-            f"must be a whole number above 1, given: {options.gpus_per_trial:g}"
-        )
-    if not trial_gpus(options, gpus):
+    there = capacity.of(options)
+    gpus = trial_gpus(options, there.gpus)
+    if options.address is not None:
+        problems = capacity.cluster_problems(options, gpus)
+    else:
+        problems = machine_problems(options, there)
+    if gpus > 1 and gpus % 1:
+        problems["gpus_per_trial"] = f"must be a whole number above 1, given: {gpus:g}"
+    if not gpus:
         rule = "no trial of this sweep has a GPU"
         if options.budget_gpu_hours is not None:
             problems["budget_gpu_hours"] = f"{rule}: use --budget-hours"
         if options.price_per_gpu_hour is not None:
             problems["price_per_gpu_hour"] = f"{rule}, so that it has no effect"
-    if options.cpus_per_trial > (cpus := machine.cpu_count()):
-        problems["cpus_per_trial"] = (
-            f"must be at most {cpus}, the cores of this machine, given: {options.cpus_per_trial}"
-        )
     sizes = {"training_images": TRAINING_SET - HELD_OUT, "test_images": TEST_SET}
     for name, available in sizes.items():
         if (asked := getattr(options, name) or 0) > available:
@@ -230,6 +223,19 @@ def problems(options: SweepOptions) -> dict[str, str]:
             embedded = options.dataset == "mnist"
             hint = "" if embedded else "; --download fetches it"
             problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
+    return problems
+
+
+def machine_problems(options: SweepOptions, there: Capacity) -> dict[str, str]:
+    """Return what trials need that this machine has not, by option name."""
+    problems, gpus = {}, options.gpus_per_trial or 0
+    elsewhere = options.dry_run and not there.gpus  # of a cluster, planned without any GPU
+    if gpus > there.gpus and not elsewhere:
+        rule = f"must be at most {there.gpus}, the GPUs of this machine"
+        problems["gpus_per_trial"] = f"{rule}, given: {gpus:g}"
+    if options.cpus_per_trial > there.cpus:
+        rule = f"must be at most {there.cpus}, the cores of this machine"
+        problems["cpus_per_trial"] = f"{rule}, given: {options.cpus_per_trial}"
     return problems
 
 
@@ -259,7 +265,6 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         options: those in which ``problems`` finds none.
         grid: the points asked for, or None for those of the scale.
     """
-    gpus = machine.gpu_count()
     name = scale_name(options)
     scale = SCALES[name]
     question = with_baselines(question, options.baselines, name)
@@ -303,11 +308,13 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
             name: method.model_dump(mode="json") for name, method in question.baselines.items()
         },
     )
+    trials = (len(asked.grid) + len(question.baselines) + proposals) * len(asked.seeds)
+    at_once = capacity.JOINT_SLOTS if question.search == "joint" else trials
     return Plan(
         name=options.name or f"{question.name}-{name}-{content_hash(asked)[:6]}",
         question=question,
         asked=asked,
-        resources=make_resources(options, gpus),
+        resources=make_resources(options, at_once),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
 
@@ -351,22 +358,28 @@ def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:
 
 
 def trial_gpus(options: SweepOptions, gpus: int) -> float:
-    """Return how many GPUs a trial has, on a machine with ``gpus``."""
+    """Return how many GPUs a trial has, where the largest machine has ``gpus``."""
     if options.gpus_per_trial is None:
         return 1.0 if gpus else 0.0
     return options.gpus_per_trial
 
 
-def make_resources(options: SweepOptions, gpus: int) -> Resources:
-    """Return what a trial occupies: a GPU, or a part of one, where there are any."""
-    gpus_per_trial = trial_gpus(options, gpus)
-    slots = machine.cpu_count() // options.cpus_per_trial
-    if gpus_per_trial and not gpus:  # a dry run for another machine
+def make_resources(options: SweepOptions, at_once: int) -> Resources:
+    """Return what a trial occupies: a GPU, or a part of one, where there are any.
+
+    Args:
+        options: those in which ``problems`` finds none.
+        at_once: trials that are asked for at once of a cluster that grows.
+    """
+    there = capacity.of(options)
+    gpus = trial_gpus(options, there.gpus)
+    slots = there.slots(options.cpus_per_trial, gpus)
+    if there.grows:
+        slots = max(slots, at_once)
+    elif not slots:  # a dry run for GPUs that this machine has not
         slots = options.max_concurrent or 1
-    elif gpus_per_trial:
-        slots = min(slots, math.floor(gpus / gpus_per_trial + 1e-9))
     return Resources(
         cpus=options.cpus_per_trial,
-        gpus=gpus_per_trial,
+        gpus=gpus,
         slots=min(slots, options.max_concurrent or slots),
     )

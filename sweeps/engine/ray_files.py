@@ -76,6 +76,7 @@ class TemporaryFolder:
 
     Attributes:
         path: for Ray; Ray opens it to everyone, the folder around it is ours alone.
+        scratch: for Ray Tune.
     """
 
     def __init__(self) -> None:
@@ -84,7 +85,7 @@ class TemporaryFolder:
         self._outer = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         self._lock = os.open(self._outer, os.O_RDONLY)  # held as long as this process lives
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self.path = self._outer / "r"
+        self.path, self.scratch = self._outer / "r", self._outer / "t"
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gon_core.config import HELD_OUT, TrainingConfig
-from sweeps.engine import machine
+from sweeps.engine import capacity
 from sweeps.engine.options import SweepOptions
 
 
@@ -72,4 +72,5 @@ SCALES = {
 
 def scale_name(options: SweepOptions) -> str:
     """Return the scale that was asked for: by default the paper's where there is a GPU."""
-    return options.scale or ("paper" if machine.gpu_count() else "demo")
+    on_gpus = capacity.of(options).gpus or (options.address and options.gpus_per_trial)
+    return options.scale or ("paper" if on_gpus else "demo")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from search_spaces.parameter import Parameter, Point
-from sweeps.engine import machine, provenance, starting_models, warm_start
+from sweeps.engine import cluster_check, machine, provenance, starting_models, warm_start
 from sweeps.engine import plan as planning
 from sweeps.engine.allowance import make_meter, make_stop, used_line
 from sweeps.engine.budget import Budget, Meter
 from sweeps.engine.cluster import Cluster
 from sweeps.engine.command_line import refuse
 from sweeps.engine.cost import Speed, trial_seconds
+from sweeps.engine.driver import Limits
 from sweeps.engine.dry_run import show_cuts, show_plan
 from sweeps.engine.estimate import estimate_time
 from sweeps.engine.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
@@ -220,8 +221,10 @@ class _Run:
             with self.meter:
                 self._stop(search)
             return self._conclude(tracker, interrupted=False)
+        asked = self.options.address
+        address = cluster_check.resolve(asked) if asked is not None else None
         last_words = f"Ended at once. Carry on with:\n  {provenance.repeat_command()}"
-        with heeded(last_words), Cluster(self.plan.resources) as cluster:
+        with heeded(last_words), Cluster(self.plan.resources, address) as cluster:
             return self._run_on(cluster, search, len(finished), tracker, lock)
 
     def _run_on(
@@ -304,13 +307,15 @@ class _Run:
             kept = starting_models.folder(
                 self.storage, asked.start, self.description["data_digest"]
             )
-            if plan.resources.device != "cpu":
+            if plan.resources.device != "cpu" or self.options.address is not None:
                 cluster.wait()
             with self.meter.start_model():
                 weights = starting_models.get(
                     kept,
                     asked.start,
-                    lambda: tuner.train_start_model(asked.start, data, plan.resources),
+                    lambda: tuner.train_start_model(
+                        asked.start, data, plan.resources, self.options.address is None
+                    ),
                     progress.start_trained,
                 )
             speed = starting_models.seconds_per_image(kept, asked.start)
@@ -319,7 +324,8 @@ class _Run:
             cluster.wait()
             tuner.run(
                 plan, search, data, weights, self.records, (self.meter, progress, tracker),
-                self.options.max_failures, self.meter,
+                Limits(self.options.max_failures, self.options.max_node_losses), self.meter,
+                cluster.scratch,
             )  # fmt: skip
 
     def _prepare_data(self) -> "TrialData":

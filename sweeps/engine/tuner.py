@@ -6,8 +6,11 @@ is in its records.
 """
 
 import json
-import tempfile
+import os
+import socket
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,17 +23,21 @@ from ray.tune.search import Searcher
 from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.budget import Meter
-from sweeps.engine.driver import Driver, Listener
+from sweeps.engine.driver import Driver, Limits, Listener
 from sweeps.engine.measures import TrialData
+from sweeps.engine.notice import Notice
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan, Resources
-from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
+from sweeps.engine.training_code import training_code
 from sweeps.engine.trial import cause, make_deterministic, run_trial, train_start
 
 ENTRY = "entry"
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
+GIVEN_UP = "given up"  # says that a trial is not to be carried on
+NOTHING = {"epoch": 0, VALIDATION_METRIC: 0.0}  # Tune takes a trial that reports none for failed
 
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
 # this one is for PyTorch Lightning's forks.
@@ -38,14 +45,20 @@ class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 
 
 def train_start_model(
-    start: StartConfig, data: TrialData, resources: Resources
+    start: StartConfig, data: TrialData, resources: Resources, is_here: bool
 ) -> Iterator[tuple[EpochMetrics, bytes]]:
     """Train the vanilla model where trials run; yield each epoch and its weights.
 
-    On a CPU that is this process, which has nothing else to do: a worker would first have to load
-    torch, and Ray would not use it again for a trial.
+    On a CPU of this machine that is this process, which has nothing else to do: a worker would
+    first have to load torch, and Ray would not use it again for a trial.
+
+    Args:
+        start: what to train.
+        data: its training images.
+        resources: of a trial.
+        is_here: whether trials run on this machine.
     """
-    if resources.device == "cpu":
+    if is_here and resources.device == "cpu":
         yield from _train_start(start, data, resources)
         return
     remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_train_start)
@@ -68,8 +81,9 @@ def run(
     start_weights: bytes | None,
     records: SweepRecords,
     listeners: Sequence[Listener],
-    max_failures: int,
+    limits: Limits,
     meter: Meter,
+    scratch: Path,
 ) -> None:
     """Run the trials that ``search`` proposes; return when all of them have ended.
 
@@ -80,8 +94,9 @@ def run(
         start_weights: the vanilla model.
         records: where the trials write.
         listeners: told of each event.
-        max_failures: how often a trial whose process died is carried on.
+        limits: how often a trial is carried on.
         meter: of the budget; asked before each trial, told when it begins.
+        scratch: a folder for what Ray Tune keeps; worth nothing afterwards.
 
     Raises:
         OSError, StorageError: a record could not be written by the driver either.
@@ -89,60 +104,91 @@ def run(
     resources = plan.resources
     trainable = tune.with_resources(
         tune.with_parameters(
-            _trainable, data=data, start_weights=start_weights, folder=records.folder,
-            resources=resources, checkpoint_every=plan.checkpoint_every,
+            # In a list Ray hands it on as it is, and does not read it for every trial.
+            _trainable, images=[ray.put(data)], start_weights=start_weights, folder=records.folder,
+            resources=resources, checkpoint_every=plan.checkpoint_every, code=training_code(),
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )  # fmt: skip
-    driver = Driver(plan, search, records, listeners, max_failures, meter.may_start, meter.placed)
-    with tempfile.TemporaryDirectory(prefix="gon-tune-") as scratch:
-        tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                num_samples=plan.number_of_trials,
-                search_alg=_Searcher(driver),
-                scheduler=make_scheduler(plan, records.results()),
-                max_concurrent_trials=resources.slots,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name="scratch",
-                storage_path=scratch,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=max_failures),
-                callbacks=[_Callback(driver)],
-            ),
-        ).fit()
+    driver = Driver(plan, search, records, listeners, limits, meter.may_start, meter.placed)
+    # Else Tune shows the autoscaler of a cluster one waiting trial at a time.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
+    tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            num_samples=plan.number_of_trials,
+            search_alg=_Searcher(driver),
+            scheduler=make_scheduler(plan, records.results()),
+            max_concurrent_trials=resources.slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            # The driver counts, who knows what a trial died of.
+            failure_config=tune.FailureConfig(max_failures=-1),
+            callbacks=[_Callback(driver)],
+        ),
+    ).fit()
     if driver.lost is not None:
         raise driver.lost
 
 
 def _trainable(
-    config: dict[str, str], data: TrialData, start_weights: bytes | None, folder: Folder,
-    resources: Resources, checkpoint_every: int,
+    config: dict[str, str], images: list[ray.ObjectRef], start_weights: bytes | None,
+    folder: Folder, resources: Resources, checkpoint_every: int, code: dict[str, str],
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
+    kept = SweepRecords(folder).trial(trial.trial_id)
+    if GIVEN_UP in config:  # its record says that it failed
+        return tune.report(NOTHING)
+    if problem := foreign(kept, code):
+        return tune.report(NOTHING | {UNRECORDED: problem})
     make_deterministic(resources.device, resources.cpus)
     try:
-        result = run_trial(
-            trial,
-            data.to(resources.device),
-            start_weights,
-            SweepRecords(folder).trial(trial.trial_id),
-            resources.device,
-            checkpoint_every,
-            report=_report,
-        )
-    except (
-        OSError,
-        StorageError,
-    ) as error:  # not even the record was written
-        tune.report({"epoch": 0, VALIDATION_METRIC: 0.0, UNRECORDED: cause(error)})
-        return
+        with Notice() as notice:
+            result = run_trial(
+                trial,
+                _fetch(images[0]).to(resources.device),
+                start_weights,
+                kept,
+                resources.device,
+                checkpoint_every,
+                report=_report,
+                stop=notice.is_given,
+                node=ray.get_runtime_context().get_node_id(),
+            )
+    except (OSError, StorageError) as error:  # not even the record was written
+        return tune.report(NOTHING | {UNRECORDED: cause(error)})
     if result.history:
         _report(result.history[-1])
-    else:  # Tune takes a trial that reports nothing for a failed one
-        tune.report({"epoch": 0, VALIDATION_METRIC: 0.0})
+    else:
+        tune.report(NOTHING)
+
+
+def foreign(trial: TrialRecords, code: dict[str, str]) -> str:
+    """Return why a trial of the driver cannot be run in this process, if so.
+
+    Args:
+        trial: its records, as the driver named them.
+        code: of the driver.
+    """
+    if trial.config() is None:
+        return (
+            f"{trial.folder.uri} is not seen from {socket.gethostname()}: --storage must be one "
+            "that all machines share, such as s3:// or gs://"
+        )
+    here = training_code()
+    if differing := sorted(name for name in code | here if code.get(name) != here.get(name)):
+        return f"{socket.gethostname()} has other training code than the driver: {differing[0]}"
+    return ""
+
+
+@lru_cache(1)
+def _fetch(images: ray.ObjectRef) -> TrialData:
+    """Return the images: a machine fetches them once, and each of its processes reads them once."""
+    return ray.get(images)
 
 
 def _report(metrics: dict[str, float]) -> None:
@@ -204,13 +250,18 @@ class _Searcher(Searcher):
 
 
 class _Callback(tune.Callback):
-    """Ray's news: a process of a trial begins, an epoch ended."""
+    """Ray's news: a process of a trial begins or has died, an epoch ended."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self._driver.began(trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        there = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        if self._driver.is_given_up(trial.trial_id, there):
+            trial.set_config(trial.config | {GIVEN_UP: ""})
 
     def on_trial_result(
         self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any

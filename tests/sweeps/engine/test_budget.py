@@ -8,7 +8,7 @@ import sweeps.sigma_line_search as script
 from sweeps.engine import budget as budgets
 from sweeps.engine.allowance import make_stop, used_line
 from sweeps.engine.budget import Budget, Meter, Spent, enough, limit_passed, spent_before
-from sweeps.engine.driver import Driver
+from sweeps.engine.driver import Driver, Limits
 from sweeps.engine.options import line
 from sweeps.engine.plan import Resources, make_plan
 from sweeps.engine.price import Price
@@ -300,7 +300,7 @@ def drive(meter, records, slots, clock, **options):
     plan = make_plan(line_question(parsed), parsed, line(parsed.sigmas))
     search, running, done = plan.search({}), {}, []
     driver = Driver(
-        plan, search, records, [meter], 0, may_start=meter.may_start, placed=meter.placed
+        plan, search, records, [meter], Limits(0, 0), may_start=meter.may_start, placed=meter.placed
     )
     with meter:
         for number in range(1000):

@@ -1,10 +1,10 @@
 import pytest
 
 import sweeps.sigma_line_search as script
-from sweeps.engine.driver import Driver
+from sweeps.engine.driver import Driver, Limits
 from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
-from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+from sweeps.engine.records import VALIDATION_METRIC, Attempt, TrialResult
 from sweeps.engine.strength import line_question
 
 
@@ -37,7 +37,7 @@ def drive(records):
         plan = make_plan(line_question(options), options, line(options.sigmas))
         search = plan.search({})
         listener = Listening()
-        return Driver(plan, search, records, [listener], max_failures=2), search, listener
+        return Driver(plan, search, records, [listener], Limits(2, 3)), search, listener
 
     return make
 
@@ -69,13 +69,38 @@ def test_a_trial_that_asha_stopped_is_recorded_as_pruned_with_its_history(drive,
     assert search.ledger.mean((0.5,)) is None and search.is_exhausted
 
 
+def attempt(records, config, node="here", stopped=False):
+    kept = records.trial(config.trial_id)
+    kept.write_attempt(Attempt("host", 1, "", 0, [], node))
+    if stopped:
+        kept.write_stop()
+
+
 def test_a_trial_whose_process_died_too_often_is_recorded_as_failed(drive, records):
     driver, _, listener = drive("none")
     config = driver.suggest("t1")
-    driver.ended("t1", failed=True)
+    for _ in range(2):
+        attempt(records, config)
+        assert not driver.is_given_up("t1", ["here"])
+        assert records.trial(config.trial_id).result() is None
+    assert driver.is_given_up("t1", ["here"]), "it died before it came to an attempt"
+    driver.ended("t1", failed=False)
     result = records.trial(config.trial_id).result()
     assert result.status == "failed" and "died 3 times" in result.reason
     assert listener.heard[-1] == ("ended", "failed")
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_lost_machines_use_up_no_failures_and_have_a_limit_of_their_own(stopped, drive, records):
+    driver, _, _ = drive("none")
+    config = driver.suggest("t1")
+    for lost in (True, False, True, False, True):  # three machines, two failures of its own
+        attempt(records, config, "gone" if lost and not stopped else "here", lost and stopped)
+        assert not driver.is_given_up("t1", ["here", "another"])
+    attempt(records, config, "gone" if not stopped else "here", stopped)
+    assert driver.is_given_up("t1", ["here"])
+    driver.ended("t1", failed=False)
+    assert "machine went away 4 times" in records.trial(config.trial_id).result().reason
 
 
 def test_a_trial_that_ends_without_a_record_and_without_asha_is_a_failure(drive, records):
