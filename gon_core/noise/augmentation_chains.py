@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from gon_core.config import AugMix
+from gon_core.noise.share import EVERY_ROW
 
 LEVELS = 256
 WHITE = LEVELS - 1
@@ -18,8 +19,11 @@ LEAST_SEVERITY = 0.1
 
 
 def mix(
-    images: Float[Tensor, "batch channel height width"], method: AugMix, generator: Generator
-) -> Float[Tensor, "batch channel height width"]:
+    images: Float[Tensor, "batch channel height width"],
+    method: AugMix,
+    generator: Generator,
+    rows: slice = EVERY_ROW,
+) -> Float[Tensor, "row channel height width"]:
     """Return a convex combination of each image and of random chains of operations on it.
 
     The chains of an image have random weights, uniform on the simplex; so has the image itself
@@ -29,17 +33,18 @@ def mix(
         images: grey levels 0..255 divided by 255; others are rounded to the nearest. The channels
             of an image share one table.
         method: number, length and strength of the chains.
-        generator: source of all of this, on the images' device.
+        generator: source of all of this, on the images' device, for every image.
+        rows: which images to mix.
     """
     levels = (images.flatten(1) * WHITE).round_().long()
-    chains = draw_chains(histograms(levels), method, generator)
-    weights = images.new_empty(len(images), method.width).exponential_(generator=generator)
+    chains = draw_chains(histograms(levels), method, generator, rows)
+    weights = images.new_empty(len(images), method.width).exponential_(generator=generator)[rows]
     weights = weights / weights.sum(1, keepdim=True)  # a Dirichlet distribution of ones
     mixture = (weights[:, :, None] * chains).sum(1)
-    share = images.new_empty(len(images), 1).uniform_(0, 1, generator=generator)
+    share = images.new_empty(len(images), 1).uniform_(0, 1, generator=generator)[rows]
     identity = torch.arange(LEVELS, device=images.device)
     table = (identity + share * (mixture - identity)).clamp_(0, WHITE) / WHITE
-    return table.gather(1, levels).view(images.shape)
+    return table.gather(1, levels[rows]).view(-1, *images.shape[1:])
 
 
 def histograms(levels: Int64[Tensor, "batch pixel"]) -> Int64[Tensor, "batch level"]:
@@ -49,12 +54,16 @@ def histograms(levels: Int64[Tensor, "batch pixel"]) -> Int64[Tensor, "batch lev
 
 
 def draw_chains(
-    histogram: Int64[Tensor, "batch level"], method: AugMix, generator: Generator
-) -> Int64[Tensor, "batch chain level"]:
+    histogram: Int64[Tensor, "batch level"],
+    method: AugMix,
+    generator: Generator,
+    rows: slice = EVERY_ROW,
+) -> Int64[Tensor, "row chain level"]:
     """Return what becomes of each grey level in each of ``method.width`` chains for each image.
 
     Each chain has 1 to ``method.max_depth`` operations; each of them is any with equal odds, and
-    has a severity of its own, uniform from 0.1 to ``method.severity``.
+    has a severity of its own, uniform from 0.1 to ``method.severity``. They are drawn for every
+    image, and applied to those in ``rows``.
     """
     device, chains = histogram.device, len(histogram) * method.width
     operations = OPERATIONS if method.solarize else OPERATIONS[:-1]
@@ -63,8 +72,12 @@ def draw_chains(
     kind = torch.randint(len(operations), (method.max_depth, chains), **drawn)
     severity = torch.rand(method.max_depth, chains, **drawn)
     severity = LEAST_SEVERITY + severity * (method.severity - LEAST_SEVERITY)
+    if rows != EVERY_ROW:
+        chosen_chains = torch.arange(chains, device=device).view(-1, method.width)[rows].flatten()
+        depth, kind, severity = (each[..., chosen_chains] for each in (depth, kind, severity))
+        histogram = histogram[rows]
     counts = histogram.repeat_interleave(method.width, 0)
-    tables = torch.arange(LEVELS, device=device).repeat(chains, 1)
+    tables = torch.arange(LEVELS, device=device).repeat(len(counts), 1)
     for position in range(method.max_depth):
         for index, operation in enumerate(operations):
             chosen = ((kind[position] == index) & (position < depth)).nonzero()[:, 0]

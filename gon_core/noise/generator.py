@@ -6,6 +6,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+from gon_core.noise.share import EVERY_ROW
+
 WIDTH = 20
 DEPTHS = range(1, 9)
 KERNEL_SIZES = (1, 3)
@@ -91,17 +93,22 @@ class NoiseGenerator(nn.Module):
         return x.permute(0, 3, 1, 2)
 
     def sample(
-        self, images: Float[Tensor, "batch channel height width"], generator: Generator
-    ) -> Float[Tensor, "batch channel height width"]:
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        generator: Generator,
+        rows: slice = EVERY_ROW,
+    ) -> Float[Tensor, "row channel height width"]:
         """Return fresh noise of the shape, type and device of ``images``.
 
         Args:
             images: only their shape, type and device are read.
-            generator: source of the N(0, 1) that goes in, on the images' device.
+            generator: source of the N(0, 1) that goes in, on the images' device; it draws for
+                every image.
+            rows: for which images to return noise.
         """
         batch, channels, height, width = images.shape
         shape = (batch, channels, height + 2 * self.margin, width + 2 * self.margin)
-        return self(images.new_empty(shape).normal_(0.0, 1.0, generator=generator))
+        return self(images.new_empty(shape).normal_(0.0, 1.0, generator=generator)[rows])
 
 
 def check(channels: int, depth: int, kernel_size: int) -> None:

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gon_core.noise.generator import NoiseGenerator
+from gon_core.noise.share import EVERY_ROW, counted_from
 
 
 class Replay:
@@ -43,14 +44,17 @@ class Replay:
         images: Float[Tensor, "batch channel height width"],
         choice: Generator,
         noise: Generator,
-    ) -> Float[Tensor, "batch channel height width"]:
+        rows: slice = EVERY_ROW,
+    ) -> Float[Tensor, "row channel height width"]:
         """Return unscaled noise for ``images`` from two random past generators, half from each.
 
         Args:
             images: their shape counts, not their values; of an odd number one more is in the
                 first half.
             choice: draws which two, different ones if there are two; on the CPU.
-            noise: what the generators make their noise of, on the images' device.
+            noise: what the generators make their noise of, on the images' device; it draws for
+                every image.
+            rows: for which images to return noise.
 
         Raises:
             ValueError: no generator has been replaced yet.
@@ -58,20 +62,20 @@ class Replay:
         if not len(self):
             raise ValueError("there is no past generator to replay")
         chosen = torch.randperm(len(self), generator=choice)[:2].tolist()
-        halves = images.split(-(-len(images) // 2))
+        half = -(-len(images) // 2)
         return torch.cat(
             [
-                self._play(chosen[index % len(chosen)], half, noise)
-                for index, half in enumerate(halves)
+                self._play(chosen[i % len(chosen)], part, noise, counted_from(rows, i * half))
+                for i, part in enumerate(images.split(half))
             ]
         )
 
     @torch.no_grad()
-    def _play(self, index: int, images: Tensor, noise: Generator) -> Tensor:
+    def _play(self, index: int, images: Tensor, noise: Generator, rows: slice) -> Tensor:
         # A copy has the alignment in memory that a restored one has: the same kernels, the same
         # bits. A view would be overwritten through, too.
         vector_to_parameters(self.states[index].clone(), self._player.parameters())
-        return self._player.sample(images, noise)
+        return self._player.sample(images, noise, rows)
 
 
 def count(generator: torch.nn.Module) -> int:

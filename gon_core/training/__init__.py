@@ -23,6 +23,7 @@ from gon_core.data.splits import LabelledImages
 from gon_core.training import (
     ant,
     augmix,
+    checkpoints,
     ddn,
     ford,
     gnt,
@@ -94,10 +95,22 @@ def train(
 ) -> Iterator[EpochMetrics]:
     """Train with ``method`` from ``state`` on; see ``loop.train_epochs``.
 
+    Several processes (``state.group``) compare their states after each epoch.
+
     Raises:
         StoppedError: between two steps, where ``stop`` says so.
-        ValueError: the method is ANT and ``new_state`` was given another, or the other way round.
+        ValueError: the method is ANT and ``new_state`` was given another, or the other way round;
+            or several processes cannot train this model.
+        RuntimeError: while the epochs are asked for: the processes are no longer in step.
     """
     check_opponent(state, method)
     step: Step = METHODS[type(method)](method, config, data)
-    return train_epochs(state, data, config, step, stop)
+    return _in_step(state, train_epochs(state, data, config, step, stop))
+
+
+def _in_step(state: TrainingState, epochs: Iterator[EpochMetrics]) -> Iterator[EpochMetrics]:
+    for metrics in epochs:
+        if state.group.size > 1:
+            device = next(state.model.parameters()).device
+            state.group.check_in_step(checkpoints.dump(state), device)
+        yield metrics

@@ -18,7 +18,8 @@ from torch import Generator, Tensor, nn
 from gon_core.config import ANT, TrainingConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.noise import scale_to_sphere, scale_to_sphere_checked
-from gon_core.training.loop import Step, TrainingState, batches, descend
+from gon_core.noise.share import counted_from
+from gon_core.training.loop import Step, TrainingState, batches, descend_own
 from gon_core.training.opponent import Opponent, Outcome, adam
 
 Batches = Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]
@@ -48,7 +49,7 @@ def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> St
             train_alone(state, opponent, endless(data, training.batch_size, order), bf16)
         opponent.steps += 1
         opponent.count(ascend(state, opponent, images, labels, bf16))
-        return descend(state, mix(state, opponent, images), labels, bf16)
+        return descend_own(state, mix(state, opponent, images), labels, bf16)
 
     return step
 
@@ -63,9 +64,11 @@ def ascend(
     """Take one step of the generator up the classifier's loss; return how it stood before.
 
     Every image of the batch gets noise. The classifier is in evaluation mode meanwhile, and no
-    gradients of its weights are computed.
+    gradients of its weights are computed. What is returned is of the process's own rows.
     """
-    noise = opponent.generator.sample(images, state.streams["noise"])
+    group, whole = state.group, len(labels)
+    noise = opponent.generator.sample(images, state.streams["noise"], group.rows)
+    images, labels = group.own(images), group.own(labels)
     noisy, unattainable = scale_to_sphere_checked(images, noise, opponent.method.epsilon)
     state.model.eval()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
@@ -74,6 +77,7 @@ def ascend(
     loss = nn.functional.cross_entropy(logits.float(), labels)
     opponent.optimizer.zero_grad(set_to_none=True)
     (-loss).backward(inputs=list(opponent.generator.parameters()))
+    group.add_gradients(opponent.generator.parameters(), len(labels), whole)
     opponent.optimizer.step()
     return Outcome(loss.detach(), logits.detach().argmax(1) == labels, unattainable)
 
@@ -81,16 +85,22 @@ def ascend(
 @torch.no_grad()
 def mix(
     state: TrainingState, opponent: Opponent, images: Float[Tensor, "batch channel height width"]
-) -> Float[Tensor, "batch channel height width"]:
-    """Return the classifier's batch: clean images, then noise of the present, then of the past."""
+) -> Float[Tensor, "own channel height width"]:
+    """Return the classifier's batch: clean images, then noise of the present, then of the past.
+
+    Of the whole batch it is the process's own rows.
+    """
     parts = split_batch(len(images), opponent.method, replay=len(opponent.replay) > 0)
     clean, current, past = images.split(parts)
-    noise = opponent.generator.sample(current, state.streams["noise"])
+    rows, stream = state.group.rows, state.streams["noise"]
+    noisy_rows = counted_from(rows, len(clean))
+    noise = opponent.generator.sample(current, stream, noisy_rows)
     if len(past):
-        replayed = opponent.replay.sample(past, state.streams["replay"], state.streams["noise"])
+        past_rows = counted_from(noisy_rows, len(current))
+        replayed = opponent.replay.sample(past, state.streams["replay"], stream, past_rows)
         noise = torch.cat([noise, replayed])
-    noisy = scale_to_sphere(images[len(clean) :], noise, opponent.method.epsilon)
-    return torch.cat([clean, noisy])
+    noisy = scale_to_sphere(images[len(clean) :][noisy_rows], noise, opponent.method.epsilon)
+    return torch.cat([clean[rows], noisy])
 
 
 def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:

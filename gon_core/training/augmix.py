@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from gon_core.config import AugMix, TrainingConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.noise.augmentation_chains import mix
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step, TrainingState, update
 
 SMALLEST_PROBABILITY = 1e-7  # keeps logarithms finite
 
@@ -36,15 +36,14 @@ def make_step(method: AugMix, training: TrainingConfig, data: LabelledImages) ->
     bf16 = training.precision == "bf16"
 
     def step(state: TrainingState, images, labels):
-        mixtures = [mix(images, method, state.streams["noise"]) for _ in range(2)]
+        noise, rows, own = state.streams["noise"], state.group.rows, state.group.own
+        mixtures = [mix(images, method, noise, rows) for _ in range(2)]
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            logits = state.model(torch.cat([images, *mixtures]))
-        clean, *mixed = logits.float().split(len(images))
-        loss = F.cross_entropy(clean, labels)
+            logits = state.model(torch.cat([own(images), *mixtures]))
+        clean, *mixed = logits.float().chunk(3)
+        loss = F.cross_entropy(clean, own(labels))
         loss = loss + method.consistency * divergence(clean, *mixed)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        state.optimizer.step()
+        update(state, loss, len(clean), len(images))
         return clean.detach(), loss.detach()
 
     return step

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gon_core.config import DDN, TrainingConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.training.adversarial import image_gradient, l2_size, unit
-from gon_core.training.loop import Step, TrainingState, descend
+from gon_core.training.loop import Step, TrainingState, descend_own
 
 LAST_RATE = 0.01  # of the cosine from 1 with which the direction is followed
 
@@ -26,9 +26,10 @@ def make_step(method: DDN, training: TrainingConfig, data: LabelledImages) -> St
 
     def step(state: TrainingState, images, labels):
         state.model.eval()
-        perturbed = perturb(state.model, images, labels, method, bf16)
+        own = state.group.own
+        perturbed = perturb(state.model, own(images), own(labels), method, bf16)
         state.model.train()
-        return descend(state, perturbed, labels, bf16)
+        return descend_own(state, perturbed, labels, bf16)
 
     return step
 

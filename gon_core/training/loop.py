@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.training.convergence import Convergence, Event, advance, ended
+from gon_core.training.parallel import ALONE, Group
 
 
 class StoppedError(Exception):
@@ -24,7 +25,13 @@ class StoppedError(Exception):
 
 @runtime_checkable
 class MethodState(Protocol):
-    """What a method keeps from step to step beside the classifier, for example an opponent."""
+    """What a method keeps from step to step beside the classifier, for example an opponent.
+
+    Attributes:
+        sums: of the epoch so far, over the images of this process.
+    """
+
+    sums: Tensor
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that the rest of the training depends on."""
@@ -60,7 +67,7 @@ class EpochProgress:
 
 @dataclass
 class TrainingState:
-    """All that the rest of a training depends on; a checkpoint holds exactly this.
+    """All that the rest of a training depends on; a checkpoint holds this, but for the group.
 
     Attributes:
         model: the classifier, in training mode during an epoch.
@@ -69,6 +76,7 @@ class TrainingState:
         method_state: what the method keeps beside the classifier, if anything.
         convergence: epochs so far, plateau, decay.
         progress: of the epoch that a training was stopped in; None between two epochs.
+        group: the processes that share the work; it changes nothing but rounding.
     """
 
     model: nn.Module
@@ -77,6 +85,22 @@ class TrainingState:
     method_state: MethodState | None = None
     convergence: Convergence = field(default_factory=Convergence)
     progress: EpochProgress | None = None
+    group: Group = ALONE
+
+    def count_together(self) -> None:
+        """Make what was counted in the epoch so far that of all processes of the group."""
+        if self.group.size > 1:
+            for count in self._counts():
+                count.copy_(self.group.total(count))
+
+    def count_nothing(self) -> None:
+        """Leave what was counted in the epoch so far to another process of the group."""
+        for count in self._counts():
+            count.zero_()
+
+    def _counts(self) -> list[Tensor]:
+        found = [] if self.progress is None else [self.progress.loss_sum, self.progress.correct]
+        return found if self.method_state is None else [*found, self.method_state.sums]
 
 
 @dataclass(frozen=True)
@@ -110,14 +134,17 @@ class EpochMetrics:
 
 @runtime_checkable
 class Step(Protocol):
-    """One optimiser step on a batch; returns the logits and the mean loss it had before it."""
+    """One optimiser step on a batch; returns the logits and the mean loss it had before it.
+
+    Every process of ``state.group`` is given the whole batch; it returns what is of its own rows.
+    """
 
     def __call__(
         self,
         state: TrainingState,
         images: Float[Tensor, "batch 1 28 28"],
         labels: Int64[Tensor, " batch"],
-    ) -> tuple[Float[Tensor, "batch 10"], Float[Tensor, ""]]: ...
+    ) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]: ...
 
 
 def train_epochs(
@@ -138,13 +165,17 @@ def train_epochs(
         stop: asked after each step whether to stop there.
 
     Yields:
-        The metrics of each epoch; the last has ``is_last``. None if the training has ended already.
+        The metrics of each epoch, of all processes together; the last has ``is_last``. None if the
+        training has ended already.
 
     Raises:
-        StoppedError: as ``stop`` said.
+        StoppedError: as ``stop`` said, to any of the processes.
+        ValueError: several processes cannot train this model.
     """
     if ended(state.convergence, config) is not None:
         return
+    group = state.group
+    group.check(state.model)
     while True:
         progress = state.progress or _begin_epoch(data, state.streams["data order"])
         state.progress = progress
@@ -154,18 +185,22 @@ def train_epochs(
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
         for images, labels in _select(data, indices):
             logits, loss = step(state, images, labels)
-            progress.loss_sum += loss.double() * len(labels)
-            progress.correct += (logits.argmax(1) == labels).sum()
+            own = group.own(labels)
+            if len(own):  # the mean over no rows is NaN
+                progress.loss_sum += loss.double() * len(own)
+                progress.correct += (logits.argmax(1) == own).sum()
             progress.steps += 1
-            if stop():
+            if group.any(stop(), data.images.device):
                 progress.seconds = time.perf_counter() - started
+                state.count_together()
                 raise StoppedError
+        state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / len(data)
         state.convergence, event = advance(state.convergence, train_loss, config)
         if event == "decay":
-            for group in state.optimizer.param_groups:
-                group["lr"] *= config.decay_factor
+            for parameters in state.optimizer.param_groups:
+                parameters["lr"] *= config.decay_factor
         metrics = EpochMetrics(
             epoch=state.convergence.epoch,
             train_loss=train_loss,
@@ -213,12 +248,32 @@ def descend(
     images: Float[Tensor, "batch 1 28 28"],
     labels: Int64[Tensor, " batch"],
     bf16: bool,
-) -> tuple[Float[Tensor, "batch 10"], Float[Tensor, ""]]:
-    """Take one step down the cross entropy of ``images``; return logits and loss before it."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        logits = state.model(images)
-    loss = nn.functional.cross_entropy(logits.float(), labels)
+) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]:
+    """Take one step down the cross entropy of a whole batch.
+
+    Returns:
+        Logits, and the mean loss, of the process's own rows before it.
+    """
+    return descend_own(state, state.group.own(images), labels, bf16)
+
+
+def descend_own(
+    state: TrainingState,
+    own: Float[Tensor, "own 1 28 28"],
+    labels: Int64[Tensor, " batch"],
+    bf16: bool,
+) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]:
+    """Do what ``descend`` does, given the process's own images and the labels of the batch."""
+    with torch.autocast(own.device.type, torch.bfloat16, enabled=bf16):
+        logits = state.model(own)
+    loss = nn.functional.cross_entropy(logits.float(), state.group.own(labels))
+    update(state, loss, len(own), len(labels))
+    return logits.detach(), loss.detach()
+
+
+def update(state: TrainingState, loss: Float[Tensor, ""], own: int, whole: int) -> None:
+    """Take the classifier's step down ``loss``, a mean over ``own`` of a batch's ``whole`` rows."""
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    state.group.add_gradients(state.model.parameters(), own, whole)
     state.optimizer.step()
-    return logits.detach(), loss.detach()

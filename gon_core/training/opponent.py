@@ -65,6 +65,8 @@ class Opponent:
     def count(self, outcome: Outcome) -> None:
         """Add one generator step to the epoch's metrics."""
         images = len(outcome.correct)
+        if not images:  # the mean over none is NaN
+            return
         # Kept on the device: reading a value would make it wait at every step.
         self.sums[0] += outcome.loss * images
         self.sums[1] += outcome.correct.sum()

@@ -6,8 +6,9 @@ from torch import Generator, Tensor, nn
 
 from gon_core.config import PGD, TrainingConfig
 from gon_core.data.splits import LabelledImages
+from gon_core.noise.share import EVERY_ROW
 from gon_core.training.adversarial import image_gradient
-from gon_core.training.loop import Step, TrainingState, descend
+from gon_core.training.loop import Step, TrainingState, descend_own
 
 
 def make_step(method: PGD, training: TrainingConfig, data: LabelledImages) -> Step:
@@ -21,9 +22,10 @@ def make_step(method: PGD, training: TrainingConfig, data: LabelledImages) -> St
 
     def step(state: TrainingState, images, labels):
         state.model.eval()
-        perturbed = perturb(state.model, images, labels, method, state.streams["noise"], bf16)
+        noise, rows = state.streams["noise"], state.group.rows
+        perturbed = perturb(state.model, images, labels, method, noise, bf16, rows)
         state.model.train()
-        return descend(state, perturbed, labels, bf16)
+        return descend_own(state, perturbed, labels, bf16)
 
     return step
 
@@ -35,7 +37,8 @@ def perturb(
     method: PGD,
     noise: Generator,
     bf16: bool = False,
-) -> Float[Tensor, "batch channel height width"]:
+    rows: slice = EVERY_ROW,
+) -> Float[Tensor, "row channel height width"]:
     """Return images within ``method.epsilon`` of ``images`` at which the cross entropy is higher.
 
     Each step changes every pixel by ``step_size`` up the loss and clips it to the box that is both
@@ -46,14 +49,18 @@ def perturb(
         images: values in [0, 1].
         labels: their classes.
         method: epsilon, number and size of the steps, and where they start.
-        noise: draws the random start, on the images' device.
+        noise: draws the random start, on the images' device, of every image.
         bf16: whether the gradients are computed in bfloat16.
+        rows: which images to perturb.
     """
+    start = None
+    if method.random_start:
+        start = torch.empty_like(images).uniform_(-1.0, 1.0, generator=noise)[rows]
+    images, labels = images[rows], labels[rows]
     low = (images - method.epsilon).clamp_(min=0.0)
     high = (images + method.epsilon).clamp_(max=1.0)
     perturbed = images
-    if method.random_start:
-        start = torch.empty_like(images).uniform_(-1.0, 1.0, generator=noise)
+    if start is not None:
         perturbed = (start * method.epsilon + images).clamp_(low, high)
     for _ in range(method.steps):
         _, gradient = image_gradient(model, perturbed, labels, bf16)

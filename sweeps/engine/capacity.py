@@ -60,11 +60,12 @@ def ask(address: str, cpus: float = 0.0, gpus: float = 0.0) -> ClusterFacts | Cl
         return error
 
 
-def cluster_problems(options: SweepOptions, gpus: float) -> dict[str, str]:
+def cluster_problems(options: SweepOptions, cpus: int, gpus: float) -> dict[str, str]:
     """Return why a cluster cannot run the trials, by option name.
 
     Args:
         options: with an address.
+        cpus: cores of each trial.
         gpus: of each trial.
     """
     assert options.address is not None
@@ -77,12 +78,12 @@ def cluster_problems(options: SweepOptions, gpus: float) -> dict[str, str]:
         return {"gpus_per_trial": rule}
     if options.dry_run and found.grows:
         return {}  # asking its autoscaler could start a machine
-    fitting = ask(options.address, options.cpus_per_trial, gpus)
+    fitting = ask(options.address, cpus, gpus)
     if isinstance(fitting, ClusterError):
         return {"address": str(fitting)}
     if fitting.can_fit:
         return {}
-    need = f"{options.cpus_per_trial} CPUs and {gpus:g} GPUs a trial"
+    need = f"{cpus} CPUs and {gpus:g} GPUs a trial"
     most = max(found.nodes, key=lambda node: (node.gpus, node.cpus), default=Node(0, 0))
     largest = f"the largest of now has {most.cpus:g} CPUs and {most.gpus:g} GPUs"
     types = (

@@ -115,7 +115,7 @@ def _start(resources: Resources, folder: TemporaryFolder) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
         address="local",
-        num_cpus=resources.cpus * resources.slots,
+        num_cpus=resources.all_cpus * resources.slots,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

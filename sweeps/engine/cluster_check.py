@@ -37,8 +37,13 @@ class Node(NamedTuple):
 
     def fits(self, cpus: float, gpus: float) -> int:
         """Return how many trials that need this much fit on it at a time."""
-        found = int(self.cpus / cpus + 1e-9)
-        return min(found, int(self.gpus / gpus + 1e-9)) if gpus else found
+        by_cpus = int(self.cpus / cpus + 1e-9)
+        if not gpus:
+            return by_cpus
+        if gpus >= 1:
+            return min(by_cpus, int(self.gpus / gpus + 1e-9))
+        # What is left of one GPU and of another make no part of a third.
+        return min(by_cpus, int(self.gpus) * int(1 / gpus + 1e-9))
 
 
 @dataclass(frozen=True)

@@ -74,13 +74,16 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
     images = data.training_images or TRAINING_SET - HELD_OUT
     points = [*(plan.asked.grid or [tuple(parameter.paper for parameter in plan.question.space)])]
     methods = [plan.question.method_at(point) for point in [*points, *plan.baseline_points]]
-    trained = images * epochs
-    trained += statistics.fmean(further_images(m, plan.asked.training, images) for m in methods)
+    images_trained = images * epochs
+    images_trained += statistics.fmean(
+        further_images(m, plan.asked.training, images) for m in methods
+    )
     evaluated = (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
     evaluated += data.validation_images * epochs
     measured = measured_images(plan.asked.evaluation, data.test_images)
-    trained, evaluated = trained + measured[0], evaluated + measured[1]
-    return trained * speed.train + evaluated * speed.evaluate
+    evaluated += measured[1]
+    shared = images_trained / plan.resources.processes  # the rest is done by one process
+    return (shared + measured[0]) * speed.train + evaluated * speed.evaluate
 
 
 def measured_images(evaluation: EvaluationConfig, test_images: int) -> tuple[float, float]:

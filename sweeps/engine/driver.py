@@ -180,7 +180,7 @@ class Driver:
             history=history,
             seconds={"training": sum(entry["seconds"] for entry in history)},
             ended=now(),
-            device=describe("cpu") if self.plan.resources.device == "cpu" else "cuda",
+            device=self._device(),
         )
 
     def _write(self, trial: TrialRecords, result: TrialResult) -> None:
@@ -216,6 +216,12 @@ class Driver:
         objectives = self.plan.objectives(result)
         self.search.ledger.tell(point, config.seed, result.status, objectives)
         self._tell(lambda listener: listener.ended(result))
+
+    def _device(self) -> str:
+        resources = self.plan.resources
+        if resources.device == "cpu":
+            return describe("cpu", resources.processes)
+        return f"{resources.processes} x cuda" if resources.processes > 1 else "cuda"
 
     def _tell(self, event: Callable[[Listener], None]) -> None:
         for listener in self.listeners:

@@ -35,7 +35,7 @@ def _trials_table(plan: Plan, records: SweepRecords) -> Table:
     table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
     for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
         table.add_column(column, justify="left" if column in ("trial", "record") else "right")
-    needs = (str(resources.cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
+    needs = (str(resources.all_cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
     for config in plan.known_trials:
         result = records.trial(config.trial_id).result()
         values = [show(value) for value in plan.question.point(config.method)]

@@ -188,9 +188,18 @@ class SweepOptions(CommandOptions):
         "HOST:PORT of its head. Default: Ray is started on this machine.",
     )
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Fractions share a GPU, e.g. 0.25. Default: 1 where there is one, else 0."
+        None,
+        description="Fractions share a GPU, e.g. 0.25; 2 or more train a trial together. Default: "
+        "1 where there is one, else 0.",
     )
-    cpus_per_trial: PositiveInt = Field(1, description="Cores, and threads, of each trial.")
+    cpus_per_trial: PositiveInt = Field(
+        1, description="Cores, and threads, of each trial; with several processes, of each of them."
+    )
+    processes_per_trial: PositiveInt | None = Field(
+        None,
+        description="Processes that train a trial together, each a share of every batch. Default: "
+        "one for each GPU of a trial, or 1.",
+    )
     max_concurrent: PositiveInt | None = Field(
         None,
         description="Trials at a time. Default: as many as fit the machine; all on a cluster that "

@@ -24,13 +24,13 @@ from gon_core.config import (
 )
 from gon_core.data import files
 from search_spaces.parameter import Point, Real
-from sweeps.engine import capacity, methods
-from sweeps.engine.capacity import Capacity
+from sweeps.engine import capacity, methods, resources
 from sweeps.engine.ledger import Ledger, Objectives
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.provenance import redact
 from sweeps.engine.question import Question
 from sweeps.engine.records import TrialResult
+from sweeps.engine.resources import Resources
 from sweeps.engine.scales import SCALES, scale_name
 from sweeps.engine.study import LINE_SAMPLERS, GridSearch, JointSearch, LineSearch, Search
 
@@ -57,26 +57,6 @@ class Asked(Frozen):
     warm_start: tuple[str, ...]
     baselines: dict[str, dict[str, Any]] = Field({}, exclude_if=lambda found: not found)
     """By name, the fields of each; without any, sweeps are named as before there were baselines."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What each trial occupies, and how many run at a time.
-
-    Attributes:
-        cpus: cores, and threads, of a trial.
-        gpus: GPUs of a trial; a fraction shares one.
-        slots: trials at a time.
-    """
-
-    cpus: int
-    gpus: float
-    slots: int
-
-    @property
-    def device(self) -> str:
-        """``cuda`` where a trial gets any part of a GPU, else ``cpu``."""
-        return "cuda" if self.gpus > 0 else "cpu"
 
 
 @dataclass(frozen=True)
@@ -198,20 +178,7 @@ def data_digest(dataset: str, data_dir: Path | None) -> str:
 
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine or data set and it has not, by option name."""
-    there = capacity.of(options)
-    gpus = trial_gpus(options, there.gpus)
-    if options.address is not None:
-        problems = capacity.cluster_problems(options, gpus)
-    else:
-        problems = machine_problems(options, there)
-    if gpus > 1 and gpus % 1:
-        problems["gpus_per_trial"] = f"must be a whole number above 1, given: {gpus:g}"
-    if not gpus:
-        rule = "no trial of this sweep has a GPU"
-        if options.budget_gpu_hours is not None:
-            problems["budget_gpu_hours"] = f"{rule}: use --budget-hours"
-        if options.price_per_gpu_hour is not None:
-            problems["price_per_gpu_hour"] = f"{rule}, so that it has no effect"
+    problems = resources.problems(options)
     sizes = {"training_images": TRAINING_SET - HELD_OUT, "test_images": TEST_SET}
     for name, available in sizes.items():
         if (asked := getattr(options, name) or 0) > available:
@@ -223,19 +190,6 @@ def problems(options: SweepOptions) -> dict[str, str]:
             embedded = options.dataset == "mnist"
             hint = "" if embedded else "; --download fetches it"
             problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
-    return problems
-
-
-def machine_problems(options: SweepOptions, there: Capacity) -> dict[str, str]:
-    """Return what trials need that this machine has not, by option name."""
-    problems, gpus = {}, options.gpus_per_trial or 0
-    elsewhere = options.dry_run and not there.gpus  # of a cluster, planned without any GPU
-    if gpus > there.gpus and not elsewhere:
-        rule = f"must be at most {there.gpus}, the GPUs of this machine"
-        problems["gpus_per_trial"] = f"{rule}, given: {gpus:g}"
-    if options.cpus_per_trial > there.cpus:
-        rule = f"must be at most {there.cpus}, the cores of this machine"
-        problems["cpus_per_trial"] = f"{rule}, given: {options.cpus_per_trial}"
     return problems
 
 
@@ -314,7 +268,7 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         name=options.name or f"{question.name}-{name}-{content_hash(asked)[:6]}",
         question=question,
         asked=asked,
-        resources=make_resources(options, at_once),
+        resources=resources.make_resources(options, at_once),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
 
@@ -355,31 +309,3 @@ def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:
     if options.evaluation_images:
         values["images"] = options.evaluation_images
     return EvaluationConfig(measures=tuple(m for m in known if m in measures), **values)
-
-
-def trial_gpus(options: SweepOptions, gpus: int) -> float:
-    """Return how many GPUs a trial has, where the largest machine has ``gpus``."""
-    if options.gpus_per_trial is None:
-        return 1.0 if gpus else 0.0
-    return options.gpus_per_trial
-
-
-def make_resources(options: SweepOptions, at_once: int) -> Resources:
-    """Return what a trial occupies: a GPU, or a part of one, where there are any.
-
-    Args:
-        options: those in which ``problems`` finds none.
-        at_once: trials that are asked for at once of a cluster that grows.
-    """
-    there = capacity.of(options)
-    gpus = trial_gpus(options, there.gpus)
-    slots = there.slots(options.cpus_per_trial, gpus)
-    if there.grows:
-        slots = max(slots, at_once)
-    elif not slots:  # a dry run for GPUs that this machine has not
-        slots = options.max_concurrent or 1
-    return Resources(
-        cpus=options.cpus_per_trial,
-        gpus=gpus,
-        slots=min(slots, options.max_concurrent or slots),
-    )

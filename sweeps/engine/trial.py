@@ -21,6 +21,8 @@ from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.convergence import Event, ended
 from gon_core.training.loop import EpochMetrics
 from gon_core.training.opponent import Opponent
+from gon_core.training.parallel import ALONE
+from sweeps.engine import ranks
 from sweeps.engine.measures import Measured, TrialData, measure
 from sweeps.engine.provenance import now
 from sweeps.engine.records import (
@@ -63,6 +65,7 @@ def run_trial(
     device: str = "cpu",
     checkpoint_every: int = 1,
     report: Callable[[dict[str, float]], None] = lambda metrics: None,
+    processes: int = 1,
     stop: Callable[[], bool] = lambda: False,
     node: str = "",
 ) -> TrialResult:
@@ -78,6 +81,9 @@ def run_trial(
         report: called with the metrics of each epoch but the last, in order; may end the trial
             by raising anything that is not an ``Exception``. Told the last epoch before the
             evaluation, a scheduler could stop a trial that has nothing left to train.
+        processes: that train it together, each on a GPU of its own if ``device`` is ``cuda``. They
+            are no part of the trial: a checkpoint is the same, up to rounding, for any number of
+            them. This process alone validates, evaluates and writes.
         stop: asked after each step, and each batch of the evaluation, whether to end for now.
         node: where it runs, for the record.
 
@@ -92,7 +98,7 @@ def run_trial(
         if done.is_final:
             return done
         records.forget_result()
-    run = _Run(config, data, records, device, checkpoint_every, report, stop, node)
+    run = _Run(config, data, records, device, checkpoint_every, report, processes, stop, node)
     try:
         run.start(start_weights)
         run.train()
@@ -117,11 +123,12 @@ def cause(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def describe(device: str) -> str:
-    """Return a device's name and, for a CPU, the number of threads."""
+def describe(device: str, processes: int = 1) -> str:
+    """Return a device's name and, for a CPU, the number of threads of each of its processes."""
+    times = f"{processes} x " if processes > 1 else ""
     if device == "cuda":
-        return torch.cuda.get_device_name()
-    return f"cpu, {torch.get_num_threads()} thread(s)"
+        return times + torch.cuda.get_device_name()
+    return f"{times}cpu, {torch.get_num_threads()} thread(s)"
 
 
 @dataclass
@@ -132,6 +139,7 @@ class _Run:
     device: str
     checkpoint_every: int
     report: Callable[[dict[str, float]], None]
+    processes: int
     stop: Callable[[], bool]
     node: str
     history: list[dict[str, float]] = field(default_factory=list)
@@ -172,6 +180,17 @@ class _Run:
         self.history = checkpoint.history
 
     def train(self) -> None:
+        """Train to the end, by one process or several."""
+        if self.event != "continue":
+            return
+        state, data = self.state, self.data.training
+        try:
+            with ranks.started(self.processes, self.config, state, data) as state.group:
+                self._train()
+        finally:
+            state.group = ALONE
+
+    def _train(self) -> None:
         """Train to the end, validating after each epoch and keeping a checkpoint at intervals."""
         config, mixed = self.config, evaluation.mixed(self.data.validation)
         assert not isinstance(config.method, Given), "given weights are not trained"
@@ -267,7 +286,7 @@ class _Run:
                 "evaluation": evaluation_seconds,
             },
             ended=now(),
-            device=describe(self.device) + self._solver(),
+            device=describe(self.device, self.processes) + self._solver(),
             notes=[note for attempt in self.records.attempts() for note in attempt.passed_over],
         )
 

@@ -61,7 +61,8 @@ def train_start_model(
     if is_here and resources.device == "cpu":
         yield from _train_start(start, data, resources)
         return
-    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_train_start)
+    # By one process in any case: then all sweeps share the same bits.
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=min(resources.gpus, 1))(_train_start)
     stream: Any = remote.options(num_returns="streaming").remote(start, data, resources)
     for reference in stream:
         yield ray.get(reference)
@@ -108,7 +109,7 @@ def run(
             _trainable, images=[ray.put(data)], start_weights=start_weights, folder=records.folder,
             resources=resources, checkpoint_every=plan.checkpoint_every, code=training_code(),
         ),
-        {"cpu": resources.cpus, "gpu": resources.gpus},
+        resources.per_trial,
     )  # fmt: skip
     driver = Driver(plan, search, records, listeners, limits, meter.may_start, meter.placed)
     # Else Tune shows the autoscaler of a cluster one waiting trial at a time.
@@ -156,6 +157,7 @@ def _trainable(
                 resources.device,
                 checkpoint_every,
                 report=_report,
+                processes=resources.processes,
                 stop=notice.is_given,
                 node=ray.get_runtime_context().get_node_id(),
             )

@@ -45,7 +45,7 @@ def test_all_of_the_past_is_drawn_evenly_and_two_differ(monkeypatch):
     _, replay = replay_of(5)
     choice, noise, drawn = generator(0, "choice"), generator(0, "noise"), []
     monkeypatch.setattr(
-        replay, "_play", lambda index, images, _: (drawn.append(index), images.clone())[1]
+        replay, "_play", lambda index, images, *_: (drawn.append(index), images.clone())[1]
     )
     for _ in range(500):
         replay.sample(IMAGES, choice, noise)
@@ -71,7 +71,7 @@ def test_an_odd_image_goes_to_the_first_half(images, halves, monkeypatch):
     _, replay = replay_of(2)
     seen = []
     monkeypatch.setattr(
-        replay, "_play", lambda index, part, _: (seen.append(len(part)), part.clone())[1]
+        replay, "_play", lambda index, part, *_: (seen.append(len(part)), part.clone())[1]
     )
     assert len(replay.sample(IMAGES[:images], generator(0), generator(0))) == images
     assert seen == halves

@@ -65,6 +65,16 @@ def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():
     assert plan_of(scale="demo", name="mine").name == "mine"
 
 
+def test_processes_share_the_training_and_change_nothing_else_of_the_sweep(monkeypatch):
+    monkeypatch.setattr(machine, "cpu_count", lambda: 4)
+    one = plan_of(scale="demo", max_concurrent=1)
+    two = plan_of(scale="demo", max_concurrent=1, processes_per_trial=2)
+    assert two.asked == one.asked and two.name == one.name
+    training = 10_000 * one.asked.training.max_epochs * 1e-3
+    speed = Speed(train=1e-3, evaluate=1e-4)
+    assert trial_seconds(one, speed) - trial_seconds(two, speed) == pytest.approx(training / 2)
+
+
 def test_the_expected_time_follows_from_the_work():
     plan = plan_of(scale="demo", max_concurrent=1)
     speed = Speed(train=1e-3, evaluate=1e-4)

@@ -1,0 +1,77 @@
+"""Trials of two processes in a real sweep: the figures of one process, and an end in good order."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from sweeps.engine import machine
+from sweeps.engine.records.check import check
+from tests.sweeps.engine.test_security import process_tree
+from tests.sweeps.faults import PATIENCE, Sweep, is_alive, wait_for, wait_until_gone
+
+pytestmark = pytest.mark.skipif(machine.cpu_count() < 2, reason="needs two cores")
+ONE = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 2"
+TWO = f"{ONE} --processes-per-trial 2"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The same sweep by one process a trial and by two, the latter with what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    one, two = Sweep(folder, ONE, name="one"), Sweep(folder, TWO, name="two")
+    code, printed = one.run()
+    assert code == 0, printed
+    code, printed = two.run()
+    assert code == 0, printed
+    return one, two, printed
+
+
+def test_two_processes_find_what_one_does(finished):
+    one, two, printed = finished
+    assert check(two.records).is_whole and "Traceback" not in printed
+    found, expected = two.records.results(), one.records.results()
+    assert len(found) == 2 and {result.status for result in found} == {"max_epochs"}
+    assert {result.device for result in found} == {"2 x cpu, 1 thread(s)"}
+    by_id = {result.trial_id: result for result in expected}
+    assert {result.trial_id for result in found} == by_id.keys()
+    for result in found:
+        other = by_id[result.trial_id]
+        assert other.device == "cpu, 1 thread(s)"
+        losses = [[entry["train_loss"] for entry in each.history] for each in (result, other)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+        # Of 30 images one more or less may be right, where two classes are as likely to 1e-6.
+        for ours, theirs in zip(result.rows, other.rows, strict=True):
+            assert (ours.split, ours.corruption) == (theirs.split, theirs.corruption)
+            assert abs(ours.top1 - theirs.top1) <= 100 / 30 + 1e-9
+
+
+def test_what_was_made_by_one_process_is_not_made_again_by_two(finished):
+    one, _, _ = finished
+    before = one.result_stamps()
+    again = Sweep(one.cwd, TWO, name="one")
+    code, printed = again.run()
+    assert code == 0 and "nothing to train" in printed
+    assert again.result_stamps() == before
+
+
+def test_sigterm_fails_no_trial_and_leaves_no_process(tmp_path):
+    sweep = Sweep(tmp_path, TWO.replace("--max-epochs 2", "--max-epochs 200"))
+    process = sweep.start()
+    wait_for(sweep.checkpoints, process, what="a checkpoint")
+    below = process_tree(process.pid)
+    ranks = [pid for pid in below if b"sweeps.engine.ranks" in _command(pid)]
+    assert ranks and all(map(is_alive, ranks))
+    os.kill(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, out + err
+    assert sweep.checkpoints() and not sweep.result_stamps()
+    wait_until_gone(ranks)
+
+
+def _command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
