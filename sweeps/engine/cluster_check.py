@@ -145,7 +145,11 @@ def knock(address: str) -> None:
 
 def _run(address: str, need: list[str], token: bool) -> str:
     guard = {LOOPBACK_GUARD: "0"} if is_loopback(address) else {}
-    settings = {"RAY_AUTH_MODE": "token" if token else "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    settings = {
+        "RAY_AUTH_MODE": "token" if token else "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would make Ray upload the project
+    }
     # An argument list, and no shell.
     command = [sys.executable, "-m", "sweeps.engine.cluster_facts", address, *need]
     process = subprocess.Popen(

@@ -287,7 +287,7 @@ class _Run:
             },
             ended=now(),
             device=describe(self.device, self.processes) + self._solver(),
-            notes=[note for attempt in self.records.attempts() for note in attempt.passed_over],
+            notes=[note for attempt in self.records.attempts() for note in attempt.notes],
         )
 
 

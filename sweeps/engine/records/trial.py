@@ -41,6 +41,12 @@ class Attempt:
     node: str = ""
     stopped: bool = False
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of it."""
+        text = f"stopped with a checkpoint: {self.host} was about to take its process away"
+        return [*self.passed_over, *([text] if self.stopped else [])]
+
 
 @dataclass(frozen=True)
 class TrialRecords:

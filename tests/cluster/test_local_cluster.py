@@ -1,0 +1,122 @@
+"""A sweep on a cluster that grows and shrinks, whose machines are taken away, all on this one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.storage import Folder
+from tests.cluster.local_cluster import HEAD, PATIENCE, LocalCluster, seen
+from tests.sweeps.faults import SWEEPS, TIMINGS
+
+pytestmark = pytest.mark.slow
+
+# Some seconds an epoch, so that there is time to take a machine away.
+ARGUMENTS = (
+    "--scale", "demo", "--sigmas", "0", "0.5", "--seeds", "3", "--num-trials", "0",
+    "--training-images", "3000", "--validation-images", "30", "--test-images", "30",
+    "--max-epochs", "6", "--start-epochs", "1", "--name", "sweep", "--max-failures", "0",
+)  # fmt: skip
+LONG = 900.0  # seconds, for a whole sweep on a busy machine
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """Return the folder of an undisturbed sweep on this machine, without a cluster."""
+    folder = tmp_path_factory.mktemp("local")
+    command = [sys.executable, str(SWEEPS / "sigma_line_search.py"), *ARGUMENTS]
+    ended = subprocess.run(
+        [*command, "--storage", str(folder)], capture_output=True, text=True, timeout=LONG,
+        env=os.environ | {"GON_FUSION": "eager"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(workers=3) as cluster:
+        yield cluster
+
+
+def command(cluster, folder, *arguments):
+    return [
+        sys.executable, str(SWEEPS / "sigma_line_search.py"), *ARGUMENTS, "--storage", str(folder),
+        "--address", cluster.address, "--gpus-per-trial", "1", *arguments,
+    ]  # fmt: skip
+
+
+def start(cluster, folder, *arguments):
+    return subprocess.Popen(
+        command(cluster, folder, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, env=os.environ | cluster.environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def running(folder, epoch):
+    """Return the trial that runs now and has a checkpoint of ``epoch``, and its last attempt."""
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline:
+        records = SweepRecords(Folder(str(folder / "sweep")))
+        for trial_id in records.trials() if records.folder.exists("trials") else ():
+            trial = records.trial(trial_id)
+            checkpoint = trial.latest_checkpoint() if trial.result() is None else None
+            if trial.attempts() and (checkpoint.epoch if checkpoint else 0) >= epoch:
+                return trial, trial.attempts()[-1]
+        time.sleep(0.1)
+    raise TimeoutError("no trial came so far")
+
+
+def timeless_table(folder):
+    return pq.read_table(folder / "results.parquet").drop_columns(list(TIMINGS)).to_pylist()
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_sweep_makes_machines_come_loses_one_ends_like_a_local_one_and_they_go(
+    local, cluster, tmp_path
+):
+    watching = cluster.watch()
+    process = start(cluster, tmp_path, "--checkpoint-every", "1")
+    trial, attempt = running(tmp_path, epoch=1)
+    raylet = parent(attempt.pid)
+    assert "raylet" in Path(f"/proc/{raylet}/cmdline").read_text()
+    os.kill(raylet, signal.SIGKILL)
+    said, _ = process.communicate(timeout=LONG)
+    assert process.returncode == 0, said
+    first, second = trial.attempts()
+    assert first.node == attempt.node != second.node and second.from_epoch >= 1
+    assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
+    time.sleep(PATIENCE / 2)  # with nothing to do they go
+    saw = seen(watching)
+    machines = [set(found) - {HEAD} for found in saw]
+    assert max(map(len, machines)) == 3, "all trials that wait are seen by the autoscaler"
+    assert attempt.node in set().union(*machines[:-1]) and not machines[-1]
+    # Every trial was given the same images and weights; each machine fetched them once.
+    trials = len(SweepRecords(Folder(str(tmp_path / "sweep"))).results())
+    fetched = {node: size for found in saw for node, size in found.items() if node != HEAD}
+    put = max(found.get(HEAD, 0) for found in saw)
+    assert trials == 6 and max(fetched.values()) <= 1.1 * put, (fetched, put)
+
+
+def test_a_trial_that_is_told_to_end_goes_on_elsewhere_from_the_step_it_was_in(
+    local, cluster, tmp_path
+):
+    process = start(cluster, tmp_path, "--checkpoint-every", "100")
+    trial, attempt = running(tmp_path, epoch=0)
+    time.sleep(4)  # in the middle of an epoch, or of the evaluation
+    os.kill(attempt.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=LONG)
+    assert process.returncode == 0, said
+    first, second = trial.attempts()
+    assert first.stopped and not second.stopped and not second.passed_over
+    assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
+    assert "stopped with a checkpoint" in trial.result().notes[0]
