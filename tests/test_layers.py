@@ -15,7 +15,12 @@ HOUSE = ("gon_core", "search_spaces", "sweeps")
 LAYERS = ("gon_core", "search_spaces", "sweeps.engine", "sweeps")
 NOT_THE_HOUSE = ("tests", "benchmarks", "cluster")
 DOORS = {
-    "ray": ("sweeps.engine.tuner", "sweeps.engine.cluster", "sweeps.engine.cluster_facts"),
+    "ray": (
+        "sweeps.engine.tuner",
+        "sweeps.engine.cluster",
+        "sweeps.engine.cluster_facts",
+        "sweeps.engine.shards",
+    ),
     "mlflow": ("sweeps.engine.tracking",),
     "optuna": ("sweeps.engine.study", "search_spaces"),
 }

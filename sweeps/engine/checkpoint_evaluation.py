@@ -3,7 +3,8 @@
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,19 +20,22 @@ from gon_core.config import (
 )
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.rows import AccuracyRow
 from search_spaces.parameter import Choice
-from sweeps.engine import measures, plan, provenance
+from sweeps.engine import cluster_check, measures, plan, provenance
 from sweeps.engine.checkpoint_cost import cost_text, expected
 from sweeps.engine.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.checkpoint_models import LoadedModel, load_models
 from sweeps.engine.checkpoint_options import CheckpointOptions
+from sweeps.engine.cluster import Cluster
 from sweeps.engine.command_line import refuse
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, INTERRUPTED
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
-from sweeps.engine.measures import Measured
+from sweeps.engine.measures import Accuracies, Measured
 from sweeps.engine.progress import duration
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.report import headline, print_report, write_report
+from sweeps.engine.resources import Resources, pretends
 from sweeps.engine.storage import Folder
 from sweeps.engine.sweep import describe_parameter, refuse_another_question
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
@@ -90,8 +94,9 @@ def _evaluate_alone(
     tracker = Tracker(uri, description, records)
     interrupted = False
     try:
-        for loaded, config in zip(models, configs, strict=True):
-            _evaluate(loaded, config, images, records, tracker, console)
+        with accuracies_of(options) as accuracies:
+            for loaded, config in zip(models, configs, strict=True):
+                _evaluate(loaded, config, images, records, tracker, console, accuracies)
     except KeyboardInterrupt:
         interrupted = True
     except DataFileError as error:  # of ImageNet-C, whose images are read as they are needed
@@ -111,6 +116,22 @@ def _evaluate_alone(
     lines.append(f"Compare runs in the MLflow UI:\n  {description['tracking']}")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return INTERRUPTED if interrupted else DONE
+
+
+@contextmanager
+def accuracies_of(options: CheckpointOptions) -> Iterator[Accuracies]:
+    """Yield what measures accuracies: this process, or the machines of a cluster."""
+    if options.address is None:
+        yield evaluation
+        return
+    resources = Resources(
+        cpus=options.cpus, gpus=options.gpus_per_shard, slots=1, is_pretended=pretends()
+    )
+    with Cluster(resources, cluster_check.resolve(options.address)) as cluster:
+        cluster.wait()
+        from sweeps.engine.shards import Shards
+
+        yield Shards(resources)
 
 
 def announce(
@@ -190,7 +211,7 @@ def describe_evaluation(
 
 def _evaluate(
     loaded: LoadedModel, config: TrialConfig, images: Images, records: SweepRecords,
-    tracker: Tracker, console: Console,
+    tracker: Tracker, console: Console, accuracies: Accuracies,
 ) -> None:  # fmt: skip
     trial = records.trial(config.trial_id)
     if trial.result() is not None:
@@ -204,14 +225,16 @@ def _evaluate(
     tracker.started(config)
     started = time.perf_counter()
     if images.imagenet_c is not None:
-        found = Measured(rows=list(_imagenet_rows(loaded.model, images.imagenet_c, console)))
+        found = Measured(rows=_imagenet_rows(loaded.model, images.imagenet_c, console, accuracies))
     else:
         assert images.mnist is not None, "MNIST models are evaluated on MNIST"
 
         def tell(text: str) -> None:
             console.print(f"  {text}", highlight=False, markup=False)
 
-        found = measures.measure(loaded.model, images.mnist, images.config, tell=tell)
+        found = measures.measure(
+            loaded.model, images.mnist, images.config, tell=tell, accuracies=accuracies
+        )
     seconds = time.perf_counter() - started
     rows = [row for row in found.rows if row.split == "validation"]
     result = TrialResult(
@@ -234,10 +257,12 @@ def _evaluate(
     )
 
 
-def _imagenet_rows(model: nn.Module, images: ImageNetC, console: Console):
+def _imagenet_rows(
+    model: nn.Module, images: ImageNetC, console: Console, accuracies: Accuracies
+) -> list[AccuracyRow]:
     rows = []
     with torch.inference_mode():
-        for row in evaluation.evaluate_imagenet_c(model, images):
+        for row in accuracies.evaluate_imagenet_c(model, images):
             rows.append(row)
             console.print(
                 f"  {row.corruption} {row.severity}: {row.top1:.1f} %", highlight=False, style="dim"

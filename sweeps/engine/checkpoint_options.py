@@ -8,7 +8,8 @@ from typing import Annotated, get_args
 from pydantic import Field, field_validator
 
 from gon_core.config import HELD_OUT, IMAGENET_ARCHITECTURES, TEST_SET, Architecture, Measure
-from sweeps.engine import machine
+from sweeps.engine import capacity, machine
+from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.options import CommandOptions, PositiveInt
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.storage import Folder
@@ -47,7 +48,15 @@ class CheckpointOptions(CommandOptions):
     imagenet_c: Path | None = Field(
         None, description="Folder of ImageNet-C, for the ImageNet architectures."
     )
-    cpus: PositiveInt = Field(1, description="Threads.")
+    cpus: PositiveInt = Field(1, description="Threads; on a cluster, of each shard.")
+    address: str | None = Field(
+        None,
+        description="Ray cluster whose machines evaluate the corruption sets, in shards: auto or "
+        "HOST:PORT. Default: this process does. Attacks and epsilon* are measured here.",
+    )
+    gpus_per_shard: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="GPUs of each shard, on a cluster; fractions share one."
+    )
 
     @field_validator("checkpoints", "names", mode="before")
     @classmethod
@@ -91,6 +100,8 @@ class CheckpointOptions(CommandOptions):
         asked = self.evaluate if "evaluate" in self.model_fields_set else None
         if self.mnist_c and asked and "severities" in asked and asked != get_args(Measure):
             found["evaluate"] = "severities are of our corruptions; --mnist-c has one severity"
+        if self.gpus_per_shard and self.address is None:
+            found["gpus_per_shard"] = "is of a cluster: give --address"
         if self.on_imagenet and self.mnist_c:
             found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
         return found
@@ -104,12 +115,24 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
         folder = getattr(options, name)
         if folder is not None and not os.path.isdir(folder):
             found[name] = f"no such folder: {folder}"
-    if options.cpus > (cores := machine.cpu_count()):
+    if options.address is not None:
+        found |= _cluster_problems(options, options.address)
+    elif options.cpus > (cores := machine.cpu_count()):
         found["cpus"] = f"must be at most {cores}, the cores of this machine, given: {options.cpus}"
     # Looked at again when the images are made, which takes a while.
     if options.name and (fault := _fault_of(Folder(options.storage) / options.name)):
         found["name"] = fault
     return found
+
+
+def _cluster_problems(options: CheckpointOptions, address: str) -> dict[str, str]:
+    facts = capacity.ask(address, options.cpus, options.gpus_per_shard)
+    if isinstance(facts, ClusterError):
+        return {"address": str(facts)}
+    if facts.can_fit:
+        return {}
+    need = f"{options.cpus} CPUs and {options.gpus_per_shard:g} GPUs"
+    return {"address": f"no machine of the cluster has, nor could be started with, {need}"}
 
 
 def _fault_of(folder: Folder) -> str:

@@ -4,12 +4,16 @@ Measures take the model as it is and return rows and files; the caller writes th
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from torch import nn
+from jaxtyping import Bool
+from torch import Tensor, nn
 
 from gon_core import evaluation
 from gon_core.config import VARIANTS, EvaluationConfig
+from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.data.splits import LabelledImages, Splits
 from gon_core.evaluation import (
     AccuracyRow,
@@ -98,6 +102,32 @@ def write_examples(
     folder.write(EXAMPLES, examples.dump(shown))
 
 
+class Accuracies(Protocol):
+    """What measures accuracies: ``gon_core.evaluation``, or the machines of a cluster."""
+
+    def evaluate(
+        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
+    ) -> Iterator[AccuracyRow]:
+        """See ``gon_core.evaluation``."""
+        ...
+
+    def evaluate_images(
+        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
+    ) -> Iterator[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+        """See ``gon_core.evaluation``."""
+        ...
+
+    def evaluate_severities(
+        self, model: nn.Module, sets: SeveritySets, bf16: bool = False
+    ) -> Iterator[AccuracyRow]:
+        """See ``gon_core.evaluation``."""
+        ...
+
+    def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[AccuracyRow]:
+        """See ``gon_core.evaluation``."""
+        ...
+
+
 @dataclass
 class Measured:
     """The figures of one model.
@@ -121,6 +151,7 @@ def measure(
     config: EvaluationConfig,
     bf16: bool = False,
     tell: Tell = silent,
+    accuracies: Accuracies = evaluation,
 ) -> Measured:
     """Return every figure that ``config`` asks for.
 
@@ -133,20 +164,22 @@ def measure(
         config: what to measure.
         bf16: whether accuracies are measured in bfloat16.
         tell: takes lines that say how far it is, for a person who waits.
+        accuracies: measures them, here or elsewhere.
     """
     heart = Heartbeat(tell)
     with heart.listening(model):
-        return _measure(model, data, config, bf16, heart)
+        return _measure(model, data, config, bf16, heart, accuracies)
 
 
 def _measure(
-    model: nn.Module, data: TrialData, config: EvaluationConfig, bf16: bool, heart: Heartbeat
-) -> Measured:
+    model: nn.Module, data: TrialData, config: EvaluationConfig, bf16: bool, heart: Heartbeat,
+    accuracies: Accuracies,
+) -> Measured:  # fmt: skip
     found = Measured()
     _begin_accuracies(heart, data)
-    found.rows += evaluation.evaluate(model, data.validation, bf16)
+    found.rows += accuracies.evaluate(model, data.validation, bf16)
     right = {}
-    for row, images in evaluation.evaluate_images(model, data.test, bf16):
+    for row, images in accuracies.evaluate_images(model, data.test, bf16):
         found.rows.append(row)
         right[row.corruption] = images
     found.files[RIGHT] = right_images.dump(right)
@@ -154,7 +187,7 @@ def _measure(
     if "severities" in config.measures:
         assert data.severities is not None, "severities are measured but were not made"
         heart.begin(f"five severities of each corruption, {len(data.severities.labels):,} images")
-        found.rows += evaluation.evaluate_severities(model, data.severities, bf16)
+        found.rows += accuracies.evaluate_severities(model, data.severities, bf16)
     if "attacks" in config.measures:
         for attack in ATTACKS:
             heart.begin(f"attack {attack.name.upper()}, {len(clean):,} images")

@@ -48,6 +48,11 @@ class Resources:
         return {"cpu": self.all_cpus, "gpu": self.gpus}
 
 
+def pretends() -> bool:
+    """Return whether GPUs are only said to be there."""
+    return bool(os.environ.get(PRETEND))
+
+
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine, or cluster, and it has not, by option name."""
     there = capacity.of(options)
@@ -128,5 +133,5 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
         gpus=gpus,
         slots=min(slots, options.max_concurrent or slots),
         processes=processes,
-        is_pretended=bool(os.environ.get(PRETEND)),
+        is_pretended=pretends(),
     )

@@ -62,7 +62,8 @@ class LocalCluster:
         token = {"RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_AUTH_MODE": "token"}
         self.environment = {
             LOOPBACK_GUARD: "0", "RAY_USAGE_STATS_ENABLED": "0", PRETEND: "1",
-            "GON_FUSION": "eager", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", **(token if has_token else {"RAY_AUTH_MODE": "disabled"}),
+            "GON_FUSION": "eager", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+            **(token if has_token else {"RAY_AUTH_MODE": "disabled"}),
         }  # fmt: skip
 
     def __enter__(self):

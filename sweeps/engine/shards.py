@@ -1,0 +1,101 @@
+"""Corruption sets evaluated in shards, by Ray tasks on the machines of a cluster.
+
+A shard is one corruption, or one of its severities. Its images are counted as they would be here,
+in the same batches, so that the numbers are the same. A task whose machine goes away is done again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from gon_core import evaluation
+from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
+from gon_core.rows import AccuracyRow
+from sweeps.engine.resources import Resources
+from sweeps.engine.trial import make_deterministic
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Stands for the functions of ``gon_core.evaluation`` of the same names; rows keep their order.
+
+    Attributes:
+        resources: of each task.
+    """
+
+    resources: Resources
+
+    def evaluate(
+        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
+    ) -> Iterator[AccuracyRow]:
+        """Yield the accuracy of ``model`` on the clean images and under each corruption."""
+        for row, _ in self.evaluate_images(model, evaluation_set, bf16):
+            yield row
+
+    def evaluate_images(
+        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
+    ) -> Iterator[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+        """Yield what ``evaluate`` does, each with which images are right."""
+        shards = [
+            replace(evaluation_set, images={name: images})
+            for name, images in evaluation_set.images.items()
+        ]
+        for (found,) in self._run(_evaluate_images, model, shards, bf16):
+            yield found
+
+    def evaluate_severities(
+        self, model: nn.Module, sets: SeveritySets, bf16: bool = False
+    ) -> Iterator[AccuracyRow]:
+        """Yield the accuracy of ``model`` on each of the sets."""
+        shards = [replace(sets, images={key: images}) for key, images in sets.images.items()]
+        for (row,) in self._run(_evaluate_severities, model, shards, bf16):
+            yield row
+
+    def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[AccuracyRow]:
+        """Yield the accuracy of ``model`` under each corruption at each severity.
+
+        Every machine reads the images from the folder, which must be there on all of them.
+        """
+        shards = [replace(images, corruptions=(name,)) for name in images.corruptions]
+        for rows in self._run(_evaluate_imagenet_c, model, shards, False):
+            yield from rows
+
+    def _run(self, function: Any, model: nn.Module, shards: list[Any], bf16: bool) -> Iterator[Any]:
+        resources = self.resources
+        task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_on_a_machine)
+        kept = ray.put(model.cpu())
+        found = [task.remote(function, kept, shard, resources, bf16) for shard in shards]
+        for reference in found:
+            yield ray.get(reference)
+
+
+def _on_a_machine(
+    function: Any, model: nn.Module, shard: Any, resources: Resources, bf16: bool
+) -> list[Any]:
+    make_deterministic(resources.device, resources.cpus)
+    return function(model.to(resources.device), shard, resources.device, bf16)
+
+
+def _evaluate_images(
+    model: nn.Module, shard: EvaluationSet, device: str, bf16: bool
+) -> list[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+    return list(evaluation.evaluate_images(model, shard.to(device), bf16))
+
+
+def _evaluate_severities(
+    model: nn.Module, shard: SeveritySets, device: str, bf16: bool
+) -> list[AccuracyRow]:
+    return list(evaluation.evaluate_severities(model, shard.to(device), bf16))
+
+
+def _evaluate_imagenet_c(
+    model: nn.Module, shard: ImageNetC, device: str, bf16: bool
+) -> list[AccuracyRow]:
+    with torch.inference_mode():
+        return list(evaluation.evaluate_imagenet_c(model, shard, bf16=bf16, device=device))

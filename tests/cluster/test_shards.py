@@ -1,0 +1,92 @@
+"""Corruption sets evaluated in shards by the machines of a cluster: the numbers of one machine."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision.io import write_png
+
+from gon_core import evaluation, seeding
+from gon_core.data import imagenet_c_folder
+from gon_core.models import MadryCNN
+from sweeps.engine.records import RIGHT, SweepRecords
+from sweeps.engine.storage import Folder
+from tests.cluster.local_cluster import LocalCluster
+from tests.sweeps.faults import SWEEPS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(workers=2) as cluster:
+        yield cluster
+
+
+def test_a_checkpoint_is_evaluated_to_the_same_numbers(cluster, tmp_path):
+    model = MadryCNN(seeding.generator(3, "initial weights"))
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    found = {}
+    for name, arguments in {
+        "here": [], "there": ["--address", cluster.address, "--gpus-per-shard", "1"],
+    }.items():  # fmt: skip
+        ended = subprocess.run(
+            [
+                sys.executable, str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
+                str(tmp_path / "model.safetensors"), "--evaluate", "severities", "--test-images",
+                "700", "--validation-images", "300", "--name", name, *arguments,
+            ],
+            cwd=tmp_path, capture_output=True, text=True, timeout=500,
+            env=os.environ | cluster.environment,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        records = SweepRecords(Folder(str(tmp_path / "results" / name)))
+        (result,) = records.results()
+        found[name] = result.rows, records.trial(result.trial_id).folder.read(RIGHT)
+    assert found["there"] == found["here"] and len(found["here"][0]) == 16 + 16 + 76
+
+
+ON_A_CLUSTER = """
+import dataclasses, json, sys
+from pathlib import Path
+import torch
+from gon_core.data import imagenet_c_folder
+from sweeps.engine.cluster import Cluster
+from sweeps.engine.resources import Resources
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 2))
+images = imagenet_c_folder.open_folder(Path(sys.argv[2]), ("fog", "snow"), classes=2, side=8)
+with Cluster(Resources(1, 1.0, 1, is_pretended=True), sys.argv[1]) as cluster:
+    cluster.wait()
+    from sweeps.engine.shards import Shards
+    rows = Shards(Resources(1, 1.0, 1, is_pretended=True)).evaluate_imagenet_c(model, images)
+    print(json.dumps([dataclasses.asdict(row) for row in rows]))
+"""
+
+
+def test_imagenet_c_is_read_by_the_machines_and_rows_keep_their_order(cluster, tmp_path):
+    random = seeding.generator(0, "images")
+    for corruption in ("fog", "snow"):
+        for severity in range(1, 6):
+            for label in (0, 1):
+                folder = tmp_path / corruption / str(severity) / f"class{label}"
+                folder.mkdir(parents=True)
+                for index in range(5):
+                    image = torch.randint(256, (3, 8, 8), generator=random, dtype=torch.uint8)
+                    write_png(image, str(folder / f"{index}.png"))
+    ended = subprocess.run(
+        [sys.executable, "-c", ON_A_CLUSTER, cluster.address, str(tmp_path)],
+        capture_output=True, text=True, timeout=300, env=os.environ | cluster.environment,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 2))
+    images = imagenet_c_folder.open_folder(Path(tmp_path), ("fog", "snow"), classes=2, side=8)
+    expected = [vars(row) for row in evaluation.evaluate_imagenet_c(model, images)]
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert found == expected and len({row["correct"] for row in found}) > 1
