@@ -90,7 +90,7 @@ class Driver:
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
         self._deaths: dict[str, _Deaths] = {}
-        self._turn = len(self.records.trials())
+        self._turn = len(self.records.names())
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
@@ -111,8 +111,11 @@ class Driver:
             return None
         config = self.plan.trial(*proposed)
         trial = self.records.trial(config.trial_id)
+        attempts = 0
         try:
-            if not trial.folder.exists("trial.json"):
+            if trial.folder.exists("trial.json"):
+                attempts = len(trial.attempts())
+            else:
                 trial.write_turn(self._turn)
                 trial.write_config(config)
                 self._turn += 1
@@ -120,7 +123,7 @@ class Driver:
             self.lost = error
             return None
         self._running[tune_id] = (config, [])
-        self._deaths[tune_id] = _Deaths(len(trial.attempts()))
+        self._deaths[tune_id] = _Deaths(attempts)
         self._tell(lambda listener: listener.started(config))
         return config
 

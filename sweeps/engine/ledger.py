@@ -3,6 +3,7 @@
 A *point* is one value of every searched parameter. Knows neither Optuna nor Ray.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,38 +21,49 @@ class Entry:
     Attributes:
         point: values of the searched parameters.
         proposed: whether the search proposed it; the others were asked for from the start.
+        left: the seeds that have not ended.
         objectives: by seed; None for a seed that was pruned, diverged or failed.
         statuses: how each seed ended.
+        mean: of the objectives; None unless every seed was measured.
     """
 
     point: Point
     proposed: bool
+    left: set[int]
     objectives: dict[int, Objectives | None] = field(default_factory=dict)
     statuses: dict[int, Status] = field(default_factory=dict)
+    mean: Objectives | None = None
 
 
 class Ledger:
     """Points in the order in which they were asked for, and the trials still to run.
 
+    Nothing that is asked of it for each trial takes longer the more trials there are.
+
     Args:
         points: asked for from the start.
         seeds: every point is run with each.
         baselines: points of other methods, which are run after ``points`` and never searched from.
+
+    Attributes:
+        entries: all points but the baselines.
+        proposed: those of them that the search proposed, in order.
     """
 
     def __init__(
         self, points: Iterable[Point], seeds: Sequence[int], baselines: Iterable[Point] = ()
     ) -> None:
         self.seeds = tuple(seeds)
-        self.entries = {point: Entry(point, proposed=False) for point in points}
+        self.entries = {point: Entry(point, False, set(seeds)) for point in points}
+        self.proposed: list[Entry] = []
         self._baselines = tuple(baselines)
-        asked = (*self.entries, *self._baselines)
-        self._queue = [(point, seed) for point in asked for seed in self.seeds]
+        self._unsettled = len(self.entries) if self.seeds else 0
+        self._queue: OrderedDict[tuple[Point, int], None] = OrderedDict()
+        for point in (*self.entries, *self._baselines):
+            self._put(point)
 
-    @property
-    def proposed(self) -> list[Entry]:
-        """The points that the search proposed, in order."""
-        return [entry for entry in self.entries.values() if entry.proposed]
+    def _put(self, point: Point) -> None:
+        self._queue.update(dict.fromkeys((point, seed) for seed in self.seeds))
 
     @property
     def has_queued(self) -> bool:
@@ -61,30 +73,44 @@ class Ledger:
     def propose(self, point: Point) -> None:
         """Add a point, unless it is known."""
         if point not in self.entries and point not in self._baselines:
-            self.entries[point] = Entry(point, proposed=True)
-            self._queue += [(point, seed) for seed in self.seeds]
+            self.entries[point] = Entry(point, True, set(self.seeds))
+            self.proposed.append(self.entries[point])
+            self._put(point)
 
     def tell(self, point: Point, seed: int, status: Status, objectives: Objectives | None) -> None:
         """Take in how one trial ended; only an evaluated model counts for its point's mean."""
         measured = status in ("converged", "max_epochs")
         if point not in self._baselines:
-            self.entries[point].objectives[seed] = objectives if measured else None
-            self.entries[point].statuses[seed] = status
-        if (point, seed) in self._queue:
-            self._queue.remove((point, seed))
+            entry = self.entries[point]
+            entry.objectives[seed] = objectives if measured else None
+            entry.statuses[seed] = status
+            if seed in entry.left:
+                entry.left.remove(seed)
+                self._unsettled -= not entry.proposed and not entry.left
+            if not entry.left:
+                entry.mean = _mean([entry.objectives[seed] for seed in self.seeds])
+        self._queue.pop((point, seed), None)
 
     def next_trial(self) -> tuple[Point, int] | None:
         """Return the point and seed to run now, or None if no trial waits."""
-        return self._queue.pop(0) if self._queue else None
+        return self._queue.popitem(last=False)[0] if self._queue else None
+
+    @property
+    def is_grid_settled(self) -> bool:
+        """Whether every seed of every point that was asked for from the start has ended."""
+        return not self._unsettled
 
     def is_settled(self, point: Point) -> bool:
         """Whether every seed of the point has ended."""
-        return set(self.seeds) <= set(self.entries[point].objectives)
+        return not self.entries[point].left
 
     def mean(self, point: Point) -> Objectives | None:
         """Return the mean objectives over seeds, or None unless every seed was measured."""
-        told = [self.entries[point].objectives.get(seed) for seed in self.seeds]
-        measured = [objectives for objectives in told if objectives is not None]
-        if not told or len(measured) < len(told):
-            return None
-        return tuple(sum(values) / len(values) for values in zip(*measured, strict=True))
+        return self.entries[point].mean
+
+
+def _mean(told: Sequence[Objectives | None]) -> Objectives | None:
+    measured = [objectives for objectives in told if objectives is not None]
+    if len(measured) < len(told):
+        return None
+    return tuple(sum(values) / len(values) for values in zip(*measured, strict=True))

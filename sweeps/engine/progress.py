@@ -1,9 +1,11 @@
 """What a person sees while a sweep runs: a live table, or plain lines without a terminal."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -19,7 +21,7 @@ from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 if TYPE_CHECKING:
     from gon_core.training.loop import EpochMetrics
 
-SHOWN_ENDED = 6  # ended trials that stay in the live table, so that it fits a screen
+SHOWN_ENDED, SHOWN_RUNNING = 6, 24  # trials in the live table, so that it fits a screen
 MIXED = "validation (mixed)"
 TWO_ACCURACIES = (
     f"{MIXED}: each validation image under one corruption, after every epoch. objective: the final "
@@ -44,6 +46,7 @@ HEADS = {"generator_learning_rate": "gen. rate", "reset_interval": "reset", "ker
 class _Row:
     config: TrialConfig
     point: Point
+    began: float
     status: str = "running"
     metrics: dict[str, float] = field(default_factory=dict)
     objective: float | None = None
@@ -51,6 +54,8 @@ class _Row:
 
 class Progress:
     """Listens to trials and shows where each stands, and the time left of the whole sweep.
+
+    Of ended trials it keeps the last few, so that a sweep of many costs no more for each.
 
     Args:
         plan: names, budget and number of trials.
@@ -68,10 +73,10 @@ class Progress:
         self._total = plan.number_of_trials
         self._done = done
         self._trial_seconds: float | None = None
-        self._ended_seconds: list[float] = []
+        self._ended_here, self._ended_seconds = 0, 0.0
         self._started = time.monotonic()
-        self._starts: dict[str, float] = {}
-        self._rows: dict[str, _Row] = {}
+        self._running: dict[str, _Row] = {}
+        self._ended: deque[_Row] = deque(maxlen=SHOWN_ENDED)
         self._start_line = ""
         self._explained = False
         self._live: Live | None = None
@@ -103,12 +108,12 @@ class Progress:
 
     def started(self, config: TrialConfig) -> None:
         """Listen: a trial was given a place."""
-        self._rows[config.trial_id] = _Row(config, self._plan.question.point(config.method))
-        self._starts[config.trial_id] = time.monotonic()
+        point = self._plan.question.point(config.method)
+        self._running[config.trial_id] = _Row(config, point, time.monotonic())
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: an epoch ended."""
-        self._rows[config.trial_id].metrics = metrics
+        self._running[config.trial_id].metrics = metrics
         self._line(
             f"{self._label(config)} epoch {metrics['epoch']:.0f}/{config.training.max_epochs} "
             f"loss {metrics['train_loss']:.4f} {MIXED} {metrics[VALIDATION_METRIC]:.1f} %"
@@ -119,10 +124,12 @@ class Progress:
 
     def ended(self, result: TrialResult) -> None:
         """Listen: a trial ended."""
-        row = self._rows[result.trial_id]
+        row = self._running.pop(result.trial_id)
         row.status, row.objective = result.status, result.objective
+        self._ended.append(row)
         self._done += 1
-        self._ended_seconds.append(time.monotonic() - self._starts[result.trial_id])
+        self._ended_here += 1
+        self._ended_seconds += time.monotonic() - row.began
         accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
         self._line(
             f"{self._label(result.config)} {result.status}{accuracy} "
@@ -139,14 +146,13 @@ class Progress:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _time_left(self) -> str:
-        measured = self._ended_seconds
-        each = sum(measured) / len(measured) if measured else self._trial_seconds
+        ended = self._ended_here
+        each = self._ended_seconds / ended if ended else self._trial_seconds
         if each is None:
             return "time left not known yet"
         left = (self._total - self._done) * each
-        running = [row for row in self._rows.values() if row.status == "running"]
         now = time.monotonic()
-        left -= sum(min(each, now - self._starts[row.config.trial_id]) for row in running)
+        left -= sum(min(each, now - row.began) for row in self._running.values())
         seconds = max(0, left / self._plan.resources.slots)
         return f"about {duration(seconds)} left"
 
@@ -161,16 +167,16 @@ class Progress:
         for name in (*names, "seed", "epoch", "loss", MIXED):
             table.add_column(name, justify="right")
         table.add_column("status")
-        ended = [row for row in self._rows.values() if row.status != "running"]
-        running = [row for row in self._rows.values() if row.status == "running"]
-        for row in ended[-SHOWN_ENDED:] + running:
+        for row in (*self._ended, *islice(self._running.values(), SHOWN_RUNNING)):
             table.add_row(*self._cells(row))
         elapsed = duration(time.monotonic() - self._started)
         footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
         footer += self._budget()
         lines = [Text(self._start_line, style="dim")]
-        if self._rows:
+        if self._ended or self._running:
             lines = [table, Text(TWO_ACCURACIES, style="dim")]
+        if (more := len(self._running) - SHOWN_RUNNING) > 0:
+            lines.insert(1, Text(f"and {more} more running", style="dim"))
         return Group(*lines, Text(footer, style="bold"))
 
     def _cells(self, row: _Row) -> list[str | Text]:

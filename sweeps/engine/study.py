@@ -8,6 +8,7 @@ nothing. Nothing here is stored: the study is rebuilt from the trial records.
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from search_spaces.parameter import Parameter, Point, Real
@@ -75,7 +76,7 @@ class LineSearch:
 
     def next_trial(self) -> tuple[Point, int] | None:
         """Return the point and seed to run now; None while results are still awaited."""
-        if not self.ledger.has_queued and not self.is_exhausted and self._grid_is_done:
+        if not self.ledger.has_queued and not self.is_exhausted and self.ledger.is_grid_settled:
             self._refine()
         return self.ledger.next_trial()
 
@@ -85,16 +86,12 @@ class LineSearch:
         if self.ledger.has_queued:
             return False
         enough = len(self.ledger.proposed) >= self.refinements
-        return enough or (self._grid_is_done and not self._untried())
+        return enough or (self.ledger.is_grid_settled and not self._untried())
 
     @property
     def _grid(self) -> list[float]:
         entries = self.ledger.entries.values()
         return sorted(_number(entry.point) for entry in entries if not entry.proposed)
-
-    @property
-    def _grid_is_done(self) -> bool:
-        return all(self.ledger.is_settled((value,)) for value in self._grid)
 
     def bracket(self) -> tuple[float, float] | None:
         """Return the grid points on both sides of the best one, or its range's end."""
@@ -154,6 +151,9 @@ class JointSearch:
     known: Mapping[Point, Objectives]
     nearest_legal: Callable[[Point], Point] = tuple
 
+    def __post_init__(self) -> None:
+        self._growing: GrowingStudy | None = None
+
     @property
     def is_exhausted(self) -> bool:
         """Whether no further trial will be proposed."""
@@ -173,19 +173,30 @@ class JointSearch:
             # A sampler that has converged repeats itself; a random point tells more.
             name = self.sampler if attempt < 2 else "random"
             sampler = make_sampler(name, seed, STARTUP_POINTS, self.trials)
-            study = make_study(sampler, self.objectives)
-            study.add_trials(self._known_trials(distributions))
-            values = study.ask(distributions).params
+            values = self._ask(name, sampler, distributions)
             stepped = tuple(parameter.nearest(values[parameter.name]) for parameter in self.space)
             point = self.nearest_legal(stepped)
             if point not in self.ledger.entries:
                 return point
         raise RuntimeError("every point of the space seems to have been tried already")
 
-    def _known_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
+    def _ask(
+        self, name: str, sampler: "BaseSampler", distributions: dict[str, Any]
+    ) -> dict[str, Any]:
+        if name == "tpe":
+            if self._growing is None:
+                earlier = self._earlier_trials(distributions)
+                self._growing = GrowingStudy(sampler, self.objectives, earlier)
+            return self._growing.ask(sampler, self.ledger, distributions)
+        study = make_study(sampler, self.objectives)
+        if name != "random":  # which looks at nothing
+            study.add_trials(self._known_trials(distributions))
+        return study.ask(distributions).params
+
+    def _earlier_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
         from optuna.trial import create_trial
 
-        earlier = [
+        return [
             create_trial(
                 params=dict(zip(distributions, point, strict=True)),
                 distributions=distributions,
@@ -193,8 +204,10 @@ class JointSearch:
             )
             for point, objectives in self.known.items()
         ]
+
+    def _known_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
         # A genetic sampler counts generations, which it would note in a study of its own.
-        trials, generation, members = earlier, 0, 0
+        trials, generation, members = self._earlier_trials(distributions), 0, 0
         size = population_size(self.trials)
         for point in self.ledger.entries:
             trial = known_trial(
@@ -205,6 +218,51 @@ class JointSearch:
             if members == size:
                 generation, members = generation + 1, 0
         return trials
+
+
+class GrowingStudy:
+    """A study that is told of each point once, and once more when it has ended.
+
+    Told of all points anew, as others are, it would cost each proposal more than the sampler does.
+    Only for samplers that look at nothing but the points and how they ended.
+
+    Args:
+        sampler: the first that will be asked.
+        objectives: how many are maximised.
+        earlier: what is known from earlier sweeps.
+    """
+
+    def __init__(
+        self, sampler: "BaseSampler", objectives: int, earlier: "Sequence[FrozenTrial]"
+    ) -> None:
+        self._study = make_study(sampler, objectives)
+        self._study.add_trials(earlier)
+        self._added, self._count = 0, len(earlier)
+        self._running: dict[Point, int] = {}
+
+    def ask(
+        self, sampler: "BaseSampler", ledger: Ledger, distributions: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what ``sampler`` proposes, as it would in a study made anew from the ledger."""
+        from optuna.trial import TrialState
+
+        for point, number in list(self._running.items()):
+            if (trial := known_trial(ledger, point, distributions)).state != TrialState.RUNNING:
+                self._study.tell(number, trial.values, trial.state)
+                del self._running[point]
+        for point in islice(ledger.entries, self._added, None):
+            trial = known_trial(ledger, point, distributions)
+            self._study.add_trial(trial)
+            if trial.state == TrialState.RUNNING:
+                self._running[point] = self._count
+            self._count += 1
+        self._added = len(ledger.entries)
+        self._study.sampler = sampler
+        asked = self._study.ask(distributions)
+        # Another point may be run instead: what failed is what no sampler looks at.
+        self._study.tell(asked, state=TrialState.FAIL)
+        self._count += 1
+        return asked.params
 
 
 def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSampler":

@@ -30,7 +30,8 @@ from sweeps.engine.plan import Plan
 from sweeps.engine.price import Price
 from sweeps.engine.progress import Progress
 from sweeps.engine.question import Question
-from sweeps.engine.records import Stop, SweepRecords, TrialResult
+from sweeps.engine.rebuild import rebuild_search
+from sweeps.engine.records import Stop, SweepRecords
 from sweeps.engine.starting_models import DivergedStartError
 from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
@@ -205,15 +206,14 @@ class _Run:
             refuse([f"--name: sweep {self.plan.name} is being run already, by {error}"])
 
     def _run_alone(self, lock: SweepLock) -> int:
-        search, finished = self._search()
+        search, finished = rebuild_search(self.plan, self.records, dict(self.known))
         if search.is_exhausted:
             self.console.print(
-                f"Sweep {self.plan.name} is finished: {len(finished)} trials recorded, "
-                "nothing to train."
+                f"Sweep {self.plan.name} is finished: {finished} trials recorded, nothing to train."
             )
             # An earlier driver may have been killed before MLflow was told everything.
             return self._conclude(self._tracker(), interrupted=False)
-        self._announce(len(finished))
+        self._announce(finished)
         if self.records.read_sweep() is None:
             self.records.write_sweep(self.description | {"known": self.known})
         tracker = self._tracker()
@@ -225,7 +225,7 @@ class _Run:
         address = cluster_check.resolve(asked) if asked is not None else None
         last_words = f"Ended at once. Carry on with:\n  {provenance.repeat_command()}"
         with heeded(last_words), Cluster(self.plan.resources, address) as cluster:
-            return self._run_on(cluster, search, len(finished), tracker, lock)
+            return self._run_on(cluster, search, finished, tracker, lock)
 
     def _run_on(
         self, cluster: Cluster, search: Search, finished: int, tracker: Tracker, lock: SweepLock
@@ -265,20 +265,6 @@ class _Run:
 
     def _say(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def _search(self) -> tuple[Search, list[TrialResult]]:
-        """Rebuild the search from the records; forget failures, so that they run again."""
-        search = self.plan.search(dict(self.known))
-        finished = []
-        for trial_id, config in self.records.trials().items():
-            point = self.plan.question.point(config.method)
-            search.ledger.propose(point)
-            result = self.records.trial(trial_id).result()
-            if result is not None and result.is_final:
-                objectives = self.plan.objectives(result)
-                search.ledger.tell(point, config.seed, result.status, objectives)
-                finished.append(result)
-        return search, finished
 
     def _announce(self, finished: int) -> None:
         plan, resources = self.plan, self.plan.resources
@@ -347,11 +333,6 @@ class _Run:
         with IMPORTING:
             from sweeps.engine.report import headline, print_report, write_report
 
-        results = self.records.results()
-        failed = [result for result in results if result.status == "failed"]
-        for result in results:
-            for note in result.notes:
-                self.console.print(f"[yellow]trial {result.trial_id}: {note}", highlight=False)
         try:
             report = write_report(self.records)
         except (OSError, StorageError) as error:
@@ -359,6 +340,11 @@ class _Run:
                 raise
             tracker.close({}, failed=True, interrupted=True)
             return self._end_without_storage(error)
+        results = report.summary.trials
+        failed = [result for result in results if result.status == "failed"]
+        for result in results:
+            for note in result.notes:
+                self.console.print(f"[yellow]trial {result.trial_id}: {note}", highlight=False)
         if not interrupted:
             print_report(report, self.console)
         stop = self.meter.stop

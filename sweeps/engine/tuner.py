@@ -112,6 +112,7 @@ def run(
         resources.per_trial,
     )  # fmt: skip
     driver = Driver(plan, search, records, listeners, limits, meter.may_start, meter.placed)
+    finished = records.results() if plan.asked.scheduler == "asha" else ()
     # Else Tune shows the autoscaler of a cluster one waiting trial at a time.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
     tune.Tuner(
@@ -119,7 +120,7 @@ def run(
         tune_config=tune.TuneConfig(
             num_samples=plan.number_of_trials,
             search_alg=_Searcher(driver),
-            scheduler=make_scheduler(plan, records.results()),
+            scheduler=make_scheduler(plan, finished),
             max_concurrent_trials=resources.slots,
             reuse_actors=True,
         ),

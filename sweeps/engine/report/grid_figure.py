@@ -43,6 +43,7 @@ DODGE = 0.16  # of the distance of two categories, between two series
 LINE = 11.0  # points, of words below each other
 LETTER = 0.068  # inches, of a checkpoint's name
 SLOPE = 25  # degrees, of such names where they are too long side by side
+MOST_TICKS = 24  # of more values every second one has a name, or every third, ...
 ASIDE = 0.06  # of the same, between a mean and its trials
 
 
@@ -105,6 +106,10 @@ def _axis(parameter: Parameter) -> str:
 def _name_categories(axes: Axes, parameter: Parameter, categories: Sequence[Value]) -> float:
     """Name the ticks; return how many points that takes beyond one line."""
     names = list(map(value_text, categories))
+    if len(names) > MOST_TICKS:
+        step = math.ceil(len(names) / MOST_TICKS)
+        axes.set_xticks(range(0, len(names), step), names[::step], fontsize=8, rotation=SLOPE)
+        return LINE
     if label(parameter) == CHECKPOINT:  # what a person named stays as it is
         names = [shorten(name) for name in names]
         axes.set_xticks(range(len(names)), names, fontsize=8)

@@ -2,18 +2,19 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from string import Template
 
 from sweeps.engine.report import sentences, table_11, text_tables
 from sweeps.engine.report.aggregate import SweepSummary
-from sweeps.engine.report.html_trials import trials_table
+from sweeps.engine.report.html_trials import shown_trials, trials_table
 from sweeps.engine.report.space import range_text, value_text
 from sweeps.engine.report.table_11 import DepthRow
-from sweeps.engine.report.tables import Table, to_html
+from sweeps.engine.report.tables import Table, best_rows, to_html
 from sweeps.engine.report.text_tables import TextTable
 
+MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8881;
   --mark: color-mix(in srgb, #0072b2 18%, Canvas); }
@@ -109,6 +110,11 @@ def to_page(
     best, *rest = answer
     kind = summary.kind
     notes = [sentences.what_was_measured(summary), *([sentences.INTERVALS] if table.rows else [])]
+    shown = best_rows(summary, table, MOST_ROWS)
+    if len(shown.rows) < len(table.rows):
+        notes.append(
+            f"The best {len(shown.rows):,} of {len(table.rows):,} rows are shown: table.md has all."
+        )
     return PAGE.substitute(
         style=STYLE,
         title=escape(str(summary.description["title"])),
@@ -120,7 +126,7 @@ def to_page(
         depths=_depths(depths),
         further="\n".join(map(_further, further)),
         kind=kind,
-        table=_wide(to_html(table)) if table.rows else f"<p>No {kind} has been tried yet.</p>",
+        table=_wide(to_html(shown)) if table.rows else f"<p>No {kind} has been tried yet.</p>",
         notes=_paragraph(notes, "note"),
         trials=_trials(summary),
         provenance=_provenance(summary),
@@ -150,13 +156,14 @@ def _searched(summary: SweepSummary) -> str:
     grid = summary.description["grid"]
     if len(summary.parameters) == 1:
         (parameter,) = summary.parameters
-        values = ", ".join(value_text(value) for (value,) in grid)
+        values = sentences.listed([value_text(v) for (v,) in grid], ", ", sentences.NAMED)
         further = " and where the search went from there" if summary.search == "line" else ""
         if summary.has_checkpoints:
             return f"{parameter.unit}s {values}"
         return f"{parameter.name} (in {parameter.unit}) at {values}{further}"
     if summary.search == "grid":
-        points = "; ".join(", ".join(map(value_text, point)) for point in grid)
+        texts = [", ".join(map(value_text, point)) for point in grid]
+        points = sentences.listed(texts, most=sentences.NAMED)
         units = ", ".join(f"{p.name} (in {p.unit})" for p in summary.parameters)
         return f"{units} at {points}"
     ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
@@ -184,15 +191,26 @@ def _depths(rows: Sequence[DepthRow]) -> str:
 
 
 def _further(table: TextTable) -> str:
-    note = _paragraph([table.note], "note")
+    lines = [table.note]
+    if (count := len(table.rows)) > MOST_ROWS:
+        lines.append(f"The first {MOST_ROWS:,} of {count:,} rows are shown: table.md has all.")
+        table = replace(table, rows=table.rows[:MOST_ROWS])
+    note = _paragraph(lines, "note")
     return f"<h2>{escape(table.title)}</h2>\n{_wide(text_tables.to_html(table))}\n{note}"
 
 
 def _trials(summary: SweepSummary) -> str:
     if not summary.trials:
         return "<p>No trial has ended yet.</p>"
-    note = "Interval of one trial: binomial over test images, each counted once."
-    return _wide(trials_table(summary)) + _paragraph([note], "note")
+    lines = ["Interval of one trial: binomial over test images, each counted once."]
+    shown, count = shown_trials(summary, MOST_ROWS), len(summary.trials)
+    if len(shown) < count:
+        lines.append(
+            f"{len(shown):,} of {count:,} trials are shown, first those with something to tell, "
+            "such as why they failed, then those of the best points: results.parquet has every "
+            "accuracy of all, trials/ every record."
+        )
+    return _wide(trials_table(summary, shown)) + _paragraph(lines, "note")
 
 
 def _provenance(summary: SweepSummary) -> str:
@@ -204,7 +222,7 @@ def _provenance(summary: SweepSummary) -> str:
         "Code": f"{code.get('git_sha') or 'unknown'}{dirty}",
         "Packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
         "Data": f"digest {description.get('data_digest') or 'unknown'}",
-        "Seeds": ", ".join(str(seed) for seed in description["seeds"]),
+        "Seeds": sentences.listed(list(map(str, description["seeds"])), ", ", sentences.NAMED),
         "Files": "results.parquet has every accuracy; trials/ has every record.",
     }
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries.items())

@@ -1,6 +1,8 @@
 """The table of all trials in report.html: one line a trial, with the reason where one was lost."""
 
+from collections.abc import Sequence
 from html import escape
+from itertools import islice
 
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.aggregate import LONG_STATUS, SweepSummary
@@ -18,8 +20,22 @@ from sweeps.engine.report.tables import html_head
 WORDS = ("trial", "status", "device")  # heads of columns that hold no numbers
 
 
-def trials_table(summary: SweepSummary) -> str:
-    """Return the table as an HTML element, every cell escaped."""
+def shown_trials(summary: SweepSummary, most: int) -> list[TrialResult]:
+    """Return all trials, or ``most`` of them: what is told of nowhere else, then the best points'.
+
+    In the order of ``summary.trials``.
+    """
+    if len(summary.trials) <= most:
+        return list(summary.trials)
+    told = [trial for trial in summary.trials if trial.reason or trial.notes]
+    ranked = [t for p in (*summary.by_rank, *summary.baselines) for t in p.trials]
+    chosen = dict.fromkeys(trial.trial_id for trial in (*told, *ranked))
+    ids = set(islice(chosen, most))
+    return [trial for trial in summary.trials if trial.trial_id in ids]
+
+
+def trials_table(summary: SweepSummary, trials: Sequence[TrialResult]) -> str:
+    """Return the table of some trials as an HTML element, every cell escaped."""
     validation = ["validation"]
     if len(summary.objectives) > 1:
         validation = [f"validation {name}" for name in summary.objectives]
@@ -30,7 +46,7 @@ def trials_table(summary: SweepSummary) -> str:
         *(["unattainable %"] if has_share else []), "seconds training", "evaluation", "device",
     ]  # fmt: skip
     head = "".join(html_head(text, is_number=text not in WORDS) for text in heads)
-    body = "\n".join(_trial(summary, trial, has_share) for trial in summary.trials)
+    body = "\n".join(_trial(summary, trial, has_share) for trial in trials)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 

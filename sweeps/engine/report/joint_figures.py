@@ -21,6 +21,7 @@ from sweeps.engine.report.marks import (
 from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.style import (
     GREY,
+    MOST_VECTORS,
     OURS,
     PUBLISHED,
     add_legend_and_caption,
@@ -85,7 +86,8 @@ def draw_front(summary: SweepSummary) -> Figure:
     axes.margins(x=0.1, y=0.14)
     if summary.known:
         draw_known(axes, *map(list, zip(*summary.known.values(), strict=True)))
-    others = [point for point in complete_points(summary) if point not in summary.front]
+    front = {point.point for point in summary.front}
+    others = [point for point in complete_points(summary) if point.point not in front]
     _draw_pairs(axes, others, OURS, "o", "point, mean over its seeds")
     if summary.front:
         x, y = zip(*(point.means for point in summary.front), strict=True)
@@ -115,6 +117,7 @@ def _draw_pairs(
     axes.errorbar(
         x, y, yerr=along, xerr=across, fmt=marker, color=color, markersize=5, linewidth=0.8,
         alpha=0.9, zorder=4, label=label + (", 95 % t interval" if seeded else ""),
+        rasterized=len(x) > MOST_VECTORS,
     )  # fmt: skip
 
 
@@ -128,6 +131,7 @@ def _draw_complete(axes: Axes, points: Sequence[PointSummary], place) -> None:
         x, [interval.estimate for interval in intervals], yerr=bars if seeded else None, fmt="o",
         color=OURS, markersize=5, linewidth=0.8, capsize=2.5 if seeded else 0, zorder=4,
         label="mean over seeds, 95 % t interval" if seeded else "one seed, no interval",
+        rasterized=len(x) > MOST_VECTORS,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from sweeps.engine.records import Status
 from sweeps.engine.report import sentences
 from sweeps.engine.report.aggregate import LONG_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.estimates import binomial_interval, corrupted_rows
-from sweeps.engine.report.style import GREY, OFF_CURVE, OURS, SERIES
+from sweeps.engine.report.style import GREY, MOST_VECTORS, OFF_CURVE, OURS, SERIES
 
 ACCURACIES = (0.0, 100.0)  # percent
 CUT = "Intervals are cut at 0 and 100 %, where accuracies end."
@@ -112,11 +112,15 @@ def draw_trials(
         place: beside the error bar, not on it: with many seeds the trials would hide the bar.
         color: of the points.
     """
+    places: dict[Status, tuple[list[float], list[float]]] = {}
     for point in points:
         for trial in point.trials:
             if rows := corrupted_rows(trial):
-                accuracy = binomial_interval(rows).estimate
-                _dots(axes, [place(point)], [accuracy], color, trial.status)
+                x, y = places.setdefault(trial.status, ([], []))
+                x.append(place(point))
+                y.append(binomial_interval(rows).estimate)
+    for status, (x, y) in places.items():
+        _dots(axes, x, y, color, status, rasterized=len(x) > MOST_VECTORS)
 
 
 def label_trials(axes: Axes, points: Sequence[PointSummary], color: str = OURS) -> None:

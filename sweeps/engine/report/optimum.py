@@ -35,8 +35,15 @@ def find_best(points: Sequence[P]) -> P | None:
 
 def pareto_front(points: Sequence[P]) -> tuple[P, ...]:
     """Return the points that no other surpasses in all objectives, by the first objective."""
-    front = [point for point in points if not any(dominates(o.means, point.means) for o in points)]
-    return tuple(sorted(front, key=lambda point: point.means))
+    means = [point.means for point in points]
+    # Whatever surpasses a point comes before it, and is on the front or surpassed from there.
+    front: list[Objectives] = []
+    for candidate in sorted(set(means), reverse=True):
+        if not any(dominates(other, candidate) for other in front):
+            front.append(candidate)
+    kept = set(front)
+    found = [point for point, its in zip(points, means, strict=True) if its in kept]
+    return tuple(sorted(found, key=lambda point: point.means))
 
 
 def dominates(one: Objectives, other: Objectives) -> bool:

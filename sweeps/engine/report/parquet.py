@@ -14,6 +14,7 @@ from sweeps.engine.report.aggregate import CLEAN, SweepSummary
 from sweeps.engine.report.space import column_type, column_value
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
+TRIALS_AT_A_TIME = 1_000  # in a row group: all at once would take a GB of memory
 ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
 
 
@@ -70,10 +71,13 @@ def render_parquet(summary: SweepSummary) -> bytes:
     failed) has one row with a null measure. A trial of a method that was trained beside the search
     has its name as ``baseline``, and no values of the searched parameters.
     """
-    rows = [row for trial in summary.trials for row in _trial_rows(summary, trial)]
-    table = pa.Table.from_pylist(rows, schema=schema(summary.parameters))
+    columns, trials = schema(summary.parameters), summary.trials
     sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, compression="zstd")
+    with parquet.ParquetWriter(sink, columns, compression="zstd") as writer:
+        for first in range(0, max(len(trials), 1), TRIALS_AT_A_TIME):
+            some = trials[first : first + TRIALS_AT_A_TIME]
+            rows = [row for trial in some for row in _trial_rows(summary, trial)]
+            writer.write_table(pa.Table.from_pylist(rows, schema=columns))
     return sink.getvalue().to_pybytes()
 
 

@@ -15,6 +15,7 @@ INTERVALS = (
     "binomial over test images, each counted once."
 )
 LISTED = 5  # of points in a sentence
+NAMED = 40  # of values of one parameter, which are short
 UNATTAINABLE = 1.0  # percent of images above which a sentence says so
 
 
@@ -130,16 +131,17 @@ def _rivals(summary: SweepSummary, best: PointSummary) -> str:
     ]
     if len(summary.names) == 1 and rivals:
         # The name once is enough, and a line has few values: all of them.
-        return f"{summary.labels[0]} {', '.join(value_text(r.point[0]) for r in rivals)}"
+        values = [value_text(rival.point[0]) for rival in rivals]
+        return f"{summary.labels[0]} {listed(values, ', ', NAMED)}"
     if summary.search == "joint":
         return listed([f"#{rival.turn}" for rival in rivals], ", ")
     return listed([summary.text(rival.point) for rival in rivals])
 
 
-def listed(texts: Sequence[str], separator: str = "; ") -> str:
+def listed(texts: Sequence[str], separator: str = "; ", most: int = LISTED) -> str:
     """Return the first few and how many more there are."""
-    more = len(texts) - LISTED
-    return separator.join(texts[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(texts) - most
+    return separator.join(texts[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _front(summary: SweepSummary) -> list[str]:
@@ -152,7 +154,7 @@ def _front(summary: SweepSummary) -> list[str]:
     count = plural(len(points), "point")
     return [
         f"Pareto front, {count} that no other surpasses on both clean and corrupted validation "
-        f"images (in percent): {'; '.join(points)}."
+        f"images (in percent): {listed(points, most=NAMED)}."
     ]
 
 

@@ -10,11 +10,12 @@ from matplotlib.lines import Line2D
 from search_spaces.parameter import Choice, Parameter, Real, Value, Whole
 from sweeps.engine.report.aggregate import SweepSummary
 from sweeps.engine.report.blocks import Blocks, share_range
-from sweeps.engine.report.importance import Importances
+from sweeps.engine.report.importance import MOST_EXPLAINED, Importances
 from sweeps.engine.report.joint_figures import EARLIER, complete_points, joint_caption
 from sweeps.engine.report.space import value_order, value_text
 from sweeps.engine.report.style import (
     GREY,
+    MOST_VECTORS,
     OURS,
     PUBLISHED,
     SERIES,
@@ -37,8 +38,9 @@ def draw_importances(summary: SweepSummary, importances: Importances) -> Figure:
     figure = new_figure((7.0, 1.0 + 0.42 * len(summary.names)))
     axes = figure.add_axes((0.25, 0.16, 0.73, 0.8))
     points = len(summary.known) + len(complete_points(summary))
+    count = f"{MOST_EXPLAINED:,} of {points:,}" if points > MOST_EXPLAINED else f"{points}"
     lines = [
-        f"Functional analysis of variance over a random forest, of {points} points, those of "
+        f"Functional analysis of variance over a random forest, of {count} points, those of "
         "earlier sweeps included; of few points it is a hint.",
         *joint_caption(summary),
     ]
@@ -107,7 +109,9 @@ def _draw_slice(axes: Axes, summary: SweepSummary, number: int, objective: int) 
         axes.scatter(x, y, s=18, facecolor="none", edgecolor=GREY, linewidth=0.8)
     if own:
         x, y = zip(*own, strict=True)
-        axes.scatter(x, y, s=20, color=OURS, alpha=0.75, linewidth=0)
+        axes.scatter(
+            x, y, s=20, color=OURS, alpha=0.75, linewidth=0, rasterized=len(x) > MOST_VECTORS
+        )  # fmt: skip
     if summary.best is not None:
         x, y = place(summary.best.point[number]), summary.best.means[objective]
         axes.scatter([x], [y], s=70, marker="*", color=PUBLISHED, zorder=5)

@@ -34,6 +34,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "game of noise",  # else the ids, and so the bytes, differ in every run
     "svg.fonttype": "path",
 }
+MOST_VECTORS = 2_000  # marks of one kind; more are pixels, in an SVG too, so that it opens at once
 SIZE = (7.0, 4.3)
 DPI = 200
 LEGEND_LINE = 14.0  # points

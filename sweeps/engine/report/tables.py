@@ -147,6 +147,15 @@ def _published(point: Point, row: dict[str, Any]) -> Row:
     return Row(_values(point, None), cells, "published")
 
 
+def best_rows(summary: SweepSummary, table: Table, most: int) -> Table:
+    """Return the table, or of more rows the best ``most``, and those that have a note."""
+    if len(table.rows) <= most:
+        return table
+    best = {point.point for point in summary.by_rank[:most]}
+    rows = [r for r in table.rows if r.note or (r.summary and r.summary.point in best)]
+    return replace(table, rows=tuple(rows))
+
+
 def to_markdown(table: Table) -> list[str]:
     """Return the lines of the table in Markdown; none without rows."""
     if not table.rows:

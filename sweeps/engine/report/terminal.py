@@ -12,10 +12,11 @@ from sweeps.engine.report import sentences, table_11, text_tables
 from sweeps.engine.report.aggregate import SHORT_STATUS, SweepSummary
 from sweeps.engine.report.method_tables import is_comparison
 from sweeps.engine.report.table_11 import DepthRow
-from sweeps.engine.report.tables import ENDED, Row, Table
+from sweeps.engine.report.tables import ENDED, Row, Table, best_rows
 from sweeps.engine.report.text_tables import TextTable
 
 MOST = 8  # points of a joint search, the best and the Pareto front; table.md has all
+MOST_OF_A_GRID = 100  # points of another search; of more than these the best as well
 
 
 def to_terminal(
@@ -48,7 +49,8 @@ def to_terminal(
 
 def _shown(summary: SweepSummary, table: Table) -> list[Row]:
     if summary.search != "joint":
-        return list(table.rows)
+        few = len(table.rows) <= MOST_OF_A_GRID
+        return list(table.rows if few else best_rows(summary, table, MOST).rows)
     return [row for index, row in enumerate(table.rows) if index < MOST or row.note]
 
 

@@ -5,7 +5,7 @@ its epochs need not be kept while a server is away.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,18 +120,16 @@ class Outbox:
         self._say, self._is_live = None, False
         self._store = None  # looks again, for what was carried out after its answer was given up
         ended = milliseconds()
-        try:
-            for config in (
-                *self._records.trials().values(),
-                *(result.config for result in self._records.results()),
-            ):
-                self.end(config)
-        except (OSError, ValueError, StorageError) as error:
-            self._failed(error)
-            return False
         for pause in END_PAUSES_SECONDS:
             time.sleep(pause)
             self._is_away = False
+            if (store := self._reach()) is None:
+                continue
+            try:
+                self._put_untold(store.told)
+            except (OSError, ValueError, StorageError) as error:
+                self._failed(error)
+                return False
             took_all = self.send()
             if self._is_away or (store := self._reach()) is None:
                 continue
@@ -145,6 +143,19 @@ class Outbox:
                     write_tracked(self._records, self._uri)
                 return True
         return False
+
+    def _put_untold(self, told: Collection[str]) -> None:
+        """Put in every recorded trial but those; in their turns, as their runs are listed."""
+        found = []
+        for trial_id in self._records.names():
+            if trial_id not in told:
+                trial = self._records.trial(trial_id)
+                if (config := trial.config()) is None and (result := trial.result()) is not None:
+                    config = result.config
+                if config is not None:
+                    found.append((trial.turn(), config))
+        for _, config in sorted(found, key=lambda entry: entry[0]):
+            self.end(config)
 
     def _reach(self) -> Store | None:
         """Return the store, opened anew after an error; None if it cannot be reached."""

@@ -60,6 +60,7 @@ RUN_STATUS = {
     "failed": "FAILED",
     "evaluated": "FINISHED",
 }
+FOR_GOOD = RUN_STATUS.keys() - {"failed"}  # such a trial is never run again
 PARENT = ""  # its key among the runs, whose others are trial ids
 PARENT_TAG = "mlflow.parentRunId"
 RUNS_PER_REQUEST = 1000
@@ -87,6 +88,8 @@ class _Run:
         tags, parameters: all of them.
         metrics: the latest value of each.
         epochs: whose points it holds; None if it was not looked up yet.
+
+    Of a run that ended for good only what names it is kept: a sweep may have very many.
     """
 
     id: str
@@ -95,6 +98,18 @@ class _Run:
     parameters: dict[str, str]
     metrics: dict[str, float]
     epochs: set[int] | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether MLflow holds all of a trial that ended for good."""
+        return self.status != RUNNING and self.tags.get("status") in FOR_GOOD
+
+    def forget(self) -> None:
+        """Keep what names a run that ended for good."""
+        if self.is_told:
+            kept = ("status", PARENT_TAG)
+            self.tags = {key: text for key, text in self.tags.items() if key in kept}
+            self.parameters, self.metrics, self.epochs = {}, {}, None
 
 
 class Store:
@@ -148,13 +163,31 @@ class Store:
         # The folder alone tells two sweeps of one name apart.
         wanted = {"sweep": self._description["name"], "sweep_folder": self._folder}
         query = " and ".join(f"tags.{key} = {_quoted(value)}" for key, value in wanted.items())
-        found: dict[str, list[RecordedRun]] = {}
+        runs: dict[str, _Run] = {}
+        sizes: dict[str, int] = {}
+        twice: list[str] = []
         for run in self._search(query):
             is_parent = run.data.tags.get("kind") == "sweep"
             key = PARENT if is_parent else run.data.tags.get("trial", "")
-            if is_parent or key:
-                found.setdefault(key, []).append(run)
-        return {key: _known(self._keep_one(several)) for key, several in found.items()}
+            if not is_parent and not key:
+                continue
+            size = len(run.data.metrics)
+            if key in runs:  # the fuller one is kept, the first one of equals
+                is_fuller = size > sizes[key]
+                twice.append(runs[key].id if is_fuller else run.info.run_id)
+                if not is_fuller:
+                    continue
+            runs[key], sizes[key] = _known(run), size
+            runs[key].forget()
+        for run_id in twice:  # only now: it would shift the pages of the search
+            self._client.set_terminated(run_id, KILLED)
+            self._client.delete_run(run_id)
+        return runs
+
+    @property
+    def told(self) -> set[str]:
+        """The trials that ended for good and of which MLflow holds everything."""
+        return {trial_id for trial_id, run in self._runs.items() if run.is_told}
 
     def _search(self, query: str) -> "Iterator[RecordedRun]":
         token = None
@@ -166,14 +199,6 @@ class Store:
             yield from page
             if not (token := page.token):
                 return
-
-    def _keep_one(self, several: "Sequence[RecordedRun]") -> "RecordedRun":
-        kept = max(several, key=lambda run: len(run.data.metrics))  # the first one of equals
-        for run in several:
-            if run is not kept:
-                self._client.set_terminated(run.info.run_id, KILLED)
-                self._client.delete_run(run.info.run_id)
-        return kept
 
     def _create(
         self, key: str, name: str, tags: dict[str, str], started: int | None = None
@@ -224,6 +249,8 @@ class Store:
             }  # fmt: skip
             name = f"{self._named(config)} seed={config.seed}"
             run = self._create(config.trial_id, name, tags, epochs[0].time if epochs else None)
+        elif run.is_told:  # and is run again: its record was lost
+            run = self._runs[config.trial_id] = _known(self._client.get_run(run.id))
         parameters = _parameters(config)
         if missing := {key: text for key, text in parameters.items() if key not in run.parameters}:
             from mlflow.entities import Param
@@ -266,9 +293,10 @@ class Store:
             result: how it ended.
             epochs: all of its history.
         """
-        run = self._child(result.config, epochs)
-        if run.tags.get("status") == result.status and run.status != RUNNING:
+        before = self._runs.get(result.trial_id)
+        if before and before.status != RUNNING and before.tags.get("status") == result.status:
             return
+        run = self._child(result.config, epochs)
         self.log_epochs(result.config, epochs)
         ended = end_of(result)
         self._log_changed(run, final_metrics(result), len(result.history), ended)
@@ -281,6 +309,7 @@ class Store:
         if result.notes:
             self._client.log_text(run.id, "\n".join(result.notes), "notes.txt")
         self._tag(run, {"status": result.status})  # last of all: it says that everything is there
+        run.forget()
 
     def _log_learned_noise(self, run: _Run, result: TrialResult) -> None:
         folder = self._records.trial(result.trial_id).folder

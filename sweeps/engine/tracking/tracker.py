@@ -62,6 +62,11 @@ class Tracker:
         """Listen: log the final metrics and end the run."""
         self._put(lambda: self._outbox.end(result.config))
 
+    @property
+    def waiting(self) -> int:
+        """How many events MLflow has not been told of, about; 0 only if there is none."""
+        return self._events.qsize() + (not self._outbox.is_empty)
+
     def close(self, summary: dict[str, float], failed: bool, interrupted: bool) -> str:
         """Send what MLflow has missed, end all runs, and wait for it, but not for ever.
 

@@ -68,5 +68,6 @@ def test_mlflow_has_the_means_without_noise_and_of_the_best_five(trial):
 def test_the_report_shows_what_was_noted_about_a_trial(tmp_path, trial):
     note = "epoch 3: a bit of weights.safetensors is flipped, epoch 2 was used <instead>"
     noted = trial.model_copy(update={"notes": [note]})
-    page = trials_table(summarise(write_sweep(tmp_path, [noted], **METHODS)))
+    summary = summarise(write_sweep(tmp_path, [noted], **METHODS))
+    page = trials_table(summary, summary.trials)
     assert "a bit of weights.safetensors is flipped" in page and "<instead>" not in page

@@ -1,0 +1,102 @@
+"""Reports of very many trials: pages show a part and say so, files hold everything."""
+
+import io
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from sweeps.engine.report import html, importance, parquet, print_report, style, write_report
+from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.figures import drawings
+from sweeps.engine.report.importance import measure_importances
+from sweeps.engine.report.optimum import dominates, pareto_front
+from sweeps.engine.report.parquet import render_parquet
+from tests.sweeps.engine.report.made_up import JOINT, ant_result, joint_search
+
+
+class Point:
+    objective = None
+
+    def __init__(self, means):
+        self.means = means
+
+
+accuracies = st.sampled_from([70.0, 80.0, 80.5, 90.0])
+
+
+@given(st.lists(st.tuples(accuracies, accuracies), max_size=12))
+def test_the_front_is_what_no_other_point_surpasses(found):
+    points = list(map(Point, found))
+    slow = [p for p in points if not any(dominates(o.means, p.means) for o in points)]
+    assert pareto_front(points) == tuple(sorted(slow, key=lambda point: point.means))
+
+
+@pytest.fixture
+def big(make_ant_sweep, monkeypatch):
+    """Return a sweep of 14 trials, two of them pruned and one failed, with room for 4 rows."""
+    monkeypatch.setattr(html, "MOST_ROWS", 4)
+    results = joint_search(14)
+    results.append(ant_result(0, "failed", None, epsilon=3.3))
+    return make_ant_sweep(results, **JOINT | {"seeds": 1})
+
+
+def test_a_page_shows_the_best_and_says_so_and_files_hold_all(big):
+    write_report(big)
+    page, document = ((big.folder / "report").read(n).decode() for n in ("report.html", "table.md"))
+    assert "The best 4 of 14 rows are shown: table.md has all." in page.replace(
+        "15 rows", "14 rows"
+    )
+    assert "4 of 15 trials are shown" in page and "&lt;b&gt;broken&lt;/b&gt;" in page
+    assert page.count("<code>") == 4 and page.count('class="best"') == 1
+    assert sum(line.startswith(("| #", "| **#")) for line in document.splitlines()) >= 15
+    with io.BytesIO(big.folder.read("results.parquet")) as file:
+        assert len(set(pq.read_table(file)["trial_id"].to_pylist())) == 15
+
+
+def test_parquet_in_pieces_holds_the_same(big, monkeypatch):
+    summary = summarise(big)
+    whole = pq.read_table(io.BytesIO(render_parquet(summary)))
+    monkeypatch.setattr(parquet, "TRIALS_AT_A_TIME", 4)
+    pieces = render_parquet(summary)
+    assert pq.read_table(io.BytesIO(pieces)).equals(whole)
+    assert pq.ParquetFile(io.BytesIO(pieces)).num_row_groups == 4
+
+
+def test_importances_of_very_many_points_look_at_some_and_say_so(big, monkeypatch):
+    monkeypatch.setattr(importance, "MOST_EXPLAINED", 8)
+    monkeypatch.setattr("sweeps.engine.report.space_figures.MOST_EXPLAINED", 8)
+    looked_at = []
+    monkeypatch.setattr(
+        importance, "importances", lambda space, known, index: looked_at.append(known) or {"a": 1.0}
+    )
+    summary = summarise(big)
+    importances = measure_importances(summary)
+    assert [len(known) for known in looked_at] == [8]
+    (drawing,) = [d for d in drawings(summary, importances, {}) if d.name == "importance"]
+    shown = drawing.draw()
+    assert any("of 8 of 12 points" in text.get_text().replace("\n", " ") for text in shown.texts)
+
+
+def test_very_many_marks_are_pixels(big, monkeypatch):
+    def size():
+        summary = summarise(big)
+        found = {d.name: d for d in drawings(summary, {}, {})}
+        return style.render("slices", found["slices"].draw, ("svg",))["slices.svg"]
+
+    assert b"<image" not in size()
+    monkeypatch.setattr("sweeps.engine.report.space_figures.MOST_VECTORS", 5)
+    assert b"<image" in size()
+
+
+def test_a_terminal_shows_the_best_of_a_large_grid(make_sweep, monkeypatch):
+    monkeypatch.setattr("sweeps.engine.report.terminal.MOST_OF_A_GRID", 5)
+    monkeypatch.setattr("sweeps.engine.report.terminal.MOST", 2)
+    trials = [(step / 10, 0, "converged", 80.0 + step) for step in range(6)]
+    records = make_sweep(trials, seeds=1, published=None)
+    console = Console(file=io.StringIO(), width=120)
+    print_report(write_report(records), console)
+    text = console.file.getvalue()
+    assert "4 further points in table.md." in text and "0.5" in text and "0.4" in text
