@@ -59,10 +59,11 @@ def start(cluster, folder, *arguments):
     )  # fmt: skip
 
 
-def running(folder, epoch):
+def running(process, folder, epoch):
     """Return the trial that runs now and has a checkpoint of ``epoch``, and its last attempt."""
     deadline = time.monotonic() + LONG
     while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
         records = SweepRecords(Folder(str(folder / "sweep")))
         for trial_id in records.trials() if records.folder.exists("trials") else ():
             trial = records.trial(trial_id)
@@ -86,7 +87,7 @@ def test_a_sweep_makes_machines_come_loses_one_ends_like_a_local_one_and_they_go
 ):
     watching = cluster.watch()
     process = start(cluster, tmp_path, "--checkpoint-every", "1")
-    trial, attempt = running(tmp_path, epoch=1)
+    trial, attempt = running(process, tmp_path, epoch=1)
     raylet = parent(attempt.pid)
     assert "raylet" in Path(f"/proc/{raylet}/cmdline").read_text()
     os.kill(raylet, signal.SIGKILL)
@@ -111,7 +112,7 @@ def test_a_trial_that_is_told_to_end_goes_on_elsewhere_from_the_step_it_was_in(
     local, cluster, tmp_path
 ):
     process = start(cluster, tmp_path, "--checkpoint-every", "100")
-    trial, attempt = running(tmp_path, epoch=0)
+    trial, attempt = running(process, tmp_path, epoch=0)
     time.sleep(4)  # in the middle of an epoch, or of the evaluation
     os.kill(attempt.pid, signal.SIGTERM)
     said, _ = process.communicate(timeout=LONG)
