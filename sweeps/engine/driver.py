@@ -13,9 +13,6 @@ from sweeps.engine.records import Status, SweepRecords, TrialRecords, TrialResul
 from sweeps.engine.study import Search
 from sweeps.engine.trial import describe
 
-WORKER_FAILED = "the trial's process died {failures} times"
-MACHINES_LOST = "the trial's machine went away {losses} times"
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -163,9 +160,9 @@ class Driver:
         else:
             deaths.failures += 1
         if deaths.failures > self.limits.failures:
-            reason = WORKER_FAILED.format(failures=deaths.failures)
+            reason = f"the trial's process died {_times(deaths.failures)}"
         elif deaths.node_losses > self.limits.node_losses:
-            reason = MACHINES_LOST.format(losses=deaths.node_losses)
+            reason = f"the trial's machine went away {_times(deaths.node_losses)}"
         else:
             return False
         self._write(trial, self._without_record(config, history, "failed", reason))
@@ -229,3 +226,7 @@ class Driver:
     def _tell(self, event: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
             event(listener)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

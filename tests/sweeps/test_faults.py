@@ -90,6 +90,28 @@ def test_a_killed_worker_goes_on_from_its_checkpoint_and_tells_no_epoch_twice(tm
             assert sorted(steps) == list(range(1, 13))
 
 
+def test_a_worker_that_died_too_often_fails_its_trial_and_one_that_was_told_to_end_does_not(
+    tmp_path,
+):
+    options = "--max-epochs 30 --max-failures 0 --checkpoint-every 100"
+    sweep = Sweep(tmp_path, f"--sigmas 0.5 --seeds 2 --num-trials 0 {options}")
+    process = sweep.start()
+    wait_for(lambda: sum(map(len, sweep.attempts().values())) == 2, process)
+    time.sleep(1)  # in the middle of an epoch
+    (killed, (one,)), (told, (other,)) = sweep.attempts().items()
+    os.kill(one.pid, signal.SIGKILL)
+    os.kill(other.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, out + err
+    failed, done = (sweep.records.trial(name).result() for name in (killed, told))
+    assert failed.status == "failed" and "the trial's process died once" in failed.reason
+    assert done.status == "max_epochs" and "stopped with a checkpoint" in done.notes[0]
+    first, second = sweep.attempts()[told]
+    assert first.stopped and not second.stopped and not second.passed_over
+    epochs = [entry["epoch"] for entry in done.history]
+    assert epochs == [float(number + 1) for number in range(30)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "arguments", "trials"),
