@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torchvision.io import write_png
 
 from gon_core import evaluation, seeding
 from gon_core.data import imagenet_c_folder
 from gon_core.models import MadryCNN
+from gon_core.training import checkpoints
 from sweeps.engine.records import RIGHT, SweepRecords
 from sweeps.engine.storage import Folder
 from tests.cluster.local_cluster import LocalCluster
@@ -30,7 +30,7 @@ def cluster():
 
 def test_a_checkpoint_is_evaluated_to_the_same_numbers(cluster, tmp_path):
     model = MadryCNN(seeding.generator(3, "initial weights"))
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(model))
     found = {}
     for name, arguments in {
         "here": [], "there": ["--address", cluster.address, "--gpus-per-shard", "1"],
