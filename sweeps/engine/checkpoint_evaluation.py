@@ -3,8 +3,9 @@
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -94,8 +95,9 @@ def _evaluate_alone(
     tracker = Tracker(uri, description, records)
     interrupted = False
     try:
-        with accuracies_of(options) as accuracies:
+        with accuracies_of(options) as of_model:
             for loaded, config in zip(models, configs, strict=True):
+                accuracies = of_model(loaded.model)
                 _evaluate(loaded, config, images, records, tracker, console, accuracies)
     except KeyboardInterrupt:
         interrupted = True
@@ -119,10 +121,10 @@ def _evaluate_alone(
 
 
 @contextmanager
-def accuracies_of(options: CheckpointOptions) -> Iterator[Accuracies]:
-    """Yield what measures accuracies: this process, or the machines of a cluster."""
+def accuracies_of(options: CheckpointOptions) -> Iterator[Callable[[nn.Module], Accuracies]]:
+    """Yield what measures the accuracies of a model: this process, or machines of a cluster."""
     if options.address is None:
-        yield evaluation
+        yield lambda model: evaluation
         return
     resources = Resources(
         cpus=options.cpus, gpus=options.gpus_per_shard, slots=1, is_pretended=pretends()
@@ -131,7 +133,7 @@ def accuracies_of(options: CheckpointOptions) -> Iterator[Accuracies]:
         cluster.wait()
         from sweeps.engine.shards import Shards
 
-        yield Shards(resources)
+        yield partial(Shards, resources)
 
 
 def announce(

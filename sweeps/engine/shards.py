@@ -5,7 +5,7 @@ in the same batches, so that the numbers are the same. A task whose machine goes
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -21,15 +21,19 @@ from sweeps.engine.resources import Resources
 from sweeps.engine.trial import make_deterministic
 
 
-@dataclass(frozen=True)
 class Shards:
     """Stands for the functions of ``gon_core.evaluation`` of the same names; rows keep their order.
 
-    Attributes:
+    It is of one model, which is sent once, as it is when this is made: what is hooked to it later
+    may be of this process alone. The functions take it again, as those that they stand for do.
+
+    Args:
         resources: of each task.
+        model: on the CPU.
     """
 
-    resources: Resources
+    def __init__(self, resources: Resources, model: nn.Module) -> None:
+        self._resources, self._model, self._sent = resources, model, ray.put(model)
 
     def evaluate(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
@@ -67,10 +71,10 @@ class Shards:
             yield from rows
 
     def _run(self, function: Any, model: nn.Module, shards: list[Any], bf16: bool) -> Iterator[Any]:
-        resources = self.resources
+        assert model is self._model, "each model has shards of its own"
+        resources = self._resources
         task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_on_a_machine)
-        kept = ray.put(model.cpu())
-        found = [task.remote(function, kept, shard, resources, bf16) for shard in shards]
+        found = [task.remote(function, self._sent, shard, resources, bf16) for shard in shards]
         for reference in found:
             yield ray.get(reference)
 

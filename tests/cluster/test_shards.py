@@ -64,7 +64,8 @@ images = imagenet_c_folder.open_folder(Path(sys.argv[2]), ("fog", "snow"), class
 with Cluster(Resources(1, 1.0, 1, is_pretended=True), sys.argv[1]) as cluster:
     cluster.wait()
     from sweeps.engine.shards import Shards
-    rows = Shards(Resources(1, 1.0, 1, is_pretended=True)).evaluate_imagenet_c(model, images)
+    shards = Shards(Resources(1, 1.0, 1, is_pretended=True), model)
+    rows = shards.evaluate_imagenet_c(model, images)
     print(json.dumps([dataclasses.asdict(row) for row in rows]))
 """
 
