@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from sweeps.engine.cluster_check import LOOPBACK_GUARD, is_loopback
+from sweeps.engine.interrupts import take_back
 from sweeps.engine.plan import Resources
 from sweeps.engine.ray_files import TemporaryFolder, ensure_token, has_token
 
@@ -76,8 +77,9 @@ class Cluster:
         self.join()
 
     def wait(self) -> None:
-        """Return when Ray is ready; raise what kept it from starting."""
+        """Return when Ray is ready; raise what kept it from starting. From the main thread."""
         self._started.result()
+        take_back()
 
     def stop(self) -> None:
         """Begin to end Ray and all its processes."""

@@ -43,6 +43,16 @@ def heeded(last_words: str = "") -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def take_back() -> None:
+    """Install the handlers of this process again, from its main thread, once Ray has started.
+
+    Ray's core puts one of its own before them. On SIGTERM that first looks up a stack trace, and
+    aborts the process if this takes more than three seconds, as it does on a busy machine.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.getsignal(number))
+
+
 def insist() -> None:
     """Raise KeyboardInterrupt if one was raised before and went on being ignored.
 

@@ -60,7 +60,8 @@ class Sweep:
         """Return the epoch of the newest whole checkpoint, by trial."""
         found = {}
         for manifest in sorted(self.folder.glob("trials/*/checkpoints/*/manifest.json")):
-            found[manifest.parents[2].name] = int(manifest.parent.name.removeprefix("epoch-"))
+            epoch = manifest.parent.name.removeprefix("epoch-").partition("-")[0]
+            found[manifest.parents[2].name] = int(epoch)
         return found
 
     def attempts(self):

@@ -73,7 +73,8 @@ def test_a_killed_worker_goes_on_from_its_checkpoint_and_tells_no_epoch_twice(tm
     sweep = Sweep(tmp_path, "--sigmas 0.5 --seeds 2 --num-trials 0 --max-epochs 12")
     process = sweep.start()
     wait_for(lambda: min(sweep.checkpoints().values(), default=0) >= 2, process)
-    name, (attempt,) = next(iter(sweep.attempts().items()))
+    name = next(iter(sweep.checkpoints()))
+    (attempt,) = sweep.attempts()[name]
     os.kill(attempt.pid, signal.SIGKILL)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, out + err

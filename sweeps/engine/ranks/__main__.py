@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 import threading
 import traceback
@@ -19,18 +18,19 @@ from gon_core.data.splits import LabelledImages
 from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.parallel import joined
-from sweeps.engine.ranks import DATA, READY, end_with, receive
+from sweeps.engine.ranks import DATA, PATIENCE, READY, end_with, receive
 from sweeps.engine.trial import cause, make_deterministic
 
 
 def main() -> int:
     """Run one rank; return its exit code."""
     # No process that torch starts may hold what rank 0 listens to.
-    parent, tell = os.getppid(), os.dup(1)
+    tell = os.dup(1)
     os.dup2(2, 1)
     stream = sys.stdin.buffer
     message, files = receive(stream)
-    threading.Thread(target=end_with, args=(stream, Path(message["folder"])), daemon=True).start()
+    watch = threading.Thread(target=end_with, args=(stream, Path(message["folder"])), daemon=True)
+    watch.start()
 
     def say(word: str) -> None:
         os.write(tell, json.dumps(word).encode() + b"\n")
@@ -39,10 +39,10 @@ def main() -> int:
         try:
             follow(message, files, group, lambda: say(READY))
         except Exception as error:  # whatever broke, rank 0 says it in the trial's record
-            if os.getppid() != parent:  # which it cannot any more
-                shutil.rmtree(message["folder"], ignore_errors=True)
-                os._exit(1)
-            say(f"broke: {cause(error)}\n{traceback.format_exc()}")
+            with suppress(BrokenPipeError):
+                say(f"broke: {cause(error)}\n{traceback.format_exc()}")
+            # Rank 0 ends this process once it has read that; if it is gone itself, the watch does.
+            watch.join(PATIENCE)
             os._exit(1)  # said before the others see that a connection broke
     return 0
 

@@ -281,7 +281,8 @@ def test_a_pickle_among_the_records_is_not_executed(config, data, start_weights,
         for name in ("tuner.pkl", "trainable.pkl", "model.pt", "__init__.py", "searcher-state.pkl"):
             place.write(name, evil)
     result = run_trial(config, data, start_weights, trial)
-    assert result.status == "failed" and not marker.exists()
+    assert result.status == "max_epochs" and not marker.exists()
+    assert "passed over: not the weights of a MadryCNN" in result.notes[0]
     records.write_sweep({"name": "evil"})
     assert records.trials() == {config.trial_id: config} and records.results() == [result]
     assert not marker.exists()
