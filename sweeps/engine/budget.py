@@ -107,8 +107,8 @@ def enough(used: float, needed: float, limit: float) -> float:
 class Meter:
     """Counts what a sweep uses; as a context it keeps that in the records while the block runs.
 
-    A trial occupies its GPU from the moment at which its first process got it until its record is
-    written, with all that its failed processes wasted; waiting for a machine costs nothing.
+    A trial occupies its GPU while a process of it has a place, with all that failed processes
+    wasted; waiting for a machine, the first or another, costs nothing.
 
     Attributes:
         records: of the sweep.
@@ -126,6 +126,7 @@ class Meter:
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
     _running: dict[str, float | None] = field(default_factory=dict)  # since when it has its place
+    _used: dict[str, float] = field(default_factory=dict)  # seconds, by processes that died
     _longest: dict[str, float] = field(default_factory=dict)  # of a whole trial, by its first epoch
     _ended_gpu_seconds: float = 0.0
 
@@ -167,9 +168,17 @@ class Meter:
         self._running[config.trial_id] = None
 
     def placed(self, config: TrialConfig) -> None:
-        """Take in that a process of the trial has its place; only of the first it is news."""
+        """Take in that a process of the trial has its place, unless that is known."""
         if self._running.get(config.trial_id) is None:
             self._running[config.trial_id] = self.clock()
+
+    def displaced(self, config: TrialConfig) -> None:
+        """Take in that the process of the trial is gone, and the trial waits for a place again."""
+        since = self._running.get(config.trial_id)
+        if since is not None:
+            used = self._used.get(config.trial_id, 0.0)
+            self._used[config.trial_id] = used + self.clock() - since
+            self._running[config.trial_id] = None
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: an epoch ended."""
@@ -178,7 +187,9 @@ class Meter:
 
     def ended(self, result: TrialResult) -> None:
         """Listen: a trial's record was written."""
-        seconds = self._since_placed(self._running.pop(result.trial_id), self.clock())
+        seconds = self._seconds_of(result.trial_id, self.clock())
+        self._running.pop(result.trial_id)
+        self._used.pop(result.trial_id, None)
         self._ended_gpu_seconds += self.resources.gpus * seconds
         if result.is_final:
             # One that was carried on has taken longer than its last part.
@@ -191,8 +202,13 @@ class Meter:
         try:
             yield
         finally:
-            seconds = self._since_placed(self._running.pop(START), self.clock())
+            seconds = self._seconds_of(START, self.clock())
+            self._running.pop(START)
             self._ended_gpu_seconds += self.resources.gpus * seconds
+
+    def start_epoch(self, seconds: float) -> None:
+        """Count an epoch of the vanilla model that was trained on a machine of a cluster."""
+        self._ended_gpu_seconds += self.resources.gpus * seconds
 
     @property
     def spent(self) -> Spent:
@@ -219,8 +235,7 @@ class Meter:
         """Return which limit would be passed if one more trial were started; None if it fits."""
         cost, at = self.expected, self.clock()
         rests = [
-            max(0.0, (cost or 0.0) - self._since_placed(since, at))
-            for since in self._running.values()
+            max(0.0, (cost or 0.0) - self._seconds_of(trial_id, at)) for trial_id in self._running
         ]
         return limit_passed(self.budget, self.spent, rests, cost or 0.0, self.resources.gpus)
 
@@ -253,15 +268,16 @@ class Meter:
             for option, limit in self.budget.limits.items()
         )
 
-    @staticmethod
-    def _since_placed(since: float | None, at: float) -> float:
-        return 0.0 if since is None else at - since
+    def _seconds_of(self, trial_id: str, at: float) -> float:
+        """Return how long a running trial has had places, in all of its processes."""
+        since = self._running.get(trial_id)
+        return self._used.get(trial_id, 0.0) + (0.0 if since is None else at - since)
 
     def _own(self) -> Spent:
         if self._since is None:
             return Spent()
         at = self.clock() if self._until is None else self._until
-        running = sum(self._since_placed(since, at) for since in list(self._running.values()))
+        running = sum(self._seconds_of(trial_id, at) for trial_id in list(self._running))
         return Spent(at - self._since, self._ended_gpu_seconds + self.resources.gpus * running)
 
     def _write(self) -> None:

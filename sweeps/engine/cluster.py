@@ -8,7 +8,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
-from sweeps.engine.cluster_check import LOOPBACK_GUARD, is_loopback
+from sweeps.engine.cluster_check import LOOPBACK_GUARD, ClusterError, is_loopback
 from sweeps.engine.interrupts import take_back
 from sweeps.engine.plan import Resources
 from sweeps.engine.ray_files import TemporaryFolder, ensure_token, has_token
@@ -78,7 +78,10 @@ class Cluster:
 
     def wait(self) -> None:
         """Return when Ray is ready; raise what kept it from starting. From the main thread."""
-        self._started.result()
+        try:
+            self._started.result()
+        except ConnectionError as error:
+            raise ClusterError(f"Ray cannot be reached any more: {error}") from error
         take_back()
 
     def stop(self) -> None:

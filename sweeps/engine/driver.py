@@ -49,11 +49,13 @@ class _Deaths:
 
     Attributes:
         attempts: starts of it that are known.
+        nodes: the machines that were there when its last process began.
         failures: of its own.
         node_losses: of its machine.
     """
 
     attempts: int
+    nodes: frozenset[str] = frozenset()
     failures: int = 0
     node_losses: int = 0
 
@@ -71,6 +73,7 @@ class Driver:
         may_start: asked before each trial whether the budget allows it. While others run a refusal
             may change, once it is known what they needed.
         placed: told of each process of a trial that begins; before, the trial waits for a machine.
+        displaced: told of each that died; the trial waits again.
         lost: what kept a record from being written from here; no further trial is then suggested.
             The scheduler swallows what is raised while a trial ends, so it is kept.
     """
@@ -82,6 +85,7 @@ class Driver:
     limits: Limits
     may_start: Callable[[], bool] = lambda: True
     placed: Callable[[TrialConfig], None] = lambda config: None
+    displaced: Callable[[TrialConfig], None] = lambda config: None
     lost: OSError | StorageError | None = None
 
     def __post_init__(self) -> None:
@@ -124,9 +128,15 @@ class Driver:
         self._tell(lambda listener: listener.started(config))
         return config
 
-    def began(self, tune_id: str) -> None:
-        """Take in that a process of a trial begins, the first or one that carries it on."""
+    def began(self, tune_id: str, nodes: Collection[str] = ()) -> None:
+        """Take in that a process of a trial begins, the first or one that carries it on.
+
+        Args:
+            tune_id: the scheduler's name of the trial.
+            nodes: the scheduler's names of the machines that are there.
+        """
         if tune_id in self._running:
+            self._deaths[tune_id].nodes = frozenset(nodes)
             self.placed(self._running[tune_id][0])
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
@@ -150,12 +160,15 @@ class Driver:
         if tune_id not in self._running:
             return False
         config, history = self._running[tune_id]
+        self.displaced(config)
         trial = self.records.trial(config.trial_id)
         deaths = self._deaths[tune_id]
         attempts = trial.attempts()
         last = attempts[-1] if len(attempts) > deaths.attempts else None  # it came to none itself
         deaths.attempts = len(attempts)
-        if last is not None and (last.stopped or last.node not in nodes):  # not of its own
+        # One that died before it came to an attempt may have been on any machine that is gone.
+        lost = deaths.nodes - set(nodes) if last is None else last.node not in nodes
+        if lost or (last is not None and last.stopped):
             deaths.node_losses += 1
         else:
             deaths.failures += 1

@@ -1,5 +1,6 @@
 """Which code, packages and command made a result, and when."""
 
+import os
 import platform
 import re
 import shlex
@@ -30,13 +31,16 @@ _CALLED_SECRET = re.compile(
 
 
 def code_version() -> dict[str, str | bool]:
-    """Return the git commit of this checkout and whether it was changed; "unknown" outside git."""
+    """Return the git commit of this checkout and whether it was changed.
+
+    An image without git is told by ``GON_GIT_SHA`` what it was made of; else it is "unknown".
+    """
     folder = Path(__file__).parent
     try:
         sha = _git(folder, "rev-parse", "HEAD")
         dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
-        return {"git_sha": "unknown", "dirty": False}
+        return {"git_sha": os.environ.get("GON_GIT_SHA", "unknown"), "dirty": False}
     return {"git_sha": sha, "dirty": dirty}
 
 

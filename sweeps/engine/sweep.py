@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from sweeps.engine import plan as planning
 from sweeps.engine.allowance import make_meter, make_stop, used_line
 from sweeps.engine.budget import Budget, Meter
 from sweeps.engine.cluster import Cluster
+from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.command_line import refuse
 from sweeps.engine.cost import Speed, trial_seconds
 from sweeps.engine.driver import Limits
@@ -41,6 +43,7 @@ from sweeps.engine.tracking import Tracker, default_uri, ui_command
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
+    from gon_core.training.loop import EpochMetrics
     from sweeps.engine.measures import TrialData
 
 
@@ -241,7 +244,7 @@ class _Run:
                 self.console.print("[red]Another driver has taken the sweep over: this one ends.")
                 return INTERRUPTED
             return self._conclude(tracker, interrupted=True)
-        except DivergedStartError as error:
+        except (DivergedStartError, ClusterError) as error:
             self.console.print(f"[red]{error}", highlight=False)
             tracker.close({}, failed=True, interrupted=False)
             return SOME_FAILED
@@ -295,14 +298,19 @@ class _Run:
             )
             if plan.resources.device != "cpu" or self.options.address is not None:
                 cluster.wait()
-            with self.meter.start_model():
+            is_here = self.options.address is None
+
+            def start_trained(metrics: "EpochMetrics") -> None:
+                progress.start_trained(metrics)
+                if not is_here:  # there it waits for a machine, which costs nothing
+                    self.meter.start_epoch(metrics.seconds)
+
+            with self.meter.start_model() if is_here else nullcontext():
                 weights = starting_models.get(
                     kept,
                     asked.start,
-                    lambda: tuner.train_start_model(
-                        asked.start, data, plan.resources, self.options.address is None
-                    ),
-                    progress.start_trained,
+                    lambda: tuner.train_start_model(asked.start, data, plan.resources, is_here),
+                    start_trained,
                 )
             speed = starting_models.seconds_per_image(kept, asked.start)
             if speed is not None:

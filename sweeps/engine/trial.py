@@ -1,6 +1,7 @@
 """Run one trial: configuration -> trainer -> evaluation -> result. Knows neither Ray nor MLflow."""
 
 import copy
+import logging
 import os
 import socket
 import time
@@ -24,6 +25,7 @@ from gon_core.training.opponent import Opponent
 from gon_core.training.parallel import ALONE
 from sweeps.engine import ranks
 from sweeps.engine.measures import Measured, TrialData, measure
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import now
 from sweeps.engine.records import (
     NOISE,
@@ -34,6 +36,8 @@ from sweeps.engine.records import (
     TrialRecords,
     TrialResult,
 )
+
+log = logging.getLogger(__name__)
 
 
 def make_deterministic(device: str, threads: int) -> None:
@@ -105,10 +109,13 @@ def run_trial(
         result, files = run.evaluate()
         files = {checkpoints.MODEL: checkpoints.dump_model(run.state.model)} | files
         return records.write_result(result, files | run.learned_noise())
-    except StoppedError:
-        run.keep()
-        records.write_stop()
-        raise
+    except StoppedError as stopped:
+        try:
+            run.keep()
+            records.write_stop()
+        except (OSError, StorageError):  # the network may go first; an older checkpoint is there
+            log.warning("trial %s: no checkpoint could be taken at its stop", records.trial_id)
+        raise stopped from None
     except Exception as error:  # whatever broke, the record says it and the sweep goes on
         result = run.result("failed", f"{cause(error)}\n{traceback.format_exc()}")
         return records.write_result(result)

@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
@@ -23,6 +24,7 @@ from ray.tune.search import Searcher
 from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.budget import Meter
+from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.driver import Driver, Limits, Listener
 from sweeps.engine.measures import TrialData
 from sweeps.engine.notice import Notice
@@ -62,10 +64,24 @@ def train_start_model(
         yield from _train_start(start, data, resources)
         return
     # By one process in any case: then all sweeps share the same bits.
-    remote = ray.remote(num_cpus=resources.cpus, num_gpus=min(resources.gpus, 1))(_train_start)
-    stream: Any = remote.options(num_returns="streaming").remote(start, data, resources)
-    for reference in stream:
-        yield ray.get(reference)
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=min(resources.gpus, 1))(_train_there)
+    stream: Any = remote.options(num_returns="streaming").remote(
+        start, data, resources, training_code()
+    )
+    try:
+        for reference in stream:
+            yield ray.get(reference)
+    except RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ClusterError(f"the vanilla model could not be trained: {reason}") from error
+
+
+def _train_there(
+    start: StartConfig, data: TrialData, resources: Resources, code: dict[str, str]
+) -> Iterator[tuple[EpochMetrics, bytes]]:
+    if problem := other_code(code):  # its model would be kept for all sweeps
+        raise RuntimeError(problem)
+    yield from _train_start(start, data, resources)
 
 
 def _train_start(
@@ -111,7 +127,9 @@ def run(
         ),
         resources.per_trial,
     )  # fmt: skip
-    driver = Driver(plan, search, records, listeners, limits, meter.may_start, meter.placed)
+    driver = Driver(
+        plan, search, records, listeners, limits, meter.may_start, meter.placed, meter.displaced
+    )
     finished = records.results() if plan.asked.scheduler == "asha" else ()
     # Else Tune shows the autoscaler of a cluster one waiting trial at a time.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
@@ -182,6 +200,11 @@ def foreign(trial: TrialRecords, code: dict[str, str]) -> str:
             f"{trial.folder.uri} is not seen from {socket.gethostname()}: --storage must be one "
             "that all machines share, such as s3:// or gs://"
         )
+    return other_code(code)
+
+
+def other_code(code: dict[str, str]) -> str:
+    """Return how the training code of this machine differs from the driver's, if it does."""
     here = training_code()
     if differing := sorted(name for name in code | here if code.get(name) != here.get(name)):
         return f"{socket.gethostname()} has other training code than the driver: {differing[0]}"
@@ -252,6 +275,10 @@ class _Searcher(Searcher):
         return True
 
 
+def _nodes() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
 class _Callback(tune.Callback):
     """Ray's news: a process of a trial begins or has died, an epoch ended."""
 
@@ -259,11 +286,10 @@ class _Callback(tune.Callback):
         self._driver = driver
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._driver.began(trial.trial_id)
+        self._driver.began(trial.trial_id, _nodes())
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        there = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-        if self._driver.is_given_up(trial.trial_id, there):
+        if self._driver.is_given_up(trial.trial_id, _nodes()):
             trial.set_config(trial.config | {GIVEN_UP: ""})
 
     def on_trial_result(

@@ -1,7 +1,6 @@
 """A sweep as a Ray job, submitted as docs/cluster.md says."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ SIZES = (
     "--scale demo --sigmas 0 0.5 --seeds 1 --num-trials 0 --training-images 600 "
     "--validation-images 30 --test-images 30 --max-epochs 2 --start-epochs 1 --name job"
 )
-DOCUMENTED = "ray job submit --no-wait -- python sweeps/sigma_line_search.py"
+DOCUMENTED = 'ray job submit --no-wait -- bash -c "cd ~/game-of-noise && exec python sweeps/sigma_'
 LONG = 600.0  # seconds, on a busy machine
 
 
@@ -33,12 +32,12 @@ def test_a_submitted_sweep_outlives_the_terminal_that_submitted_it(tmp_path):
         environment = (
             os.environ | cluster.environment | {"RAY_API_SERVER_ADDRESS": cluster.dashboard}
         )
-        script = SWEEPS / "sigma_line_search.py"
+        script = "sweeps/sigma_line_search.py"
         storage = f"--storage {tmp_path / 'results'} --address auto --gpus-per-trial 1"
-        entry = f"{sys.executable} {script} {SIZES} {storage}"
+        inside = f"cd {SWEEPS.parent} && exec {sys.executable} {script} {SIZES} {storage}"
         # Without --no-wait it would show what the job prints; it is ended before the job is.
         terminal = subprocess.Popen(
-            [ray, "job", "submit", "--submission-id", "sweep", "--", *shlex.split(entry)],
+            [ray, "job", "submit", "--submission-id", "sweep", "--", "bash", "-c", inside],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
             start_new_session=True,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -24,6 +25,8 @@ from sweeps.engine.trial import cause, make_deterministic
 
 def main() -> int:
     """Run one rank; return its exit code."""
+    # A machine that is taken away tells all of its processes; rank 0 decides, and ends this one.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # No process that torch starts may hold what rank 0 listens to.
     tell = os.dup(1)
     os.dup2(2, 1)

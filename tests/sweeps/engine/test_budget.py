@@ -121,10 +121,17 @@ def test_a_trial_that_waits_for_a_machine_uses_none_and_a_failed_process_does(me
         clock.forward(3)
         counting.placed(trial(1))
         clock.forward(1)
-        counting.placed(trial(1))  # carried on after its process died
+        counting.placed(trial(1))
         clock.forward(1)
-        counting.ended(ended(trial(1)))
+        counting.displaced(trial(1))  # its machine went away
         assert counting.spent.gpu_seconds == 2 * HOUR
+        clock.forward(5)  # it waits for another
+        counting.placed(trial(1))
+        clock.forward(1)
+        assert counting.spent.gpu_seconds == 3 * HOUR
+        counting.ended(ended(trial(1)))
+        clock.forward(1)
+        assert counting.spent.gpu_seconds == 3 * HOUR
 
 
 def test_the_vanilla_model_counts(meter, clock):

@@ -83,6 +83,9 @@ def test_a_trial_whose_process_died_too_often_is_recorded_as_failed(drive, recor
         attempt(records, config)
         assert not driver.is_given_up("t1", ["here"])
         assert records.trial(config.trial_id).result() is None
+    driver.began("t1", ["here", "another"])
+    assert not driver.is_given_up("t1", ["here"]), "another machine may have been its own"
+    driver.began("t1", ["here"])
     assert driver.is_given_up("t1", ["here"]), "it died before it came to an attempt"
     driver.ended("t1", failed=False)
     result = records.trial(config.trial_id).result()

@@ -157,6 +157,16 @@ def test_a_process_that_is_killed_ends_the_trial_with_that_reason(
     assert failed.reason.startswith("RankError: rank 1 of 2 was killed by signal 9")
 
 
+def test_a_machine_that_tells_all_its_processes_to_end_breaks_no_trial(config, data, records):
+    def tell(metrics):
+        for process in others():
+            os.kill(process, signal.SIGTERM)  # this one is told by its notice
+
+    fresh = config.model_copy(update={"start": None})
+    kept = records.trial(fresh.trial_id)
+    assert run_trial(fresh, data, None, kept, report=tell, processes=2).status == "max_epochs"
+
+
 def test_an_error_of_this_process_keeps_its_own_name_and_ends_the_others(
     config, data, start_weights, records
 ):

@@ -3,7 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from gon_core.training import StoppedError
 from gon_core.training.checkpoints import MODEL
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import Checkpoint
 from sweeps.engine.trial import VALIDATION_METRIC, best_epoch, run_trial
 
@@ -92,6 +94,20 @@ def test_a_checkpoint_whose_content_fits_no_training_gives_way_to_the_one_before
     assert timeless(resumed) == timeless(undisturbed)
     assert trial.attempts()[-1].from_epoch == (0 if both else 1)
     assert len(resumed.notes) == 1 + both and "not the weights of a MadryCNN" in resumed.notes[0]
+
+
+def test_a_stop_whose_checkpoint_cannot_be_written_is_a_stop_and_no_failure(
+    config, data, start_weights, records, monkeypatch
+):
+    def away(*_):
+        raise StorageError("s3://bucket", "the network is gone")
+
+    kept = records.trial(config.trial_id)
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(type(kept), "write_checkpoint", away)
+        run_trial(config, data, start_weights, kept, checkpoint_every=9, stop=lambda: True)
+    assert kept.result() is None
+    assert run_trial(config, data, start_weights, kept).status == "max_epochs"
 
 
 def test_an_infinite_loss_ends_the_trial_as_diverged(config, data, start_weights, records):
