@@ -19,6 +19,7 @@ DOORS = {
         "sweeps.engine.tuner",
         "sweeps.engine.cluster",
         "sweeps.engine.cluster_facts",
+        "sweeps.engine.schedulers",
         "sweeps.engine.shards",
     ),
     "mlflow": ("sweeps.engine.tracking",),

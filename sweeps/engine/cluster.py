@@ -11,7 +11,7 @@ from typing import Any, Self
 from sweeps.engine.cluster_check import LOOPBACK_GUARD, ClusterError, is_loopback
 from sweeps.engine.interrupts import take_back
 from sweeps.engine.plan import Resources
-from sweeps.engine.ray_files import TemporaryFolder, ensure_token, has_token
+from sweeps.engine.ray_files import RayFolder, ensure_token, has_token
 
 OBJECT_STORE_BYTES = 2 * 1024**3
 
@@ -59,7 +59,7 @@ class Cluster:
         os.environ.update(RAY_GUARDS if address is None else guards(address))
         # Ray's processes end with the thread that started them, so one thread does both.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
-        self._folder = TemporaryFolder()
+        self._folder = RayFolder()
         self.scratch = self._folder.scratch
         if address is None:
             # Not a runtime_env: that would waste the workers which Ray starts in advance.
@@ -112,7 +112,7 @@ def worker_environment(resources: Resources) -> dict[str, str]:
     }
 
 
-def _start(resources: Resources, folder: TemporaryFolder) -> None:
+def _start(resources: Resources, folder: RayFolder) -> None:
     import ray
 
     ensure_token()
@@ -144,7 +144,7 @@ def _connect(resources: Resources, address: str) -> None:
     )
 
 
-def _stop(started: Future[None], folder: TemporaryFolder) -> None:
+def _stop(started: Future[None], folder: RayFolder) -> None:
     import ray
 
     ray.shutdown()

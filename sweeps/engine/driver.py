@@ -1,5 +1,6 @@
 """Joins the search, the records and the listeners to what the scheduler tells. Knows no Ray."""
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,9 +10,11 @@ from sweeps.engine.interrupts import insist
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan
 from sweeps.engine.provenance import now
-from sweeps.engine.records import Status, SweepRecords, TrialRecords, TrialResult
+from sweeps.engine.records import Attempt, Status, SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.study import Search
 from sweeps.engine.trial import describe
+
+PATIENCE = 3.0  # seconds in which a machine whose end took a process with it is seen to be gone
 
 
 @dataclass(frozen=True)
@@ -149,12 +152,12 @@ class Driver:
             history.append(metrics)
             self._tell(lambda listener: listener.reported(config, metrics))
 
-    def is_given_up(self, tune_id: str, nodes: Collection[str]) -> bool:
+    def is_given_up(self, tune_id: str, nodes: Callable[[], Collection[str]]) -> bool:
         """Take in that a trial's process has died; write its record if that was once too often.
 
         Args:
             tune_id: the scheduler's name of the trial.
-            nodes: the scheduler's names of the machines that are there.
+            nodes: asked for the scheduler's names of the machines that are there.
         """
         insist()
         if tune_id not in self._running:
@@ -166,9 +169,7 @@ class Driver:
         attempts = trial.attempts()
         last = attempts[-1] if len(attempts) > deaths.attempts else None  # it came to none itself
         deaths.attempts = len(attempts)
-        # One that died before it came to an attempt may have been on any machine that is gone.
-        lost = deaths.nodes - set(nodes) if last is None else last.node not in nodes
-        if lost or (last is not None and last.stopped):
+        if (last is not None and last.stopped) or _is_gone(deaths, last, nodes):
             deaths.node_losses += 1
         else:
             deaths.failures += 1
@@ -239,6 +240,19 @@ class Driver:
     def _tell(self, event: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
             event(listener)
+
+
+def _is_gone(deaths: _Deaths, last: Attempt | None, nodes: Callable[[], Collection[str]]) -> bool:
+    """Return whether the machine of a trial's last process is gone, or will be in a moment."""
+    # One that died before it came to an attempt may have been on any machine.
+    suspects = deaths.nodes if last is None else {last.node}
+    alone = len(deaths.nodes) <= 1  # and so this one, which is there
+    deadline = time.monotonic() + (0 if alone else PATIENCE)
+    while suspects <= set(nodes()):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _times(count: int) -> str:

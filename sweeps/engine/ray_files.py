@@ -5,21 +5,19 @@ shares one folder between all its instances and leaves it behind. Knows no Ray.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import secrets
-import shutil
 import stat
 import tempfile
-import time
 from pathlib import Path
 from typing import Self
+
+from sweeps.engine.temporary_folder import TemporaryFolder
 
 PREFIX = "gon-ray-"
 # A socket's path has at most 107 characters (104 on macOS), of which Ray needs 86 below here.
 LONGEST_ROOT = 18
-YOUNG = 60.0  # seconds: a folder may be about to be locked
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +67,8 @@ def _make_token(path: Path) -> None:
         os.unlink(unfinished)
 
 
-class TemporaryFolder:
+class RayFolder:
     """A folder of its own for one Ray, as a context: removed when the block is left.
-
-    Those that killed processes left behind are removed when the next one is made.
 
     Attributes:
         path: for Ray; Ray opens it to everyone, the folder around it is ours alone.
@@ -80,12 +76,8 @@ class TemporaryFolder:
     """
 
     def __init__(self) -> None:
-        root = _root()
-        _remove_abandoned(root)
-        self._outer = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-        self._lock = os.open(self._outer, os.O_RDONLY)  # held as long as this process lives
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self.path, self.scratch = self._outer / "r", self._outer / "t"
+        self._outer = TemporaryFolder(PREFIX, _root())
+        self.path, self.scratch = self._outer.path / "r", self._outer.path / "t"
 
     def __enter__(self) -> Self:
         return self
@@ -95,30 +87,9 @@ class TemporaryFolder:
 
     def remove(self) -> None:
         """Remove the folder and all in it; what is removed already is no error."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-        shutil.rmtree(self._outer, ignore_errors=True)
+        self._outer.remove()
 
 
 def _root() -> Path:
     root = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
     return root if len(str(root)) <= LONGEST_ROOT else Path("/tmp")
-
-
-def _remove_abandoned(root: Path) -> None:
-    for folder in root.glob(f"{PREFIX}*"):
-        try:
-            found = folder.lstat()
-            if found.st_uid != os.getuid() or time.time() - found.st_mtime < YOUNG:
-                continue
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:  # gone meanwhile, or no folder
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            pass  # its process lives
-        finally:
-            os.close(descriptor)

@@ -11,14 +11,12 @@ import socket
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.execution import class_cache
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
 from gon_core.config import StartConfig, TrialConfig
@@ -30,7 +28,8 @@ from sweeps.engine.measures import TrialData
 from sweeps.engine.notice import Notice
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan, Resources
-from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialRecords, TrialResult
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialRecords
+from sweeps.engine.schedulers import make_scheduler
 from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
 from sweeps.engine.training_code import training_code
@@ -38,7 +37,6 @@ from sweeps.engine.trial import cause, make_deterministic, run_trial, train_star
 
 ENTRY = "entry"
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
-GIVEN_UP = "given up"  # says that a trial is not to be carried on
 NOTHING = {"epoch": 0, VALIDATION_METRIC: 0.0}  # Tune takes a trial that reports none for failed
 
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
@@ -131,6 +129,7 @@ def run(
         plan, search, records, listeners, limits, meter.may_start, meter.placed, meter.displaced
     )
     finished = records.results() if plan.asked.scheduler == "asha" else ()
+    scheduler = make_scheduler(plan, finished)
     # Else Tune shows the autoscaler of a cluster one waiting trial at a time.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
     tune.Tuner(
@@ -138,7 +137,7 @@ def run(
         tune_config=tune.TuneConfig(
             num_samples=plan.number_of_trials,
             search_alg=_Searcher(driver),
-            scheduler=make_scheduler(plan, finished),
+            scheduler=scheduler,
             max_concurrent_trials=resources.slots,
             reuse_actors=True,
         ),
@@ -148,7 +147,7 @@ def run(
             verbose=0,
             # The driver counts, who knows what a trial died of.
             failure_config=tune.FailureConfig(max_failures=-1),
-            callbacks=[_Callback(driver)],
+            callbacks=[_Callback(driver, scheduler.given_up)],
         ),
     ).fit()
     if driver.lost is not None:
@@ -161,13 +160,12 @@ def _trainable(
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)
-    if GIVEN_UP in config:  # its record says that it failed
-        return tune.report(NOTHING)
     if problem := foreign(kept, code):
         return tune.report(NOTHING | {UNRECORDED: problem})
     make_deterministic(resources.device, resources.cpus)
+    node = ray.get_runtime_context().get_node_id()
     try:
-        with Notice() as notice:
+        with Notice(trial.trial_id, node) as notice:
             result = run_trial(
                 trial,
                 _fetch(images[0]).to(resources.device),
@@ -178,7 +176,7 @@ def _trainable(
                 report=_report,
                 processes=resources.processes,
                 stop=notice.is_given,
-                node=ray.get_runtime_context().get_node_id(),
+                node=node,
             )
     except (OSError, StorageError) as error:  # not even the record was written
         return tune.report(NOTHING | {UNRECORDED: cause(error)})
@@ -223,27 +221,6 @@ def _report(metrics: dict[str, float]) -> None:
     tune.report(watched | {ENTRY: json.dumps(metrics)})
 
 
-def make_scheduler(plan: Plan, finished: Sequence[TrialResult]) -> ASHAScheduler | FIFOScheduler:
-    """Return the scheduler by name; ASHA begins with the rungs of the trials already recorded."""
-    if plan.asked.scheduler == "none":
-        return FIFOScheduler()
-    max_epochs = plan.asked.training.max_epochs
-    asha = ASHAScheduler(
-        time_attr="epoch",
-        metric=VALIDATION_METRIC,
-        mode="max",
-        max_t=max_epochs + 1,  # the budget is the trainer's to end: at max_t ASHA would prune
-        grace_period=max(1, max_epochs // 27),
-        reduction_factor=3 if max_epochs > 3 else 2,
-    )
-    for result in finished:
-        trial: Any = SimpleNamespace(trial_id=result.trial_id)
-        for entry in result.history:
-            # Ray has no public way to rebuild rungs; without it a resumed sweep prunes less.
-            asha._brackets[0].on_result(trial, int(entry["epoch"]), entry[VALIDATION_METRIC])
-    return asha
-
-
 class _Searcher(Searcher):
     """Ray's view of the search."""
 
@@ -282,15 +259,15 @@ def _nodes() -> set[str]:
 class _Callback(tune.Callback):
     """Ray's news: a process of a trial begins or has died, an epoch ended."""
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, driver: Driver, given_up: list[Any]) -> None:
+        self._driver, self._given_up = driver, given_up
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self._driver.began(trial.trial_id, _nodes())
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        if self._driver.is_given_up(trial.trial_id, _nodes()):
-            trial.set_config(trial.config | {GIVEN_UP: ""})
+        if self._driver.is_given_up(trial.trial_id, _nodes):
+            self._given_up.append(trial)
 
     def on_trial_result(
         self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any

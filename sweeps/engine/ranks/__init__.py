@@ -24,6 +24,7 @@ from gon_core.config import TrialConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.training import TrainingState, checkpoints
 from gon_core.training.parallel import ALONE, Group, abort, joined
+from sweeps.engine.temporary_folder import TemporaryFolder
 
 DATA = "data.safetensors"
 READY = "ready"
@@ -64,17 +65,17 @@ def started(
     device_type = data.images.device.type
     others = _Others(count, device_type)
     with (
-        tempfile.TemporaryDirectory(prefix="gon-ranks-") as folder,
+        TemporaryFolder("gon-ranks-", Path(tempfile.gettempdir())) as folder,
         closing(others),
         ExitStack() as group,
     ):
         message = {
-            "size": count, "folder": folder, "device": device_type, "timeout": timeout,
+            "size": count, "folder": str(folder.path), "device": device_type, "timeout": timeout,
             "threads": torch.get_num_threads(), "trial": config.model_dump_json(),
         }  # fmt: skip
         try:
             others.start(message, checkpoints.dump(state) | {DATA: _dump_data(data)})
-            yield group.enter_context(joined(0, count, Path(folder), device_type, timeout))
+            yield group.enter_context(joined(0, count, folder.path, device_type, timeout))
         except BaseException as error:
             broken = isinstance(error, RuntimeError | BrokenPipeError)
             failure = others.failure(PATIENCE) if broken else None

@@ -81,16 +81,45 @@ def test_a_trial_whose_process_died_too_often_is_recorded_as_failed(drive, recor
     config = driver.suggest("t1")
     for _ in range(2):
         attempt(records, config)
-        assert not driver.is_given_up("t1", ["here"])
+        assert not driver.is_given_up("t1", lambda: ["here"])
         assert records.trial(config.trial_id).result() is None
     driver.began("t1", ["here", "another"])
-    assert not driver.is_given_up("t1", ["here"]), "another machine may have been its own"
+    assert not driver.is_given_up("t1", lambda: ["here"]), "another machine may have been its own"
     driver.began("t1", ["here"])
-    assert driver.is_given_up("t1", ["here"]), "it died before it came to an attempt"
+    assert driver.is_given_up("t1", lambda: ["here"]), "it died before it came to an attempt"
     driver.ended("t1", failed=False)
     result = records.trial(config.trial_id).result()
     assert result.status == "failed" and "died 3 times" in result.reason
     assert listener.heard[-1] == ("ended", "failed")
+
+
+def test_a_machine_that_is_still_seen_when_it_takes_its_process_with_it_is_lost(
+    drive, records, monkeypatch
+):
+    driver, _, _ = drive("none")
+    config = driver.suggest("t1")
+    for has_begun in (True, False):
+        seen = iter([["here", "other"]] * 3 + [["here"]] * 9)
+        driver.began("t1", ["here", "other"])
+        if has_begun:
+            attempt(records, config, "other")
+        assert not driver.is_given_up("t1", lambda seen=seen: next(seen))
+    monkeypatch.setattr("sweeps.engine.driver.PATIENCE", 0.3)
+    for last in (False, False, True):
+        driver.began("t1", ["here", "other"])
+        attempt(records, config, "here")
+        assert driver.is_given_up("t1", lambda: ["here", "other"]) == last
+    assert "process died 3 times" in records.trial(config.trial_id).result().reason
+
+
+def test_alone_on_one_machine_nothing_is_waited_for(drive, records):
+    driver, _, _ = drive("none")
+    config = driver.suggest("t1")
+    driver.began("t1", ["here"])
+    attempt(records, config, "here")
+    asked = []
+    driver.is_given_up("t1", lambda: asked.append(1) or ["here"])
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("stopped", [True, False])
@@ -99,9 +128,9 @@ def test_lost_machines_use_up_no_failures_and_have_a_limit_of_their_own(stopped,
     config = driver.suggest("t1")
     for lost in (True, False, True, False, True):  # three machines, two failures of its own
         attempt(records, config, "gone" if lost and not stopped else "here", lost and stopped)
-        assert not driver.is_given_up("t1", ["here", "another"])
+        assert not driver.is_given_up("t1", lambda: ["here", "another"])
     attempt(records, config, "gone" if not stopped else "here", stopped)
-    assert driver.is_given_up("t1", ["here"])
+    assert driver.is_given_up("t1", lambda: ["here"])
     driver.ended("t1", failed=False)
     assert "machine went away 4 times" in records.trial(config.trial_id).result().reason
 

@@ -4,6 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+
+from sweeps.engine.notice import Notice, signs
 
 TWO_BLOCKS = """
 import os, signal, sys, threading, time
@@ -42,3 +45,55 @@ def test_a_thread_is_told_and_the_process_goes_on_until_the_block_is_left():
             assert process.stdout.readline().strip() == expected
         assert process.wait(timeout=30) == -signal.SIGTERM
         assert process.stderr is not None and process.stderr.read() == ""
+
+
+SIGN = """
+import threading, time
+from sweeps.engine.notice import Notice
+
+with Notice("a trial", "a node") as notice:
+    print("up", flush=True)
+    while not notice.is_given():
+        time.sleep(0.01)
+print("down", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_trial_puts_up_a_sign_by_which_it_can_be_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, "-c", SIGN], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert list(signs()) == []
+    with process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        (sign,) = signs()
+        assert (sign.pid, sign.trial_id, sign.node) == (process.pid, "a trial", "a node")
+        assert sign.is_up
+        sign.tell()
+        assert process.stdout.readline() == "down\n"
+        assert not sign.is_up and list(signs()) == [] and not list(tmp_path.iterdir())
+        sign.tell()  # it could not bear it now
+        assert process.poll() is None
+        process.kill()
+
+
+def test_the_sign_of_a_killed_trial_is_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, "-c", SIGN], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        process.kill()
+    assert len(list(tmp_path.iterdir())) == 1 and list(signs()) == []
+
+
+def test_where_no_sign_can_be_put_up_the_trial_works(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with Notice("a trial") as notice:
+        assert not notice.is_given()
+    assert "can put up no sign" in caplog.text

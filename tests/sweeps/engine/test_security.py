@@ -24,10 +24,10 @@ from pyarrow import fs
 
 import sweeps.sigma_line_search as script
 from sweeps import joint_search
-from sweeps.engine import ray_files, warm_start
+from sweeps.engine import ray_files, temporary_folder, warm_start
 from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
-from sweeps.engine.ray_files import TemporaryFolder, ensure_token
+from sweeps.engine.ray_files import RayFolder, ensure_token
 from sweeps.engine.records import Checkpoint
 from sweeps.engine.strength import line_question
 from sweeps.engine.trial import run_trial
@@ -223,8 +223,8 @@ def short():
 
 HOLDING = """
 import sys
-from sweeps.engine.ray_files import TemporaryFolder
-with TemporaryFolder() as folder:
+from sweeps.engine.ray_files import RayFolder
+with RayFolder() as folder:
     folder.path.mkdir()
     print(folder.path, flush=True)
     sys.stdin.read()
@@ -243,12 +243,12 @@ def test_the_folder_of_a_killed_sweep_is_removed_by_the_next_and_no_other(home, 
     killed, alive = (Path(process.stdout.readline().strip()).parent for process in holding)
     holding[0].kill()
     holding[0].wait()
-    with TemporaryFolder():
+    with RayFolder():
         assert killed.exists()  # perhaps it is just being made
-    past = time.time() - 2 * ray_files.YOUNG
+    past = time.time() - 2 * temporary_folder.YOUNG
     for folder in (killed, alive):
         os.utime(folder, (past, past))
-    with TemporaryFolder() as own:
+    with RayFolder() as own:
         assert not killed.exists() and alive.exists()
         assert own.path.parent.parent == short
     holding[1].communicate("", timeout=30)

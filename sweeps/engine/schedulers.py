@@ -1,0 +1,57 @@
+"""Ray Tune's schedulers: which trial runs next, and which is hopeless."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+
+from sweeps.engine.plan import Plan
+from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+
+
+class _FIFO(FIFOScheduler):
+    """Runs trials in their order.
+
+    Attributes:
+        given_up: trials that wait to be carried on and are not to be. Tune would give each a place
+            once more, for which a cluster may have to start a machine.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.given_up: list[Any] = []
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """End those that are given up, before Tune looks for places."""
+        while self.given_up:
+            tune_controller.stop_trial(self.given_up.pop())
+        return super().choose_trial_to_run(tune_controller)
+
+
+class _ASHA(_FIFO, ASHAScheduler):
+    """Stops hopeless trials besides."""
+
+
+Scheduler = _FIFO
+
+
+def make_scheduler(plan: Plan, finished: Sequence[TrialResult]) -> Scheduler:
+    """Return the scheduler by name; ASHA begins with the rungs of the trials already recorded."""
+    if plan.asked.scheduler == "none":
+        return _FIFO()
+    max_epochs = plan.asked.training.max_epochs
+    asha = _ASHA(
+        time_attr="epoch",
+        metric=VALIDATION_METRIC,
+        mode="max",
+        max_t=max_epochs + 1,  # the budget is the trainer's to end: at max_t ASHA would prune
+        grace_period=max(1, max_epochs // 27),
+        reduction_factor=3 if max_epochs > 3 else 2,
+    )
+    for result in finished:
+        trial: Any = SimpleNamespace(trial_id=result.trial_id)
+        for entry in result.history:
+            # Ray has no public way to rebuild rungs; without it a resumed sweep prunes less.
+            asha._brackets[0].on_result(trial, int(entry["epoch"]), entry[VALIDATION_METRIC])
+    return asha
