@@ -20,6 +20,7 @@ DOORS = {
         "sweeps.engine.cluster",
         "sweeps.engine.cluster_facts",
         "sweeps.engine.schedulers",
+        "sweeps.engine.shared_storage",
         "sweeps.engine.shards",
     ),
     "mlflow": ("sweeps.engine.tracking",),

@@ -29,6 +29,10 @@ class ClusterError(RuntimeError):
     """The cluster cannot be used; the text says why, in one line."""
 
 
+class UnsharedStorageError(ClusterError):
+    """Some machine of the cluster does not see the folder that the sweep is kept in."""
+
+
 class Node(NamedTuple):
     """What one machine of a cluster has for trials."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gon_core.config import TrialConfig
+from sweeps.engine.cluster_check import UnsharedStorageError
 from sweeps.engine.interrupts import insist
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan
@@ -77,7 +78,7 @@ class Driver:
             may change, once it is known what they needed.
         placed: told of each process of a trial that begins; before, the trial waits for a machine.
         displaced: told of each that died; the trial waits again.
-        lost: what kept a record from being written from here; no further trial is then suggested.
+        lost: what kept a record from being written; no further trial is then suggested.
             The scheduler swallows what is raised while a trial ends, so it is kept.
     """
 
@@ -89,7 +90,7 @@ class Driver:
     may_start: Callable[[], bool] = lambda: True
     placed: Callable[[TrialConfig], None] = lambda config: None
     displaced: Callable[[TrialConfig], None] = lambda config: None
-    lost: OSError | StorageError | None = None
+    lost: OSError | StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}

@@ -15,7 +15,7 @@ from sweeps.engine import plan as planning
 from sweeps.engine.allowance import make_meter, make_stop, used_line
 from sweeps.engine.budget import Budget, Meter
 from sweeps.engine.cluster import Cluster
-from sweeps.engine.cluster_check import ClusterError
+from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.command_line import refuse
 from sweeps.engine.cost import Speed, trial_seconds
 from sweeps.engine.driver import Limits
@@ -62,8 +62,8 @@ def run_sweep(
         two are resumable.
 
     Raises:
-        SystemExit: 2 with the reason, if a sweep of this name asks something else, or if its budget
-            is less than its first trial needs.
+        SystemExit: 2 with the reason, if a sweep of this name asks something else, if its budget
+            is less than its first trial needs, or if a machine does not see its storage.
     """
     console = Console()
     plan = planning.make_plan(question, options, grid)
@@ -244,6 +244,9 @@ class _Run:
                 self.console.print("[red]Another driver has taken the sweep over: this one ends.")
                 return INTERRUPTED
             return self._conclude(tracker, interrupted=True)
+        except UnsharedStorageError as error:
+            tracker.close({}, failed=True, interrupted=True)
+            refuse([f"--storage: {error}"])
         except (DivergedStartError, ClusterError) as error:
             self.console.print(f"[red]{error}", highlight=False)
             tracker.close({}, failed=True, interrupted=False)
@@ -291,7 +294,7 @@ class _Run:
         progress = Progress(plan, self.console, finished, self.meter.text)
         with progress.shown():
             with held_back():  # importing torch takes seconds, while Ray starts
-                from sweeps.engine import tuner
+                from sweeps.engine import shared_storage, tuner
             data = self._prepare_data()
             kept = starting_models.folder(
                 self.storage, asked.start, self.description["data_digest"]
@@ -299,6 +302,8 @@ class _Run:
             if plan.resources.device != "cpu" or self.options.address is not None:
                 cluster.wait()
             is_here = self.options.address is None
+            if not is_here and self.records.folder.is_local:
+                shared_storage.refuse_unshared(self.records.folder, "sweep.json")
 
             def start_trained(metrics: "EpochMetrics") -> None:
                 progress.start_trained(metrics)

@@ -5,6 +5,7 @@ Otherwise a result would be of two codes, and nobody could repeat it.
 
 import ast
 import hashlib
+import socket
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,14 @@ def training_code() -> dict[str, str]:
         if inside.parts[0] not in WITHOUT:
             digest.update(f"{inside.as_posix()}\n{_meaning(path.read_text())}\n".encode())
     return {"gon_core": digest.hexdigest()[:16], "torch": metadata.version("torch")}
+
+
+def other_code(code: dict[str, str]) -> str:
+    """Return how the training code of this machine differs from the driver's, if it does."""
+    here = training_code()
+    if differing := sorted(name for name in code | here if code.get(name) != here.get(name)):
+        return f"{socket.gethostname()} has other training code than the driver: {differing[0]}"
+    return ""
 
 
 def _meaning(source: str) -> str:

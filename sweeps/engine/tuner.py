@@ -22,21 +22,23 @@ from ray.tune.search import Searcher
 from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.budget import Meter
-from sweeps.engine.cluster_check import ClusterError
+from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.driver import Driver, Limits, Listener
 from sweeps.engine.measures import TrialData
 from sweeps.engine.notice import Notice
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan, Resources
-from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialRecords
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.schedulers import make_scheduler
+from sweeps.engine.shared_storage import unshared
 from sweeps.engine.storage import Folder
 from sweeps.engine.study import Search
-from sweeps.engine.training_code import training_code
+from sweeps.engine.training_code import other_code, training_code
 from sweeps.engine.trial import cause, make_deterministic, run_trial, train_start
 
 ENTRY = "entry"
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
+UNSHARED = "unshared"  # why no trial's record can be written on its machine
 NOTHING = {"epoch": 0, VALIDATION_METRIC: 0.0}  # Tune takes a trial that reports none for failed
 
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
@@ -115,6 +117,7 @@ def run(
 
     Raises:
         OSError, StorageError: a record could not be written by the driver either.
+        UnsharedStorageError: a trial ran on a machine that does not see the records.
     """
     resources = plan.resources
     trainable = tune.with_resources(
@@ -160,7 +163,9 @@ def _trainable(
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)
-    if problem := foreign(kept, code):
+    if not kept.folder.exists("trial.json"):  # the driver wrote it
+        return tune.report(NOTHING | {UNSHARED: unshared(kept.folder, socket.gethostname())})
+    if problem := other_code(code):
         return tune.report(NOTHING | {UNRECORDED: problem})
     make_deterministic(resources.device, resources.cpus)
     node = ray.get_runtime_context().get_node_id()
@@ -184,29 +189,6 @@ def _trainable(
         _report(result.history[-1])
     else:
         tune.report(NOTHING)
-
-
-def foreign(trial: TrialRecords, code: dict[str, str]) -> str:
-    """Return why a trial of the driver cannot be run in this process, if so.
-
-    Args:
-        trial: its records, as the driver named them.
-        code: of the driver.
-    """
-    if trial.config() is None:
-        return (
-            f"{trial.folder.uri} is not seen from {socket.gethostname()}: --storage must be one "
-            "that all machines share, such as s3:// or gs://"
-        )
-    return other_code(code)
-
-
-def other_code(code: dict[str, str]) -> str:
-    """Return how the training code of this machine differs from the driver's, if it does."""
-    here = training_code()
-    if differing := sorted(name for name in code | here if code.get(name) != here.get(name)):
-        return f"{socket.gethostname()} has other training code than the driver: {differing[0]}"
-    return ""
 
 
 @lru_cache(1)
@@ -238,7 +220,11 @@ class _Searcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._driver.ended(trial_id, failed=error, reason=(result or {}).get(UNRECORDED, ""))
+        found = result or {}
+        if UNSHARED in found:
+            self._driver.lost = UnsharedStorageError(found[UNSHARED])
+        else:
+            self._driver.ended(trial_id, failed=error, reason=found.get(UNRECORDED, ""))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep: the study is rebuilt from the records."""

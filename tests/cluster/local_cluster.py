@@ -46,6 +46,7 @@ class LocalCluster:
         cpus: of the head, for trials.
         has_token: whether it lets in only who has the token.
         dashboard: whether it takes jobs.
+        unseen: a folder in whose place all of its machines see an empty one; needs root.
 
     Attributes:
         address: ``HOST:PORT``.
@@ -53,8 +54,9 @@ class LocalCluster:
         dashboard: URL.
     """
 
-    def __init__(self, workers=3, cpus=0, has_token=True, dashboard=False):
+    def __init__(self, workers=3, cpus=0, has_token=True, dashboard=False, unseen=None):
         self._workers, self._cpus, self._dashboard = workers, cpus, dashboard
+        self._unseen = unseen
         self._port = free_port()
         self.address = f"127.0.0.1:{self._port}"
         self._dashboard_port = free_port()
@@ -84,6 +86,9 @@ class LocalCluster:
             "RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1", "RAY_CLOUD_INSTANCE_ID": HEAD,
             "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD, "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         }  # fmt: skip
+        if self._unseen is not None:
+            hide = 'mount -t tmpfs none "$1" && shift && exec "$@"'
+            command = ["unshare", "-m", "sh", "-c", hide, "sh", str(self._unseen), *command]
         self._log = (folder / "log").open("w+")
         self._head = subprocess.Popen(
             command, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,

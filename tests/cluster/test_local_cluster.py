@@ -121,3 +121,59 @@ def test_a_trial_that_is_told_to_end_goes_on_elsewhere_from_the_step_it_was_in(
     assert first.stopped and not second.stopped and not second.passed_over
     assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
     assert "stopped with a checkpoint" in trial.result().notes[0]
+
+
+def test_a_machine_that_is_warned_tells_its_trial_and_is_given_no_other(local, cluster, tmp_path):
+    process = start(cluster, tmp_path, "--checkpoint-every", "100")
+    trial, attempt = running(process, tmp_path, epoch=0)
+    time.sleep(4)
+    told = subprocess.run(
+        [sys.executable, "-m", "sweeps.engine.preemption", "tell", "--node", attempt.node],
+        capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        env=os.environ | cluster.environment | {"RAY_ADDRESS": cluster.address},
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert f"trial {trial.trial_id} told (process {attempt.pid})" in told.stdout
+    assert "1 of 1 trials ended in good order" in told.stdout and "may still" not in told.stdout
+    said, _ = process.communicate(timeout=LONG)
+    assert process.returncode == 0, said
+    first, second = trial.attempts()
+    assert first.stopped and not second.stopped and second.node != first.node
+    later = [SweepRecords(Folder(str(tmp_path / "sweep"))).trial(each) for each in
+             SweepRecords(Folder(str(tmp_path / "sweep"))).trials()]  # fmt: skip
+    began = [attempt for each in later for attempt in each.attempts() if each != trial]
+    assert all(each.node != first.node for each in began if each.began > second.began)
+    assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
+
+
+def may_mount():
+    tried = subprocess.run(
+        ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+    )
+    return tried.returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="needs a mount namespace")
+def test_a_machine_that_does_not_see_the_storage_ends_the_sweep_before_or_at_its_first_trial(
+    tmp_path,
+):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with LocalCluster(workers=1, unseen=folder) as cluster:
+
+        def run(name):
+            return subprocess.run(
+                command(cluster, folder, "--name", name), capture_output=True, text=True,
+                env=os.environ | cluster.environment, timeout=LONG, check=False,
+            )  # fmt: skip
+
+        # There is no machine to ask: it comes for the vanilla model and the first trial.
+        late = run("late")
+        assert late.returncode == 2, late.stdout + late.stderr
+        assert "is not seen from" in late.stderr and "Traceback" not in late.stderr + late.stdout
+        (trial,) = (folder / "late/trials").iterdir()
+        assert not (trial / "result.json").exists()
+        early = run("early")  # now there is one
+        assert early.returncode == 2, early.stdout + early.stderr
+        assert "is not seen from" in early.stderr and "Traceback" not in early.stderr + early.stdout
+        assert not (folder / "early/trials").exists()

@@ -48,3 +48,10 @@ def test_a_module_that_comes_or_goes_is_a_change(copied):
     before = digest()
     (root / "training" / "another.py").write_text("")
     assert digest() != before
+
+
+def test_a_machine_with_other_training_code_says_what_differs():
+    here = module.training_code()
+    assert module.other_code(here) == ""
+    assert "other training code than the driver: torch" in module.other_code(here | {"torch": "0"})
+    assert "gon_core" in module.other_code(here | {"gon_core": "another"})
