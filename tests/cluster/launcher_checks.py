@@ -211,6 +211,22 @@ def ray_start(config: Config) -> list[str]:
     return faults
 
 
+def notice(config: Config) -> list[str]:
+    """A machine that is to be taken back, or shuts down, tells its trials before Ray ends them."""
+    key, scope = "worker_start_ray_commands", "game-of-noise-ray"
+    faults, kind = [], config["provider"]["type"]
+    starts = [line for line in config[key] if "ray start" in line]
+    if not all(f"--scope --unit={scope} " in line for line in starts):
+        faults.append(f"{key}: Ray is in no scope {scope}, and may be ended before its trials")
+    telling = [line for line in config[key] if "sweeps.engine.preemption" in line]
+    if not any(f"sweeps.engine.preemption watch {kind}" in line for line in telling):
+        faults.append(f"{key}: nobody watches for what {kind} says of the machine's end")
+    for part in (f"--property=After={scope}.scope", "sweeps.engine.preemption tell"):
+        if not any(part in line for line in telling):
+            faults.append(f"{key}: {part} is missing, a shutdown would tell no trial")
+    return faults
+
+
 def secrets(config: Config) -> list[str]:
     """Nothing secret is written down."""
     faults = plain_secrets(config)
@@ -229,5 +245,5 @@ def sources(config: Config) -> list[str]:
 
 CHECKS = (
     counts, shrinks_to_nothing, head_runs_no_trials, spot_with_fallback, token, ingress, places,
-    fields, project, ray_start, secrets, sources,
+    fields, project, ray_start, notice, secrets, sources,
 )  # fmt: skip

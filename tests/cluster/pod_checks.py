@@ -7,6 +7,7 @@ from typing import Any
 from tests.cluster.definitions import plain_secrets
 
 Manifest = dict[str, Any]
+STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
 
 
 def cluster_spec(manifest: Manifest) -> Manifest:
@@ -49,6 +50,24 @@ def services(manifest: Manifest) -> list[str]:
     for name, container in containers(manifest):
         if any("hostPort" in port for port in container.get("ports", [])):
             faults.append(f"{name}: hostPort opens a port on the machine")
+    return faults
+
+
+def notice(manifest: Manifest) -> list[str]:
+    """A pod that is to end tells its trials, and a sweep that is told to stop has time to."""
+    faults, tell = [], ["python", "-m", "sweeps.engine.preemption", "tell"]
+    for name, template in templates(manifest):
+        (container,) = template["spec"]["containers"]
+        hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")
+        is_worker = name not in ("head", "submitter")
+        if is_worker and hook != tell:
+            faults.append(f"{name}: preStop must be {' '.join(tell)}")
+        # The tool waits for 20 s.
+        if is_worker and not 25 <= template["spec"].get("terminationGracePeriodSeconds", 30) <= 120:
+            faults.append(f"{name}: terminationGracePeriodSeconds must be 25 to 120")
+        wait = [each for each in container.get("env", []) if each["name"] == STOP_WAIT]
+        if name == "head" and not any(int(each["value"]) >= 60 for each in wait):
+            faults.append(f"head: {STOP_WAIT} must be 60 or more")
     return faults
 
 
@@ -137,4 +156,4 @@ def access(manifest: Manifest, documents: list[Manifest]) -> list[str]:
     return faults
 
 
-CHECKS = (services, confined, resources, images, secrets)
+CHECKS = (services, notice, confined, resources, images, secrets)

@@ -20,6 +20,7 @@ DISK = (*HEAD_NODE, "disks", 0)
 SUBNETWORK = ("networkInterfaces", 0, "subnetwork")
 RULE = ("provider", "security_group", "IpPermissions", 0)
 START_HEAD, START_WORKER = ("head_start_ray_commands", 1), ("worker_start_ray_commands", 1)
+TELL = ("worker_start_ray_commands", 2)
 OPEN = {"FromPort": 8265, "ToPort": 8265, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 WITH_TOKEN = "RAY_AUTH_MODE=token ray start"
 BOOTSTRAP = "--autoscaling-config=~/ray_bootstrap_config.yaml"
@@ -116,6 +117,12 @@ BROKEN = {
         ("gcp", (*SPOT_NODE, "tags", "items"), ["other"], "not all in one network with one tag"),
         ("gcp", START_HEAD, "--dashboard-host=0.0.0.0", "must be 127.0.0.1, given: 0.0.0.0"),
         ("aws", START_HEAD, WITH_TOKEN, "--dashboard-host must be 127.0.0.1, given: None"),
+    ],
+    checks.notice: [
+        ("aws", START_WORKER, "ray start", "Ray is in no scope game-of-noise-ray"),
+        ("gcp", TELL, "sweeps.engine.preemption watch aws", "nobody watches for what gcp says"),
+        ("aws", TELL, "true", "--property=After=game-of-noise-ray.scope is missing"),
+        ("gcp", TELL, MISSING, "sweeps.engine.preemption tell is missing, a shutdown would tell"),
     ],
     checks.places: [
         ("aws", ("provider", "region"), "us-east-1", "zone us-west-2a is not in us-east-1"),
@@ -220,4 +227,6 @@ def test_the_clouds_differ_in_their_machines_alone():
         for found in DEFINITIONS.values()
     )
     assert aws.pop("head_setup_commands") != gcp.pop("head_setup_commands")
+    for cloud, found in (("aws", aws), ("gcp", gcp)):  # each asks its own
+        found[TELL[0]] = [line.replace(f"watch {cloud}", "watch") for line in found[TELL[0]]]
     assert aws == gcp

@@ -75,6 +75,20 @@ BROKEN = {
         ((*SPEC, "authOptions", "mode"), "disabled", "mode must be token, given: disabled"),
         ((*SPEC, "authOptions", "secretName"), MISSING, "authOptions: secretName is missing"),
     ],
+    pod_checks.notice: [
+        ((*SPOT_POD, "containers", 0, "lifecycle"), MISSING, "gpu-spot: preStop must be python -m"),
+        (
+            (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command"),
+            ["ray", "stop"],
+            "gpu-spot: preStop must be python -m sweeps.engine.preemption tell",
+        ),
+        (
+            (*SPOT_POD, "terminationGracePeriodSeconds"),
+            5,
+            "gpu-spot: terminationGracePeriodSeconds must be 25 to 120",
+        ),
+        ((*HEAD_POD, "containers", 0, "env"), MISSING, "RAY_JOB_STOP_WAIT_TIME_S must be 60"),
+    ],
     pod_checks.services: [
         ((*HEAD, "serviceType"), "LoadBalancer", "must be ClusterIP, given: LoadBalancer"),
         ((*HEAD, "serviceType"), "NodePort", "must be ClusterIP, given: NodePort"),
