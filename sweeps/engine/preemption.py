@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sweeps.engine.exit_codes import DONE, SOME_FAILED
@@ -41,15 +42,18 @@ def tell(seconds: float, node: str = "") -> bool:
         Whether every trial has taken its checkpoint.
     """
     deadline = time.monotonic() + seconds
-    drain = _drain(seconds, node)
+    # Where a trial runs its sign says which node this is, and Ray need not be asked.
+    drain = _drain(seconds, node or next((sign.node for sign in signs()), ""))
     told: dict[Path, Sign] = {}
+    with suppress(subprocess.TimeoutExpired):  # else it could give the machine the trial again
+        drain.wait(seconds / 4)
     while time.monotonic() < deadline:
         for sign in signs():
             if sign.folder not in told and node in ("", sign.node):
                 told[sign.folder] = sign
                 sign.tell()
                 _say(f"trial {sign.trial_id} told (process {sign.pid})")
-        # Until Ray has heard, it may give the machine another trial.
+        # Until Ray has heard, it may give the machine another one.
         if drain.poll() is not None and not any(sign.is_up for sign in told.values()):
             break
         time.sleep(0.05)

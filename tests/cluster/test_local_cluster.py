@@ -1,6 +1,7 @@
 """A sweep on a cluster that grows and shrinks, whose machines are taken away, all on this one."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,13 +129,13 @@ def test_a_machine_that_is_warned_tells_its_trial_and_is_given_no_other(local, c
     trial, attempt = running(process, tmp_path, epoch=0)
     time.sleep(4)
     told = subprocess.run(
-        [sys.executable, "-m", "sweeps.engine.preemption", "tell", "--node", attempt.node],
-        capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        [sys.executable, "-m", "sweeps.engine.preemption", "tell", "--node", attempt.node,
+         "--seconds", "120"], capture_output=True, text=True, timeout=180, cwd=tmp_path,
         env=os.environ | cluster.environment | {"RAY_ADDRESS": cluster.address},
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
     assert f"trial {trial.trial_id} told (process {attempt.pid})" in told.stdout
-    assert "1 of 1 trials ended in good order" in told.stdout and "may still" not in told.stdout
+    assert re.search(r"\b(\d) of \1 trials ended", told.stdout) and "may still" not in told.stdout
     said, _ = process.communicate(timeout=LONG)
     assert process.returncode == 0, said
     first, second = trial.attempts()
@@ -171,8 +172,7 @@ def test_a_machine_that_does_not_see_the_storage_ends_the_sweep_before_or_at_its
         late = run("late")
         assert late.returncode == 2, late.stdout + late.stderr
         assert "is not seen from" in late.stderr and "Traceback" not in late.stderr + late.stdout
-        (trial,) = (folder / "late/trials").iterdir()
-        assert not (trial / "result.json").exists()
+        assert not list((folder / "late/trials").glob("*/result.json"))
         early = run("early")  # now there is one
         assert early.returncode == 2, early.stdout + early.stderr
         assert "is not seen from" in early.stderr and "Traceback" not in early.stderr + early.stdout

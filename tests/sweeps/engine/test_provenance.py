@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from sweeps.engine import provenance
 from sweeps.engine.provenance import redact, repeat_command
 
 # Before, after; every secret holds "hush".
@@ -73,3 +74,14 @@ def test_the_command_to_repeat_holds_no_secret(monkeypatch):
     monkeypatch.setattr(sys, "argv", words)
     command = shlex.split(repeat_command())
     assert command == ["uv", "run", "python", words[0], "--storage", "s3://***@b/c d", *words[3:]]
+
+
+def test_an_image_without_git_says_what_it_was_made_of(monkeypatch):
+    def no_git(*_):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(provenance, "_git", no_git)
+    monkeypatch.setenv("GON_GIT_SHA", "0123abc")
+    assert provenance.code_version() == {"git_sha": "0123abc", "dirty": False}
+    monkeypatch.delenv("GON_GIT_SHA")
+    assert provenance.code_version()["git_sha"] == "unknown"
