@@ -147,6 +147,19 @@ def test_a_machine_that_is_warned_tells_its_trial_and_is_given_no_other(local, c
     assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
 
 
+HOLDING = """
+import sys, time
+import ray
+ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+class Holding:
+    def there(self):
+        return "there"
+held = ray.remote(num_gpus=0.1)(Holding).remote()
+print(ray.get(held.there.remote()), flush=True)
+time.sleep(600)
+"""
+
+
 def may_mount():
     tried = subprocess.run(
         ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
@@ -173,7 +186,14 @@ def test_a_machine_that_does_not_see_the_storage_ends_the_sweep_before_or_at_its
         assert late.returncode == 2, late.stdout + late.stderr
         assert "is not seen from" in late.stderr and "Traceback" not in late.stderr + late.stdout
         assert not list((folder / "late/trials").glob("*/result.json"))
+        held = subprocess.Popen(
+            [sys.executable, "-c", HOLDING, cluster.address], stdout=subprocess.PIPE, text=True,
+            stderr=subprocess.DEVNULL, env=os.environ | cluster.environment, cwd="/",
+        )  # fmt: skip
+        assert held.stdout is not None and held.stdout.readline() == "there\n"
         early = run("early")  # now there is one
+        held.kill()
+        held.communicate()
         assert early.returncode == 2, early.stdout + early.stderr
         assert "is not seen from" in early.stderr and "Traceback" not in early.stderr + early.stdout
         assert not (folder / "early/trials").exists()
