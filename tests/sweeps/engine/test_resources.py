@@ -18,7 +18,7 @@ ray.init(address="local", num_cpus=4, num_gpus=2, include_dashboard=False, log_t
          object_store_memory=100 * 1024**2, _temp_dir=sys.argv[1])
 def look():
     began = time.monotonic()
-    time.sleep(3)
+    time.sleep(20)
     return os.environ["CUDA_VISIBLE_DEVICES"], began, time.monotonic()
 found = {}
 for gpus in (0.25, 0.4, 2):
