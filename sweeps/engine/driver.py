@@ -12,7 +12,7 @@ from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan
 from sweeps.engine.provenance import now
 from sweeps.engine.records import Attempt, Status, SweepRecords, TrialRecords, TrialResult
-from sweeps.engine.study import Search
+from sweeps.engine.search import Search
 from sweeps.engine.trial import describe
 
 PATIENCE = 3.0  # seconds in which a machine whose end took a process with it is seen to be gone

@@ -32,7 +32,8 @@ from sweeps.engine.question import Question
 from sweeps.engine.records import TrialResult
 from sweeps.engine.resources import Resources
 from sweeps.engine.scales import SCALES, scale_name
-from sweeps.engine.study import LINE_SAMPLERS, GridSearch, JointSearch, LineSearch, Search
+from sweeps.engine.search import GridSearch, JointSearch, LineSearch, Search
+from sweeps.engine.study import LINE_SAMPLERS
 
 
 class Asked(Frozen):

@@ -6,7 +6,7 @@ from search_spaces.parameter import Point
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.plan import Plan
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.study import Search
+from sweeps.engine.search import Search
 
 
 def rebuild_search(

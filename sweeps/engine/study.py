@@ -1,18 +1,16 @@
-"""The only door to Optuna: which point to run next.
+"""The only door to Optuna: its samplers, and the studies that they look at.
 
-A line search runs a grid first and then lets Optuna refine between the two neighbours of the best
-grid point. A joint search lets Optuna propose points in a whole space. A grid search proposes
-nothing. Nothing here is stored: the study is rebuilt from the trial records.
+Nothing here is stored: a study is rebuilt from the trial records, by way of the ledger.
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from search_spaces.parameter import Parameter, Point, Real
+from search_spaces.parameter import Parameter, Point
 from sweeps.engine.ledger import Ledger, Objectives
+from sweeps.engine.told_points import last_begin, told_of
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -21,223 +19,25 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("gp", "tpe", "nsga2", "random")
 LINE_SAMPLERS = ("gp", "tpe", "random")  # a population cannot evolve in a handful of points
-ATTEMPTS = 100
-STARTUP_POINTS = 5  # random ones, before a sampler of a joint search has anything to learn from
-
-
-class Search(Protocol):
-    """Proposes trials; told of their ends through its ledger."""
-
-    ledger: Ledger
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether no further trial will be proposed."""
-        ...
-
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now; None while results are still awaited."""
-        ...
-
-
-@dataclass
-class GridSearch:
-    """The points that were asked for, and no others."""
-
-    ledger: Ledger
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether no further trial will be proposed."""
-        return not self.ledger.has_queued
-
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now."""
-        return self.ledger.next_trial()
-
-
-@dataclass
-class LineSearch:
-    """A grid of one real parameter, then refinement around its best point.
-
-    Attributes:
-        ledger: with the grid.
-        parameter: what is searched.
-        refinements: how many points Optuna adds.
-        sampler: a name in ``LINE_SAMPLERS``.
-        sampler_seed: makes the proposals repeatable.
-    """
-
-    ledger: Ledger
-    parameter: Real
-    refinements: int
-    sampler: str
-    sampler_seed: int
-
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now; None while results are still awaited."""
-        if not self.ledger.has_queued and not self.is_exhausted and self.ledger.is_grid_settled:
-            self._refine()
-        return self.ledger.next_trial()
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether no further trial will be proposed."""
-        if self.ledger.has_queued:
-            return False
-        enough = len(self.ledger.proposed) >= self.refinements
-        return enough or (self.ledger.is_grid_settled and not self._untried())
-
-    @property
-    def _grid(self) -> list[float]:
-        entries = self.ledger.entries.values()
-        return sorted(_number(entry.point) for entry in entries if not entry.proposed)
-
-    def bracket(self) -> tuple[float, float] | None:
-        """Return the grid points on both sides of the best one, or its range's end."""
-        grid = self._grid
-        means = {value: self.ledger.mean((value,)) for value in grid}
-        known = {value: mean for value, mean in means.items() if mean is not None}
-        if not known or len(grid) < 2:
-            return None
-        index = grid.index(max(known, key=lambda value: known[value]))
-        return grid[max(index - 1, 0)], grid[min(index + 1, len(grid) - 1)]
-
-    def _refine(self) -> None:
-        bracket = self.bracket()
-        assert bracket is not None, "refined without a bracket"
-        distribution = self.parameter.distribution(*bracket)
-        asked = len(self.ledger.proposed)
-        sampler = make_sampler(self.sampler, self.sampler_seed + asked, startup=0)
-        study = make_study(sampler, objectives=1)
-        inside = [p for p in sorted(self.ledger.entries) if bracket[0] <= _number(p) <= bracket[1]]
-        study.add_trials(
-            [
-                known_trial(self.ledger, point, {self.parameter.name: distribution})
-                for point in inside
-            ]
-        )
-        proposed = study.ask({self.parameter.name: distribution}).params[self.parameter.name]
-        # A sampler that has converged repeats itself; the nearest untried step tells more.
-        self.ledger.propose((min(self._untried(), key=lambda value: abs(value - proposed)),))
-
-    def _untried(self) -> list[float]:
-        bracket = self.bracket()
-        steps = self.parameter.steps(*bracket) if bracket is not None else []
-        return [value for value in steps if (value,) not in self.ledger.entries]
-
-
-@dataclass
-class JointSearch:
-    """Points anywhere in a space of several parameters, proposed by Optuna.
-
-    Attributes:
-        ledger: with the points to begin with, if any.
-        space: what is searched.
-        trials: how many points Optuna adds.
-        objectives: how many accuracies are maximised; with two, for their Pareto front.
-        sampler: a name in ``SAMPLERS``.
-        sampler_seed: makes the proposals repeatable.
-        known: what earlier sweeps found, by point; the sampler learns from it.
-        nearest_legal: from a proposed point to the one that is run instead.
-    """
-
-    ledger: Ledger
-    space: Sequence[Parameter]
-    trials: int
-    objectives: int
-    sampler: str
-    sampler_seed: int
-    known: Mapping[Point, Objectives]
-    nearest_legal: Callable[[Point], Point] = tuple
-
-    def __post_init__(self) -> None:
-        self._growing: GrowingStudy | None = None
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether no further trial will be proposed."""
-        return not self.ledger.has_queued and len(self.ledger.proposed) >= self.trials
-
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now; None once all were proposed."""
-        if not self.ledger.has_queued and not self.is_exhausted:
-            self.ledger.propose(self._proposal())
-        return self.ledger.next_trial()
-
-    def _proposal(self) -> Point:
-        distributions: dict[str, Any] = {p.name: p.distribution() for p in self.space}
-        asked = len(self.ledger.proposed)
-        for attempt in range(ATTEMPTS):
-            seed = self.sampler_seed + asked + 10_007 * attempt
-            # A sampler that has converged repeats itself; a random point tells more.
-            name = self.sampler if attempt < 2 else "random"
-            sampler = make_sampler(name, seed, STARTUP_POINTS, self.trials)
-            values = self._ask(name, sampler, distributions)
-            stepped = tuple(parameter.nearest(values[parameter.name]) for parameter in self.space)
-            point = self.nearest_legal(stepped)
-            if point not in self.ledger.entries:
-                return point
-        raise RuntimeError("every point of the space seems to have been tried already")
-
-    def _ask(
-        self, name: str, sampler: "BaseSampler", distributions: dict[str, Any]
-    ) -> dict[str, Any]:
-        if name == "tpe":
-            if self._growing is None:
-                earlier = self._earlier_trials(distributions)
-                self._growing = GrowingStudy(sampler, self.objectives, earlier)
-            return self._growing.ask(sampler, self.ledger, distributions)
-        study = make_study(sampler, self.objectives)
-        if name != "random":  # which looks at nothing
-            study.add_trials(self._known_trials(distributions))
-        return study.ask(distributions).params
-
-    def _earlier_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
-        from optuna.trial import create_trial
-
-        return [
-            create_trial(
-                params=dict(zip(distributions, point, strict=True)),
-                distributions=distributions,
-                values=list(objectives),
-            )
-            for point, objectives in self.known.items()
-        ]
-
-    def _known_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
-        # A genetic sampler counts generations, which it would note in a study of its own.
-        trials, generation, members = self._earlier_trials(distributions), 0, 0
-        size = population_size(self.trials)
-        for point in self.ledger.entries:
-            trial = known_trial(
-                self.ledger, point, distributions, {"NSGAIISampler:generation": generation}
-            )
-            trials.append(trial)
-            members += trial.state.name == "COMPLETE"
-            if members == size:
-                generation, members = generation + 1, 0
-        return trials
 
 
 class GrowingStudy:
     """A study that is told of each point once, and once more when it has ended.
 
     Told of all points anew, as others are, it would cost each proposal more than the sampler does.
-    Only for samplers that look at nothing but the points and how they ended.
+    Of very many points it is told of a part (``sweeps.engine.told_points``), so that a proposal
+    costs the same however many there are. Only for samplers that look at nothing but the points and
+    how they ended.
 
     Args:
-        sampler: the first that will be asked.
         objectives: how many are maximised.
-        earlier: what is known from earlier sweeps.
+        earlier: objectives of the points of earlier sweeps.
     """
 
-    def __init__(
-        self, sampler: "BaseSampler", objectives: int, earlier: "Sequence[FrozenTrial]"
-    ) -> None:
-        self._study = make_study(sampler, objectives)
-        self._study.add_trials(earlier)
-        self._added, self._count = 0, len(earlier)
+    def __init__(self, objectives: int, earlier: Mapping[Point, Objectives]) -> None:
+        self._objectives, self._earlier = objectives, earlier
+        self._study: Study | None = None
+        self._begun_with = self._added = 0
         self._running: dict[Point, int] = {}
 
     def ask(
@@ -246,23 +46,57 @@ class GrowingStudy:
         """Return what ``sampler`` proposes, as it would in a study made anew from the ledger."""
         from optuna.trial import TrialState
 
+        begun_with = last_begin(len(self._earlier) + len(ledger.entries))
+        if self._study is None or begun_with != self._begun_with:
+            self._study = make_study(sampler, self._objectives)
+            self._begin(self._study, begun_with, ledger, distributions)
         for point, number in list(self._running.items()):
             if (trial := known_trial(ledger, point, distributions)).state != TrialState.RUNNING:
                 self._study.tell(number, trial.values, trial.state)
                 del self._running[point]
         for point in islice(ledger.entries, self._added, None):
-            trial = known_trial(ledger, point, distributions)
-            self._study.add_trial(trial)
-            if trial.state == TrialState.RUNNING:
-                self._running[point] = self._count
-            self._count += 1
+            self._add(self._study, point, ledger, distributions)
         self._added = len(ledger.entries)
         self._study.sampler = sampler
         asked = self._study.ask(distributions)
         # Another point may be run instead: what failed is what no sampler looks at.
         self._study.tell(asked, state=TrialState.FAIL)
-        self._count += 1
         return asked.params
+
+    def _begin(
+        self, study: "Study", begun_with: int, ledger: Ledger, distributions: dict[str, Any]
+    ) -> None:
+        earlier = list(self._earlier.items())
+        self._running = {}
+        self._begun_with, self._added = begun_with, max(0, begun_with - len(earlier))
+        points = list(islice(ledger.entries, self._added))
+        points = [point for point in points if not has_failed(ledger, point)]
+        means = [mean for _, mean in earlier[:begun_with]]
+        first = len(means)
+        means += [ledger.mean(point) for point in points]
+        # A point that still runs must be there to be told of its end.
+        running = [first + at for at, point in enumerate(points) if not ledger.is_settled(point)]
+        told = told_of(means, running)
+        study.add_trials(
+            [
+                earlier_trial(*earlier[index], distributions)
+                for index in (
+                    *(index for index in told if index < first),
+                    *range(first, len(earlier)),
+                )
+            ]
+        )
+        for index in told:
+            if index >= first:
+                self._add(study, points[index - first], ledger, distributions)
+
+    def _add(
+        self, study: "Study", point: Point, ledger: Ledger, distributions: dict[str, Any]
+    ) -> None:
+        trial = known_trial(ledger, point, distributions)
+        if not trial.state.is_finished():
+            self._running[point] = len(study.get_trials(deepcopy=False))
+        study.add_trial(trial)
 
 
 def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSampler":
@@ -303,6 +137,19 @@ def make_study(sampler: "BaseSampler", objectives: int) -> "Study":
     return optuna.create_study(directions=directions, sampler=sampler)
 
 
+def earlier_trial(
+    point: Point, objectives: Objectives, distributions: dict[str, Any]
+) -> "FrozenTrial":
+    """Return Optuna's view of a point that an earlier sweep measured."""
+    from optuna.trial import create_trial
+
+    return create_trial(
+        params=dict(zip(distributions, point, strict=True)),
+        distributions=distributions,
+        values=list(objectives),
+    )
+
+
 def known_trial(
     ledger: Ledger,
     point: Point,
@@ -320,8 +167,7 @@ def known_trial(
     if mean is not None:
         state = TrialState.COMPLETE
     else:
-        failed = "failed" in ledger.entries[point].statuses.values()
-        ended = TrialState.FAIL if failed else TrialState.PRUNED
+        ended = TrialState.FAIL if has_failed(ledger, point) else TrialState.PRUNED
         state = ended if ledger.is_settled(point) else TrialState.RUNNING
     return create_trial(
         params=dict(zip(distributions, point, strict=True)),
@@ -330,6 +176,11 @@ def known_trial(
         state=state,
         system_attrs=attributes,
     )
+
+
+def has_failed(ledger: Ledger, point: Point) -> bool:
+    """Whether the point ended with a seed that failed, which says nothing about the point."""
+    return ledger.is_settled(point) and "failed" in ledger.entries[point].statuses.values()
 
 
 def importances(
@@ -364,9 +215,3 @@ def importances(
         ]
     )
     return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)))
-
-
-def _number(point: Point) -> float:
-    (value,) = point
-    assert not isinstance(value, str)
-    return value

@@ -34,9 +34,9 @@ from sweeps.engine.progress import Progress
 from sweeps.engine.question import Question
 from sweeps.engine.rebuild import rebuild_search
 from sweeps.engine.records import Stop, SweepRecords
+from sweeps.engine.search import Search
 from sweeps.engine.starting_models import DivergedStartError
 from sweeps.engine.storage import Folder
-from sweeps.engine.study import Search
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 
 # What a disk says that is full, too small, gone or not ours.

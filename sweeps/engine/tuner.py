@@ -30,9 +30,9 @@ from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.schedulers import make_scheduler
+from sweeps.engine.search import Search
 from sweeps.engine.shared_storage import unshared
 from sweeps.engine.storage import Folder
-from sweeps.engine.study import Search
 from sweeps.engine.training_code import other_code, training_code
 from sweeps.engine.trial import cause, make_deterministic, run_trial, train_start
 

@@ -118,7 +118,7 @@ def test_a_worker_that_died_too_often_fails_its_trial_and_one_that_was_told_to_e
     ("script", "arguments", "trials"),
     [
         ("sigma_line_search", "--sigmas 0.2 0.5 0.8 --seeds 2 --num-trials 0 --max-epochs 24", 6),
-        ("joint_search", "--num-trials 6 --sampler tpe --max-concurrent 1 --max-epochs 5 "
+        ("joint_search", "--num-trials 6 --sampler tpe --max-concurrent 1 --max-epochs 16 "
          "--pretraining-steps 1", 6),
     ],
     ids=["grid, two at a time", "tpe, one at a time"],

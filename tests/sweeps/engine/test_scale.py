@@ -22,9 +22,9 @@ from sweeps.engine.plan import make_plan
 from sweeps.engine.progress import SHOWN_ENDED, SHOWN_RUNNING, Progress
 from sweeps.engine.rebuild import rebuild_search
 from sweeps.engine.records import TrialRecords, TrialResult
+from sweeps.engine.search import GridSearch, JointSearch
 from sweeps.engine.storage import Folder
 from sweeps.engine.strength import line_question
-from sweeps.engine.study import GridSearch, JointSearch
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.tracker import Tracker
 from tests.sweeps.engine.tracked_sweeps import all_points, assert_whole, describe, ended, runs

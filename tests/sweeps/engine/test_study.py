@@ -1,189 +1,13 @@
 import itertools
+import random
 
 import pytest
 
-from search_spaces.joint import SPACE, nearest_legal
-from search_spaces.parameter import contains
-from search_spaces.sigma import COARSE_GRID, SIGMA
+from search_spaces.joint import EPSILON, SPACE, nearest_legal
+from sweeps.engine import told_points
 from sweeps.engine.ledger import Ledger
-from sweeps.engine.study import (
-    LINE_SAMPLERS,
-    SAMPLERS,
-    GridSearch,
-    JointSearch,
-    LineSearch,
-    importances,
-    population_size,
-)
-
-
-def search(grid=(0.0, 0.5, 0.9), seeds=(0, 1), **changes) -> LineSearch:
-    settings = {"parameter": SIGMA, "refinements": 2, "sampler": "tpe", "sampler_seed": 0}
-    return LineSearch(Ledger([(value,) for value in grid], seeds), **(settings | changes))
-
-
-def accuracy(sigma: float) -> float:
-    return 84 - 30 * (sigma - 0.55) ** 2
-
-
-def answer(point, seed) -> tuple[float, ...]:
-    return (accuracy(point[0]) + 0.1 * seed,)
-
-
-def run(search, at_a_time: int = 1, answer=answer) -> list:
-    order, running = [], []
-    while not search.is_exhausted or running:
-        if len(running) < at_a_time and (trial := search.next_trial()) is not None:
-            order.append(trial)
-            running.append(trial)
-            continue
-        if not running:
-            continue  # the search has just found that there is nothing left
-        point, seed = running.pop(0)
-        search.ledger.tell(point, seed, "max_epochs", answer(point, seed))
-    return order
-
-
-@pytest.mark.parametrize("sampler", LINE_SAMPLERS)
-@pytest.mark.parametrize("at_a_time", [1, 3])
-def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, at_a_time):
-    line = search(grid=COARSE_GRID, sampler=sampler, refinements=4)
-    order = run(line, at_a_time)
-    grid = [((value,), seed) for value in COARSE_GRID for seed in (0, 1)]
-    assert order[: len(grid)] == grid
-    refined = [entry.point[0] for entry in line.ledger.proposed]
-    assert len(refined) == 4 and len(order) == len(set(order)) == len(grid) + 8
-    assert all(0.2 <= value <= 0.8 for value in refined)
-    assert all(round(value * 100, 6) % 1 == 0 for value in refined)
-
-
-@pytest.mark.parametrize("sampler", LINE_SAMPLERS)
-def test_the_same_answers_give_the_same_proposals(sampler):
-    assert run(search(sampler=sampler)) == run(search(sampler=sampler))
-
-
-def test_nothing_is_refined_before_the_whole_grid_has_ended():
-    line = search()
-    started = [line.next_trial() for _ in range(6)]
-    assert None not in started and line.next_trial() is None
-    for point, seed in started[:-1]:
-        line.ledger.tell(point, seed, "max_epochs", answer(point, seed))
-    assert line.next_trial() is None and not line.is_exhausted
-    line.ledger.tell(*started[-1], "max_epochs", (80.0,))
-    assert line.next_trial() is not None
-
-
-def test_the_search_sees_the_mean_over_seeds():
-    ledger = search().ledger
-    ledger.tell((0.5,), 0, "converged", (80.0,))
-    assert ledger.mean((0.5,)) is None
-    ledger.tell((0.5,), 1, "max_epochs", (84.0,))
-    assert ledger.mean((0.5,)) == (82.0,)
-
-
-@pytest.mark.parametrize("status", ["pruned", "diverged", "failed"])
-def test_a_point_with_an_unmeasured_seed_has_no_mean_and_is_not_refined_around(status):
-    line = search(refinements=0)
-    for seed in (0, 1):
-        line.ledger.tell((0.0,), seed, "converged", (70.0,))
-    line.ledger.tell((0.5,), 0, "converged", (99.0,))
-    line.ledger.tell((0.5,), 1, status, (99.0,))
-    assert line.ledger.mean((0.5,)) is None and line.ledger.is_settled((0.5,))
-    assert line.bracket() == (0.0, 0.5)
-
-
-def test_refinement_ends_when_no_grid_point_was_measured():
-    line = search()
-    for point, seed in [line.next_trial() for _ in range(6)]:
-        line.ledger.tell(point, seed, "diverged", None)
-    assert line.next_trial() is None and line.is_exhausted
-
-
-def test_a_rebuilt_search_goes_on_where_the_first_stopped():
-    whole = search(refinements=3)
-    order = run(whole)
-    for stop in range(len(order)):
-        rebuilt = search(refinements=3)
-        for point, seed in order[:stop]:
-            rebuilt.ledger.propose(point)
-            rebuilt.ledger.tell(point, seed, "max_epochs", answer(point, seed))
-        assert order[:stop] + run(rebuilt) == order
-
-
-def test_a_grid_of_one_value_is_finished_without_refinement_and_stays_so():
-    assert len(run(search(grid=(0.5,)))) == 2
-    rebuilt = search(grid=(0.5,))
-    for seed in (0, 1):
-        rebuilt.ledger.tell((0.5,), seed, "max_epochs", (80.0,))
-    assert rebuilt.is_exhausted
-
-
-def test_a_bracket_without_untried_steps_ends_the_refinement():
-    line = search(grid=(0.5, 0.51), refinements=5)
-    assert len(run(line)) == 4
-
-
-def test_a_grid_search_runs_its_points_and_proposes_nothing():
-    grid = GridSearch(Ledger([(1, 1), (2, 3)], (0, 1)))
-    assert run(grid, 3) == [((1, 1), 0), ((1, 1), 1), ((2, 3), 0), ((2, 3), 1)]
-
-
-def joint(**changes) -> JointSearch:
-    settings = {
-        "space": SPACE, "trials": 9, "objectives": 1, "sampler": "tpe", "sampler_seed": 0,
-        "known": {}, "nearest_legal": nearest_legal,
-    }  # fmt: skip
-    return JointSearch(Ledger([], changes.pop("seeds", (0,))), **(settings | changes))
-
-
-def one(point, seed):
-    return (90 - (point[0] - 10) ** 2 - 3 * (point[2] == 3) + 0.1 * seed,)
-
-
-def two(point, seed):
-    return (99 - 0.1 * point[0], *one(point, seed))
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize(("objectives", "answer"), [(1, one), (2, two)])
-def test_a_joint_search_proposes_legal_points_once_each(sampler, objectives, answer):
-    order = run(joint(sampler=sampler, objectives=objectives, seeds=(0, 1)), 1, answer)
-    points = [point for point, _ in order]
-    assert len(order) == 18 and len(set(points)) == 9
-    for point in points:
-        assert all(map(contains, SPACE, point))
-        assert nearest_legal(point) == point
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize(("objectives", "answer"), [(1, one), (2, two)])
-def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, objectives, answer):
-    order = run(joint(sampler=sampler, objectives=objectives), 1, answer)
-    for stop in (1, 6, 8):
-        rebuilt = joint(sampler=sampler, objectives=objectives)
-        for point, seed in order[:stop]:
-            rebuilt.ledger.propose(point)
-            rebuilt.ledger.tell(point, seed, "max_epochs", answer(point, seed))
-        assert order[:stop] + run(rebuilt, 1, answer) == order
-
-
-@pytest.mark.parametrize(("sampler", "trials"), [("gp", 20), ("tpe", 40), ("nsga2", 40)])
-def test_a_joint_search_learns(sampler, trials):
-    search = joint(sampler=sampler, trials=trials)
-    run(search, 1, one)
-    means = [search.ledger.mean(point)[0] for point in search.ledger.entries]
-    first, last = sorted(means[:10]), sorted(means[-10:])
-    assert sum(last[-5:]) > sum(first[-5:])
-
-
-def test_what_earlier_sweeps_found_guides_the_first_proposal():
-    good, bad = (10.0, 4, 1, 0.33, 1e-4, 0.2), (3.0, 4, 1, 0.33, 1e-4, 0.2)
-    known = {
-        tuple([base[0] + 0.1 * i, *base[1:]]): (90.0 if base is good else 40.0,)
-        for base, i in itertools.product((good, bad), range(8))
-    }
-    near = [joint(known=known, sampler_seed=seed).next_trial()[0][0] for seed in range(5)]
-    assert sum(abs(epsilon - 10) < 2.5 for epsilon in near) >= 4
+from sweeps.engine.search import JointSearch
+from sweeps.engine.study import has_failed, importances, known_trial, population_size
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 4), (20, 4), (60, 12), (1000, 50)])
@@ -192,9 +16,123 @@ def test_a_generation_is_a_fifth_of_all_points(trials, size):
 
 
 def test_importance_finds_the_parameter_that_matters():
-    search = joint(sampler="random", trials=40)
-    run(search, 1, one)
-    known = {point: search.ledger.mean(point) for point in search.ledger.entries}
+    chance = random.Random(0)
+    known = {}
+    for _ in range(40):
+        epsilon = EPSILON.nearest(chance.uniform(EPSILON.low, EPSILON.high))
+        point = (epsilon, chance.randrange(1, 6), 1, 0.33, 1e-4, 0.2)
+        known[point] = (90 - (epsilon - 10) ** 2 + 0.1 * point[1],)
     found = importances(SPACE, known, 0)
     assert max(found, key=found.get) == "epsilon" and sum(found.values()) == pytest.approx(1)
     assert importances(SPACE, dict(list(known.items())[:3]), 0) == {}
+
+
+def test_a_point_failed_once_it_has_ended_and_a_seed_of_it_failed():
+    distributions = {parameter.name: parameter.distribution() for parameter in SPACE}
+    point = (9.0, 4, 1, 0.33, 1e-4, 0.2)
+    ledger = Ledger([point], (0, 1))
+    states = [known_trial(ledger, point, distributions).state.name]
+    for seed, status in enumerate(("failed", "max_epochs")):
+        ledger.tell(point, seed, status, (80.0,))
+        states.append(known_trial(ledger, point, distributions).state.name)
+    assert states == ["RUNNING", "RUNNING", "FAIL"]
+
+
+MANY = 50
+
+
+@pytest.fixture
+def few_told(monkeypatch):
+    """Make 20 points very many."""
+    for name, value in {"TOLD": 20, "EVERY": 7, "BEST": 8}.items():
+        monkeypatch.setattr(told_points, name, value)
+
+
+def joint(ledger, objectives=1, known=None):
+    return JointSearch(ledger, SPACE, MANY, objectives, "tpe", 0, known or {}, nearest_legal)
+
+
+def answer(point, chance):
+    """Return how a trial ends, and its two accuracies."""
+    status = chance.choices(["max_epochs", "pruned", "failed"], [6, 1, 3])[0]
+    return status, (90 - abs(point[0] - 10) - point[5], 80 + point[5] - abs(point[1] - 3))
+
+
+def earlier(count, objectives):
+    points = [(round(3 + 0.1 * at, 1), 2, 1, 0.33, 1e-4, 0.2) for at in range(count)]
+    return {point: (80.0 + point[0], 85.0)[:objectives] for point in points}
+
+
+@pytest.mark.parametrize(("objectives", "known"), [(1, 0), (2, 0), (1, 12), (1, 30), (2, 26)])
+def test_a_study_of_a_part_proposes_what_one_rebuilt_from_the_records_does(
+    few_told, objectives, known
+):
+    ledger, before = Ledger([], (0,)), earlier(known, objectives)
+    search, chance = joint(ledger, objectives, before), random.Random(0)
+    while not search.is_exhausted:
+        assert search._proposal() == joint(ledger, objectives, before)._proposal()
+        point, seed = search.next_trial()
+        status, accuracies = answer(point, chance)
+        ledger.tell(point, seed, status, accuracies[:objectives])
+    assert len(ledger.entries) == MANY
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_a_sampler_sees_no_more_than_so_many_points_the_best_and_all_that_run(
+    few_told, objectives, monkeypatch
+):
+    from optuna.samplers import TPESampler
+
+    seen, original = [], TPESampler.sample_relative
+
+    def sample_relative(self, study, trial, space):
+        seen.append([t for t in study.get_trials(deepcopy=False) if t.number != trial.number])
+        return original(self, study, trial, space)
+
+    monkeypatch.setattr(TPESampler, "sample_relative", sample_relative)
+    known = earlier(15, objectives)
+    ledger, chance, running = Ledger([], (0,)), random.Random(0), []
+    search = joint(ledger, objectives, known)
+    while not search.is_exhausted:
+        if len(running) < 4:
+            running.append(search.next_trial())
+            points = [tuple(t.params.values()) for t in seen[-1] if t.state.name != "FAIL"]
+            assert len(points) == len(set(points))
+            assert len(points) <= told_points.TOLD + told_points.EVERY
+            # Those that failed since, among at most four that ran, are all that may be missing.
+            useful = len(known) + sum(not has_failed(ledger, point) for point in ledger.entries)
+            assert len(points) >= min(useful - 1, told_points.TOLD) - 4
+            others = list(ledger.entries)[:-1]  # all but the one that was just asked for
+            assert {point for point in others if not ledger.is_settled(point)} <= set(points)
+            if objectives == 1:
+                means = [*known.items(), *((point, ledger.mean(point)) for point in others)]
+                values = sorted((mean[0] for _, mean in means if mean is not None), reverse=True)
+                told = {t.value for t in seen[-1] if t.state.name == "COMPLETE"}
+                assert set(values[: told_points.BEST]) <= told
+            continue
+        point, seed = running.pop(chance.randrange(len(running)))
+        status, accuracies = answer(point, chance)
+        ledger.tell(point, seed, status, accuracies[:objectives])
+    assert len(seen) >= MANY
+
+
+def test_what_a_proposal_is_told_of_does_not_grow_with_the_points(monkeypatch):
+    from optuna.study import Study
+
+    told, original = [], Study.add_trial
+    monkeypatch.setattr(Study, "add_trial", lambda *a: told.append(a) or original(*a))
+    ledger, counts = Ledger([], (0,)), {}
+    search = joint(ledger)
+    for number, (depth, place) in enumerate(itertools.product(range(1, 6), range(140))):
+        if number in (400, 600):
+            told.clear()
+            search._proposal()  # the first takes in all that went before
+            counts[f"first at {number}"] = len(told)
+        elif number in (450, 650):
+            counts[f"up to {number}"] = len(told)
+        elif 400 < number < 450 or 600 < number < 650:
+            search._proposal()
+        ledger.propose(point := (round(3 + 0.05 * place, 2), depth, 1, 0.33, 1e-4, 0.2))
+        ledger.tell(point, 0, "max_epochs", (float(place),))
+    assert counts["first at 400"] == counts["first at 600"] == told_points.TOLD
+    assert counts["up to 450"] == counts["up to 650"] < told_points.TOLD + told_points.EVERY
