@@ -2,10 +2,15 @@
 
 from rich.console import Console
 
-from sweeps.engine import machine
+from gon_core.config import TrialConfig
 from sweeps.engine.budget import HOUR, Budget, Meter, Spent, enough, limit_passed
 from sweeps.engine.command_line import refuse
-from sweeps.engine.cost import STARTUP_SECONDS
+from sweeps.engine.cost import (
+    STARTUP_SECONDS,
+    Speed,
+    after_training_seconds,
+    seconds_per_image,
+)
 from sweeps.engine.estimate import TimeEstimate, estimate_time
 from sweeps.engine.plan import Plan
 from sweeps.engine.price import Price, money
@@ -25,11 +30,15 @@ def make_meter(
     Raises:
         SystemExit: 2, if the first trial of all would pass the budget.
     """
-    meter = Meter(records, plan.resources, budget)
+
+    def after_training(config: TrialConfig, epoch: float) -> float:
+        speed = Speed.from_training(seconds_per_image(plan, config, epoch))
+        return after_training_seconds(plan, speed)
+
+    meter = Meter(records, plan.resources, budget, after_training=after_training)
     if not budget.limits or meter.expected is not None:
         return meter
-    is_here = plan.resources.device == "cpu" or machine.gpu_count() > 0
-    estimate = estimate_time(plan, storage) if is_here else None
+    estimate = estimate_time(plan, storage)
     if estimate is None:
         console.print(
             "What a trial needs is not known: the first one runs alone until its first epoch tells."

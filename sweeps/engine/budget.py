@@ -8,7 +8,7 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -115,16 +115,21 @@ class Meter:
         resources: of each trial.
         budget: the limits, if any.
         estimate: seconds that a trial is expected to need before any has ended; None: not known.
+        after_training: seconds that a trial needs after its last epoch, by its configuration and
+            the seconds of training in an epoch; asked where there is no estimate.
         stop: set before the end of the block: why the driver ends before all trials have.
         clock: seconds, from any start.
+        most_placed: trials that ever had a place at the same time.
     """
 
     records: SweepRecords
     resources: Resources
     budget: Budget
     estimate: float | None = None
+    after_training: Callable[[TrialConfig, float], float] = lambda config, seconds: 0.0
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
+    most_placed: int = 0
     _running: dict[str, float | None] = field(default_factory=dict)  # since when it has its place
     _used: dict[str, float] = field(default_factory=dict)  # seconds, by processes that died
     _longest: dict[str, float] = field(default_factory=dict)  # of a whole trial, by its first epoch
@@ -171,6 +176,8 @@ class Meter:
         """Take in that a process of the trial has its place, unless that is known."""
         if self._running.get(config.trial_id) is None:
             self._running[config.trial_id] = self.clock()
+            has_place = sum(since is not None for since in self._running.values())
+            self.most_placed = max(self.most_placed, has_place)
 
     def displaced(self, config: TrialConfig) -> None:
         """Take in that the process of the trial is gone, and the trial waits for a place again."""
@@ -180,10 +187,15 @@ class Meter:
             self._used[config.trial_id] = used + self.clock() - since
             self._running[config.trial_id] = None
 
+    def withdrawn(self, config: TrialConfig) -> None:
+        """Take in that a trial that never had a place is not to run, for now."""
+        self._running.pop(config.trial_id, None)
+
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: an epoch ended."""
-        epoch = metrics.get("seconds", 0.0) + metrics.get("validation_seconds", 0.0)
-        self._longest[config.trial_id] = epoch * config.training.max_epochs
+        seconds = metrics.get("seconds", 0.0)
+        epochs = config.training.max_epochs * (seconds + metrics.get("validation_seconds", 0.0))
+        self._longest[config.trial_id] = epochs + self.after_training(config, seconds)
 
     def ended(self, result: TrialResult) -> None:
         """Listen: a trial's record was written."""
@@ -233,11 +245,12 @@ class Meter:
 
     def limit_reached(self) -> Option | None:
         """Return which limit would be passed if one more trial were started; None if it fits."""
-        cost, at = self.expected, self.clock()
-        rests = [
-            max(0.0, (cost or 0.0) - self._seconds_of(trial_id, at)) for trial_id in self._running
-        ]
-        return limit_passed(self.budget, self.spent, rests, cost or 0.0, self.resources.gpus)
+        return self._limit_passed_with(self._running)
+
+    def _limit_passed_with(self, running: Iterable[str]) -> Option | None:
+        cost, at = self.expected or 0.0, self.clock()
+        rests = [max(0.0, cost - self._seconds_of(trial_id, at)) for trial_id in running]
+        return limit_passed(self.budget, self.spent, rests, cost, self.resources.gpus)
 
     def may_start(self) -> bool:
         """Return whether another trial may be started now.
@@ -250,10 +263,22 @@ class Meter:
             return False
         return self.limit_reached() is None
 
+    def may_wait(self) -> bool:
+        """Return whether all trials that wait for their first place still fit into the budget.
+
+        They were started when they did; since then time has passed without a machine for them, or
+        others have needed more than was expected.
+        """
+        waits = [i for i, since in self._running.items() if since is None and i not in self._used]
+        if not self.budget.limits or not waits or self.expected is None:
+            return True
+        return self._limit_passed_with(i for i in self._running if i != waits[-1]) is None
+
     def larger(self, trials: int) -> dict[Option, float]:
         """Return budgets that are enough for ``trials`` more, of those that are too small."""
         cost, found = self.expected, {}
-        rounds = math.ceil(trials / max(1, self.resources.slots))
+        at_a_time = self.most_placed if self.resources.grows else self.resources.slots
+        rounds = math.ceil(trials / max(1, at_a_time))
         for option, limit in self.budget.limits.items():
             each = self.resources.gpus * trials if option == "budget_gpu_hours" else rounds
             used, needed = self.spent.hours(option), (cost or limit * HOUR) * each / HOUR

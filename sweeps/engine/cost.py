@@ -13,8 +13,10 @@ from gon_core.config import (
     TRAINING_SET,
     AugMix,
     EvaluationConfig,
+    Given,
     Trained,
     TrainingConfig,
+    TrialConfig,
 )
 from sweeps.engine.plan import Plan, Resources
 
@@ -78,12 +80,27 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
     images_trained += statistics.fmean(
         further_images(m, plan.asked.training, images) for m in methods
     )
-    evaluated = (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
-    evaluated += data.validation_images * epochs
-    measured = measured_images(plan.asked.evaluation, data.test_images)
-    evaluated += measured[1]
     shared = images_trained / plan.resources.processes  # the rest is done by one process
-    return (shared + measured[0]) * speed.train + evaluated * speed.evaluate
+    validated = data.validation_images * epochs
+    after = after_training_seconds(plan, speed)
+    return shared * speed.train + validated * speed.evaluate + after
+
+
+def after_training_seconds(plan: Plan, speed: Speed) -> float:
+    """Return the wall time of what is measured of a trial's final model."""
+    data = plan.asked.data
+    trained, evaluated = measured_images(plan.asked.evaluation, data.test_images)
+    evaluated += (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
+    return trained * speed.train + evaluated * speed.evaluate
+
+
+def seconds_per_image(plan: Plan, config: TrialConfig, epoch: float) -> float:
+    """Return what an image of plain training takes, where an epoch of a trial takes ``epoch``."""
+    images = plan.asked.data.training_images or TRAINING_SET - HELD_OUT
+    training, method = config.training, config.method
+    assert not isinstance(method, Given), "weights that are given are not trained"
+    further = further_images(method, training, images) / training.max_epochs
+    return epoch * plan.resources.processes / (images + further)
 
 
 def measured_images(evaluation: EvaluationConfig, test_images: int) -> tuple[float, float]:

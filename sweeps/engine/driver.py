@@ -35,7 +35,7 @@ class Listener(Protocol):
     """Told of what happens to trials, in the driver, as it happens."""
 
     def started(self, config: TrialConfig) -> None:
-        """A trial was given a place."""
+        """A trial is to run, as soon as there is a place."""
         ...
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
@@ -44,6 +44,22 @@ class Listener(Protocol):
 
     def ended(self, result: TrialResult) -> None:
         """A trial's record was written."""
+        ...
+
+
+class PlaceListener(Protocol):
+    """Told of which trials have a place, in the driver, as it happens."""
+
+    def placed(self, config: TrialConfig) -> None:
+        """A process of a trial begins; before, the trial waits for a machine."""
+        ...
+
+    def displaced(self, config: TrialConfig) -> None:
+        """The process of a trial died; the trial waits again."""
+        ...
+
+    def withdrawn(self, config: TrialConfig) -> None:
+        """A trial that never had a place is not to run, for now."""
         ...
 
 
@@ -76,8 +92,9 @@ class Driver:
         limits: how often a trial is carried on.
         may_start: asked before each trial whether the budget allows it. While others run a refusal
             may change, once it is known what they needed.
-        placed: told of each process of a trial that begins; before, the trial waits for a machine.
-        displaced: told of each that died; the trial waits again.
+        may_wait: asked whether the budget still has room for the trials that wait for their first
+            place, which may come hours after they were started.
+        place_listeners: told of which trials have a place.
         lost: what kept a record from being written; no further trial is then suggested.
             The scheduler swallows what is raised while a trial ends, so it is kept.
     """
@@ -88,12 +105,13 @@ class Driver:
     listeners: Sequence[Listener]
     limits: Limits
     may_start: Callable[[], bool] = lambda: True
-    placed: Callable[[TrialConfig], None] = lambda config: None
-    displaced: Callable[[TrialConfig], None] = lambda config: None
+    may_wait: Callable[[], bool] = lambda: True
+    place_listeners: Sequence[PlaceListener] = ()
     lost: OSError | StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
+        self._waiting: dict[str, TrialConfig] = {}  # of these, those that never had a place
         self._deaths: dict[str, _Deaths] = {}
         self._turn = len(self.records.names())
 
@@ -128,6 +146,7 @@ class Driver:
             self.lost = error
             return None
         self._running[tune_id] = (config, [])
+        self._waiting[tune_id] = config
         self._deaths[tune_id] = _Deaths(attempts)
         self._tell(lambda listener: listener.started(config))
         return config
@@ -141,7 +160,22 @@ class Driver:
         """
         if tune_id in self._running:
             self._deaths[tune_id].nodes = frozenset(nodes)
-            self.placed(self._running[tune_id][0])
+            self._waiting.pop(tune_id, None)
+            self._tell_places(lambda listener: listener.placed(self._running[tune_id][0]))
+
+    def withdraw(self) -> str | None:
+        """Take back the last trial that waits, if the budget has no room for those that do.
+
+        Returns:
+            the scheduler's name of the trial, which is not to run; None if all may wait.
+        """
+        if not self._waiting or self.may_wait():
+            return None
+        tune_id, config = self._waiting.popitem()
+        del self._running[tune_id], self._deaths[tune_id]
+        self.search.ledger.put_back(self.plan.question.point(config.method), config.seed)
+        self._tell_places(lambda listener: listener.withdrawn(config))
+        return tune_id
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
         """Take in the metrics of an epoch; an epoch that was repeated counts once."""
@@ -164,7 +198,7 @@ class Driver:
         if tune_id not in self._running:
             return False
         config, history = self._running[tune_id]
-        self.displaced(config)
+        self._tell_places(lambda listener: listener.displaced(config))
         trial = self.records.trial(config.trial_id)
         deaths = self._deaths[tune_id]
         attempts = trial.attempts()
@@ -215,6 +249,7 @@ class Driver:
         if tune_id not in self._running:
             return
         config, history = self._running.pop(tune_id)
+        self._waiting.pop(tune_id, None)
         trial = self.records.trial(config.trial_id)
         result = trial.result()
         if result is None or (failed and result.is_final):
@@ -240,6 +275,10 @@ class Driver:
 
     def _tell(self, event: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
+            event(listener)
+
+    def _tell_places(self, event: Callable[[PlaceListener], None]) -> None:
+        for listener in self.place_listeners:
             event(listener)
 
 

@@ -95,6 +95,11 @@ class Ledger:
         """Return the point and seed to run now, or None if no trial waits."""
         return self._queue.popitem(last=False)[0] if self._queue else None
 
+    def put_back(self, point: Point, seed: int) -> None:
+        """Take back a trial that was not begun; it is the next one."""
+        self._queue[(point, seed)] = None
+        self._queue.move_to_end((point, seed), last=False)
+
     @property
     def is_grid_settled(self) -> bool:
         """Whether every seed of every point that was asked for from the start has ended."""

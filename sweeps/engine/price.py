@@ -11,6 +11,7 @@ from sweeps.engine.progress import duration
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.checkpoint import KEPT_CHECKPOINTS
 from sweeps.engine.records.usage import UNITS
+from sweeps.engine.resources import Resources
 from sweeps.engine.storage_need import measure_storage
 
 MEGABYTE = 1e6
@@ -48,7 +49,7 @@ def price_lines(
     left = plan.number_of_trials - sum(result.is_final for result in records.results())
     resources = plan.resources
     start = "from the vanilla model that is kept" if start_is_kept else "after one vanilla training"
-    what = f"{left} trials to run, {resources.slots} at a time on {resources.device}, {start}"
+    what = f"{left} trials to run, {at_a_time(resources)} on {resources.device}, {start}"
     if estimate is None:
         lines = [
             f"{what}. How many GPU-hours that is cannot be told here: this machine has no GPU, no "
@@ -56,13 +57,23 @@ def price_lines(
             "nothing about it. Ask on a machine that has the GPU."
         ]
     else:
-        seconds = wall_seconds(plan, estimate, left, start_is_kept)
+        if resources.grows:  # how many machines will come is not ours to know
+            seconds, each = estimate.trial, "each "
+        else:
+            seconds, each = wall_seconds(plan, estimate, left, start_is_kept), ""
         lines = [
-            f"{what}: at most about {duration(seconds)} {estimate.source}.",
+            f"{what}: {each}at most about {duration(seconds)} {estimate.source}.",
             _hours_line(plan, estimate, left, start_is_kept, price),
         ]
     lines += _budget_lines(plan, estimate, records, left, start_is_kept, price.budget)
     return [*lines, _storage_line(plan, left)]
+
+
+def at_a_time(resources: Resources) -> str:
+    """Return in words how many trials run at a time."""
+    if resources.grows:
+        return f"up to {resources.slots} at a time, as machines come,"
+    return f"{resources.slots} at a time"
 
 
 def wall_seconds(plan: Plan, estimate: TimeEstimate, trials: int, start_is_kept: bool) -> float:
@@ -114,7 +125,12 @@ def _budget_lines(
         if option == "budget_hours":
             each, slots = estimate.trial / HOUR, plan.resources.slots
             first = (STARTUP_SECONDS + start) / HOUR
-        trials = min(left, max(0, math.floor((limit - used - first) / each)) * slots)
+        rounds = max(0, math.floor((limit - used - first) / each))
+        if option == "budget_hours" and plan.resources.grows:
+            lines.append(f"{text}; the rest is enough for {rounds} trials one after the other at "
+                         "each place that the cluster has, if none converges early.")  # fmt: skip
+            continue
+        trials = min(left, rounds * slots)
         lines.append(f"{text}; the rest is enough for {'all' if trials == left else trials} of "
                      f"the {left} trials, if none converges early.")  # fmt: skip
     return lines
@@ -122,13 +138,14 @@ def _budget_lines(
 
 def _storage_line(plan: Plan, left: int) -> str:
     need = measure_storage(plan)
-    at_a_time = min(plan.resources.slots, left)
-    running = KEPT_CHECKPOINTS * need.checkpoint * at_a_time
+    together_at_most = min(plan.resources.slots, left)
+    running = KEPT_CHECKPOINTS * need.checkpoint * together_at_most
     checkpoint, together, finished, all_of_them = (
         f"{size / MEGABYTE:.3g} MB"
         for size in (need.checkpoint, running, need.finished, left * need.finished)
     )
     return (
         f"Storage: a checkpoint has {checkpoint}, and {KEPT_CHECKPOINTS} a trial are kept: "
-        f"{together} while {at_a_time} run; {finished} stay of each trial: {all_of_them} of {left}."
+        f"{together} while {together_at_most} run; {finished} stay of each trial: {all_of_them} "
+        f"of {left}."
     )

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -27,7 +26,9 @@ TWO_ACCURACIES = (
     f"{MIXED}: each validation image under one corruption, after every epoch. objective: the final "
     "model's mean over all corruptions of all validation images, which the search looks at."
 )
+WAITING = "waiting"  # for a place
 STYLES = {
+    WAITING: "dim",
     "running": "cyan",
     "converged": "green",
     "max_epochs": "green",
@@ -46,8 +47,8 @@ HEADS = {"generator_learning_rate": "gen. rate", "reset_interval": "reset", "ker
 class _Row:
     config: TrialConfig
     point: Point
-    began: float
-    status: str = "running"
+    began: float | None = None  # when it was given its first place
+    status: str = WAITING
     metrics: dict[str, float] = field(default_factory=dict)
     objective: float | None = None
 
@@ -107,9 +108,28 @@ class Progress:
         self._line(self._start_line)
 
     def started(self, config: TrialConfig) -> None:
-        """Listen: a trial was given a place."""
+        """Listen: a trial is to run, as soon as there is a place."""
         point = self._plan.question.point(config.method)
-        self._running[config.trial_id] = _Row(config, point, time.monotonic())
+        self._running[config.trial_id] = _Row(config, point)
+
+    def placed(self, config: TrialConfig) -> None:
+        """Listen: a process of a trial begins."""
+        row = self._running[config.trial_id]
+        row.status, again = "running", row.began is not None
+        row.began = row.began or time.monotonic()
+        if self._plan.resources.grows:
+            what = "goes on" if again else "begins"
+            self._line(f"{self._label(config)} {what} [{self._places()}]")
+
+    def displaced(self, config: TrialConfig) -> None:
+        """Listen: the process of a trial died."""
+        self._running[config.trial_id].status = WAITING
+        if self._plan.resources.grows:
+            self._line(f"{self._label(config)} lost its process [{self._places()}]")
+
+    def withdrawn(self, config: TrialConfig) -> None:
+        """Listen: a trial that never had a place is not to run, for now."""
+        del self._running[config.trial_id]
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: an epoch ended."""
@@ -129,7 +149,8 @@ class Progress:
         self._ended.append(row)
         self._done += 1
         self._ended_here += 1
-        self._ended_seconds += time.monotonic() - row.began
+        if row.began is not None:
+            self._ended_seconds += time.monotonic() - row.began
         accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
         self._line(
             f"{self._label(result.config)} {result.status}{accuracy} "
@@ -152,9 +173,24 @@ class Progress:
             return "time left not known yet"
         left = (self._total - self._done) * each
         now = time.monotonic()
-        left -= sum(min(each, now - row.began) for row in self._running.values())
-        seconds = max(0, left / self._plan.resources.slots)
-        return f"about {duration(seconds)} left"
+        began = [row.began for row in self._running.values() if row.began is not None]
+        left -= sum(min(each, now - since) for since in began)
+        at_a_time = self._at_a_time()
+        if not at_a_time:
+            return "time left not known: no machine yet"
+        return f"about {duration(max(0, left / at_a_time))} left"
+
+    def _at_a_time(self) -> int:
+        # What a cluster will grow to is not known: what it has now is.
+        resources = self._plan.resources
+        if not resources.grows or self._done == self._total:
+            return resources.slots
+        return sum(row.status != WAITING for row in self._running.values())
+
+    def _places(self) -> str:
+        waiting = sum(row.status == WAITING for row in self._running.values())
+        text = f"{len(self._running) - waiting} running"
+        return f"{text}, {waiting} waiting for a machine" if waiting else text
 
     def _budget(self) -> str:
         used = self._used()
@@ -167,7 +203,8 @@ class Progress:
         for name in (*names, "seed", "epoch", "loss", MIXED):
             table.add_column(name, justify="right")
         table.add_column("status")
-        for row in (*self._ended, *islice(self._running.values(), SHOWN_RUNNING)):
+        running = sorted(self._running.values(), key=lambda row: row.status == WAITING)
+        for row in (*self._ended, *running[:SHOWN_RUNNING]):
             table.add_row(*self._cells(row))
         elapsed = duration(time.monotonic() - self._started)
         footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
@@ -176,7 +213,7 @@ class Progress:
         if self._ended or self._running:
             lines = [table, Text(TWO_ACCURACIES, style="dim")]
         if (more := len(self._running) - SHOWN_RUNNING) > 0:
-            lines.insert(1, Text(f"and {more} more running", style="dim"))
+            lines.insert(1, Text(f"and {more} more: {self._places()} in all", style="dim"))
         return Group(*lines, Text(footer, style="bold"))
 
     def _cells(self, row: _Row) -> list[str | Text]:

@@ -22,6 +22,8 @@ class Resources:
         gpus: GPUs of a trial; a fraction shares one.
         slots: trials at a time.
         processes: that train a trial together; with GPUs, one for each of its own.
+        grows: whether the machines for so many trials are yet to come, or not: on a cluster that
+            starts them.
         is_pretended: whether the GPUs are only said to be there, and trials compute on CPUs; see
             ``PRETEND``.
     """
@@ -30,6 +32,7 @@ class Resources:
     gpus: float
     slots: int
     processes: int = 1
+    grows: bool = False
     is_pretended: bool = False
 
     @property
@@ -133,5 +136,6 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
         gpus=gpus,
         slots=min(slots, options.max_concurrent or slots),
         processes=processes,
+        grows=there.grows,
         is_pretended=pretends(),
     )

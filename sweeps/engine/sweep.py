@@ -29,7 +29,7 @@ from sweeps.engine.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan
-from sweeps.engine.price import Price
+from sweeps.engine.price import Price, at_a_time
 from sweeps.engine.progress import Progress
 from sweeps.engine.question import Question
 from sweeps.engine.rebuild import rebuild_search
@@ -278,7 +278,7 @@ class _Run:
         if finished:
             self.console.print(f"Carried on: {finished} trials are recorded already.")
         self.console.print(
-            f"{plan.number_of_trials - finished} trials, {resources.slots} at a time on "
+            f"{plan.number_of_trials - finished} trials, {at_a_time(resources)} on "
             f"{resources.device}, {plan.asked.training.precision}; kept in "
             f"{self.records.folder.path}"
         )
@@ -323,6 +323,7 @@ class _Run:
             cluster.wait()
             tuner.run(
                 plan, search, data, weights, self.records, (self.meter, progress, tracker),
+                (self.meter, progress),
                 Limits(self.options.max_failures, self.options.max_node_losses), self.meter,
                 cluster.scratch,
             )  # fmt: skip

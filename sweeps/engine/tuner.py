@@ -23,7 +23,7 @@ from gon_core.config import StartConfig, TrialConfig
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.budget import Meter
 from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
-from sweeps.engine.driver import Driver, Limits, Listener
+from sweeps.engine.driver import Driver, Limits, Listener, PlaceListener
 from sweeps.engine.measures import TrialData
 from sweeps.engine.notice import Notice
 from sweeps.engine.object_store import StorageError
@@ -98,6 +98,7 @@ def run(
     start_weights: bytes | None,
     records: SweepRecords,
     listeners: Sequence[Listener],
+    place_listeners: Sequence[PlaceListener],
     limits: Limits,
     meter: Meter,
     scratch: Path,
@@ -111,8 +112,9 @@ def run(
         start_weights: the vanilla model.
         records: where the trials write.
         listeners: told of each event.
+        place_listeners: told of which trials have a place.
         limits: how often a trial is carried on.
-        meter: of the budget; asked before each trial, told when it begins.
+        meter: of the budget; asked before each trial.
         scratch: a folder for what Ray Tune keeps; worth nothing afterwards.
 
     Raises:
@@ -129,16 +131,16 @@ def run(
         resources.per_trial,
     )  # fmt: skip
     driver = Driver(
-        plan, search, records, listeners, limits, meter.may_start, meter.placed, meter.displaced
+        plan, search, records, listeners, limits, meter.may_start, meter.may_wait, place_listeners
     )
     finished = records.results() if plan.asked.scheduler == "asha" else ()
-    scheduler = make_scheduler(plan, finished)
-    # Else Tune shows the autoscaler of a cluster one waiting trial at a time.
+    scheduler = make_scheduler(plan, finished, driver.withdraw)
+    # The autoscaler is to see all waiting trials at once, whatever Tune's default is.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            num_samples=plan.number_of_trials,
+            num_samples=-1,  # the search says when it is over; what is withdrawn may come again
             search_alg=_Searcher(driver),
             scheduler=scheduler,
             max_concurrent_trials=resources.slots,

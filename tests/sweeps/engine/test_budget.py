@@ -296,8 +296,12 @@ def test_what_was_used_is_told_with_its_price(meter, clock):
     assert used_line(meter(Budget()), Price(Budget())) == ""
 
 
-def drive(meter, records, slots, clock, **options):
+def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     """Run a line search of trials of one hour as the scheduler does.
+
+    Args:
+        machines: how many trials have a place at a time, if fewer than are asked for.
+        hours: that a trial takes in truth.
 
     Returns:
         the trials that ended, and whether the search would have gone on.
@@ -305,21 +309,31 @@ def drive(meter, records, slots, clock, **options):
     given = {"sigmas": (0.0, 0.5), "seeds": 2, "num_trials": 1, "scale": "demo"} | options
     parsed = script.Options(**given)
     plan = make_plan(line_question(parsed), parsed, line(parsed.sigmas))
-    search, running, done = plan.search({}), {}, []
+    search, waiting, running, done = plan.search({}), {}, {}, []
     driver = Driver(
-        plan, search, records, [meter], Limits(0, 0), may_start=meter.may_start, placed=meter.placed
-    )
+        plan, search, records, [meter], Limits(0, 0), may_start=meter.may_start,
+        may_wait=meter.may_wait, place_listeners=[meter],
+    )  # fmt: skip
     with meter:
         for number in range(1000):
-            while len(running) < slots and not driver.is_over:
-                tune_id = f"t{number}-{len(running)}"
+            while len(running) + len(waiting) < slots and not driver.is_over:
+                tune_id = f"t{number}-{len(running) + len(waiting)}"
                 if (config := driver.suggest(tune_id)) is None:
-                    assert running, "nothing runs and nothing is started: the sweep would hang"
+                    assert running or waiting, "nothing runs or is started: the sweep would hang"
                     break
-                running[tune_id] = config, clock.now + HOUR
+                waiting[tune_id] = config
+            while (tune_id := driver.withdraw()) is not None:
+                del waiting[tune_id]
+            for tune_id in list(waiting)[
+                : (slots if machines is None else machines) - len(running)
+            ]:
+                running[tune_id] = waiting.pop(tune_id), clock.now + hours * HOUR
                 driver.began(tune_id)
-            if not running:
+            if not running and not waiting:
                 break
+            if not running:  # no machine comes
+                clock.forward(0.1)
+                continue
             tune_id = min(running, key=lambda name: running[name][1])
             config, clock.now = running.pop(tune_id)
             result = TrialResult(
@@ -341,6 +355,73 @@ def test_no_budget_is_passed_and_no_search_hangs(slots, budget, meter, records, 
     spent = counting.spent.gpu_seconds / HOUR
     assert spent <= budget
     assert len(done) == min(6, int(budget)) and was_cut == (len(done) < 6)
+
+
+@pytest.mark.parametrize("budget", [0.5, 1.0, 2.2, 3.0, 3.5, 10.0])
+@pytest.mark.parametrize("machines", [0, 1, 2, 4])
+def test_hours_end_on_machines_fewer_than_trials_that_wait(machines, budget, meter, records, clock):
+    """Eight trials of an hour all wait from the start, as on a cluster that grows."""
+    resources = Resources(1, 1.0, 8, grows=True)
+    counting = meter(Budget(hours=budget), resources, estimate=HOUR)
+    options = {"seeds": 4, "num_trials": 0}
+    done, was_cut = drive(counting, records, 8, clock, machines, **options)
+    assert counting.spent.seconds <= budget * HOUR + 1
+    assert len(done) == min(8, machines * int(budget)) and was_cut == (len(done) < 8)
+    assert counting.most_placed == (machines if budget >= 1 else 0)
+    if was_cut:
+        rounds = 8 / max(1, machines)
+        assert counting.larger(8 - len(done))["budget_hours"] >= min(rounds, 1.1 * budget)
+
+
+@pytest.mark.parametrize("machines", [1, 2, 4])
+def test_gpu_hours_take_back_what_waits_once_trials_need_more(machines, meter, records, clock):
+    resources = Resources(1, 1.0, 8, grows=True)
+    counting = meter(Budget(gpu_hours=10), resources, estimate=HOUR)
+    options = {"seeds": 4, "num_trials": 0}
+    done, was_cut = drive(counting, records, 8, clock, machines, hours=2.0, **options)
+    assert counting.spent.gpu_seconds == 10 * HOUR
+    assert len(done) == 5 and was_cut
+
+
+def test_a_trial_that_was_withdrawn_is_the_next_one_and_keeps_its_turn(meter, records, clock):
+    options = script.Options(sigmas=(0.1, 0.2, 0.3), seeds=1, num_trials=0, scale="demo")
+    plan = make_plan(line_question(options), options, line(options.sigmas))
+    allowed = []
+    driver = Driver(
+        plan, plan.search({}), records, [], Limits(0, 0), may_wait=lambda: bool(allowed)
+    )
+    configs = [driver.suggest(name) for name in ("a", "b", "c")]
+    driver.began("a")
+    assert [driver.withdraw(), driver.withdraw(), driver.withdraw()] == ["c", "b", None]
+    assert not driver.search.is_exhausted and not driver.is_over
+    driver.ended("b", failed=True)  # the scheduler says so of what it stops
+    assert records.trial(configs[1].trial_id).result() is None
+    allowed.append(True)
+    assert [driver.suggest(name) for name in ("d", "e", "f")] == [*configs[1:], None]
+    assert [driver.withdraw(), driver.search.is_exhausted] == [None, True]
+    folders = [records.trial(config.trial_id).folder for config in configs]
+    assert [folder.read_json("turn.json")["turn"] for folder in folders] == [0, 1, 2]
+
+
+def test_a_trial_that_lost_its_machine_is_not_withdrawn(meter, clock):
+    with meter(Budget(hours=2), estimate=HOUR) as counting:
+        begin(counting, trial(1))
+        clock.forward(1.5)
+        counting.displaced(trial(1))
+        assert counting.may_wait() and not counting.may_start()
+        counting.started(trial(2))
+        assert not counting.may_wait()
+        counting.withdrawn(trial(2))
+        assert counting.may_wait()
+
+
+def test_without_an_estimate_the_first_epoch_tells_what_comes_after_the_last_one_too(meter):
+    counting = meter(Budget(gpu_hours=9))
+    counting.after_training = lambda config, seconds: 100 * seconds
+    with counting:
+        begin(counting, trial(1, max_epochs=10))
+        counting.reported(trial(1, max_epochs=10), {"seconds": 2.0, "validation_seconds": 0.5})
+        assert counting.expected == 10 * 2.5 + 100 * 2.0
 
 
 def test_a_stop_of_the_budget_is_in_the_last_record_alone(meter, records, clock):

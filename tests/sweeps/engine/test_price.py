@@ -1,6 +1,7 @@
 """What --dry-run says of a sweep's cost, and where it knows it from."""
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,19 @@ def test_gpu_hours_and_money_are_those_of_all_trials_and_the_start(on_gpus, reco
     )
     assert "3 GPU-hours" in lines(plan, HOURLY, records, start_is_kept=True)[1]
     assert wall_seconds(plan, HOURLY, 6, True) == STARTUP_SECONDS + 2 * 3600
+
+
+def test_of_a_cluster_that_grows_no_wall_time_of_all_is_claimed(on_gpus, records):
+    plan, _ = plan_of()
+    plan = replace(plan, resources=replace(plan.resources, slots=6, grows=True))
+    told = lines(plan, HOURLY, records, Price(Budget(hours=2.7)))
+    assert told[0].startswith("6 trials to run, up to 6 at a time, as machines come, on cuda")
+    assert "each at most about 1 h 00 min by a made-up speed" in told[0]
+    assert told[1].startswith("At most about 6.5 GPU-hours")
+    assert told[2] == (
+        "Of the budget of 2.7 hours 0 are used; the rest is enough for 2 trials one after the "
+        "other at each place that the cluster has, if none converges early."
+    )
 
 
 def test_a_price_of_nothing_and_one_of_a_thousandth_are_told_as_they_are(on_gpus, records):

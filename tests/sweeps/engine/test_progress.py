@@ -1,12 +1,15 @@
 import io
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 import sweeps.sigma_line_search as script
 from gon_core.training.loop import EpochMetrics
+from sweeps.engine import progress as progresses
 from sweeps.engine.options import line
-from sweeps.engine.plan import make_plan
+from sweeps.engine.plan import Resources, make_plan
 from sweeps.engine.progress import Progress, duration
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.strength import line_question
@@ -63,3 +66,64 @@ def test_on_a_terminal_a_table_shows_every_column_and_the_time_left():
                  "0.4321", "71.2 %", "(mixed)", "objective:", "max_epochs", "pruned",
                  "2 of 2 trials", "left"):  # fmt: skip
         assert word in shown
+
+
+def on_a_cluster(console):
+    options = script.Options(scale="demo", sigmas=(0.0, 0.3, 0.5), seeds=1, num_trials=0)
+    plan = make_plan(line_question(options), options, line(options.sigmas))
+    return Progress(replace(plan, resources=Resources(1, 1.0, 3, grows=True)), console, done=0)
+
+
+def test_a_trial_without_a_machine_is_shown_as_waiting_and_costs_no_time(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progresses, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    progress = on_a_cluster(console)
+    configs = progress._plan.known_trials
+    progress.expect(100.0)
+    for config in configs:
+        progress.started(config)
+
+    def shown():
+        console.file.truncate(console.file.seek(0))
+        console.print(progress._render())
+        return console.file.getvalue()
+
+    before = shown()
+    assert before.count("waiting") == 3 and "running" not in before
+    assert "time left not known: no machine yet" in before
+    clock.now = 5000.0
+    progress.placed(configs[1])
+    after = shown()
+    assert after.count("waiting") == 2 and after.count("running") == 1
+    assert after.index(configs[1].trial_id) < after.index(configs[0].trial_id)
+    assert "about 5 min 00 s left" in after  # at one machine, whatever was waited
+    progress.placed(configs[0])
+    assert "about 2 min 30 s left" in shown()
+    clock.now = 5080.0
+    result = TrialResult(trial_id=configs[1].trial_id, config=configs[1], status="max_epochs")
+    progress.ended(result)
+    progress.displaced(configs[0])
+    progress.withdrawn(configs[2])
+    last = shown()
+    assert last.count("waiting") == 1 and configs[2].trial_id not in last
+    progress.placed(configs[0])
+    assert "about 1 min 20 s left" in shown()  # 80 s each, and 80 of its are over
+
+
+def test_lines_say_when_a_machine_comes_and_goes():
+    console = Console(file=io.StringIO(), width=100)
+    progress = on_a_cluster(console)
+    first, *_ = configs = progress._plan.known_trials
+    for config in configs:
+        progress.started(config)
+    progress.placed(first)
+    progress.displaced(first)
+    progress.placed(first)
+    lines = console.file.getvalue().splitlines()
+    label = f"{first.trial_id} sigma 0 seed 0:"
+    assert lines == [
+        f"{label} begins [1 running, 2 waiting for a machine]",
+        f"{label} lost its process [0 running, 3 waiting for a machine]",
+        f"{label} goes on [1 running, 2 waiting for a machine]",
+    ]

@@ -168,12 +168,14 @@ def test_the_live_table_keeps_the_last_trials_and_shows_so_many_running():
     running = plan.known_trials[10:]
     for config in running:
         progress.started(config)
+        progress.placed(config)
     console.file.truncate(console.file.seek(0))
     console.print(progress._render())
     text = console.file.getvalue()
     assert text.count("max_epochs") == SHOWN_ENDED
     assert sum(config.trial_id in text for config in running) == SHOWN_RUNNING
-    assert f"and {len(running) - SHOWN_RUNNING} more running" in text
+    more = f"and {len(running) - SHOWN_RUNNING} more: {len(running)} running in all"
+    assert more in text
     assert "10 of 40 trials" in text
 
 
