@@ -159,11 +159,13 @@ class LocalCluster:
         return process, log
 
 
-# Of each machine: its name, and the bytes of all objects that ever were put into its store.
+# Of each machine: its name, and the bytes of all objects that ever were put into its store. And how
+# many places the autoscaler is asked for that no machine has.
 WATCH = """
 import json, sys, time
 import ray
 from ray._private.internal_api import node_stats
+from ray.autoscaler.v2.sdk import get_cluster_status
 ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
 while True:
     found = {}
@@ -174,13 +176,15 @@ while True:
                 found[node["NodeID"]] = stats.store_stats.cumulative_created_bytes
             except Exception:
                 continue  # it goes away at this moment
-    print(json.dumps(found), flush=True)
+    asked = get_cluster_status(sys.argv[1]).resource_demands.placement_group_demand
+    places = sum(bundle.count for demand in asked for bundle in demand.bundles_by_count)
+    print(json.dumps({"machines": found, "places": places}), flush=True)
     time.sleep(1)
 """
 
 
 def seen(watching):
-    """End what ``watch`` returned; return what it saw each second: the machines, by name."""
+    """End what ``watch`` returned; return what it saw each second: machines by name, and places."""
     process, log = watching
     process.terminate()
     process.wait()

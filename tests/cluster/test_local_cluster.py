@@ -1,5 +1,6 @@
 """A sweep on a cluster that grows and shrinks, whose machines are taken away, all on this one."""
 
+import io
 import os
 import re
 import signal
@@ -10,10 +11,20 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
+import sweeps.sigma_line_search as script
+from gon_core.data import idx
+from gon_core.data.splits import split
+from gon_core.models import MadryCNN
+from sweeps.engine.measures import prepare_data
+from sweeps.engine.options import line
+from sweeps.engine.plan import make_plan
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.storage import Folder
+from sweeps.engine.strength import line_question
 from tests.cluster.local_cluster import HEAD, PATIENCE, LocalCluster, seen
+from tests.s3_store import s3_store, uri
 from tests.sweeps.faults import SWEEPS, TIMINGS
 
 pytestmark = pytest.mark.slow
@@ -60,12 +71,12 @@ def start(cluster, folder, *arguments):
     )  # fmt: skip
 
 
-def running(process, folder, epoch):
+def running(process, storage, epoch):
     """Return the trial that runs now and has a checkpoint of ``epoch``, and its last attempt."""
     deadline = time.monotonic() + LONG
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[0]
-        records = SweepRecords(Folder(str(folder / "sweep")))
+        records = SweepRecords(Folder(str(storage)) / "sweep")
         for trial_id in records.trials() if records.folder.exists("trials") else ():
             trial = records.trial(trial_id)
             checkpoint = trial.latest_checkpoint() if trial.result() is None else None
@@ -76,7 +87,29 @@ def running(process, folder, epoch):
 
 
 def timeless_table(folder):
-    return pq.read_table(folder / "results.parquet").drop_columns(list(TIMINGS)).to_pylist()
+    content = io.BytesIO(Folder(str(folder)).read("results.parquet"))
+    return pq.read_table(content).drop_columns(list(TIMINGS)).to_pylist()
+
+
+def shared_bytes():
+    """Return the size of the images that all trials share, and of the vanilla model."""
+    options = script.Options.model_validate(
+        {"scale": "demo", "training_images": 3000, "validation_images": 30, "test_images": 30}
+    )
+    asked = make_plan(line_question(options), options, line((0.0,))).asked
+    data = prepare_data(split(*idx.load("mnist", None), asked.data), asked.evaluation)
+    return tensor_bytes(data), tensor_bytes(MadryCNN().state_dict())
+
+
+def tensor_bytes(found):
+    """Return the bytes of all tensors in dataclasses, tuples and dictionaries."""
+    if isinstance(found, torch.Tensor):
+        return found.numel() * found.element_size()
+    if isinstance(found, dict):
+        return sum(map(tensor_bytes, found.values()))
+    if isinstance(found, tuple | list):
+        return sum(map(tensor_bytes, found))
+    return sum(map(tensor_bytes, vars(found).values())) if hasattr(found, "__dict__") else 0
 
 
 def parent(pid):
@@ -99,14 +132,21 @@ def test_a_sweep_makes_machines_come_loses_one_ends_like_a_local_one_and_they_go
     assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
     time.sleep(PATIENCE / 2)  # with nothing to do they go
     saw = seen(watching)
-    machines = [set(found) - {HEAD} for found in saw]
-    assert max(map(len, machines)) == 3, "all trials that wait are seen by the autoscaler"
+    machines = [set(found["machines"]) - {HEAD} for found in saw]
+    assert max(map(len, machines)) == 3
+    # At most one has the machine of the vanilla model; the autoscaler is asked for all others.
+    assert max(found["places"] for found in saw) >= 5
     assert attempt.node in set().union(*machines[:-1]) and not machines[-1]
-    # Every trial was given the same images and weights; each machine fetched them once.
-    trials = len(SweepRecords(Folder(str(tmp_path / "sweep"))).results())
-    fetched = {node: size for found in saw for node, size in found.items() if node != HEAD}
-    put = max(found.get(HEAD, 0) for found in saw)
-    assert trials == 6 and max(fetched.values()) <= 1.1 * put, (fetched, put)
+    # Six trials were given the same images and weights: they were put once, and each machine that
+    # ran trials fetched them once. The vanilla model came from a machine, and was put for trials.
+    assert len(SweepRecords(Folder(str(tmp_path / "sweep"))).results()) == 6
+    images, weights = shared_bytes()
+    sizes = [found["machines"] for found in saw]
+    put = max(found.get(HEAD, 0) for found in sizes)
+    assert images + weights <= put <= 1.3 * (images + 2 * weights), (put, images, weights)
+    fetched = {node: size for found in sizes for node, size in found.items() if node != HEAD}
+    assert min(fetched.values()) >= images, (fetched, images)
+    assert max(fetched.values()) <= 1.1 * put, (fetched, put)
 
 
 def test_a_trial_that_is_told_to_end_goes_on_elsewhere_from_the_step_it_was_in(
@@ -145,6 +185,43 @@ def test_a_machine_that_is_warned_tells_its_trial_and_is_given_no_other(local, c
     began = [attempt for each in later for attempt in each.attempts() if each != trial]
     assert all(each.node != first.node for each in began if each.began > second.began)
     assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
+
+
+def test_a_sweep_in_a_bucket_on_a_cluster_that_loses_a_machine_ends_like_a_local_one(
+    local, tmp_path
+):
+    with s3_store() as address:
+        cluster = LocalCluster(workers=2)
+        # Each machine has a permission of its own: no key travels with the sweep.
+        cluster.environment |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        storage = uri(address, key="")
+        with cluster:
+            process = start(cluster, storage, "--checkpoint-every", "1",
+                            "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")  # fmt: skip
+            trial, attempt = running(process, storage, epoch=1)
+            os.kill(parent(attempt.pid), signal.SIGKILL)
+            said, _ = process.communicate(timeout=LONG)
+        assert process.returncode == 0, said
+        first, second = trial.attempts()
+        assert first.node == attempt.node != second.node and second.from_epoch >= 1
+        kept = Folder(storage) / "sweep"
+        assert timeless_table(kept.location) == timeless_table(local / "sweep")
+        assert kept.exists("report/report.html")
+
+
+def test_hours_that_are_over_take_back_the_trials_that_still_wait_for_a_machine(tmp_path):
+    with LocalCluster(workers=1) as cluster:
+        began = time.monotonic()
+        process = start(cluster, tmp_path, "--sigmas", *[f"0.{step}" for step in range(1, 10)],
+                        "--budget-hours", "0.04")  # fmt: skip
+        said, _ = process.communicate(timeout=LONG)
+        took = time.monotonic() - began
+    assert process.returncode == 3, said
+    assert "Stopped by its budget of 0.04 hours" in said and "up to 27 at a time" in said
+    results = SweepRecords(Folder(str(tmp_path / "sweep"))).results()
+    assert 1 <= len(results) < 27 and all(result.status != "failed" for result in results)
+    longest = max(sum(result.seconds.values()) for result in results)
+    assert took < 0.04 * 3600 + longest + PATIENCE  # for the end, and what it takes to begin
 
 
 HOLDING = """

@@ -14,22 +14,19 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from sweeps.engine import object_store
 from sweeps.engine.object_store import ONE_REQUEST_BYTES, StorageError
 from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
+from tests.s3_store import BUCKET, s3_store, uri
 
 SCRIPT = Path(__file__).parents[3] / "sweeps/sigma_line_search.py"
-BUCKET = "sweeps-of-noise"
 LARGE = bytes(range(256)) * (ONE_REQUEST_BYTES * 3 // 256)  # written in several parts
 
 
@@ -108,16 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def moto():
     """A server with an empty bucket; host and port."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    direct = fs.S3FileSystem(
-        access_key="key", secret_key="secret", region="us-east-1",
-        endpoint_override=f"http://{host}:{port}", allow_bucket_creation=True,
-    )  # fmt: skip
-    direct.create_dir(BUCKET)
-    yield host, port
-    server.stop()
+    with s3_store() as address:
+        yield address
 
 
 @pytest.fixture
@@ -127,11 +116,6 @@ def proxy(moto):
     yield server
     server.shutdown()
     server.server_close()
-
-
-def uri(address, key="key:secret@", bucket=BUCKET, more="&region=us-east-1") -> str:
-    endpoint = quote(f"http://{address[0]}:{address[1]}", safe="")
-    return f"s3://{key}{bucket}/some/sweeps?endpoint_override={endpoint}{more}"
 
 
 @pytest.fixture
