@@ -28,6 +28,10 @@ class LabelledImages:
     def __getitem__(self, index: slice | Tensor) -> "LabelledImages":
         return LabelledImages(self.images[index], self.labels[index])
 
+    def first(self, count: int | None) -> "LabelledImages":
+        """Return a copy of the first images; a view goes to other processes with all of them."""
+        return LabelledImages(self.images[:count].clone(), self.labels[:count].clone())
+
     def to(self, device: str | torch.device) -> "LabelledImages":
         """Return the same images on ``device``."""
         return LabelledImages(self.images.to(device), self.labels.to(device))
@@ -71,5 +75,5 @@ def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfi
     return Splits(
         training=train_set[rest[: config.training_images]],
         validation=train_set[held_out[: config.validation_images]],
-        test=test_set[: config.test_images],
+        test=test_set.first(config.test_images),
     )

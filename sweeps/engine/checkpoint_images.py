@@ -99,8 +99,11 @@ def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Imag
     if published is not None:
         test = EvaluationSet(
             "test",
-            {name: images[: options.test_images] for name, images in published.images.items()},
-            published.labels[: options.test_images],
+            {
+                name: images[: options.test_images].clone()
+                for name, images in published.images.items()
+            },
+            published.labels[: options.test_images].clone(),
         )
         prepared = TrialData(prepared.training, prepared.validation, test)
         data = data.model_copy(update={"test_images": len(test.labels)})

@@ -71,7 +71,7 @@ def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
     seed = config.corruption_seed
     severities = None
     if "severities" in config.measures:
-        shown = splits.test[: config.images]
+        shown = splits.test.first(config.images)
         made = evaluation.build_severities(shown, seed)
         severities = SeveritySets({(CLEAN, 0): shown.images} | made.images, made.labels)
     return TrialData(

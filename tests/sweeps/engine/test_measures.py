@@ -94,6 +94,15 @@ def test_the_same_model_is_measured_the_same_again(measured, splits):
     assert again.files == measured.files
 
 
+def test_no_image_travels_to_a_trial_that_is_not_used_there(splits):
+    data = prepare_data(splits, ALL)
+    sets = [data.validation, data.test, data.severities]
+    found = [data.training.images, *(each for one in sets for each in one.images.values())]
+    found += [data.training.labels, *(one.labels for one in sets)]
+    for tensor in found:  # a view is pickled with all that it is a view of
+        assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+
+
 def test_examples_are_written_once(splits, tmp_path):
     folder = Folder(str(tmp_path))
     write_examples(folder, splits, EvaluationConfig())
