@@ -45,10 +45,10 @@ class Sweep:
             env=ENVIRONMENT | environment, start_new_session=True,
         )  # fmt: skip
 
-    def run(self, **environment):
-        """Run it to its end; return (exit code, everything printed)."""
+    def run(self, patience=PATIENCE, **environment):
+        """Run it to its end, ``patience`` seconds at most; return (exit code, all it printed)."""
         process = self.start(**environment)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=patience)
         return process.returncode, out + err
 
     def result_stamps(self):

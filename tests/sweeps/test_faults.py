@@ -118,7 +118,7 @@ def test_a_worker_that_died_too_often_fails_its_trial_and_one_that_was_told_to_e
     ("script", "arguments", "trials"),
     [
         ("sigma_line_search", "--sigmas 0.2 0.5 0.8 --seeds 2 --num-trials 0 --max-epochs 24", 6),
-        ("joint_search", "--num-trials 6 --sampler tpe --max-concurrent 1 --max-epochs 16 "
+        ("joint_search", "--num-trials 6 --sampler tpe --max-concurrent 1 --max-epochs 8 "
          "--pretraining-steps 1", 6),
     ],
     ids=["grid, two at a time", "tpe, one at a time"],
@@ -129,7 +129,7 @@ def test_a_driver_killed_20_times_ends_bit_identical_to_an_undisturbed_sweep(
     for name in ("undisturbed", "killed"):
         (tmp_path / name).mkdir()
     undisturbed = Sweep(tmp_path / "undisturbed", arguments, script)
-    code, printed = undisturbed.run()
+    code, printed = undisturbed.run(patience=3 * PATIENCE)
     assert code == 0, printed
     sweep = Sweep(tmp_path / "killed", arguments, script)
     moments = random.Random(3)
@@ -150,7 +150,7 @@ def test_a_driver_killed_20_times_ends_bit_identical_to_an_undisturbed_sweep(
         for trial, epoch in epochs.items():
             if trial not in finished:
                 assert sweep.checkpoints()[trial] >= epoch
-    code, printed = sweep.run()
+    code, printed = sweep.run(patience=3 * PATIENCE)
     assert code == 0, printed
     for trial, stamp in finished.items():
         assert sweep.result_stamps()[trial] == stamp
