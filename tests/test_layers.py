@@ -19,6 +19,7 @@ DOORS = {
         "sweeps.engine.tuner",
         "sweeps.engine.cluster",
         "sweeps.engine.cluster_facts",
+        "sweeps.engine.cluster_question",
         "sweeps.engine.schedulers",
         "sweeps.engine.shared_storage",
         "sweeps.engine.shards",

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from sweeps.engine.ray_files import has_token
 
 AUTO = "auto"
+ASKED = "asked"  # printed by the question before it leaves anything with the cluster
 KNOCK_SECONDS, ASK_SECONDS = 5.0, 23.0
 REFUSED = "InvalidAuthToken"  # Ray says so again and again, and gives up after 20 s
 LOOPBACK_GUARD = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray then stays on loopback; see cluster.py

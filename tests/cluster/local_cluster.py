@@ -52,6 +52,7 @@ class LocalCluster:
         address: ``HOST:PORT``.
         environment: of who may talk to it.
         dashboard: URL.
+        pid: of the process that started all others.
     """
 
     def __init__(self, workers=3, cpus=0, has_token=True, dashboard=False, unseen=None):
@@ -94,6 +95,7 @@ class LocalCluster:
             command, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,
             env=os.environ | self.environment | (growing if self._workers else {}), cwd="/",
         )  # fmt: skip
+        self.pid = self._head.pid
         try:
             self._wait_until_it_answers()
         except BaseException:
