@@ -1,6 +1,6 @@
 """What there is for trials, where they run: on this machine, or on a Ray cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from sweeps.engine import cluster_check, machine
@@ -53,9 +53,22 @@ def of(options: SweepOptions) -> Capacity:
 
 @cache
 def ask(address: str, cpus: float = 0.0, gpus: float = 0.0) -> ClusterFacts | ClusterError:
-    """Return what a cluster has, or why it cannot be used; see ``cluster_check.ask``."""
+    """Return what a cluster has, or why it cannot be used.
+
+    Args:
+        address: ``HOST:PORT``, or ``auto``.
+        cpus: what a trial needs, to ask whether the cluster can have a machine for it; 0 not to
+            ask. An autoscaler may start one then.
+        gpus: likewise.
+    """
     try:
-        return cluster_check.ask(cluster_check.resolve(address), cpus, gpus)
+        place = cluster_check.resolve(address)
+        if not cpus:
+            return cluster_check.ask(place)
+        found = ask(address)
+        if isinstance(found, ClusterError):
+            return found
+        return replace(found, can_fit=cluster_check.can_have(place, found, cpus, gpus))
     except ClusterError as error:
         return error
 

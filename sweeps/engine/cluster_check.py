@@ -1,17 +1,20 @@
 """Whether a Ray cluster answers, lets us in, and can have a machine for a trial. Knows no Ray.
 
 What Ray itself does where nobody answers is to wait for a minute and print some pages; so a socket
-knocks first, and the cluster is asked in a process of its own.
+knocks first, and the cluster is asked in a process of its own. All that is asked of a cluster has
+one time together, so that a command is refused within half a minute.
 """
 
 import ipaddress
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +23,13 @@ from typing import NamedTuple
 from sweeps.engine.ray_files import has_token
 
 AUTO = "auto"
+FACTS, QUESTION = "sweeps.engine.cluster_facts", "sweeps.engine.cluster_question"
 ASKED = "asked"  # printed by the question before it leaves anything with the cluster
-KNOCK_SECONDS, ASK_SECONDS = 5.0, 23.0
+KNOCK_SECONDS = 5.0
+ASK_SECONDS = 22.0  # for all that is asked of a cluster, starts of Python included
+# On top, where a question hangs: to end by itself, and to be taken back by another process.
+END_SECONDS, TAKE_BACK_SECONDS = 2.0, 5.0
+LEAVE_SECONDS = 4.0  # before its time is over the question ends: two calls to Ray
 REFUSED = "InvalidAuthToken"  # Ray says so again and again, and gives up after 20 s
 LOOPBACK_GUARD = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray then stays on loopback; see cluster.py
 
@@ -58,12 +66,14 @@ class ClusterFacts:
     Attributes:
         nodes: its machines at this moment.
         grows: whether an autoscaler starts further ones.
+        seconds: that asking this has taken; they are gone for what else is asked.
         can_fit: whether a machine for what was asked for is there, or can be started; None where
             nothing was asked for.
     """
 
     nodes: tuple[Node, ...]
     grows: bool
+    seconds: float = 0.0
     can_fit: bool | None = None
 
 
@@ -100,42 +110,83 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-def ask(address: str, cpus: float = 0.0, gpus: float = 0.0) -> ClusterFacts:
-    """Return what a cluster has; half a minute at most.
+def ask(address: str) -> ClusterFacts:
+    """Return what a cluster has; ``ASK_SECONDS`` at most.
 
     Args:
         address: ``HOST:PORT``.
-        cpus: what a trial needs, to ask whether the cluster can have a machine for it; 0 not to
-            ask. An autoscaler may start one then.
-        gpus: likewise.
 
     Raises:
         ClusterError: nobody answers, the token is missing or wrong, or it is another Ray or Python.
     """
+    started = time.monotonic()
     knock(address)
-    need = [str(cpus), str(gpus)] if cpus else []
+    left = ASK_SECONDS - (time.monotonic() - started)
     if is_loopback(address):
-        return _read(_run(address, need, has_token()))
-    if not has_token():
+        said = _ask_facts(address, has_token(), left)
+    elif not has_token():
         raise ClusterError(
             "needs the cluster's token, in ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or "
             "RAY_AUTH_TOKEN; `ray get-auth-token` on its head shows it"
         )
+    else:
+        said = _ask_guarded_facts(address, left)
+    found = json.loads(said)
+    nodes = tuple(Node(**node) for node in found["nodes"])
+    return ClusterFacts(nodes, found["grows"], time.monotonic() - started)
+
+
+def _ask_guarded_facts(address: str, seconds: float) -> str:
     with ThreadPoolExecutor(2) as pool:
-        anyone = pool.submit(_run, address, [], False)
-        found = pool.submit(_run, address, need, True)
+        anyone = pool.submit(_ask_facts, address, False, seconds)
+        found = pool.submit(_ask_facts, address, True, seconds)
     if anyone.exception() is None:
         raise ClusterError(
             f"the cluster at {address} asks for no token: whoever reaches it can run anything on "
             "it; start its Ray with RAY_AUTH_MODE=token"
         )
-    return _read(found.result())
+    return found.result()
 
 
-def _read(said: str) -> ClusterFacts:
-    found = json.loads(said)
-    nodes = tuple(Node(**node) for node in found.pop("nodes"))
-    return ClusterFacts(nodes, **found)
+def can_have(address: str, found: ClusterFacts, cpus: float, gpus: float) -> bool:
+    """Return whether a machine for a trial is there, or can be started, which it may be then.
+
+    True also where the autoscaler has not said no in the time that is left.
+
+    Args:
+        address: ``HOST:PORT``.
+        found: what ``ask`` has returned for it.
+        cpus: what the trial needs.
+        gpus: likewise.
+
+    Raises:
+        ClusterError: its autoscaler cannot be asked.
+    """
+    if any(node.fits(cpus, gpus) for node in found.nodes):
+        return True
+    left = ASK_SECONDS - found.seconds
+    return found.grows and (left <= LEAVE_SECONDS or _ask_autoscaler(address, cpus, gpus, left))
+
+
+def _ask_autoscaler(address: str, cpus: float, gpus: float, seconds: float) -> bool:
+    need = [str(cpus), str(gpus)]
+    until = str(time.monotonic() + seconds - LEAVE_SECONDS)
+    ended = _run(address, QUESTION, [*need, until], has_token(), seconds, END_SECONDS)
+    if ended.is_well:
+        return json.loads(ended.lines[-1]) is not False
+    if ended.code == -signal.SIGTERM:  # on a busy machine, before it was ready to ask
+        return True
+    reason = (
+        f"the cluster at {address} cannot be used: {ended.reason or 'its autoscaler is silent'}"
+    )
+    if ASKED in ended.lines:
+        taken_back = _run(address, QUESTION, need, has_token(), TAKE_BACK_SECONDS)
+        if taken_back.code != 0:
+            reason += (
+                "; it may start a machine and keep it, until somebody there calls "
+                "ray.autoscaler.sdk.request_resources(bundles=[])"
+            )
+    raise ClusterError(reason)
 
 
 def knock(address: str) -> None:
@@ -148,7 +199,41 @@ def knock(address: str) -> None:
         raise ClusterError(f"nobody answers at {address} ({reason})") from error
 
 
-def _run(address: str, need: list[str], token: bool) -> str:
+def _ask_facts(address: str, token: bool, seconds: float) -> str:
+    ended = _run(address, FACTS, [], token, seconds)
+    if ended.is_well:
+        return ended.lines[-1]
+    if any(REFUSED in line for line in ended.lines):
+        kind = "our token is not its token" if token else "it asks for a token, and we have none"
+        raise ClusterError(f"the cluster at {address} lets us not in: {kind}")
+    reason = ended.reason or "no Ray that we can talk to"
+    raise ClusterError(f"the cluster at {address} cannot be used: {reason}")
+
+
+class Ended(NamedTuple):
+    """What a process that asked a cluster has said, and its exit code."""
+
+    lines: list[str]
+    code: int
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the last line is an answer."""
+        return self.code == 0 and bool(self.lines)
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, if that was said."""
+        errors = [
+            line for line in self.lines if "Error: " in line and "ConnectionError" not in line
+        ]
+        return errors[-1].partition("Error: ")[2] if errors else ""
+
+
+def _run(
+    address: str, module: str, arguments: list[str], token: bool, seconds: float, end: float = 0.0
+) -> Ended:
+    """Run a module that asks; after ``seconds`` it is told to end, and killed ``end`` later."""
     guard = {LOOPBACK_GUARD: "0"} if is_loopback(address) else {}
     settings = {
         "RAY_AUTH_MODE": "token" if token else "disabled",
@@ -156,26 +241,28 @@ def _run(address: str, need: list[str], token: bool) -> str:
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would make Ray upload the project
     }
     # An argument list, and no shell.
-    command = [sys.executable, "-m", "sweeps.engine.cluster_facts", address, *need]
+    command = [sys.executable, "-m", module, address, *arguments]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=os.environ | guard | settings, cwd=Path(__file__).parents[2],
     )  # fmt: skip
-    timer = threading.Timer(ASK_SECONDS, process.kill)
-    timer.start()
+    timers = [threading.Timer(seconds + end, process.kill)]
+    if end:
+        timers.append(threading.Timer(seconds, process.terminate))
+    for timer in timers:
+        timer.start()
     lines = []
     with process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.strip())
-            if REFUSED in line:
-                process.kill()
-    timer.cancel()
-    if process.returncode == 0 and lines:
-        return lines[-1]
-    if any(REFUSED in line for line in lines):
-        kind = "our token is not its token" if token else "it asks for a token, and we have none"
-        raise ClusterError(f"the cluster at {address} lets us not in: {kind}")
-    reasons = [line for line in lines if "Error: " in line and "ConnectionError" not in line]
-    reason = reasons[-1].partition("Error: ")[2] if reasons else "no Ray that we can talk to"
-    raise ClusterError(f"the cluster at {address} cannot be used: {reason}")
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                lines.append(line.strip())
+                if REFUSED in line:
+                    process.kill()
+        except BaseException:  # Ctrl-C: it takes back what it has asked
+            process.terminate()
+            raise
+        finally:
+            for timer in timers:
+                timer.cancel()
+    return Ended(lines, process.returncode)

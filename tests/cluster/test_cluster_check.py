@@ -4,12 +4,13 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from sweeps import sigma_line_search
-from sweeps.engine import capacity, cluster_check, command_line, plan
-from sweeps.engine.cluster_check import ClusterError, Node
+from sweeps.engine import capacity, cluster_check, cluster_question, command_line, plan
+from sweeps.engine.cluster_check import ClusterError, ClusterFacts, Node
 from tests.cluster.local_cluster import LocalCluster
 
 
@@ -81,6 +82,97 @@ def test_what_listens_but_is_no_ray_is_given_up(alone, monkeypatch):
         assert time.monotonic() - started < 15
 
 
+def test_all_that_is_asked_of_an_address_has_half_a_minute_together():
+    most = cluster_check.ASK_SECONDS + cluster_check.END_SECONDS + cluster_check.TAKE_BACK_SECONDS
+    assert most < 30 and cluster_check.KNOCK_SECONDS < cluster_check.ASK_SECONDS
+    assert cluster_question.CALL_SECONDS * 2 <= cluster_check.LEAVE_SECONDS
+
+
+def test_what_listens_and_says_nothing_is_refused_in_one_time_and_asked_once(
+    alone, capsys, monkeypatch
+):
+    monkeypatch.setattr(cluster_check, "ASK_SECONDS", 4.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        started = time.monotonic()
+        said = refused(
+            capsys, "--address", f"127.0.0.1:{server.getsockname()[1]}", "--gpus-per-trial", "1"
+        )
+        assert "no Ray that we can talk to" in said
+        assert time.monotonic() - started < 4 + 3
+
+
+GROWS = ClusterFacts((Node(4, 0),), grows=True)
+
+
+def test_the_autoscaler_is_asked_only_for_what_is_not_there_and_in_what_time_is_left(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        cluster_check, "_ask_autoscaler", lambda *given: asked.append(given) or False
+    )
+    assert cluster_check.can_have("head:1", GROWS, 4, 0)
+    assert not cluster_check.can_have("head:1", ClusterFacts((Node(4, 0),), grows=False), 4, 1)
+    assert cluster_check.can_have("head:1", replace(GROWS, seconds=21.0), 4, 1)
+    assert not asked, "it is there, there is none, there is no time"
+    assert not cluster_check.can_have("head:1", replace(GROWS, seconds=7.0), 4, 1)
+    assert asked == [("head:1", 4, 1, cluster_check.ASK_SECONDS - 7)]
+
+
+@pytest.fixture
+def made_up_question(alone, monkeypatch):
+    """Return a function that makes code the question, and one that returns what was asked."""
+    for name, value in {"ASK_SECONDS": 6.0, "END_SECONDS": 0.5}.items():
+        monkeypatch.setattr(cluster_check, name, value)
+    monkeypatch.setattr(cluster_check, "QUESTION", "made_up_question")
+    monkeypatch.setenv("PYTHONPATH", str(alone))
+    head = (
+        f"import signal, sys, time\nopen({str(alone / 'asked')!r}, 'a').write(str(len(sys.argv)))\n"
+    )
+
+    def write(code):
+        (alone / "made_up_question.py").write_text(head + code)
+        return lambda: (alone / "asked").read_text()
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("answer", "can"), [("true", True), ("false", False), ("null", True)]
+)  # fmt: skip
+def test_the_answer_is_no_only_where_the_autoscaler_has_said_so(answer, can, made_up_question):
+    asked = made_up_question(f"print('asked')\nprint({answer!r})")
+    assert cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1) is can
+    assert asked() == "5", "of itself it leaves nothing"
+
+
+def test_a_question_that_must_be_killed_is_taken_back_by_another_process(made_up_question):
+    asked = made_up_question(
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if len(sys.argv) == 5:\n"
+        "    print('asked', flush=True)\n"
+        "    time.sleep(60)"
+    )
+    started = time.monotonic()
+    with pytest.raises(ClusterError, match=r"its autoscaler is silent$"):
+        cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1)
+    assert asked() == "54" and time.monotonic() - started < 10
+
+
+def test_a_question_that_cannot_be_taken_back_is_told_of_in_one_line(made_up_question):
+    asked = made_up_question("print('asked', flush=True)\nraise RuntimeError('it is gone')")
+    with pytest.raises(ClusterError, match="it is gone; it may start a machine and keep it") as why:
+        cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1)
+    assert asked() == "54" and "\n" not in str(why.value)
+
+
+def test_a_question_is_first_told_to_end_and_has_time_to(made_up_question):
+    asked = made_up_question(
+        "def end(*_):\n    print('null')\n    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\nprint('asked', flush=True)\ntime.sleep(60)"
+    )
+    assert cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1)
+    assert asked() == "5"
+
+
 def test_parts_of_gpus_are_parts_of_one():
     assert Node(16, 2).fits(1, 0.4) == 4 and Node(3, 2).fits(1, 0.4) == 3
     assert (
@@ -132,9 +224,10 @@ def test_a_wrong_token_is_refused_at_once(token, says, member, capsys, monkeypat
 def test_a_cluster_that_lets_in_everyone_is_refused_unless_it_is_on_loopback(alone, monkeypatch):
     with LocalCluster(workers=0, cpus=2, has_token=False) as cluster:
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        found = cluster_check.ask(cluster.address, 1)
-        assert found.nodes == (Node(2, 0),) and found.can_fit and not found.grows
-        assert not cluster_check.ask(cluster.address, 3).can_fit
+        found = cluster_check.ask(cluster.address)
+        assert found.nodes == (Node(2, 0),) and not found.grows
+        assert cluster_check.can_have(cluster.address, found, 1, 0)
+        assert not cluster_check.can_have(cluster.address, found, 3, 0)
         # As if it were elsewhere; the processes that ask it are told the truth.
         monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 32)
         monkeypatch.setenv(cluster_check.LOOPBACK_GUARD, "0")
