@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -49,6 +50,7 @@ def refused(capsys, *arguments):
         ("head:six", "--address: must be auto or HOST:PORT"),
         ("127.0.0.1:99999", "--address: nobody answers at 127.0.0.1:99999"),
         ("127.0.0.1:1", "--address: nobody answers at 127.0.0.1:1 (Connection refused)"),
+        ("two..dots:6379", "--address: nobody answers at two..dots:6379 (encoding with 'idna'"),
         ("no-such-host.invalid:6379", "--address: nobody answers at no-such-host.invalid:6379"),
     ],
 )
@@ -99,6 +101,22 @@ def test_what_listens_and_says_nothing_is_refused_in_one_time_and_asked_once(
         )
         assert "no Ray that we can talk to" in said
         assert time.monotonic() - started < 4 + 3
+
+
+@pytest.mark.parametrize("hanging", ["getaddrinfo", "create_connection"])
+def test_a_name_that_is_looked_up_for_ever_is_given_up(hanging, alone, capsys, monkeypatch):
+    monkeypatch.setattr(cluster_check, "KNOCK_SECONDS", 0.3)
+    over = threading.Event()
+
+    def hang(*_, **__):
+        over.wait(30)
+        raise OSError
+
+    monkeypatch.setattr(socket, hanging, hang)
+    started = time.monotonic()
+    assert "nobody answers at head:6379 (timed out)" in refused(capsys, "--address", "head:6379")
+    assert time.monotonic() - started < 3
+    over.set()
 
 
 GROWS = ClusterFacts((Node(4, 0),), grows=True)
