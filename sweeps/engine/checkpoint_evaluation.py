@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from torch import nn
 
 from gon_core import evaluation
@@ -29,8 +30,9 @@ from sweeps.engine.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.checkpoint_models import LoadedModel, load_models
 from sweeps.engine.checkpoint_options import CheckpointOptions
 from sweeps.engine.cluster import Cluster
+from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.command_line import refuse
-from sweeps.engine.exit_codes import BAD_INPUT, DONE, INTERRUPTED
+from sweeps.engine.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.measures import Accuracies, Measured
 from sweeps.engine.progress import duration
@@ -105,6 +107,10 @@ def _evaluate_alone(
         tracker.close({}, failed=True, interrupted=True)
         print(f"--imagenet-c: {error}", file=sys.stderr)
         return BAD_INPUT
+    except ClusterError as error:
+        tracker.close({}, failed=True, interrupted=True)
+        console.print(f"[red]{escape(str(error))}", highlight=False, soft_wrap=True)
+        return SOME_FAILED
     except BaseException:  # no run may stay RUNNING, whatever broke
         tracker.close({}, failed=True, interrupted=True)
         raise

@@ -1,23 +1,29 @@
 """Corruption sets evaluated in shards, by Ray tasks on the machines of a cluster.
 
 A shard is one corruption, or one of its severities. Its images are counted as they would be here,
-in the same batches, so that the numbers are the same. A task whose machine goes away is done again.
+in the same batches, so that the numbers are the same. A task whose machine goes away is done again;
+one whose machine has other code is refused.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import ray
 import torch
 from jaxtyping import Bool
+from ray.exceptions import RayError, RayTaskError
 from torch import Tensor, nn
 
 from gon_core import evaluation
+from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
 from gon_core.rows import AccuracyRow
+from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.resources import Resources
+from sweeps.engine.training_code import evaluation_code, other_evaluation_code
 from sweeps.engine.trial import make_deterministic
 
 
@@ -30,10 +36,15 @@ class Shards:
     Args:
         resources: of each task.
         model: on the CPU.
+
+    Raises:
+        ClusterError: here or from each function: the cluster was lost, or a machine has other code.
     """
 
     def __init__(self, resources: Resources, model: nn.Module) -> None:
-        self._resources, self._model, self._sent = resources, model, ray.put(model)
+        self._resources, self._model = resources, model
+        with _in_one_line():
+            self._sent = ray.put(model)
 
     def evaluate(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
@@ -74,14 +85,37 @@ class Shards:
         assert model is self._model, "each model has shards of its own"
         resources = self._resources
         task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_on_a_machine)
-        found = [task.remote(function, self._sent, shard, resources, bf16) for shard in shards]
+        code = evaluation_code()
+        with _in_one_line():
+            found = [
+                task.remote(function, self._sent, shard, resources, bf16, code) for shard in shards
+            ]
         for reference in found:
-            yield ray.get(reference)
+            with _in_one_line():
+                rows = ray.get(reference)
+            yield rows
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Say what ended a task, or Ray, without the pages that Ray prints of it."""
+    try:
+        yield
+    except (RayError, ConnectionError) as error:
+        if isinstance(error, RayTaskError) and isinstance(
+            error.cause, ClusterError | DataFileError
+        ):
+            raise error.cause from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ClusterError(f"the models cannot be evaluated by the cluster: {reason}") from error
 
 
 def _on_a_machine(
-    function: Any, model: nn.Module, shard: Any, resources: Resources, bf16: bool
-) -> list[Any]:
+    function: Any, model: nn.Module, shard: Any, resources: Resources, bf16: bool,
+    code: dict[str, str],
+) -> list[Any]:  # fmt: skip
+    if problem := other_evaluation_code(code):
+        raise ClusterError(problem)
     make_deterministic(resources.device, resources.cpus)
     return function(model.to(resources.device), shard, resources.device, bf16)
 

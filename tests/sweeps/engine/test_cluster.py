@@ -1,15 +1,27 @@
 """A cluster that goes away: what is said of it is one line."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
+from torch import nn
 
-from sweeps.engine import cluster, tuner
+from gon_core.data.files import DataFileError
+from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.models import MadryCNN
+from gon_core.training import checkpoints
+from sweeps.engine import cluster, shards, tuner
 from sweeps.engine.cluster_check import ClusterError
+from sweeps.engine.records import SweepRecords
 from sweeps.engine.resources import Resources
+from sweeps.engine.storage import Folder
+from sweeps.engine.training_code import evaluation_code
+from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS
 
 RESOURCES = Resources(cpus=1, gpus=0, slots=1)
 START: Any = None  # neither is looked at before the cluster has failed
@@ -55,3 +67,77 @@ def test_one_that_loses_the_vanilla_model_is_one_line(monkeypatch):
     monkeypatch.setattr(ray, "get", lost)
     with pytest.raises(ClusterError, match="trained: its process died"):
         list(tuner.train_start_model(START, NO_DATA, RESOURCES, is_here=False))
+
+
+MODEL = nn.Flatten()
+SHARD = ImageNetC(Path("unread"), ("fog",), ("a",), 1, (("b",),))
+
+
+def as_task_error(cause):
+    return RayTaskError("a_function", "pages of traceback", cause).as_instanceof_cause()
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "said"),
+    [
+        (RayError("a page\n\nits machine died"), ClusterError, "by the cluster: its machine died"),
+        (ConnectionError("no answer"), ClusterError, "by the cluster: no answer"),
+        (RayError(), ClusterError, "by the cluster: RayError"),
+        (as_task_error(ValueError("odd")), ClusterError, "by the cluster: "),
+        (as_task_error(ClusterError("there is other code")), ClusterError, "^there is other code$"),
+        (as_task_error(DataFileError("no such folder")), DataFileError, "^no such folder$"),
+    ],
+)
+@pytest.mark.parametrize("place", ["put", "get"])
+def test_one_that_loses_an_evaluation_is_one_line(place, raised, error, said, monkeypatch):
+    def lost(_):
+        raise raised
+
+    monkeypatch.setattr(ray, "put", lambda _: "a reference")
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda function: Broken())
+    monkeypatch.setattr(ray, place, lost)
+    with pytest.raises(error, match=said) as found:
+        list(shards.Shards(RESOURCES, MODEL).evaluate_imagenet_c(MODEL, SHARD))
+    assert "\n" not in str(found.value)
+
+
+def test_a_machine_with_other_code_evaluates_nothing():
+    def evaluate(*_):
+        return ["rows"]
+
+    def ask(code):
+        return shards._on_a_machine(evaluate, MODEL, SHARD, RESOURCES, False, code)
+
+    assert ask(evaluation_code()) == ["rows"]
+    with pytest.raises(ClusterError, match="has other evaluation code than the driver: gon_core"):
+        ask(evaluation_code() | {"gon_core": "another"})
+
+
+# The cluster answers when it is asked, and is gone when the images have been made.
+GOES_AWAY = """
+import sys
+import sweeps.evaluate_checkpoint as script
+from sweeps.engine import checkpoint_options, cluster
+from sweeps.engine.command_line import leave
+
+def gone(resources, address):
+    raise ConnectionError("[no] answer")
+
+cluster._connect = gone
+checkpoint_options._cluster_problems = lambda options, address: {}
+leave(script.main)
+"""
+
+
+def test_one_that_is_gone_in_the_middle_ends_an_evaluation_in_one_line(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(MadryCNN()))
+    arguments = "--checkpoints model.safetensors --evaluate none --test-images 30 --name one"
+    ended = subprocess.run(
+        [sys.executable, "-c", GOES_AWAY, *arguments.split(), "--validation-images", "30",
+         "--address", "127.0.0.1:1"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=PATIENCE, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
+    )  # fmt: skip
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1] == "Ray cannot be reached any more: [no] answer"
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert SweepRecords(Folder(str(tmp_path / "results/one"))).results() == []
