@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ from sweeps.engine.temporary_folder import TemporaryFolder
 
 DATA = "data.safetensors"
 READY = "ready"
+START = 300.0  # seconds in which a rank reads what it trains; it loads torch, on a busy machine too
 TIMEOUT = 1800.0  # seconds; meanwhile rank 0 validates, and may wait for an object store
 PATIENCE = 5.0  # seconds in which a rank that breaks a connection says, or shows, what broke it
 
@@ -96,7 +97,7 @@ class _Others:
 
     def start(self, message: dict[str, Any], files: Mapping[str, bytes]) -> None:
         """Start all of them and return once they are ready to join."""
-        ready = []
+        ready: list[tuple[subprocess.Popen[bytes], threading.Event]] = []
         for rank in range(1, self._count):
             # -P: no module of the working directory is taken for one of ours.
             command = [sys.executable, "-P", "-m", "sweeps.engine.ranks"]
@@ -105,17 +106,30 @@ class _Others:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
             )
             self._processes.append(process)
-            ready.append(threading.Event())
-            watch = threading.Thread(target=self._watch, args=(rank, process, ready[-1]))
+            ready.append((process, threading.Event()))
+            watch = threading.Thread(target=self._watch, args=(rank, *ready[-1]))
             watch.daemon = True
             watch.start()
-        for rank, process in enumerate(self._processes, 1):
-            assert process.stdin is not None
-            send(process.stdin, message | {"rank": rank}, files)
-        for event in ready:
-            event.wait()
+        # One that neither reads nor answers is ended, which ends the waiting for it below.
+        patience = threading.Timer(START, self._end_late, args=(ready,))
+        patience.daemon = True
+        patience.start()
+        try:
+            for rank, process in enumerate(self._processes, 1):
+                assert process.stdin is not None
+                send(process.stdin, message | {"rank": rank}, files)
+            for _, event in ready:
+                event.wait()
+        finally:
+            patience.cancel()
         if self._failures:
             raise RankError(self._failures[0])
+
+    def _end_late(self, ready: Sequence[tuple[subprocess.Popen[bytes], threading.Event]]) -> None:
+        for rank, (process, event) in enumerate(ready, 1):
+            if not event.is_set():
+                self._fail(rank, f"was not ready within {START:g} s")
+                process.kill()
 
     def _watch(self, rank: int, process: subprocess.Popen[bytes], ready: threading.Event) -> None:
         assert process.stdout is not None

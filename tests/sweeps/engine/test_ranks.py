@@ -203,6 +203,23 @@ def test_a_process_that_cannot_start_is_an_error_not_a_wait(config, data, monkey
         raise AssertionError("it started")
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_process_that_is_never_ready_fails_the_trial(
+    reads, config, data, start_weights, records, monkeypatch, tmp_path
+):
+    silent = tmp_path / "silent"
+    silent.write_text(f"#!/bin/sh\n{'cat > /dev/null' if reads else ''}\nexec sleep 600\n")
+    silent.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(silent))
+    monkeypatch.setattr(ranks, "START", 1.0)
+    trial = records.trial(config.trial_id)
+    began = time.monotonic()
+    failed = run_trial(config, data, start_weights, trial, processes=2)
+    assert time.monotonic() - began < 60
+    assert failed.status == "failed" and trial.result() == failed
+    assert failed.reason.startswith("RankError: rank 1 of 2 was not ready within 1 s")
+
+
 def test_processes_listen_on_loopback_alone_and_never_outlive_a_killed_trial(tmp_path):
     environment = os.environ | {"TMPDIR": str(tmp_path), "GLOO_SOCKET_IFNAME": "eth0"}
     command = [sys.executable, "-c", LONG, str(tmp_path / "sweep")]
