@@ -62,11 +62,11 @@ def parse(
     return options
 
 
-def refuse(problems: Sequence[str]) -> NoReturn:
-    """Print every problem, without any password, and exit with code 2."""
+def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoReturn:
+    """Print every problem, without any password, and what came of it; exit with code 2."""
     lines = [f"  {printable(redact(problem))}" for problem in problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-    print("\n".join([f"{count}, nothing was started:", *lines, "Try --help."]), file=sys.stderr)
+    print("\n".join([f"{count}, {outcome}:", *lines, "Try --help."]), file=sys.stderr)
     raise SystemExit(BAD_INPUT)
 
 

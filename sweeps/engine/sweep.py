@@ -58,8 +58,8 @@ def run_sweep(
         grid: the points asked for, or None for the scale's.
 
     Returns:
-        The exit code: 0 done, 1 some trial failed, 3 ended by its budget, 130 interrupted; the last
-        two are resumable.
+        The exit code: 0 done, 1 some trial failed, 3 ended by its budget and none failed, 130
+        interrupted; the last two are resumable.
 
     Raises:
         SystemExit: 2 with the reason, if a sweep of this name asks something else, if its budget
@@ -246,7 +246,7 @@ class _Run:
             return self._conclude(tracker, interrupted=True)
         except UnsharedStorageError as error:
             tracker.close({}, failed=True, interrupted=True)
-            refuse([f"--storage: {error}"])
+            refuse([f"--storage: {error}"], "the sweep ended")
         except (DivergedStartError, ClusterError) as error:
             self.console.print(f"[red]{error}", highlight=False)
             tracker.close({}, failed=True, interrupted=False)
@@ -370,9 +370,9 @@ class _Run:
         self._say_what_next(missing, interrupted, stop)
         if interrupted:
             return INTERRUPTED
-        if stop is not None:
-            return OUT_OF_BUDGET
-        return SOME_FAILED if failed else DONE
+        if failed:  # also where its budget ended the sweep: what failed is to be looked at first
+            return SOME_FAILED
+        return DONE if stop is None else OUT_OF_BUDGET
 
     def _end_without_storage(self, error: BaseException) -> int:
         text = f"[red]The records cannot be written: {storage_problem(error)}"

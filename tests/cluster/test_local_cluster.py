@@ -261,6 +261,7 @@ def test_a_machine_that_does_not_see_the_storage_ends_the_sweep_before_or_at_its
         late = run("late")
         assert late.returncode == 2, late.stdout + late.stderr
         assert "is not seen from" in late.stderr and "Traceback" not in late.stderr + late.stdout
+        assert "1 problem, the sweep ended:" in late.stderr
         assert not list((folder / "late/trials").glob("*/result.json"))
         held = subprocess.Popen(
             [sys.executable, "-c", HOLDING, cluster.address], stdout=subprocess.PIPE, text=True,

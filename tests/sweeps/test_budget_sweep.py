@@ -5,6 +5,7 @@ of this machine decides how many trials run.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -120,6 +121,22 @@ def test_carried_on_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, t
     undisturbed = Sweep(tmp_path, WHOLE)
     assert undisturbed.run()[0] == 0
     assert undisturbed.table().equals(sweep.table())
+
+
+def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
+    """What failed is listed, and what the budget ended is still said."""
+    before, _, _ = stopped
+    shutil.copytree(before.cwd, tmp_path, dirs_exist_ok=True)
+    sweep = Sweep(tmp_path, WHOLE)
+    ended, failed = sweep.records.results()[0], {"status": "failed", "reason": "it broke"}
+    broken = ended.model_copy(update=failed)
+    sweep.records.trial(broken.trial_id).write_result(broken)
+    sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
+    code, text = sweep.run()
+    assert code == 1, text
+    assert f"trial {broken.trial_id} failed: it broke" in text
+    assert "Stopped by its budget of 0.5 hours. Carry on with a larger one:" in text
+    assert "Interrupted" not in text
 
 
 @pytest.mark.slow

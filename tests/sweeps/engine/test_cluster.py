@@ -21,7 +21,7 @@ from sweeps.engine.records import SweepRecords
 from sweeps.engine.resources import Resources
 from sweeps.engine.storage import Folder
 from sweeps.engine.training_code import evaluation_code
-from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS
+from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
 
 RESOURCES = Resources(cpus=1, gpus=0, slots=1)
 START: Any = None  # neither is looked at before the cluster has failed
@@ -141,3 +141,28 @@ def test_one_that_is_gone_in_the_middle_ends_an_evaluation_in_one_line(tmp_path)
     assert ended.stdout.splitlines()[-1] == "Ray cannot be reached any more: [no] answer"
     assert "Traceback" not in ended.stdout + ended.stderr
     assert SweepRecords(Folder(str(tmp_path / "results/one"))).results() == []
+
+
+UNSEEN = """
+from contextlib import nullcontext
+import sweeps.sigma_line_search as script
+from sweeps.engine import sweep
+from sweeps.engine.cluster_check import UnsharedStorageError
+from sweeps.engine.command_line import leave
+
+def train(run, *_):
+    raise UnsharedStorageError("results is not seen from there")
+
+sweep._Run._train = train
+sweep.Cluster = lambda *_: nullcontext()
+leave(script.main)
+"""
+
+
+def test_storage_that_a_late_machine_does_not_see_ends_the_sweep_and_says_so(tmp_path):
+    sweep = Sweep(tmp_path, "--sigmas 0 --seeds 1 --num-trials 0 --max-epochs 1")
+    sweep.command[1:2] = ["-c", UNSEEN]
+    code, said = sweep.run(PYTHONPATH=str(SWEEPS.parent))
+    assert code == 2 and "Traceback" not in said, said
+    assert "1 problem, the sweep ended:\n  --storage: results is not seen from there\n" in said
+    assert "nothing was started" not in said
