@@ -1,9 +1,8 @@
 """How a trial ended, and its file: JSON that holds its own SHA-256."""
 
-import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,9 +14,9 @@ from gon_core.rows import (
     AttackRow,
     PerturbationSizeRow,
 )
+from sweeps.engine.records import hashed
 
 Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed", "evaluated"]
-DIGEST = "sha256"
 VALIDATION_CLEAN = ("validation", CLEAN)
 
 
@@ -91,8 +90,7 @@ class TrialResult(BaseModel):
 
 def dump(result: TrialResult) -> bytes:
     """Return the content of ``result.json``."""
-    content = json.loads(result.model_dump_json())
-    return json.dumps(content | {DIGEST: _digest(content)}, indent=1).encode()
+    return hashed.dump(json.loads(result.model_dump_json()))
 
 
 def load(content: bytes) -> TrialResult:
@@ -101,18 +99,4 @@ def load(content: bytes) -> TrialResult:
     Raises:
         ValueError: it is damaged.
     """
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise ValueError("it is not a JSON object")
-    expected = found.pop(DIGEST, None)
-    if expected is not None and expected != _digest(found):
-        raise ValueError("its SHA-256 is not the one it was written with")
-    return TrialResult.model_validate(found)
-
-
-def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return TrialResult.model_validate(hashed.load(content, may_lack=True))
