@@ -7,7 +7,7 @@ from gon_core.evaluation.accuracy import (
     evaluate_images,
     evaluate_severities,
 )
-from gon_core.evaluation.adversarial_noise import AdversarialNoise, adversarial_noise
+from gon_core.evaluation.adversarial_noise import AdversarialNoise, adversarial_noise, restore_noise
 from gon_core.evaluation.attacks import DDNAttack, PGDAttack, attack_accuracy
 from gon_core.evaluation.corrupted_sets import (
     EvaluationSet,
@@ -60,6 +60,7 @@ __all__ = [
     "mixed",
     "perturbation_sizes",
     "read_mnist_c",
+    "restore_noise",
     "standard_error",
     "wilson_interval",
 ]

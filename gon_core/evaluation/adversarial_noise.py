@@ -14,6 +14,7 @@ from gon_core.evaluation.noise_directions import Noise
 from gon_core.noise import NoiseGenerator
 from gon_core.seeding import generator as new_stream
 from gon_core.training.ant import ascend, endless
+from gon_core.training.checkpoints import restore_model
 from gon_core.training.loop import TrainingState
 from gon_core.training.opponent import STREAMS, adam, new_opponent
 
@@ -77,7 +78,6 @@ def adversarial_noise(
     streams = {
         name: new_stream(seed, "adversarial noise", method.kernel_size, name) for name in STREAMS
     }
-    name = f"adversarial_{method.kernel_size}x{method.kernel_size}"
     streams["noise"] = new_stream(
         seed, "adversarial noise", method.kernel_size, "noise", device=device
     )
@@ -98,7 +98,28 @@ def adversarial_noise(
             else:
                 stale += 1
     trained = opponent.generator.requires_grad_(False)
-    return AdversarialNoise(Noise(name, trained.sample), trained, tuple(losses), stale >= patience)
+    noise = Noise(_name(method), trained.sample)
+    return AdversarialNoise(noise, trained, tuple(losses), stale >= patience)
+
+
+def restore_noise(weights: bytes, method: ANT, device: torch.device) -> Noise:
+    """Return the noise of a generator that was trained before.
+
+    Args:
+        weights: of ``AdversarialNoise.generator``, as ``checkpoints.dump_model`` returns them.
+        method: what it was trained with.
+        device: where the images are.
+
+    Raises:
+        ValueError: the weights are not those of such a generator.
+    """
+    generator = NoiseGenerator(1, method.depth, method.kernel_size).to(device)
+    restore_model(generator, weights)
+    return Noise(_name(method), generator.requires_grad_(False).sample)
+
+
+def _name(method: ANT) -> str:
+    return f"adversarial_{method.kernel_size}x{method.kernel_size}"
 
 
 def _check(

@@ -25,6 +25,7 @@ from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.rows import AccuracyRow
 from search_spaces.parameter import Choice
 from sweeps.engine import cluster_check, measures, plan, provenance
+from sweeps.engine.accuracy_steps import Accuracies
 from sweeps.engine.checkpoint_cost import cost_text, expected
 from sweeps.engine.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.checkpoint_models import LoadedModel, load_models
@@ -34,7 +35,7 @@ from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.command_line import refuse
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
-from sweeps.engine.measures import Accuracies, Measured
+from sweeps.engine.measures import Measured
 from sweeps.engine.progress import duration
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.report import headline, print_report, write_report

@@ -4,16 +4,13 @@ Measures take the model as it is and return rows and files; the caller writes th
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
 
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import Generator, nn
 
 from gon_core import evaluation
-from gon_core.config import VARIANTS, EvaluationConfig
-from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.config import ANT, VARIANTS, EvaluationConfig
 from gon_core.data.splits import LabelledImages, Splits
 from gon_core.evaluation import (
     AccuracyRow,
@@ -29,10 +26,15 @@ from gon_core.evaluation import (
     right_images,
 )
 from gon_core.evaluation.accuracy import BATCH_SIZE
+from gon_core.evaluation.attacks import Attack
 from gon_core.rows import CLEAN
 from gon_core.seeding import generator
+from gon_core.training import checkpoints
+from sweeps.engine import accuracy_steps
+from sweeps.engine.accuracy_steps import Accuracies
+from sweeps.engine.evaluation_steps import Steps
 from sweeps.engine.heartbeat import Heartbeat, Tell, silent
-from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
+from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT, Finding
 from sweeps.engine.storage import Folder
 
 ATTACKS = (PGDAttack(), DDNAttack())  # of Table 7
@@ -102,32 +104,6 @@ def write_examples(
     folder.write(EXAMPLES, examples.dump(shown))
 
 
-class Accuracies(Protocol):
-    """What measures accuracies: ``gon_core.evaluation``, or the machines of a cluster."""
-
-    def evaluate(
-        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-    ) -> Iterator[AccuracyRow]:
-        """See ``gon_core.evaluation``."""
-        ...
-
-    def evaluate_images(
-        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-    ) -> Iterator[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
-        """See ``gon_core.evaluation``."""
-        ...
-
-    def evaluate_severities(
-        self, model: nn.Module, sets: SeveritySets, bf16: bool = False
-    ) -> Iterator[AccuracyRow]:
-        """See ``gon_core.evaluation``."""
-        ...
-
-    def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[AccuracyRow]:
-        """See ``gon_core.evaluation``."""
-        ...
-
-
 @dataclass
 class Measured:
     """The figures of one model.
@@ -152,11 +128,13 @@ def measure(
     bf16: bool = False,
     tell: Tell = silent,
     accuracies: Accuracies = evaluation,
+    steps: Steps | None = None,
 ) -> Measured:
     """Return every figure that ``config`` asks for.
 
     Attacks and sizes are in fp32 in any case: gradients and the last bits decide there. All that is
-    random follows from ``config.corruption_seed``, so that every model meets the same noise.
+    random follows from ``config.corruption_seed``, so that every model meets the same noise, and
+    each step finds the same whatever was done before it.
 
     Args:
         model: the final one, on the data's device.
@@ -165,36 +143,35 @@ def measure(
         bf16: whether accuracies are measured in bfloat16.
         tell: takes lines that say how far it is, for a person who waits.
         accuracies: measures them, here or elsewhere.
+        steps: of the evaluation: a corruption of a split, an attack, a noise generator, epsilon* of
+            a noise. Those that are done are not done again.
     """
     heart = Heartbeat(tell)
     with heart.listening(model):
-        return _measure(model, data, config, bf16, heart, accuracies)
+        return _measure(model, data, config, bf16, heart, accuracies, steps or Steps())
 
 
 def _measure(
     model: nn.Module, data: TrialData, config: EvaluationConfig, bf16: bool, heart: Heartbeat,
-    accuracies: Accuracies,
+    accuracies: Accuracies, steps: Steps,
 ) -> Measured:  # fmt: skip
     found = Measured()
     _begin_accuracies(heart, data)
-    found.rows += accuracies.evaluate(model, data.validation, bf16)
-    right = {}
-    for row, images in accuracies.evaluate_images(model, data.test, bf16):
-        found.rows.append(row)
-        right[row.corruption] = images
+    found.rows += accuracy_steps.validation_rows(steps, model, data.validation, bf16, accuracies)
+    rows, right = accuracy_steps.test_rows(steps, model, data.test, bf16, accuracies)
+    found.rows += rows
     found.files[RIGHT] = right_images.dump(right)
     clean = LabelledImages(data.test.images[CLEAN], data.test.labels)[: config.images]
     if "severities" in config.measures:
         assert data.severities is not None, "severities are measured but were not made"
         heart.begin(f"five severities of each corruption, {len(data.severities.labels):,} images")
-        found.rows += accuracies.evaluate_severities(model, data.severities, bf16)
+        found.rows += accuracy_steps.severity_rows(steps, model, data.severities, bf16, accuracies)
     if "attacks" in config.measures:
         for attack in ATTACKS:
-            heart.begin(f"attack {attack.name.upper()}, {len(clean):,} images")
-            stream = _stream(config, f"attack {attack.name}", clean)
-            found.attacks.append(evaluation.attack_accuracy(model, clean, attack, stream))
+            measure_it = partial(_attack, model, clean, config, attack, heart)
+            found.attacks += steps.take(f"attack-{attack.name}", measure_it).attacks
     if "epsilon_star" in config.measures:
-        _measure_sizes(found, model, data, clean, config, heart)
+        _measure_sizes(found, steps, model, data, clean, config, heart)
     return found
 
 
@@ -209,29 +186,36 @@ def _begin_accuracies(heart: Heartbeat, data: TrialData) -> None:
     heart.begin(f"accuracy on {images}, clean and corrupted", f"of {batches:,} batches")
 
 
+def _attack(
+    model: nn.Module, clean: LabelledImages, config: EvaluationConfig, attack: Attack,
+    heart: Heartbeat,
+) -> Finding:  # fmt: skip
+    heart.begin(f"attack {attack.name.upper()}, {len(clean):,} images")
+    stream = _stream(config, f"attack {attack.name}", clean)
+    return Finding(attacks=[evaluation.attack_accuracy(model, clean, attack, stream)])
+
+
 def _measure_sizes(
     found: Measured,
+    steps: Steps,
     model: nn.Module,
     data: TrialData,
     clean: LabelledImages,
     config: EvaluationConfig,
     heart: Heartbeat,
 ) -> None:
+    device = clean.labels.device
     noises: dict[str, tuple[Noise, bool]] = {
         name: (noise, True) for name, noise in evaluation.NOISES.items()
     }
     for variant in GENERATORS:
-        most = config.generator_steps * config.generator_blocks
-        heart.begin(
-            f"noise generator {variant}, trained until it converges", f"of at most {most:,} steps"
-        )
-        trained = _train_generator(model, data, variant, config)
-        noises[trained.noise.name] = (trained.noise, trained.converged)
+        train = partial(_train_generator, model, data, variant, config, heart)
+        trained = steps.take(f"generator-{variant}", train)
+        noise = evaluation.restore_noise(trained.tensors, _method(variant, config), device)
+        noises[noise.name] = (noise, trained.converged)
     for name, (noise, converged) in noises.items():
-        heart.begin(f"epsilon* under {name} noise, {len(clean):,} images")
-        stream = _stream(config, f"noise {name}", clean)
-        row = evaluation.median_perturbation_size(model, clean, noise, stream, converged=converged)
-        found.perturbation_sizes.append(row)
+        measure_size = partial(_measure_size, model, clean, noise, converged, config, heart)
+        found.perturbation_sizes += steps.take(f"epsilon-{name}", measure_size).perturbation_sizes
     sizes = {row.noise: row.median for row in found.perturbation_sizes}
     kinds = {name: noise for name, (noise, _) in noises.items()}
     stream = _stream(config, "perturbed", clean)
@@ -240,21 +224,40 @@ def _measure_sizes(
 
 
 def _train_generator(
-    model: nn.Module, data: TrialData, variant: str, config: EvaluationConfig
-) -> evaluation.AdversarialNoise:
-    method = VARIANTS[variant].model_copy(
-        update={"pretraining_learning_rate": config.generator_learning_rate}
+    model: nn.Module, data: TrialData, variant: str, config: EvaluationConfig, heart: Heartbeat
+) -> Finding:
+    most = config.generator_steps * config.generator_blocks
+    heart.begin(
+        f"noise generator {variant}, trained until it converges", f"of at most {most:,} steps"
     )
-    return evaluation.adversarial_noise(
+    trained = evaluation.adversarial_noise(
         model,
         data.training,
-        method,  # pyright: ignore[reportArgumentType]  (GENERATORS are ANT)
+        _method(variant, config),
         config.corruption_seed,
         batch_size=config.generator_batch,
         block=config.generator_steps,
         max_blocks=config.generator_blocks,
     )
+    weights = checkpoints.dump_model(trained.generator)
+    return Finding(tensors=weights, converged=trained.converged)
 
 
-def _stream(config: EvaluationConfig, name: str, images: LabelledImages):
+def _method(variant: str, config: EvaluationConfig) -> ANT:
+    method = VARIANTS[variant]
+    assert isinstance(method, ANT), "a noise generator is trained"
+    return method.model_copy(update={"pretraining_learning_rate": config.generator_learning_rate})
+
+
+def _measure_size(
+    model: nn.Module, clean: LabelledImages, noise: Noise, converged: bool,
+    config: EvaluationConfig, heart: Heartbeat,
+) -> Finding:  # fmt: skip
+    heart.begin(f"epsilon* under {noise.name} noise, {len(clean):,} images")
+    stream = _stream(config, f"noise {noise.name}", clean)
+    row = evaluation.median_perturbation_size(model, clean, noise, stream, converged=converged)
+    return Finding(perturbation_sizes=[row])
+
+
+def _stream(config: EvaluationConfig, name: str, images: LabelledImages) -> Generator:
     return generator(config.corruption_seed, name, device=images.labels.device)

@@ -15,7 +15,7 @@ import gon_core
 
 # What runs after the training has no part in a checkpoint.
 WITHOUT = {"training": ("evaluation", "corruptions", "paper"), "evaluation": ("paper",)}
-PACKAGES = {"training": ("torch",), "evaluation": ("torch", "torchvision")}
+PACKAGES = {"training": ("torch",), "evaluation": ("foolbox", "torch", "torchvision")}
 
 
 @cache

@@ -1,6 +1,7 @@
 """Run one trial: configuration -> trainer -> evaluation -> result. Knows neither Ray nor MLflow."""
 
 import copy
+import hashlib
 import logging
 import os
 import socket
@@ -8,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -24,6 +26,7 @@ from gon_core.training.loop import EpochMetrics
 from gon_core.training.opponent import Opponent
 from gon_core.training.parallel import ALONE
 from sweeps.engine import ranks
+from sweeps.engine.evaluation_steps import Steps
 from sweeps.engine.measures import Measured, TrialData, measure
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import now
@@ -88,7 +91,7 @@ def run_trial(
         processes: that train it together, each on a GPU of its own if ``device`` is ``cuda``. They
             are no part of the trial: a checkpoint is the same, up to rounding, for any number of
             them. This process alone validates, evaluates and writes.
-        stop: asked after each step, and each batch of the evaluation, whether to end for now.
+        stop: asked after each step, and in the evaluation, whether to end for now.
         node: where it runs, for the record.
 
     Returns:
@@ -111,7 +114,8 @@ def run_trial(
         return records.write_result(result, files | run.learned_noise())
     except StoppedError as stopped:
         try:
-            run.keep()
+            if not run.is_trained:  # else there is a checkpoint of the end of the training
+                run.keep()
             records.write_stop()
         except (OSError, StorageError):  # the network may go first; an older checkpoint is there
             log.warning("trial %s: no checkpoint could be taken at its stop", records.trial_id)
@@ -156,6 +160,10 @@ class _Run:
     def bf16(self) -> bool:
         return self.config.training.precision == "bf16"
 
+    @property
+    def is_trained(self) -> bool:
+        return ended(self.state.convergence, self.config.training) is not None
+
     def start(self, start_weights: bytes | None) -> None:
         """Set the state to the last checkpoint, or to the beginning; report the epochs so far."""
         self._begin(start_weights)
@@ -198,7 +206,7 @@ class _Run:
             state.group = ALONE
 
     def _train(self) -> None:
-        """Train to the end, validating after each epoch and keeping a checkpoint at intervals."""
+        """Train to the end, validating after each epoch; keep checkpoints at intervals and then."""
         config, mixed = self.config, evaluation.mixed(self.data.validation)
         assert not isinstance(config.method, Given), "given weights are not trained"
         trained = train(self.state, self.data.training, config.method, config.training, self.stop)
@@ -217,7 +225,9 @@ class _Run:
             }
             self.history.append(entry)
             self.event = metrics.event
-            if not metrics.is_last and metrics.epoch % self.checkpoint_every == 0:
+            # After the last one too: an evaluation takes as long as many epochs.
+            due = metrics.is_last or metrics.epoch % self.checkpoint_every == 0
+            if due and metrics.event != "diverged":  # that is not evaluated
                 self.keep()
             if not metrics.is_last:  # the caller reports the last one with the result
                 self.report(entry)
@@ -238,17 +248,22 @@ class _Run:
         if self.event == "diverged":
             return self.result("diverged", "the training loss is not finite"), {}
         assert self.event in ("converged", "max_epochs"), f"training ended with {self.event}"
-        started = time.perf_counter()
-        asked = self.state.model.register_forward_pre_hook(self._heed_stop)
-        found = measure(self.state.model, self.data, self.config.evaluation, self.bf16)
-        asked.remove()
-        seconds = time.perf_counter() - started
+        model, started = self.state.model, time.perf_counter()
+        steps = self._steps()
+        before = steps.seconds
+        with steps.heeding(model, self.stop):
+            found = measure(model, self.data, self.config.evaluation, self.bf16, steps=steps)
+        seconds = before + time.perf_counter() - started
         result = self.result(self.event, measured=found, evaluation_seconds=seconds)
         return result, found.files
 
-    def _heed_stop(self, *forward: object) -> None:
-        if self.stop():
-            raise StoppedError
+    def _steps(self) -> Steps:
+        """Return the steps of the evaluation that are done, of this very model, and keep others."""
+        digest = hashlib.sha256(checkpoints.dump_model(self.state.model)).hexdigest()
+        done, passed_over = self.records.findings(digest)
+        if passed_over:
+            self.records.write_passed_over(passed_over)
+        return Steps(done, partial(self.records.write_finding, model=digest))
 
     def learned_noise(self) -> dict[str, bytes]:
         """Return what the noise generator learned as a file; nothing for methods without one."""

@@ -9,6 +9,7 @@
         trials/<trial id>/trial.json          the full configuration, before training
         trials/<trial id>/attempts/NNNNNN.json   where and when it was run, from which epoch on
         trials/<trial id>/checkpoints/epoch-NNNNNN/   weights, momentum, streams, history, manifest
+        trials/<trial id>/evaluation/<step>.json   what its evaluation has found so far
         trials/<trial id>/turn.json           its place in the order in which the search asked
         trials/<trial id>/model.safetensors   the final weights
         trials/<trial id>/noise.safetensors   what an adversarial noise generator learned
@@ -18,14 +19,16 @@
     <storage>/starting_models/<hash>/         the vanilla model that trials start from
 
 Every file appears whole or not at all. A checkpoint counts once its manifest, written last, names
-the SHA-256 of each of its files; a result once its own SHA-256 is right. What is damaged is passed
-over with a warning, as if it had never been written; ``python -m sweeps.engine.records check
-<sweep folder>`` tells what is. Ray, Optuna and MLflow hold nothing that is not rebuilt from here.
+the SHA-256 of each of its files; a result, or a step of an evaluation, once its own SHA-256 is
+right. What is damaged is passed over with a warning, as if it had never been written;
+``python -m sweeps.engine.records check <sweep folder>`` tells what is. Ray, Optuna and MLflow hold
+nothing that is not rebuilt from here.
 
 Imports no torch, so that a sweep can be refused or found finished at once.
 """
 
 from sweeps.engine.records.checkpoint import MANIFEST, Checkpoint
+from sweeps.engine.records.evaluation import Finding
 from sweeps.engine.records.names import (
     EXAMPLES,
     MODEL,
@@ -51,6 +54,7 @@ __all__ = [
     "VALIDATION_METRIC",
     "Attempt",
     "Checkpoint",
+    "Finding",
     "Status",
     "Stop",
     "SweepRecords",

@@ -31,7 +31,7 @@ class TrialCheck:
         trial_id: its id.
         state: see ``STATES``.
         detail: how it ended, or where it stands.
-        problems: what is damaged; a damaged checkpoint alone breaks no trial.
+        problems: what is damaged; a checkpoint or a step of an evaluation alone breaks no trial.
     """
 
     trial_id: str
@@ -123,30 +123,31 @@ def _check_trial(trial: TrialRecords, has_driver: bool) -> TrialCheck:
     if result is not None:
         _check_files(trial.folder, result, found)
     breaks = bool(found.problems)
-    epoch = 0
+    so_far = ""
     if result is None or not result.is_final:
         checkpoint, passed_over = trial.find_checkpoint()
-        epoch = checkpoint.epoch if checkpoint is not None else 0
-        found.problems += passed_over
-    state, detail = _state(trial, result, epoch, has_driver)
+        steps, not_usable = trial.findings()
+        found.problems += passed_over + not_usable
+        so_far = f"checkpoint of epoch {checkpoint.epoch}" if checkpoint else "no checkpoint yet"
+        so_far += f", {len(steps)} steps of the evaluation" if steps else ""
+    state, detail = _state(trial, result, so_far, has_driver)
     return TrialCheck(trial.trial_id, "broken" if breaks else state, detail, tuple(found.problems))
 
 
 def _state(
-    trial: TrialRecords, result: TrialResult | None, epoch: int, has_driver: bool
+    trial: TrialRecords, result: TrialResult | None, so_far: str, has_driver: bool
 ) -> tuple[State, str]:
     if result is not None:
         reason = f": {result.reason.splitlines()[0]}" if result.reason else ""
         return "complete" if result.is_final else "failed", f"{result.status}{reason}"
     attempts = trial.attempts()
-    where = f"checkpoint of epoch {epoch}" if epoch else "no checkpoint yet"
     if not attempts:
         return "interrupted", "asked for, not started"
     last = attempts[-1]
     starts = f"{len(attempts)} starts, " if len(attempts) > 1 else ""
     if has_driver:
-        return "running", f"{where}, {starts}process {last.pid} on {last.host} since {last.began}"
-    return "interrupted", f"{where}, {starts}last on {last.host} at {last.began}"
+        return "running", f"{so_far}, {starts}process {last.pid} on {last.host} since {last.began}"
+    return "interrupted", f"{so_far}, {starts}last on {last.host} at {last.began}"
 
 
 def _check_files(folder: Folder, result: TrialResult, found: _Findings) -> None:

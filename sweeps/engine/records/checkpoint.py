@@ -88,8 +88,8 @@ def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
     epoch, steps = int(named[1]), int(named[2] or 0)
     manifest = _manifest(folder)
     for kind, here in (("config", config), ("code", training_code())):
-        if differences := _differences(manifest.get(kind, {}), here):
-            raise ValueError(f"it was written by another {kind}: {'; '.join(differences)}")
+        if differing := differences(manifest.get(kind, {}), here):
+            raise ValueError(f"it was written by another {kind}: {'; '.join(differing)}")
     files = {}
     for name, expected in manifest["sha256"].items():
         try:
@@ -115,12 +115,12 @@ def _manifest(folder: Folder) -> dict[str, Any]:
     return manifest
 
 
-def _differences(there: Any, here: Any, name: str = "") -> list[str]:
+def differences(there: Any, here: Any, name: str = "") -> list[str]:
     """Return where two JSON values differ: ``method.sigma 0.5, here 0.3``."""
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         found = []
         for key in dict.fromkeys((*there, *here)):
             path = f"{name}.{key}" if name else str(key)
-            found += _differences(there.get(key), here.get(key), path)
+            found += differences(there.get(key), here.get(key), path)
         return found
     return [] if there == here else [f"{name} {there}, here {here}"]

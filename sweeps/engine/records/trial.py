@@ -8,8 +8,10 @@ from typing import Any
 
 from gon_core.config import TrialConfig
 from sweeps.engine.records import checkpoint as checkpoints
+from sweeps.engine.records import evaluation as evaluations
 from sweeps.engine.records import result as results
 from sweeps.engine.records.checkpoint import Checkpoint
+from sweeps.engine.records.evaluation import Finding
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.storage import Folder
 
@@ -28,7 +30,7 @@ class Attempt:
         pid: of the process.
         began: time of day, ISO 8601, UTC.
         from_epoch: the epoch of the checkpoint that it went on from; 0 without any.
-        passed_over: checkpoints that could not be used, and why.
+        passed_over: checkpoints, and steps of an evaluation, that could not be used, and why.
         node: Ray's name of the machine, if Ray started it.
         stopped: whether the machine was about to be taken away, and a checkpoint taken at once.
     """
@@ -100,8 +102,16 @@ class TrialRecords:
 
     def write_stop(self) -> None:
         """Write down that the last attempt was stopped, to be carried on elsewhere."""
-        attempts, last = self.folder / "attempts", self.attempts()[-1]
-        attempts.write_json(attempts.names()[-1], asdict(replace(last, stopped=True)))
+        self._rewrite_attempt(replace(self.attempts()[-1], stopped=True))
+
+    def write_passed_over(self, reasons: list[str]) -> None:
+        """Write down what else the last attempt could not use, and why."""
+        last = self.attempts()[-1]
+        self._rewrite_attempt(replace(last, passed_over=[*last.passed_over, *reasons]))
+
+    def _rewrite_attempt(self, attempt: Attempt) -> None:
+        attempts = self.folder / "attempts"
+        attempts.write_json(attempts.names()[-1], asdict(attempt))
 
     def attempts(self) -> list[Attempt]:
         """Return where and when the trial was run, in order; damaged entries are left out."""
@@ -146,9 +156,41 @@ class TrialRecords:
                 return found, passed_over
         return None, passed_over
 
+    def write_finding(self, step: str, finding: Finding, model: str) -> None:
+        """Write what a step of the evaluation found.
+
+        Args:
+            step: its name.
+            finding: what to write.
+            model: SHA-256 of the weights that are evaluated.
+        """
+        identity = {"trial": self.trial_id, "model": model}
+        evaluations.write(self._evaluation, step, finding, identity)
+
+    def findings(self, model: str | None = None) -> tuple[dict[str, Finding], list[str]]:
+        """Return what the steps of the evaluation found so far, and which cannot be used, and why.
+
+        Args:
+            model: SHA-256 of the weights that are evaluated; None for any.
+        """
+        identity = {"trial": self.trial_id} | ({"model": model} if model is not None else {})
+        found, passed_over = {}, []
+        for step in evaluations.names(self._evaluation):
+            try:
+                found[step] = evaluations.read(self._evaluation, step, identity)
+            except (ValueError, OSError) as error:
+                reason = str(error).splitlines()[0]
+                passed_over.append(f"step {step} of the evaluation passed over: {reason}")
+                log.warning("trial %s: %s", self.trial_id, passed_over[-1])
+        return found, passed_over
+
     @property
     def _checkpoints(self) -> Folder:
         return self.folder / "checkpoints"
+
+    @property
+    def _evaluation(self) -> Folder:
+        return self.folder / "evaluation"
 
     def _config_fields(self) -> dict[str, Any]:
         config = self.config()
@@ -157,7 +199,7 @@ class TrialRecords:
     def write_result(
         self, result: TrialResult, files: Mapping[str, bytes] | None = None
     ) -> TrialResult:
-        """Write how the trial ended, last of all; its checkpoints are needed no more.
+        """Write how the trial ended, last of all; what it could go on from is needed no more.
 
         Args:
             result: how it ended.
@@ -172,6 +214,7 @@ class TrialRecords:
         written = result.model_copy(update={"files": result.files | digests})
         self.folder.write(RESULT, results.dump(written))
         if result.is_final:
+            self._evaluation.delete()
             self._checkpoints.delete()
         return written
 

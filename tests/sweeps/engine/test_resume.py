@@ -87,7 +87,7 @@ def run(config, data, weights, folder, every, killed_after, monkeypatch):
         if metrics["epoch"] == killed_after:
             raise Killed
 
-    def measure(*arguments):
+    def measure(*arguments, **keywords):
         raise Killed
 
     # What a process finds there is another each time.
@@ -160,6 +160,7 @@ def test_a_trial_killed_at_any_epoch_ends_bit_identical(
         trained.clear()
         held = last_checkpoint(config, folder)
         assert 0 <= killed_after - held <= every, "at most one interval is lost"
+        assert held == EPOCHS or killed_after < EPOCHS, "nothing, once the evaluation has begun"
 
     result = run(*arguments, None, monkeypatch)
 

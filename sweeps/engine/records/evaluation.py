@@ -1,0 +1,88 @@
+"""An evaluation on storage as far as it is: a file for each step, of this very model and code."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from gon_core.rows import AccuracyRow, AttackRow, PerturbationSizeRow
+from sweeps.engine.records import hashed
+from sweeps.engine.records.checkpoint import differences
+from sweeps.engine.storage import Folder
+from sweeps.engine.training_code import evaluation_code
+
+SUFFIX = ".json"
+
+
+class Finding(BaseModel):
+    """What one step of an evaluation found.
+
+    Attributes:
+        rows: accuracies.
+        attacks: accuracies under attack.
+        perturbation_sizes: epsilon*.
+        tensors: safetensors that later steps, or the trial's files, are made of.
+        converged: whether a noise generator that was trained had converged.
+        seconds: that it took.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        ser_json_inf_nan="strings",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
+
+    rows: list[AccuracyRow] = []
+    attacks: list[AttackRow] = []
+    perturbation_sizes: list[PerturbationSizeRow] = []
+    tensors: bytes = b""
+    converged: bool = True
+    seconds: float = 0.0
+
+
+def write(folder: Folder, step: str, finding: Finding, identity: Mapping[str, str]) -> None:
+    """Write what a step found.
+
+    Args:
+        folder: the trial's, of its evaluation.
+        step: its name.
+        finding: what to write.
+        identity: of the trial and its final model; the file holds it, so that a foreign one can be
+            told.
+    """
+    found = json.loads(finding.model_dump_json())
+    content = {"step": step, "of": dict(identity), "code": evaluation_code(), "found": found}
+    folder.write(step + SUFFIX, hashed.dump(content))
+
+
+def names(folder: Folder) -> list[str]:
+    """Return the names of the steps that have a file, whole or not."""
+    return [name.removesuffix(SUFFIX) for name in folder.names() if name.endswith(SUFFIX)]
+
+
+def read(folder: Folder, step: str, identity: Mapping[str, str]) -> Finding:
+    """Return what a step found.
+
+    Args:
+        folder: the trial's, of its evaluation.
+        step: its name.
+        identity: as for ``write``, or a part of it.
+
+    Raises:
+        ValueError: the file is damaged, or of another step, trial, model or code; says what.
+        OSError: it cannot be read.
+    """
+    content = hashed.load(folder.read(step + SUFFIX))
+    here: dict[str, Any] = {"step": step, "of": dict(identity), "code": evaluation_code()}
+    known = {key: value for key, value in _object(content.get("of")).items() if key in identity}
+    there = {"step": content.get("step"), "of": known, "code": content.get("code")}
+    if differing := differences(there, here):
+        raise ValueError(f"it was written by another evaluation: {'; '.join(differing)}")
+    return Finding.model_validate_json(json.dumps(content.get("found")))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
