@@ -7,7 +7,8 @@ runs Ray there:
 for a hook of a machine's or a pod's end. ``... watch aws`` (or ``gcp``) asks the cloud whether the
 machine is to be taken back, and tells the trials then.
 
-Ray is asked to give the machine no further trials; it then moves those that ended to another one.
+Trials are told at once. Ray is asked meanwhile to give the machine no further ones; until it has
+heard it may start one of them here again, which is then told too.
 """
 
 import argparse
@@ -18,13 +19,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from sweeps.engine.exit_codes import DONE, SOME_FAILED
 from sweeps.engine.notice import Sign, signs
 
-SECONDS = 20.0  # of the 25 to 30 that spot machines and pods have
+SECONDS = 20.0  # of the 30 that spot machines of Google Cloud have; its pods have 15, see cluster/
+LATECOMER = 3.0  # seconds in which a trial that Ray placed before it heard puts up its sign
 ASK_EVERY = 2.0  # seconds; AWS gives two minutes, Google Cloud half of one
 ANSWER_WITHIN = 5.0
 AWS, GCP = "http://169.254.169.254", "http://metadata.google.internal"
@@ -42,19 +43,17 @@ def tell(seconds: float, node: str = "") -> bool:
         Whether every trial has taken its checkpoint.
     """
     deadline = time.monotonic() + seconds
-    # Where a trial runs its sign says which node this is, and Ray need not be asked.
-    drain = _drain(seconds, node or next((sign.node for sign in signs()), ""))
     told: dict[Path, Sign] = {}
-    with suppress(subprocess.TimeoutExpired):  # else it could give the machine the trial again
-        drain.wait(seconds / 4)
+    _tell_new(told, node)  # first: what asks Ray takes seconds to start
+    # Where a trial runs its sign says which node this is, and Ray need not be asked.
+    drain = _drain(seconds, node or next((sign.node for sign in told.values()), ""))
+    heard = float("inf")
     while time.monotonic() < deadline:
-        for sign in signs():
-            if sign.folder not in told and node in ("", sign.node):
-                told[sign.folder] = sign
-                sign.tell()
-                _say(f"trial {sign.trial_id} told (process {sign.pid})")
-        # Until Ray has heard, it may give the machine another one.
-        if drain.poll() is not None and not any(sign.is_up for sign in told.values()):
+        _tell_new(told, node)
+        if drain.poll() is not None:
+            heard = min(heard, time.monotonic())
+        settled = heard + LATECOMER if told else heard
+        if time.monotonic() >= settled and not any(sign.is_up for sign in told.values()):
             break
         time.sleep(0.05)
     drain.kill()
@@ -67,6 +66,14 @@ def tell(seconds: float, node: str = "") -> bool:
         _say(f"trial {trial_id} is still at work: it goes on elsewhere from its last checkpoint")
     _say(f"{len(told) - len(late)} of {len(told)} trials ended in good order")
     return not late
+
+
+def _tell_new(told: dict[Path, Sign], node: str) -> None:
+    for sign in signs():
+        if sign.folder not in told and node in ("", sign.node):
+            told[sign.folder] = sign
+            sign.tell()
+            _say(f"trial {sign.trial_id} told (process {sign.pid})")
 
 
 def _drain(seconds: float, node: str) -> "subprocess.Popen[str]":

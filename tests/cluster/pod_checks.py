@@ -7,6 +7,8 @@ from typing import Any
 from tests.cluster.definitions import plain_secrets
 
 Manifest = dict[str, Any]
+TELL = ["python", "-m", "sweeps.engine.preemption", "tell", "--seconds"]
+TELL_SECONDS = 11  # of the 15 that a pod has on GKE's spot machines; Python starts, Ray ends
 STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
 
 
@@ -55,16 +57,17 @@ def services(manifest: Manifest) -> list[str]:
 
 def notice(manifest: Manifest) -> list[str]:
     """A pod that is to end tells its trials, and a sweep that is told to stop has time to."""
-    faults, tell = [], ["python", "-m", "sweeps.engine.preemption", "tell"]
+    faults = []
     for name, template in templates(manifest):
         (container,) = template["spec"]["containers"]
-        hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")
+        hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
         is_worker = name not in ("head", "submitter")
-        if is_worker and hook != tell:
-            faults.append(f"{name}: preStop must be {' '.join(tell)}")
-        # The tool waits for 20 s.
-        if is_worker and not 25 <= template["spec"].get("terminationGracePeriodSeconds", 30) <= 120:
-            faults.append(f"{name}: terminationGracePeriodSeconds must be 25 to 120")
+        if is_worker and hook[:-1] != TELL:
+            faults.append(f"{name}: preStop must be {' '.join(TELL)} and a number")
+        elif is_worker and not 5 <= float(hook[-1]) <= TELL_SECONDS:
+            faults.append(f"{name}: preStop must tell within 5 to {TELL_SECONDS} s")
+        if is_worker and not 15 <= template["spec"].get("terminationGracePeriodSeconds", 30) <= 120:
+            faults.append(f"{name}: terminationGracePeriodSeconds must be 15 to 120")
         wait = [each for each in container.get("env", []) if each["name"] == STOP_WAIT]
         if name == "head" and not any(int(each["value"]) >= 60 for each in wait):
             faults.append(f"head: {STOP_WAIT} must be 60 or more")

@@ -83,9 +83,19 @@ BROKEN = {
             "gpu-spot: preStop must be python -m sweeps.engine.preemption tell",
         ),
         (
+            (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command"),
+            pod_checks.TELL[:-1],
+            "gpu-spot: preStop must be python -m sweeps.engine.preemption tell --seconds and a",
+        ),
+        (
+            (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command", 5),
+            "20",
+            "gpu-spot: preStop must tell within 5 to 11 s",
+        ),
+        (
             (*SPOT_POD, "terminationGracePeriodSeconds"),
             5,
-            "gpu-spot: terminationGracePeriodSeconds must be 25 to 120",
+            "gpu-spot: terminationGracePeriodSeconds must be 15 to 120",
         ),
         ((*HEAD_POD, "containers", 0, "env"), MISSING, "RAY_JOB_STOP_WAIT_TIME_S must be 60"),
     ],

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -14,6 +15,13 @@ import pytest
 from sweeps.engine import preemption
 from tests.sweeps.engine.test_notice import SIGN
 
+STARTED_AGAIN = """
+import os, time
+from sweeps.engine.notice import Notice
+print("up", flush=True)
+while not os.path.exists({when!r}):
+    time.sleep(0.01)
+"""
 DEAF = SIGN.replace("notice.is_given()", "False")
 
 
@@ -52,6 +60,57 @@ def ray(monkeypatch):
 
     does("")
     return does
+
+
+def test_trials_are_told_before_ray_is_asked(trials, ray, monkeypatch, capsys):
+    process = trials()
+    asked = []
+
+    def drain(seconds, node):
+        said = capsys.readouterr().out
+        assert process.stdout.readline() == "down\n"  # it does not wait for Ray to be asked
+        asked.append(said)
+        return subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(preemption, "_drain", drain)
+    assert preemption.tell(30.0)
+    assert asked == [f"trial a trial told (process {process.pid})\n"]
+
+
+@pytest.mark.parametrize("answers", ["", "import time; time.sleep(2)"], ids=["at once", "later"])
+def test_a_trial_that_ray_starts_again_before_it_has_heard_is_told_too(
+    answers, trials, ray, capsys
+):
+    ray(answers)
+    again = os.path.join(tempfile.gettempdir(), "again")
+    first, second = trials(), trials(STARTED_AGAIN.format(when=again) + SIGN)
+
+    def start():
+        assert first.stdout.readline() == "down\n"
+        open(again, "w").close()
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    assert preemption.tell(30.0)
+    starting.join()
+    said = capsys.readouterr().out
+    assert all(f"told (process {process.pid})" in said for process in (first, second))
+    assert said.endswith("2 of 2 trials ended in good order\n")
+
+
+def test_a_machine_without_trials_waits_for_none(trials, ray, monkeypatch):
+    monkeypatch.setattr(preemption, "LATECOMER", 25.0)
+    began = time.monotonic()
+    assert preemption.tell(30.0)
+    assert time.monotonic() - began < preemption.LATECOMER
+
+
+def test_it_ends_in_time_whatever_hangs(trials, ray):
+    ray("import time; time.sleep(60)")
+    trials(DEAF)
+    began = time.monotonic()
+    assert not preemption.tell(2.0)
+    assert time.monotonic() - began < 12
 
 
 def test_every_trial_is_told_and_its_checkpoint_waited_for(trials, ray, capsys):
