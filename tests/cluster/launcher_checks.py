@@ -212,7 +212,11 @@ def ray_start(config: Config) -> list[str]:
 
 
 def notice(config: Config) -> list[str]:
-    """A machine that is to be taken back, or shuts down, tells its trials before Ray ends them."""
+    """A machine that is to be taken back, or shuts down, tells its trials before Ray ends them.
+
+    Whatever the service is started after, systemd ends after it; the network targets are passive,
+    and to be wanted by nobody but what provides them.
+    """
     key, scope = "worker_start_ray_commands", "game-of-noise-ray"
     faults, kind = [], config["provider"]["type"]
     starts = [line for line in config[key] if "ray start" in line]
@@ -221,9 +225,12 @@ def notice(config: Config) -> list[str]:
     telling = [line for line in config[key] if "sweeps.engine.preemption" in line]
     if not any(f"sweeps.engine.preemption watch {kind}" in line for line in telling):
         faults.append(f"{key}: nobody watches for what {kind} says of the machine's end")
-    for part in (f"--property=After={scope}.scope", "sweeps.engine.preemption tell"):
+    for part in (f"--property=After={scope}.scope ", "sweeps.engine.preemption tell"):
         if not any(part in line for line in telling):
-            faults.append(f"{key}: {part} is missing, a shutdown would tell no trial")
+            faults.append(f"{key}: {part.strip()} is missing, a shutdown would tell no trial")
+    for target in ("network.target", "nss-lookup.target"):
+        if not any(f"--property=After={target} " in line for line in telling):
+            faults.append(f"{key}: After={target} is missing, it may end before the uploads")
     return faults
 
 

@@ -10,7 +10,8 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from tests.cluster import launcher_checks as checks
 from tests.cluster.definitions import MISSING, PROJECT, broken, read
 
-DEFINITIONS = {"aws": read("aws.yaml"), "gcp": read("gcp.yaml")}
+AWS, GCP = read("aws.yaml"), read("gcp.yaml")
+DEFINITIONS = {"aws": AWS, "gcp": GCP}
 
 TYPES = "available_node_types"
 HEAD, SPOT, ON_DEMAND = (TYPES, "head"), (TYPES, "gpu_spot"), (TYPES, "gpu_on_demand")
@@ -24,6 +25,14 @@ TELL = ("worker_start_ray_commands", 2)
 OPEN = {"FromPort": 8265, "ToPort": 8265, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 WITH_TOKEN = "RAY_AUTH_MODE=token ray start"
 BOOTSTRAP = "--autoscaling-config=~/ray_bootstrap_config.yaml"
+
+
+def without(definition, target):
+    """Return what starts the service that tells trials, no longer ordered after ``target``."""
+    line = definition[TELL[0]][TELL[1]]
+    assert f"--property=After={target} " in line
+    return line.replace(f"--property=After={target} ", "")
+
 
 # By check: which definition, where, what is written there, what the message says.
 BROKEN = {
@@ -123,6 +132,8 @@ BROKEN = {
         ("gcp", TELL, "sweeps.engine.preemption watch aws", "nobody watches for what gcp says"),
         ("aws", TELL, "true", "--property=After=game-of-noise-ray.scope is missing"),
         ("gcp", TELL, MISSING, "sweeps.engine.preemption tell is missing, a shutdown would tell"),
+        ("aws", TELL, without(AWS, "network.target"), "After=network.target is missing, it may"),
+        ("gcp", TELL, without(GCP, "nss-lookup.target"), "After=nss-lookup.target is missing"),
     ],
     checks.places: [
         ("aws", ("provider", "region"), "us-east-1", "zone us-west-2a is not in us-east-1"),
