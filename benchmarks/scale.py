@@ -39,7 +39,7 @@ SLOTS = 16
 LINE_POINTS, REFINEMENTS = 20, 5
 DEPTHS = [(depth, 1) for depth in range(1, 6)] + [(depth, 3) for depth in range(2, 7)]
 GROWTH_TARGET, REPORT_TARGET = 1.5, 60.0
-RAY_SIZES = (200, 1_000)
+RAY_SIZES = (200, 600)
 RAY_RESULTS = 500  # of each of two trials, to see how many a second Tune takes in
 COLUMNS = {
     "driver_ms": "driver ms", "search_ms": "search ms", "tracking_ms": "tracking ms",
