@@ -1,13 +1,17 @@
 """docs/cluster.md fits the definitions, and its commands open nothing but SSH."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from itertools import pairwise
 
 import pytest
 import ray
+import yaml
 
-from tests.cluster.definitions import CLUSTER, ROOT, plain_secrets, read
+from tests.cluster.definitions import ROOT, plain_secrets, read, strings
 
 DOCS = (ROOT / "docs/cluster.md").read_text()
 WRITTEN_ELSEWHERE = "SECURITY.md"
@@ -83,14 +87,63 @@ def test_it_makes_what_the_definitions_name():
     assert f"'ray[default]=={ray.__version__}'" in DOCS
 
 
-@pytest.mark.parametrize(
-    ("file", "placeholder"),
-    [("aws.yaml", "AMI_ID"), ("gcp.yaml", "PROJECT_ID"), ("kuberay/rayjob.yaml", "BUCKET")],
-)
-def test_each_placeholder_is_replaced(file, placeholder):
-    commands = [line for line in DOCS.splitlines() if "sed " in line and f"cluster/{file}" in line]
-    assert placeholder in (CLUSTER / file).read_text()
-    assert any(placeholder in line for line in commands)
+GIVEN = {"PROJECT": "a-project", "BUCKET": "a-bucket", "IMAGE": "a/place/for:images"}
+IMAGE_OF_PODS = "game-of-noise:0.1.0"
+# By definition: what is to be replaced there, by what.
+PLACEHOLDERS = {
+    "aws.yaml": {"AMI_ID": "an-ami"},
+    "gcp.yaml": {"PROJECT_ID": GIVEN["PROJECT"], "IMAGE": GIVEN["IMAGE"]},
+    "kuberay/rayjob.yaml": {"s3://BUCKET/": "gs://a-bucket/", IMAGE_OF_PODS: GIVEN["IMAGE"]},
+    "kuberay/raycluster.yaml": {IMAGE_OF_PODS: GIVEN["IMAGE"]},
+}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("file", PLACEHOLDERS)
+def test_each_placeholder_is_replaced(file, shell, tmp_path):
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell}")
+    for name, does in {"aws": "echo an-ami", "kubectl": 'cat > "$HOME/gon.yaml"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o700)
+    # `raycluster.yaml` goes through the `sed` of the job.
+    written = file.replace("raycluster", "rayjob")
+    (line,) = [
+        line for line in DOCS.splitlines() if re.search(rf"\bsed .* cluster/{written}", line)
+    ]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    subprocess.run(
+        [shell, "-c", line.replace(written, file)], cwd=ROOT, env=path | GIVEN, check=True
+    )
+    before = [text for _, text in strings(read(file))]
+    after = [text for _, text in strings(yaml.safe_load((tmp_path / "gon.yaml").read_text()))]
+    assert len(after) == len(before)
+    for placeholder, value in PLACEHOLDERS[file].items():
+        assert any(placeholder in text for text in before)
+        assert not any(placeholder in text for text in after)
+        assert any(value in text for text in after)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_options_that_two_commands_share_are_split_by_the_shell(shell):
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell}")
+    (given,) = re.findall(r"^ *(gpu=.*)$", DOCS, re.MULTILINE)
+    pools = re.findall(r"gcloud (container node-pools create .*)$", DOCS, re.MULTILINE)
+    assert len(pools) == 2
+    for pool in pools:
+        told = subprocess.run(
+            [shell, "-c", f"{given}\nprintf '%s\\n' {pool}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert {"--cluster", "game-of-noise", "--min-nodes"} <= set(told.stdout.splitlines())
+
+
+def test_no_command_on_the_head_uses_what_is_not_set_there():
+    (job,) = re.findall(r"^export RAY_AUTH_MODE=token.*?^```", DOCS, re.DOTALL | re.MULTILINE)
+    assert "$BUCKET" in job and "BUCKET=" in job.splitlines()[0]
 
 
 def test_every_file_it_names_exists():
