@@ -54,7 +54,7 @@ def _refuse_too_small(
     plan: Plan, budget: Budget, estimate: TimeEstimate, start_is_kept: bool
 ) -> None:
     gpus, start = plan.resources.gpus, 0.0 if start_is_kept else estimate.start
-    before = Spent(STARTUP_SECONDS + start, gpus * start)
+    before = Spent(STARTUP_SECONDS + start, plan.resources.start_gpus * start)
     option = limit_passed(budget, before, [], estimate.trial, gpus)
     if option is None:
         return

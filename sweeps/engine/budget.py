@@ -216,11 +216,11 @@ class Meter:
         finally:
             seconds = self._seconds_of(START, self.clock())
             self._running.pop(START)
-            self._ended_gpu_seconds += self.resources.gpus * seconds
+            self._ended_gpu_seconds += self.resources.start_gpus * seconds
 
     def start_epoch(self, seconds: float) -> None:
         """Count an epoch of the vanilla model that was trained on a machine of a cluster."""
-        self._ended_gpu_seconds += self.resources.gpus * seconds
+        self._ended_gpu_seconds += self.resources.start_gpus * seconds
 
     @property
     def spent(self) -> Spent:
@@ -302,8 +302,12 @@ class Meter:
         if self._since is None:
             return Spent()
         at = self.clock() if self._until is None else self._until
-        running = sum(self._seconds_of(trial_id, at) for trial_id in list(self._running))
-        return Spent(at - self._since, self._ended_gpu_seconds + self.resources.gpus * running)
+        running = sum(self._gpu_seconds_of(trial_id, at) for trial_id in list(self._running))
+        return Spent(at - self._since, self._ended_gpu_seconds + running)
+
+    def _gpu_seconds_of(self, trial_id: str, at: float) -> float:
+        gpus = self.resources.start_gpus if trial_id == START else self.resources.gpus
+        return gpus * self._seconds_of(trial_id, at)
 
     def _write(self) -> None:
         own = self._own()

@@ -100,7 +100,8 @@ def _hours_line(
     early = "Trials that converge early need less."
     if not plan.resources.gpus:
         return f"0 GPU-hours; at most about {hours * plan.resources.cpus:.2g} core-hours. {early}"
-    gpu_hours = hours * plan.resources.gpus
+    gpu_hours = occupied_hours(plan, estimate, trials, True) * plan.resources.gpus
+    gpu_hours += occupied_hours(plan, estimate, 0, start_is_kept) * plan.resources.start_gpus
     text = f"At most about {gpu_hours:.3g} GPU-hours"
     if price.per_gpu_hour is not None:
         cost = gpu_hours * price.per_gpu_hour
@@ -121,7 +122,7 @@ def _budget_lines(
             continue
         start = 0.0 if start_is_kept else estimate.start
         each, slots = plan.resources.gpus * estimate.trial / HOUR, 1
-        first = plan.resources.gpus * start / HOUR
+        first = plan.resources.start_gpus * start / HOUR
         if option == "budget_hours":
             each, slots = estimate.trial / HOUR, plan.resources.slots
             first = (STARTUP_SECONDS + start) / HOUR

@@ -46,6 +46,11 @@ class Resources:
         return self.cpus * self.processes
 
     @property
+    def start_gpus(self) -> float:
+        """GPUs of the vanilla model: one process trains it, so that all sweeps share its bits."""
+        return min(self.gpus, 1.0)
+
+    @property
     def per_trial(self) -> dict[str, float]:
         """What Ray keeps for a trial, all of it on one node."""
         return {"cpu": self.all_cpus, "gpu": self.gpus}

@@ -143,6 +143,17 @@ def test_the_vanilla_model_counts(meter, clock):
         assert counting.spent.gpu_seconds == 0.5 * HOUR
 
 
+def test_of_the_vanilla_model_the_one_gpu_counts_that_it_has(meter, clock):
+    for gpus, counted in ((2.0, 1.0), (1.0, 1.0), (0.25, 0.25), (0.0, 0.0)):
+        before = meter(Budget()).spent.gpu_seconds
+        with meter(Budget(), Resources(1, gpus, 1)) as counting:
+            with counting.start_model():
+                clock.forward(0.5)
+                assert counting.spent.gpu_seconds - before == 0.5 * counted * HOUR
+            counting.start_epoch(HOUR)
+            assert counting.spent.gpu_seconds - before == 1.5 * counted * HOUR
+
+
 def test_drivers_add_up_and_the_time_between_them_does_not_count(meter, clock, records):
     for hours in (1, 2):
         with meter(Budget(hours=9)) as counting:

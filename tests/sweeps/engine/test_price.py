@@ -86,6 +86,13 @@ def test_gpu_hours_and_money_are_those_of_all_trials_and_the_start(on_gpus, reco
     assert wall_seconds(plan, HOURLY, 6, True) == STARTUP_SECONDS + 2 * 3600
 
 
+def test_the_start_has_one_gpu_where_trials_have_several(on_gpus, records):
+    plan, _ = plan_of(gpus_per_trial=2.0)
+    told = lines(plan, HOURLY, records, Price(Budget(gpu_hours=4.6)))
+    assert told[1].startswith("At most about 12.5 GPU-hours")
+    assert "the rest is enough for 2 of the 6 trials" in told[2]
+
+
 def test_of_a_cluster_that_grows_no_wall_time_of_all_is_claimed(on_gpus, records):
     plan, _ = plan_of()
     plan = replace(plan, resources=replace(plan.resources, slots=6, grows=True))
