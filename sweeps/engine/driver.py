@@ -209,9 +209,9 @@ class Driver:
         else:
             deaths.failures += 1
         if deaths.failures > self.limits.failures:
-            reason = f"the trial's process died {_times(deaths.failures)}"
+            reason = f"the trial's process died {times(deaths.failures)}"
         elif deaths.node_losses > self.limits.node_losses:
-            reason = f"the trial's machine went away {_times(deaths.node_losses)}"
+            reason = f"the trial's machine went away {times(deaths.node_losses)}"
         else:
             return False
         self._write(trial, self._without_record(config, history, "failed", reason))
@@ -286,14 +286,27 @@ def _is_gone(deaths: _Deaths, last: Attempt | None, nodes: Callable[[], Collecti
     """Return whether the machine of a trial's last process is gone, or will be in a moment."""
     # One that died before it came to an attempt may have been on any machine.
     suspects = deaths.nodes if last is None else {last.node}
-    alone = len(deaths.nodes) <= 1  # and so this one, which is there
-    deadline = time.monotonic() + (0 if alone else PATIENCE)
-    while suspects <= set(nodes()):
+    return is_gone(suspects, len(deaths.nodes) <= 1, nodes)
+
+
+def is_gone(
+    suspects: Collection[str], is_alone: bool, nodes: Callable[[], Collection[str]]
+) -> bool:
+    """Return whether one of these machines is gone, or will be in a moment.
+
+    Args:
+        suspects: machines that a process that died may have been on.
+        is_alone: whether there was one machine, and so this one, which is there.
+        nodes: asked for the machines that are there.
+    """
+    deadline = time.monotonic() + (0 if is_alone else PATIENCE)
+    while set(suspects) <= set(nodes()):
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.2)
     return True
 
 
-def _times(count: int) -> str:
+def times(count: int) -> str:
+    """Return how often, in words."""
     return "once" if count == 1 else f"{count} times"

@@ -3,10 +3,12 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gon_core.config import HELD_OUT, TRAINING_SET, StartConfig, content_hash
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import MODEL, STARTING_MODELS
 from sweeps.engine.storage import Folder
 
@@ -14,9 +16,24 @@ if TYPE_CHECKING:
     from gon_core.training.loop import EpochMetrics
 
 DESCRIPTION = "start.json"
-Training = Callable[[], "Iterator[tuple[EpochMetrics, bytes]]"]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StartModel:
+    """A starting model that is trained.
+
+    Attributes:
+        weights: its own.
+        history: the metrics of every epoch, in order.
+    """
+
+    weights: bytes
+    history: list[dict[str, Any]]
+
+
+Training = Callable[[], "Iterator[EpochMetrics | StartModel]"]
 
 
 class DivergedStartError(RuntimeError):
@@ -27,6 +44,14 @@ def folder(storage: Folder, start: StartConfig, data_digest: str) -> Folder:
     """Return where the model of this configuration, trained on these images, is kept."""
     name = hashlib.sha256(f"{content_hash(start)} {data_digest}".encode()).hexdigest()[:12]
     return storage / STARTING_MODELS / name
+
+
+def checkpoints(kept: Folder, sweep: str) -> Folder:
+    """Return where a sweep keeps the checkpoints of the training until the model is whole.
+
+    Two sweeps may train the same model at the same time, so that each has a place of its own.
+    """
+    return kept / f"checkpoints-{sweep}"
 
 
 def stored(kept: Folder) -> bytes | None:
@@ -64,6 +89,7 @@ def seconds_per_image(kept: Folder, start: StartConfig) -> float | None:
 def get(
     kept: Folder,
     start: StartConfig,
+    begun: Folder,
     training: Training,
     report: "Callable[[EpochMetrics], None]",
 ) -> bytes:
@@ -72,25 +98,41 @@ def get(
     Args:
         kept: from ``folder``.
         start: its configuration.
-        training: yields each epoch's metrics and weights.
-        report: called with the metrics of each epoch.
+        begun: from ``checkpoints``; removed once the model is there.
+        training: yields the metrics of each epoch that it trains, then the model.
+        report: called with these metrics.
 
     Raises:
         DivergedStartError: its training loss was not finite.
     """
-    if (weights := stored(kept)) is not None:
-        return weights
-    weights, history = b"", []
-    for metrics, weights in training():  # noqa: B007  (the last ones count)
-        report(metrics)
-        history.append(asdict(metrics))
-    if history[-1]["event"] == "diverged":
+    weights = stored(kept)
+    if weights is None:
+        weights = _train(kept, start, training, report)
+    with suppress(OSError, StorageError):  # nothing reads them any more
+        begun.delete()
+    return weights
+
+
+def _train(
+    kept: Folder,
+    start: StartConfig,
+    training: Training,
+    report: "Callable[[EpochMetrics], None]",
+) -> bytes:
+    trained = None
+    for news in training():
+        if isinstance(news, StartModel):
+            trained = news
+        else:
+            report(news)
+    assert trained is not None, "a training that ends yields its model"
+    if trained.history[-1]["event"] == "diverged":
         raise DivergedStartError("the training loss of the vanilla starting model is not finite")
-    kept.write(MODEL, weights)
+    kept.write(MODEL, trained.weights)
     description = {
         "config": start.model_dump(mode="json"),
-        "history": history,
-        "sha256": hashlib.sha256(weights).hexdigest(),
+        "history": trained.history,
+        "sha256": hashlib.sha256(trained.weights).hexdigest(),
     }
     kept.write_json(DESCRIPTION, description)
-    return weights
+    return trained.weights

@@ -295,6 +295,7 @@ class _Run:
         with progress.shown():
             with held_back():  # importing torch takes seconds, while Ray starts
                 from sweeps.engine import shared_storage, tuner
+                from sweeps.engine.start_on_ray import StartTask
             data = self._prepare_data()
             kept = starting_models.folder(
                 self.storage, asked.start, self.description["data_digest"]
@@ -310,12 +311,15 @@ class _Run:
                 if not is_here:  # there it waits for a machine, which costs nothing
                     self.meter.start_epoch(metrics.seconds)
 
+            limits = Limits(self.options.max_failures, self.options.max_node_losses)
+            begun = starting_models.checkpoints(kept, plan.name)
+            task = StartTask(
+                asked.start, data.training, begun, self.records.folder, plan.resources,
+                plan.checkpoint_every, limits,
+            )  # fmt: skip
             with self.meter.start_model() if is_here else nullcontext():
                 weights = starting_models.get(
-                    kept,
-                    asked.start,
-                    lambda: tuner.train_start_model(asked.start, data, plan.resources, is_here),
-                    start_trained,
+                    kept, asked.start, begun, lambda: task.run(is_here), start_trained
                 )
             speed = starting_models.seconds_per_image(kept, asked.start)
             if speed is not None:
@@ -323,9 +327,7 @@ class _Run:
             cluster.wait()
             tuner.run(
                 plan, search, data, weights, self.records, (self.meter, progress, tracker),
-                (self.meter, progress),
-                Limits(self.options.max_failures, self.options.max_node_losses), self.meter,
-                cluster.scratch,
+                (self.meter, progress), limits, self.meter, cluster.scratch,
             )  # fmt: skip
 
     def _prepare_data(self) -> "TrialData":

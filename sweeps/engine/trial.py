@@ -7,22 +7,20 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 
 from gon_core import evaluation, seeding
-from gon_core.config import ANT, Given, StartConfig, TrialConfig, Vanilla
-from gon_core.data.splits import LabelledImages
+from gon_core.config import ANT, Given, TrialConfig
 from gon_core.evaluation import learned_noise
 from gon_core.models import MadryCNN
 from gon_core.noise import solver_name
 from gon_core.rows import CLEAN
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.convergence import Event, ended
-from gon_core.training.loop import EpochMetrics
 from gon_core.training.opponent import Opponent
 from gon_core.training.parallel import ALONE
 from sweeps.engine import ranks
@@ -52,16 +50,6 @@ def make_deterministic(device: str, threads: int) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.use_deterministic_algorithms(True)
-
-
-def train_start(
-    start: StartConfig, training: LabelledImages, device: str
-) -> Iterator[tuple[EpochMetrics, bytes]]:
-    """Train the vanilla model that all trials start from; yield each epoch and its weights."""
-    model = MadryCNN(seeding.generator(start.seed, "initial weights")).to(device)
-    state = new_state(model, start.training, start.seed, Vanilla())
-    for metrics in train(state, training, Vanilla(), start.training):
-        yield metrics, checkpoints.dump_model(model)
 
 
 def run_trial(

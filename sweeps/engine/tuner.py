@@ -8,21 +8,19 @@ is in its records.
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError
 from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
-from gon_core.config import StartConfig, TrialConfig
-from gon_core.training.loop import EpochMetrics
+from gon_core.config import TrialConfig
 from sweeps.engine.budget import Meter
-from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
+from sweeps.engine.cluster_check import UnsharedStorageError
 from sweeps.engine.driver import Driver, Limits, Listener, PlaceListener
 from sweeps.engine.measures import TrialData
 from sweeps.engine.notice import Notice
@@ -32,9 +30,10 @@ from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.schedulers import make_scheduler
 from sweeps.engine.search import Search
 from sweeps.engine.shared_storage import unshared
+from sweeps.engine.start_on_ray import living_nodes
 from sweeps.engine.storage import Folder
 from sweeps.engine.training_code import other_code, training_code
-from sweeps.engine.trial import cause, make_deterministic, run_trial, train_start
+from sweeps.engine.trial import cause, make_deterministic, run_trial
 
 ENTRY = "entry"
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
@@ -44,51 +43,6 @@ NOTHING = {"epoch": 0, VALIDATION_METRIC: 0.0}  # Tune takes a trial that report
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
 # this one is for PyTorch Lightning's forks.
 class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
-
-
-def train_start_model(
-    start: StartConfig, data: TrialData, resources: Resources, is_here: bool
-) -> Iterator[tuple[EpochMetrics, bytes]]:
-    """Train the vanilla model where trials run; yield each epoch and its weights.
-
-    On a CPU of this machine that is this process, which has nothing else to do: a worker would
-    first have to load torch, and Ray would not use it again for a trial.
-
-    Args:
-        start: what to train.
-        data: its training images.
-        resources: of a trial.
-        is_here: whether trials run on this machine.
-    """
-    if is_here and resources.device == "cpu":
-        yield from _train_start(start, data, resources)
-        return
-    # By one process in any case: then all sweeps share the same bits.
-    remote = ray.remote(num_cpus=resources.cpus, num_gpus=min(resources.gpus, 1))(_train_there)
-    stream: Any = remote.options(num_returns="streaming").remote(
-        start, data, resources, training_code()
-    )
-    try:
-        for reference in stream:
-            yield ray.get(reference)
-    except RayError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ClusterError(f"the vanilla model could not be trained: {reason}") from error
-
-
-def _train_there(
-    start: StartConfig, data: TrialData, resources: Resources, code: dict[str, str]
-) -> Iterator[tuple[EpochMetrics, bytes]]:
-    if problem := other_code(code):  # its model would be kept for all sweeps
-        raise RuntimeError(problem)
-    yield from _train_start(start, data, resources)
-
-
-def _train_start(
-    start: StartConfig, data: TrialData, resources: Resources
-) -> Iterator[tuple[EpochMetrics, bytes]]:
-    make_deterministic(resources.device, resources.cpus)
-    yield from train_start(start, data.training.to(resources.device), resources.device)
 
 
 def run(
@@ -240,10 +194,6 @@ class _Searcher(Searcher):
         return True
 
 
-def _nodes() -> set[str]:
-    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-
-
 class _Callback(tune.Callback):
     """Ray's news: a process of a trial begins or has died, an epoch ended."""
 
@@ -251,10 +201,10 @@ class _Callback(tune.Callback):
         self._driver, self._given_up = driver, given_up
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._driver.began(trial.trial_id, _nodes())
+        self._driver.began(trial.trial_id, living_nodes())
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        if self._driver.is_given_up(trial.trial_id, _nodes):
+        if self._driver.is_given_up(trial.trial_id, living_nodes):
             self._given_up.append(trial)
 
     def on_trial_result(

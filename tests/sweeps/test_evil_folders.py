@@ -49,6 +49,7 @@ from sweeps.engine.records import (
     SweepRecords,
 )
 from sweeps.engine.records.checkpoint import HISTORY
+from sweeps.engine.start_training import train_start
 from sweeps.engine.storage import Folder
 from sweeps.engine.strength import line_question
 
@@ -146,10 +147,13 @@ def prepared(tmp_path_factory):
         records = SweepRecords(storage / made.name)
         records.write_sweep(sweep.describe_sweep(made, options, digest) | {"known": []})
         measures.write_examples(records.folder, splits, made.asked.evaluation)
+        kept = starting_models.folder(storage, start, digest)
+        begun = starting_models.checkpoints(kept, made.name)
         weights = starting_models.get(
-            starting_models.folder(storage, start, digest),
+            kept,
             start,
-            lambda: trial.train_start(start, data.training, "cpu"),
+            begun,
+            lambda: train_start(start, data.training, begun),
             lambda metrics: None,
         )
 

@@ -17,6 +17,7 @@
         trials/<trial id>/perturbed.safetensors   some images with noise of the size epsilon*
         trials/<trial id>/result.json         how it ended, once, at the end; hashes of the files
     <storage>/starting_models/<hash>/         the vanilla model that trials start from
+    <storage>/starting_models/<hash>/checkpoints-<sweep name>/   until it is whole
 
 Every file appears whole or not at all. A checkpoint counts once its manifest, written last, names
 the SHA-256 of each of its files; a result, or a step of an evaluation, once its own SHA-256 is

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,30 @@ def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]
 def names(checkpoints: Folder) -> list[str]:
     """Return the names of a trial's checkpoints, whole or not, oldest first; no other files'."""
     return [name for name in checkpoints.names() if NAME.fullmatch(name)]
+
+
+def find(
+    checkpoints: Folder,
+    config: Mapping[str, Any],
+    take: Callable[[Checkpoint], None] = lambda checkpoint: None,
+) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest checkpoint that can be used, and why newer ones cannot.
+
+    Args:
+        checkpoints: the folder of them.
+        config: of what is to go on from one.
+        take: called with each that is whole, until it raises no ``ValueError``.
+    """
+    passed_over = []
+    for name in reversed(names(checkpoints)):
+        try:
+            found = read(checkpoints / name, config)
+            take(found)
+        except (ValueError, OSError) as error:
+            passed_over.append(f"checkpoint {name} passed over: {error}")
+        else:
+            return found, passed_over
+    return None, passed_over
 
 
 def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:

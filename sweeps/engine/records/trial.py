@@ -144,17 +144,10 @@ class TrialRecords:
         Args:
             take: called with each that is whole, until it raises no ``ValueError``.
         """
-        passed_over = []
-        for name in reversed(checkpoints.names(self._checkpoints)):
-            try:
-                found = checkpoints.read(self._checkpoints / name, self._config_fields())
-                take(found)
-            except (ValueError, OSError) as error:
-                passed_over.append(f"checkpoint {name} passed over: {error}")
-                log.warning("trial %s: %s", self.trial_id, passed_over[-1])
-            else:
-                return found, passed_over
-        return None, passed_over
+        found, passed_over = checkpoints.find(self._checkpoints, self._config_fields(), take)
+        for reason in passed_over:
+            log.warning("trial %s: %s", self.trial_id, reason)
+        return found, passed_over
 
     def write_finding(self, step: str, finding: Finding, model: str) -> None:
         """Write what a step of the evaluation found.

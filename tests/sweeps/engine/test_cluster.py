@@ -15,7 +15,7 @@ from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
-from sweeps.engine import cluster, shards, tuner
+from sweeps.engine import cluster, shards
 from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.resources import Resources
@@ -57,16 +57,6 @@ class Broken:
 
     def remote(self, *_):
         return iter(["a reference"])
-
-
-def test_one_that_loses_the_vanilla_model_is_one_line(monkeypatch):
-    def lost(_):
-        raise RayError("a page of text\n\nits process died")
-
-    monkeypatch.setattr(ray, "remote", lambda **_: lambda function: Broken())
-    monkeypatch.setattr(ray, "get", lost)
-    with pytest.raises(ClusterError, match="trained: its process died"):
-        list(tuner.train_start_model(START, NO_DATA, RESOURCES, is_here=False))
 
 
 MODEL = nn.Flatten()

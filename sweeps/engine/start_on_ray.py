@@ -1,0 +1,163 @@
+"""The vanilla model trained where trials run, and carried on like one when its process is gone."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from gon_core.config import StartConfig
+from gon_core.data.splits import LabelledImages
+from gon_core.training import StoppedError
+from gon_core.training.loop import EpochMetrics
+from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
+from sweeps.engine.driver import Limits, is_gone, times
+from sweeps.engine.notice import Notice
+from sweeps.engine.plan import Resources
+from sweeps.engine.records.sweep import DESCRIPTION
+from sweeps.engine.shared_storage import unshared
+from sweeps.engine.start_training import train_start
+from sweeps.engine.starting_models import StartModel
+from sweeps.engine.storage import Folder
+from sweeps.engine.training_code import other_code, training_code
+from sweeps.engine.trial import make_deterministic
+
+NAME = "vanilla"  # among the trials of a machine
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a process says before it trains.
+
+    Attributes:
+        node: Ray's name of its machine.
+        unshared: why it cannot keep checkpoints there; empty if it can.
+    """
+
+    node: str
+    unshared: str = ""
+
+
+@dataclass
+class _Ends:
+    """How processes of the training ended before it did."""
+
+    limits: Limits
+    failures: int = 0
+    node_losses: int = 0
+
+    def count(self, node_is_lost: bool) -> None:
+        """Count one more.
+
+        Raises:
+            ClusterError: it was one too many.
+        """
+        self.node_losses += node_is_lost
+        self.failures += not node_is_lost
+        if self.failures > self.limits.failures:
+            raise _not_trained(f"its process died {times(self.failures)}")
+        if self.node_losses > self.limits.node_losses:
+            raise _not_trained(f"its machine went away {times(self.node_losses)}")
+
+
+@dataclass
+class StartTask:
+    """The training of the vanilla model, by one process wherever there is room.
+
+    By one in any case: then all sweeps share the same bits.
+
+    Attributes:
+        start: what to train.
+        images: to train on.
+        begun: where its checkpoints are.
+        sweep: the folder of its records.
+        resources: of a trial.
+        checkpoint_every: epochs between two checkpoints.
+        limits: how often it is carried on.
+    """
+
+    start: StartConfig
+    images: LabelledImages
+    begun: Folder
+    sweep: Folder
+    resources: Resources
+    checkpoint_every: int
+    limits: Limits
+
+    def run(self, is_here: bool) -> Iterator[EpochMetrics | StartModel]:
+        """Yield the metrics of each epoch that is trained, and at the end the model.
+
+        On a CPU of this machine it is trained by this process, which has nothing else to do: a
+        worker would first have to load torch, and Ray would not use it again for a trial.
+
+        Args:
+            is_here: whether trials run on this machine.
+
+        Raises:
+            ClusterError: its process died, or its machine went away, too often.
+            UnsharedStorageError: a machine does not see the records.
+        """
+        if is_here and self.resources.device == "cpu":
+            return self.train()
+        return self._train_elsewhere()
+
+    def train(
+        self, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[EpochMetrics | StartModel]:
+        """Train in this process; ``stop`` is asked after each step whether to end for now."""
+        make_deterministic(self.resources.device, self.resources.cpus)
+        images, device = self.images.to(self.resources.device), self.resources.device
+        return train_start(self.start, images, self.begun, device, self.checkpoint_every, stop)
+
+    def _train_elsewhere(self) -> Iterator[EpochMetrics | StartModel]:
+        remote: Any = ray.remote(
+            num_cpus=self.resources.cpus, num_gpus=self.resources.start_gpus, max_retries=0
+        )(_train_there)
+        task, code, ends = ray.put(self), training_code(), _Ends(self.limits)
+        while True:
+            there = living_nodes()
+            suspects = there
+            try:
+                stream = remote.options(num_returns="streaming").remote(task, code)
+                for reference in stream:
+                    news: Any = ray.get(reference)
+                    if isinstance(news, _Begun):
+                        suspects = {news.node}
+                        if news.unshared:
+                            raise UnsharedStorageError(news.unshared)
+                        continue
+                    yield news
+                    if isinstance(news, StartModel):
+                        return
+                is_lost = True  # it was stopped, with a checkpoint
+            except RayTaskError as error:  # of its own: it would be the same again
+                raise _not_trained(str(error).strip().splitlines()[-1]) from error
+            except RayError:
+                is_lost = is_gone(suspects, len(there) <= 1, living_nodes)
+            ends.count(is_lost)
+
+
+def _not_trained(reason: str) -> ClusterError:
+    return ClusterError(f"the vanilla model could not be trained: {reason}")
+
+
+def living_nodes() -> set[str]:
+    """Return Ray's names of the machines that are there."""
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+def _train_there(
+    task: StartTask, code: dict[str, str]
+) -> Iterator[_Begun | EpochMetrics | StartModel]:
+    node = ray.get_runtime_context().get_node_id()
+    sees = task.sweep.exists(DESCRIPTION)
+    yield _Begun(node, "" if sees else unshared(task.sweep, socket.gethostname()))
+    if not sees:
+        return
+    if problem := other_code(code):  # its model would be kept for all sweeps
+        raise RuntimeError(problem)
+    with Notice(NAME, node) as notice, suppress(StoppedError):
+        yield from task.train(notice.is_given)

@@ -1,0 +1,84 @@
+"""The vanilla model on a cluster: its process is killed, then told to end, and it ends the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from gon_core.config import StartConfig
+from gon_core.data import idx
+from gon_core.data.splits import split
+from sweeps.engine import notice
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.start_training import train_start
+from sweeps.engine.storage import Folder
+from sweeps.engine.trial import make_deterministic
+from tests.cluster.local_cluster import LocalCluster
+from tests.sweeps.faults import PATIENCE, SWEEPS, wait_for
+
+pytestmark = pytest.mark.slow
+
+ARGUMENTS = (
+    "--sigmas", "0.5", "--seeds", "1", "--num-trials", "0", "--training-images", "3000",
+    "--validation-images", "30", "--test-images", "30", "--max-epochs", "1", "--start-epochs", "8",
+    "--name", "sweep", "--max-failures", "1", "--max-node-losses", "1", "--budget-hours", "9",
+)  # fmt: skip
+
+
+def signs(but=()):
+    return [sign for sign in notice.signs() if sign.trial_id == "vanilla" and sign not in but]
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Signs of no other sweep of this machine are seen."""
+    with tempfile.TemporaryDirectory(prefix="gon-s-") as folder:  # short, for paths of sockets
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield
+
+
+def test_a_vanilla_model_whose_process_is_killed_or_told_to_end_goes_on_from_its_checkpoint(
+    tmp_path, alone
+):
+    results = tmp_path / "results"
+    with LocalCluster(workers=0, cpus=2) as cluster:
+        process = subprocess.Popen(
+            [sys.executable, str(SWEEPS / "sigma_line_search.py"), *ARGUMENTS, "--storage",
+             str(results), "--address", cluster.address],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            env=os.environ | cluster.environment,
+        )  # fmt: skip
+
+        def kept():
+            return sorted(results.glob("starting_models/*/checkpoints-sweep/*/manifest.json"))
+
+        wait_for(lambda: len(kept()) == 2 and signs(), process, what="two checkpoints")
+        (killed,) = signs()
+        os.kill(killed.pid, signal.SIGKILL)
+        (told,) = wait_for(lambda: signs(but=[killed]), process, what="another")
+        time.sleep(1)
+        told.tell()  # Ray may use its process again
+        wait_for(lambda: signs(but=[killed, told]), process, what="a third")
+        names = [manifest.parent.name for manifest in kept()]
+        assert any("-step-" in name for name in names), names
+        said, _ = process.communicate(timeout=2 * PATIENCE)
+    assert process.returncode == 0, said
+    (folder,) = (results / "starting_models").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "start.json"]
+    records = SweepRecords(Folder(str(results / "sweep")))
+    (result,) = records.results()
+    assert isinstance(result.config.start, StartConfig)
+    make_deterministic("cpu", threads=1)
+    images = split(*idx.load("mnist"), result.config.data).training
+    *_, expected = train_start(result.config.start, images, Folder(str(tmp_path / "whole")))
+    assert (folder / "model.safetensors").read_bytes() == expected.weights
+    history = json.loads((folder / "start.json").read_text())["history"]
+    assert [{**epoch, "seconds": 0} for epoch in history] == [
+        {**epoch, "seconds": 0} for epoch in expected.history
+    ]
