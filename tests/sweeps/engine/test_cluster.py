@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
@@ -24,8 +23,6 @@ from sweeps.engine.training_code import evaluation_code
 from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
 
 RESOURCES = Resources(cpus=1, gpus=0, slots=1)
-START: Any = None  # neither is looked at before the cluster has failed
-NO_DATA: Any = None
 
 
 @pytest.fixture
