@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -37,6 +37,7 @@ def sizes(perturbed, images):
     ),
     seed=st.integers(0, 100),
 )
+@example(method=DDN(steps=1, init_norm=19.0, gamma=0.5, max_norm=0.01), seed=1)
 def test_perturbed_images_are_in_range_and_no_farther_than_allowed(method, seed):
     images = torch.rand(4, 1, 28, 28, generator=generator(seed, "images"))
     images[0] = images[0].round()
@@ -46,7 +47,9 @@ def test_perturbed_images_are_in_range_and_no_farther_than_allowed(method, seed)
     perturbed = perturb(model, images, labels, method)
     assert torch.equal(images, before) and not perturbed.requires_grad
     assert ((perturbed >= 0) & (perturbed <= 1)).all()
-    assert (sizes(perturbed, images) <= method.max_norm * (1 + 1e-5)).all()
+    # Each of 784 pixels is rounded to a float32 below 1; of a small perturbation that is a part.
+    rounding = 28 * 2**-24
+    assert (sizes(perturbed, images) <= method.max_norm * (1 + 1e-5) + rounding).all()
 
 
 def test_what_is_found_fools_and_more_steps_find_it_nearer(taught, mnist):
