@@ -13,7 +13,7 @@ from search_spaces.joint import SPACE, nearest_legal
 from sweeps.engine import warm_start
 from sweeps.engine.ant_options import AntOptions
 from sweeps.engine.command_line import leave, parse
-from sweeps.engine.options import Sampler
+from sweeps.engine.options import MOST_PROPOSALS, MOST_SEEDS, Sampler
 from sweeps.engine.plan import problems
 from sweeps.engine.question import Question
 
@@ -23,10 +23,10 @@ class Options(AntOptions):
 
     searched: ClassVar[dict[str, str]] = {p.name: "" for p in SPACE} | {"current_share": ""}
 
-    seeds: Annotated[int, Field(ge=1)] = Field(
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = Field(
         1, description="Seeds per point; in a large space more points tell more than more seeds."
     )
-    num_trials: Annotated[int, Field(ge=1)] | None = Field(
+    num_trials: Annotated[int, Field(ge=1, le=MOST_PROPOSALS)] | None = Field(
         None, description="Points that Optuna proposes. Default: 12 (demo), 60 (paper)."
     )
     sampler: Sampler = Field(

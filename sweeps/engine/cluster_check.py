@@ -98,6 +98,8 @@ def resolve(address: str) -> str:
     if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", address):
         hint = "run the command on a node, or with ray job submit" if "://" in address else ""
         raise ClusterError("must be auto or HOST:PORT" + (f": {hint}" if hint else ""))
+    if not 0 < (port := int(address.rpartition(":")[2])) < 2**16:
+        raise ClusterError(f"must be auto or HOST:PORT, with a port of 1 to 65535, given: {port}")
     return address
 
 

@@ -159,6 +159,9 @@ NUMBERS = [
     case(RESET, "--reset-intervals never never", "--reset-intervals: never is given twice"),
     case(JOINT, "--objectives 3", "--objectives: must be one of 1 or 2, given: 3"),
     case(JOINT, "--num-trials 0", "--num-trials: must be at least 1"),
+    case(JOINT, "--num-trials 10001", "--num-trials: must be at most 10000"),
+    case(JOINT, "--seeds 1001", "--seeds: must be at most 1000"),
+    case(SIGMA, "--address 127.0.0.1:70000", "--address: must be", "a port of 1 to 65535"),
 ]
 
 WORDS = [
