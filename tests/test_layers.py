@@ -23,6 +23,7 @@ DOORS = {
         "sweeps.engine.schedulers",
         "sweeps.engine.shared_storage",
         "sweeps.engine.shards",
+        "sweeps.engine.shared_data",
         "sweeps.engine.start_on_ray",
     ),
     "mlflow": ("sweeps.engine.tracking",),

@@ -34,6 +34,7 @@ from sweeps.engine.cluster import Cluster
 from sweeps.engine.cluster_check import ClusterError
 from sweeps.engine.command_line import refuse
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
+from sweeps.engine.interrupts import unwrapped
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.measures import Measured
 from sweeps.engine.progress import duration
@@ -98,7 +99,7 @@ def _evaluate_alone(
     tracker = Tracker(uri, description, records)
     interrupted = False
     try:
-        with accuracies_of(options) as of_model:
+        with unwrapped(), accuracies_of(options) as of_model:
             for loaded, config in zip(models, configs, strict=True):
                 accuracies = of_model(loaded.model)
                 _evaluate(loaded, config, images, records, tracker, console, accuracies)

@@ -64,6 +64,23 @@ def insist() -> None:
 
 
 @contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise KeyboardInterrupt again for an error that a library made of one.
+
+    Pydantic does so where one comes while it calls Python; Ray Tune then makes its own of that.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
 def held_back() -> Iterator[None]:
     """Let Ctrl-C and the like wait for the end of the block: raised in it, they abort torch's C++.
 

@@ -18,6 +18,7 @@ from sweeps.engine.driver import Limits, is_gone, times
 from sweeps.engine.notice import Notice
 from sweeps.engine.plan import Resources
 from sweeps.engine.records.sweep import DESCRIPTION
+from sweeps.engine.shared_data import SharedData, fetch
 from sweeps.engine.shared_storage import unshared
 from sweeps.engine.start_training import train_start
 from sweeps.engine.starting_models import StartModel
@@ -71,7 +72,6 @@ class StartTask:
 
     Attributes:
         start: what to train.
-        images: to train on.
         begun: where its checkpoints are.
         sweep: the folder of its records.
         resources: of a trial.
@@ -80,20 +80,20 @@ class StartTask:
     """
 
     start: StartConfig
-    images: LabelledImages
     begun: Folder
     sweep: Folder
     resources: Resources
     checkpoint_every: int
     limits: Limits
 
-    def run(self, is_here: bool) -> Iterator[EpochMetrics | StartModel]:
+    def run(self, data: SharedData, is_here: bool) -> Iterator[EpochMetrics | StartModel]:
         """Yield the metrics of each epoch that is trained, and at the end the model.
 
         On a CPU of this machine it is trained by this process, which has nothing else to do: a
         worker would first have to load torch, and Ray would not use it again for a trial.
 
         Args:
+            data: whose training images it is trained on.
             is_here: whether trials run on this machine.
 
         Raises:
@@ -101,27 +101,30 @@ class StartTask:
             UnsharedStorageError: a machine does not see the records.
         """
         if is_here and self.resources.device == "cpu":
-            return self.train()
-        return self._train_elsewhere()
+            return self.train(data.data.training)
+        return self._train_elsewhere(data)
 
     def train(
-        self, stop: Callable[[], bool] = lambda: False
+        self, images: LabelledImages, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[EpochMetrics | StartModel]:
         """Train in this process; ``stop`` is asked after each step whether to end for now."""
         make_deterministic(self.resources.device, self.resources.cpus)
-        images, device = self.images.to(self.resources.device), self.resources.device
-        return train_start(self.start, images, self.begun, device, self.checkpoint_every, stop)
+        device = self.resources.device
+        return train_start(
+            self.start, images.to(device), self.begun, device, self.checkpoint_every, stop
+        )
 
-    def _train_elsewhere(self) -> Iterator[EpochMetrics | StartModel]:
+    def _train_elsewhere(self, data: SharedData) -> Iterator[EpochMetrics | StartModel]:
         remote: Any = ray.remote(
             num_cpus=self.resources.cpus, num_gpus=self.resources.start_gpus, max_retries=0
         )(_train_there)
-        task, code, ends = ray.put(self), training_code(), _Ends(self.limits)
+        code, ends = training_code(), _Ends(self.limits)
         while True:
             there = living_nodes()
             suspects = there
             try:
-                stream = remote.options(num_returns="streaming").remote(task, code)
+                task = remote.options(num_returns="streaming")
+                stream = task.remote(self, data.reference, code)
                 for reference in stream:
                     news: Any = ray.get(reference)
                     if isinstance(news, _Begun):
@@ -150,7 +153,7 @@ def living_nodes() -> set[str]:
 
 
 def _train_there(
-    task: StartTask, code: dict[str, str]
+    task: StartTask, images: list[ray.ObjectRef], code: dict[str, str]
 ) -> Iterator[_Begun | EpochMetrics | StartModel]:
     node = ray.get_runtime_context().get_node_id()
     sees = task.sweep.exists(DESCRIPTION)
@@ -160,4 +163,4 @@ def _train_there(
     if problem := other_code(code):  # its model would be kept for all sweeps
         raise RuntimeError(problem)
     with Notice(NAME, node) as notice, suppress(StoppedError):
-        yield from task.train(notice.is_given)
+        yield from task.train(fetch(images).training, notice.is_given)

@@ -23,7 +23,7 @@ from sweeps.engine.dry_run import show_cuts, show_plan
 from sweeps.engine.estimate import estimate_time
 from sweeps.engine.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
 from sweeps.engine.importing import IMPORTING
-from sweeps.engine.interrupts import heeded, held_back
+from sweeps.engine.interrupts import heeded, held_back, unwrapped
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.object_store import StorageError
@@ -234,7 +234,7 @@ class _Run:
         self, cluster: Cluster, search: Search, finished: int, tracker: Tracker, lock: SweepLock
     ) -> int:
         try:
-            with self.meter:
+            with unwrapped(), self.meter:
                 self._train(cluster, search, finished, tracker)
                 self._stop(search)
         except KeyboardInterrupt:
@@ -295,8 +295,9 @@ class _Run:
         with progress.shown():
             with held_back():  # importing torch takes seconds, while Ray starts
                 from sweeps.engine import shared_storage, tuner
+                from sweeps.engine.shared_data import SharedData
                 from sweeps.engine.start_on_ray import StartTask
-            data = self._prepare_data()
+            data = SharedData(self._prepare_data())
             kept = starting_models.folder(
                 self.storage, asked.start, self.description["data_digest"]
             )
@@ -314,12 +315,12 @@ class _Run:
             limits = Limits(self.options.max_failures, self.options.max_node_losses)
             begun = starting_models.checkpoints(kept, plan.name)
             task = StartTask(
-                asked.start, data.training, begun, self.records.folder, plan.resources,
-                plan.checkpoint_every, limits,
+                asked.start, begun, self.records.folder, plan.resources, plan.checkpoint_every,
+                limits,
             )  # fmt: skip
             with self.meter.start_model() if is_here else nullcontext():
                 weights = starting_models.get(
-                    kept, asked.start, begun, lambda: task.run(is_here), start_trained
+                    kept, asked.start, begun, lambda: task.run(data, is_here), start_trained
                 )
             speed = starting_models.seconds_per_image(kept, asked.start)
             if speed is not None:

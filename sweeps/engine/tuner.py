@@ -9,7 +9,6 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ from gon_core.config import TrialConfig
 from sweeps.engine.budget import Meter
 from sweeps.engine.cluster_check import UnsharedStorageError
 from sweeps.engine.driver import Driver, Limits, Listener, PlaceListener
-from sweeps.engine.measures import TrialData
 from sweeps.engine.notice import Notice
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.plan import Plan, Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.schedulers import make_scheduler
 from sweeps.engine.search import Search
+from sweeps.engine.shared_data import SharedData, fetch
 from sweeps.engine.shared_storage import unshared
 from sweeps.engine.start_on_ray import living_nodes
 from sweeps.engine.storage import Folder
@@ -48,7 +47,7 @@ class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 def run(
     plan: Plan,
     search: Search,
-    data: TrialData,
+    data: SharedData,
     start_weights: bytes | None,
     records: SweepRecords,
     listeners: Sequence[Listener],
@@ -62,7 +61,7 @@ def run(
     Args:
         plan: resources, scheduler, and what a trial is made of.
         search: asked for trials, told how they ended.
-        data: shared by all trials through Ray's object store.
+        data: shared by all trials.
         start_weights: the vanilla model.
         records: where the trials write.
         listeners: told of each event.
@@ -78,8 +77,7 @@ def run(
     resources = plan.resources
     trainable = tune.with_resources(
         tune.with_parameters(
-            # In a list Ray hands it on as it is, and does not read it for every trial.
-            _trainable, images=[ray.put(data)], start_weights=start_weights, folder=records.folder,
+            _trainable, images=data.reference, start_weights=start_weights, folder=records.folder,
             resources=resources, checkpoint_every=plan.checkpoint_every, code=training_code(),
         ),
         resources.per_trial,
@@ -129,7 +127,7 @@ def _trainable(
         with Notice(trial.trial_id, node) as notice:
             result = run_trial(
                 trial,
-                _fetch(images[0]).to(resources.device),
+                fetch(images).to(resources.device),
                 start_weights,
                 kept,
                 resources.device,
@@ -145,12 +143,6 @@ def _trainable(
         _report(result.history[-1])
     else:
         tune.report(NOTHING)
-
-
-@lru_cache(1)
-def _fetch(images: ray.ObjectRef) -> TrialData:
-    """Return the images: a machine fetches them once, and each of its processes reads them once."""
-    return ray.get(images)
 
 
 def _report(metrics: dict[str, float]) -> None:

@@ -48,7 +48,7 @@ def refused(capsys, *arguments):
         ("ray://127.0.0.1:10001", "--address: must be auto or HOST:PORT: run the command on a"),
         ("head", "--address: must be auto or HOST:PORT"),
         ("head:six", "--address: must be auto or HOST:PORT"),
-        ("127.0.0.1:99999", "--address: nobody answers at 127.0.0.1:99999"),
+        ("127.0.0.1:99999", "with a port of 1 to 65535, given: 99999"),
         ("127.0.0.1:1", "--address: nobody answers at 127.0.0.1:1 (Connection refused)"),
         ("two..dots:6379", "--address: nobody answers at two..dots:6379 (encoding with 'idna'"),
         ("no-such-host.invalid:6379", "--address: nobody answers at no-such-host.invalid:6379"),

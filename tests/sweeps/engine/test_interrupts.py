@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import BaseModel, model_serializer
 
-from sweeps.engine.interrupts import heeded, held_back, insist
+from sweeps.engine.interrupts import heeded, held_back, insist, unwrapped
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -17,6 +18,27 @@ def test_an_interrupt_that_was_swallowed_is_raised_again_once(number):
         with pytest.raises(KeyboardInterrupt):
             insist()
         insist()
+
+
+def test_an_interrupt_that_a_library_made_an_error_of_is_one_again():
+    class Told(BaseModel):
+        @model_serializer
+        def told(self):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def scheduler():
+        try:
+            Told().model_dump()
+        except ValueError:  # pydantic's, for whatever was raised
+            raise RuntimeError("as Ray Tune does") from None
+
+    with pytest.raises(KeyboardInterrupt), heeded(), unwrapped():
+        scheduler()
+
+
+def test_an_error_that_no_interrupt_caused_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError), unwrapped():
+        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

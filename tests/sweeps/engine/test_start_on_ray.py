@@ -10,6 +10,7 @@ from sweeps.engine import driver, start_on_ray
 from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.driver import Limits
 from sweeps.engine.resources import Resources
+from sweeps.engine.shared_data import SharedData
 from sweeps.engine.start_on_ray import StartTask
 from sweeps.engine.starting_models import StartModel
 from sweeps.engine.storage import Folder
@@ -44,9 +45,7 @@ def train(monkeypatch):
     """Return a function that trains the vanilla model by these processes on two machines."""
 
     def train(*processes, failures=0, node_losses=0, gone=()):
-        task = StartTask(
-            START, NO_DATA, FOLDER, FOLDER, RESOURCES, 1, Limits(failures, node_losses)
-        )
+        task = StartTask(START, FOLDER, FOLDER, RESOURCES, 1, Limits(failures, node_losses))
         asked = []
 
         def nodes():
@@ -58,7 +57,7 @@ def train(monkeypatch):
         monkeypatch.setattr(ray, "put", lambda value: value)
         monkeypatch.setattr(start_on_ray, "living_nodes", nodes)
         monkeypatch.setattr(driver, "PATIENCE", 0.01)
-        return list(task.run(is_here=False))
+        return list(task.run(SharedData(NO_DATA), is_here=False))
 
     return train
 
