@@ -106,6 +106,14 @@ class CheckpointOptions(CommandOptions):
             found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
         return found
 
+    def storage_problems(self) -> dict[str, str]:
+        """Return what is wrong with where the results are kept, by option name."""
+        found = super().storage_problems()
+        # Looked at again when the images are made, which takes a while.
+        if not found and self.name and (fault := _fault_of(Folder(self.storage) / self.name)):
+            found["name"] = fault
+        return found
+
 
 def problems(options: CheckpointOptions) -> dict[str, str]:
     """Return what is asked of this machine and it has not, by option name."""
@@ -119,9 +127,6 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
         found |= _cluster_problems(options, options.address)
     elif options.cpus > (cores := machine.cpu_count()):
         found["cpus"] = f"must be at most {cores}, the cores of this machine, given: {options.cpus}"
-    # Looked at again when the images are made, which takes a while.
-    if options.name and (fault := _fault_of(Folder(options.storage) / options.name)):
-        found["name"] = fault
     return found
 
 

@@ -15,11 +15,12 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from sweeps.engine.background import in_background
 from sweeps.engine.ray_files import has_token
 
 AUTO = "auto"
@@ -194,19 +195,12 @@ def _ask_autoscaler(address: str, cpus: float, gpus: float, seconds: float) -> b
 def knock(address: str) -> None:
     """Raise ClusterError unless somebody answers at ``HOST:PORT``, within ``KNOCK_SECONDS``."""
     host, _, port = address.rpartition(":")
-    answer: Future[None] = Future()
 
     def connect() -> None:
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
-            answer.set_result(None)
-        except (OSError, OverflowError, UnicodeError) as error:
-            answer.set_exception(error)
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
-    # Looking up a name takes as long as it likes; a daemon is left to it.
-    threading.Thread(target=connect, daemon=True).start()
-    try:
-        answer.result(KNOCK_SECONDS)
+    try:  # looking up a name takes as long as it likes
+        in_background(connect).result(KNOCK_SECONDS)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "timed out"
         raise ClusterError(f"nobody answers at {address} ({reason})") from error

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_ori
 import tyro
 from pydantic import ValidationError
 
+from sweeps.engine.background import in_background
 from sweeps.engine.config_file import read_config
 from sweeps.engine.exit_codes import BAD_INPUT, INTERRUPTED, SOME_FAILED
 from sweeps.engine.messages import explain, printable, unknown_word
@@ -50,7 +51,10 @@ def parse(
     options, faulty = _validate(model, given)
     problems += [f"{_flag(name)}: {text}" for name, text in faulty.items()]
     if options is not None:
+        # A store and a cluster may both be silent, and are so at the same time.
+        of_storage = in_background(options.storage_problems)
         found = options.problems() | check(options)
+        found = of_storage.result() | found
         problems += [
             f"{_flag(name)}: {text}"
             for name, text in found.items()

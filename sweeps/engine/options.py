@@ -111,10 +111,16 @@ class CommandOptions(BaseModel):
         return found
 
     def problems(self) -> dict[str, str]:
-        """Return what is wrong between options, by option name; commands may add to it.
+        """Return what is wrong between options, by option name; commands may add to it."""
+        if self.evaluation_images is not None and self.evaluate == ():
+            return {"evaluation_images": "is of what --evaluate measures, which is nothing"}
+        return {}
 
-        An object store is tried out here, once every option by itself is legal: it takes a second,
-        and up to half a minute where nothing answers.
+    def storage_problems(self) -> dict[str, str]:
+        """Return what is wrong with where the sweep is kept, by option name.
+
+        An object store is tried out, once every option by itself is legal: it takes a second, and
+        a quarter of a minute where nothing answers.
         """
         found, storage = {}, Folder(self.storage, patience=object_store.SHORT_PATIENCE)
         try:
@@ -126,8 +132,6 @@ class CommandOptions(BaseModel):
             found["name"] = str(error)
         except StorageError as error:
             found["storage"] = f"cannot be used: {error.reason}"
-        if self.evaluation_images is not None and self.evaluate == ():
-            found["evaluation_images"] = "is of what --evaluate measures, which is nothing"
         return found
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,15 @@ def test_help_explains_every_option(tmp_path):
     for name, field in script.Options.model_fields.items():
         assert "--" + name.replace("_", "-") in text
         assert field.description and field.description.split(". Default")[0][:30] in text
+
+
+def test_a_store_that_is_silent_and_a_cluster_are_asked_at_the_same_time(capsys, monkeypatch):
+    both = threading.Barrier(2, timeout=30)
+
+    def ask(name):
+        both.wait()  # would never end, one after the other
+        return {name: "is silent"}
+
+    monkeypatch.setattr(script.Options, "storage_problems", lambda self: ask("storage"))
+    said = refusal(capsys, check=lambda options: ask("address"))
+    assert "--storage: is silent" in said and "--address: is silent" in said
