@@ -8,6 +8,7 @@ from typing import Literal
 
 from gon_core.config import StartConfig
 from sweeps.engine import lock, starting_models
+from sweeps.engine.records import checkpoint
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.sweep import SweepRecords
 from sweeps.engine.records.trial import CONFIG, RESULT, TURN, TrialRecords
@@ -125,10 +126,10 @@ def _check_trial(trial: TrialRecords, has_driver: bool) -> TrialCheck:
     breaks = bool(found.problems)
     so_far = ""
     if result is None or not result.is_final:
-        checkpoint, passed_over = trial.find_checkpoint()
+        newest, passed_over = trial.find_checkpoint()
         steps, not_usable = trial.findings()
         found.problems += passed_over + not_usable
-        so_far = f"checkpoint of epoch {checkpoint.epoch}" if checkpoint else "no checkpoint yet"
+        so_far = f"checkpoint of epoch {newest.epoch}" if newest else "no checkpoint yet"
         so_far += f", {len(steps)} steps of the evaluation" if steps else ""
     state, detail = _state(trial, result, so_far, has_driver)
     return TrialCheck(trial.trial_id, "broken" if breaks else state, detail, tuple(found.problems))
@@ -159,7 +160,7 @@ def _check_files(folder: Folder, result: TrialResult, found: _Findings) -> None:
 
 
 def _check_start(records: SweepRecords, description: dict) -> list[str]:
-    """Return what is wrong with the starting model, which lies beside the sweep."""
+    """Return what is wrong with the starting model, or its checkpoints, beside the sweep."""
     asked = description.get("asked", {}).get("start")
     if not asked:
         return []
@@ -167,8 +168,13 @@ def _check_start(records: SweepRecords, description: dict) -> list[str]:
     try:
         start = StartConfig.model_validate(asked)
         kept = starting_models.folder(storage, start, description["data_digest"])
-        if kept.exists(starting_models.DESCRIPTION) and starting_models.stored(kept) is None:
-            return [f"the starting model in {kept.path} is damaged; it is trained again"]
+        if kept.exists(starting_models.DESCRIPTION):
+            if starting_models.stored(kept) is None:
+                return [f"the starting model in {kept.path} is damaged; it is trained again"]
+            return []
+        begun = starting_models.checkpoints(kept, description["name"])
+        _, passed_over = checkpoint.find(begun, start.model_dump(mode="json"))
+        return [f"the starting model in {begun.path}: {reason}" for reason in passed_over]
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         return [f"the starting model cannot be checked: {str(error).splitlines()[0]}"]
     return []

@@ -5,10 +5,13 @@ import os
 
 import pytest
 
+from gon_core.config import StartConfig
+from sweeps.engine import starting_models
 from sweeps.engine.lock import SweepLock
 from sweeps.engine.records import MODEL, Checkpoint, SweepRecords
 from sweeps.engine.records.__main__ import main
 from sweeps.engine.records.check import check
+from sweeps.engine.start_training import train_start
 from sweeps.engine.trial import run_trial
 
 
@@ -87,6 +90,23 @@ def test_a_missing_file_and_a_damaged_checkpoint_are_found(sweep):
     assert found[ended].problems == (f"{MODEL} is missing",)
     assert found[killed].state == "interrupted" and "epoch-000001" in found[killed].problems[0]
     assert not check(records).is_whole
+
+
+def test_a_damaged_checkpoint_of_the_vanilla_model_is_found(sweep, config, data):
+    records, _, _ = sweep
+    start = StartConfig(data=config.data, training=config.training)
+    description = {
+        "name": "mine", "grid": [[0.5]], "seeds": [0], "data_digest": "abc",
+        "asked": {"start": start.model_dump(mode="json")},
+    }  # fmt: skip
+    records.write_sweep(description)
+    kept = starting_models.folder(records.folder.parent, start, "abc")
+    begun = starting_models.checkpoints(kept, "mine")
+    next(train_start(start, data.training, begun))
+    assert begun.names() == ["epoch-000001"] and check(records).problems == ()
+    flip(begun / "epoch-000001", "model.safetensors")
+    (problem,) = check(records).problems
+    assert "epoch-000001 passed over" in problem and str(begun.path) in problem
 
 
 def test_every_single_digit_of_a_result_counts(sweep):
