@@ -36,13 +36,15 @@ def make_meter(
         return after_training_seconds(plan, speed)
 
     meter = Meter(records, plan.resources, budget, after_training=after_training)
-    if not budget.limits or meter.expected is not None:
+    if not budget.limits:
         return meter
     estimate = estimate_time(plan, storage)
     if estimate is None:
-        console.print(
-            "What a trial needs is not known: the first one runs alone until its first epoch tells."
-        )
+        if meter.expected is None:
+            console.print(
+                "What a trial needs is not known: the first one runs alone until its first epoch "
+                "tells."
+            )
     else:
         meter.estimate = estimate.trial
         if meter.spent == Spent():
@@ -55,7 +57,7 @@ def _refuse_too_small(
 ) -> None:
     gpus, start = plan.resources.gpus, 0.0 if start_is_kept else estimate.start
     before = Spent(STARTUP_SECONDS + start, plan.resources.start_gpus * start)
-    option = limit_passed(budget, before, [], estimate.trial, gpus)
+    option = limit_passed(budget, before, 0.0, estimate.trial, gpus)
     if option is None:
         return
     limit, used = budget.limits[option], before.hours(option)

@@ -8,8 +8,10 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from types import TracebackType
 from typing import Self
 
@@ -72,22 +74,44 @@ def whole_seconds(result: TrialResult) -> float:
 
 
 def limit_passed(
-    budget: Budget, spent: Spent, rests: Sequence[float], cost: float, gpus: float
+    budget: Budget, spent: Spent, rest: float, cost: float, gpus: float
 ) -> Option | None:
     """Return which limit would be passed if one more trial were started; None if it fits.
 
     Args:
         budget: the limits.
         spent: by ended trials, and by running ones so far.
-        rests: seconds that each running trial is expected to need yet.
+        rest: seconds that all running trials together are expected to need yet.
         cost: seconds that the further trial is expected to need.
         gpus: of each trial.
     """
-    would_be = Spent(spent.seconds + cost, spent.gpu_seconds + gpus * (sum(rests) + cost))
+    would_be = Spent(spent.seconds + cost, spent.gpu_seconds + gpus * (rest + cost))
     for option, limit in budget.limits.items():
         if would_be.hours(option) > limit * ROUNDING:
             return option
     return None
+
+
+class Lengths:
+    """How long trials are, in seconds, to be asked for a mean often.
+
+    Args:
+        values: one a trial, in any order.
+    """
+
+    def __init__(self, values: Sequence[float] = ()) -> None:
+        self._values = sorted(values)
+        self._sums = [0.0, *accumulate(self._values)]
+
+    def above(self, length: float) -> tuple[int, float]:
+        """Return how many trials are longer than ``length``, and the sum of these."""
+        first = bisect_right(self._values, length)
+        return len(self._values) - first, self._sums[-1] - self._sums[first]
+
+    @property
+    def longest(self) -> float | None:
+        """The longest; None of none."""
+        return self._values[-1] if self._values else None
 
 
 def enough(used: float, needed: float, limit: float) -> float:
@@ -103,6 +127,50 @@ def enough(used: float, needed: float, limit: float) -> float:
     return float(f"{math.ceil(least / step * (1 - 1e-9)) * step:.6g}")
 
 
+@dataclass(frozen=True)
+class _Forecast:
+    """What is expected of trials at one moment, in seconds.
+
+    Attributes:
+        ended: how long trials were that have.
+        lasted: how long each running one has had places.
+        running: how long each of these is as a whole, at most; or has lasted, if that is more.
+        waiting: how many have not had a place yet.
+        whole: how long one of these is at most; None if nothing is known.
+    """
+
+    ended: Lengths
+    lasted: list[float]
+    running: Lengths
+    waiting: int
+    whole: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """How long a trial is expected to be that has not begun."""
+        count, total = self._longer_than(0.0)
+        return total / count if count else self.whole
+
+    @property
+    def rest(self) -> float:
+        """What all running and waiting trials together are expected to need yet.
+
+        Of each the mean of those that are longer than it has lasted: one that ASHA has not pruned
+        so far is no short one.
+        """
+        rests = self.waiting * (self.mean or 0.0)
+        for lasted in self.lasted:
+            count, total = self._longer_than(lasted)
+            rests += total / count - lasted if count else 0.0
+        return rests
+
+    def _longer_than(self, seconds: float) -> tuple[int, float]:
+        found = [self.ended.above(seconds), self.running.above(seconds)]
+        if self.whole is not None and self.whole > seconds:
+            found.append((self.waiting, self.waiting * self.whole))
+        return sum(count for count, _ in found), sum(total for _, total in found)
+
+
 @dataclass
 class Meter:
     """Counts what a sweep uses; as a context it keeps that in the records while the block runs.
@@ -114,7 +182,7 @@ class Meter:
         records: of the sweep.
         resources: of each trial.
         budget: the limits, if any.
-        estimate: seconds that a trial is expected to need before any has ended; None: not known.
+        estimate: seconds that a whole trial is expected to need at most; None: not known.
         after_training: seconds that a trial needs after its last epoch, by its configuration and
             the seconds of training in an epoch; asked where there is no estimate.
         stop: set before the end of the block: why the driver ends before all trials have.
@@ -130,6 +198,7 @@ class Meter:
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
     most_placed: int = 0
+    _waiting: dict[str, None] = field(default_factory=dict)  # those that never had a place
     _running: dict[str, float | None] = field(default_factory=dict)  # since when it has its place
     _used: dict[str, float] = field(default_factory=dict)  # seconds, by processes that died
     _longest: dict[str, float] = field(default_factory=dict)  # of a whole trial, by its first epoch
@@ -140,6 +209,7 @@ class Meter:
         # Without a budget nothing is asked: a store of many results need not be read for it.
         finished = self.records.results() if self.budget.limits else []
         self._costs = [whole_seconds(result) for result in finished if result.is_final]
+        self._ended = Lengths(self._costs)
         self._since: float | None = None
         self._until: float | None = None
         self._name, self._began = "", ""
@@ -170,11 +240,12 @@ class Meter:
 
     def started(self, config: TrialConfig) -> None:
         """Listen: a trial is to run, as soon as there is a place."""
-        self._running[config.trial_id] = None
+        self._waiting[config.trial_id] = None
 
     def placed(self, config: TrialConfig) -> None:
         """Take in that a process of the trial has its place, unless that is known."""
         if self._running.get(config.trial_id) is None:
+            self._waiting.pop(config.trial_id, None)
             self._running[config.trial_id] = self.clock()
             has_place = sum(since is not None for since in self._running.values())
             self.most_placed = max(self.most_placed, has_place)
@@ -189,7 +260,7 @@ class Meter:
 
     def withdrawn(self, config: TrialConfig) -> None:
         """Take in that a trial that never had a place is not to run, for now."""
-        self._running.pop(config.trial_id, None)
+        self._waiting.pop(config.trial_id, None)
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: an epoch ended."""
@@ -200,12 +271,15 @@ class Meter:
     def ended(self, result: TrialResult) -> None:
         """Listen: a trial's record was written."""
         seconds = self._seconds_of(result.trial_id, self.clock())
-        self._running.pop(result.trial_id)
+        self._running.pop(result.trial_id, None)
+        self._waiting.pop(result.trial_id, None)
         self._used.pop(result.trial_id, None)
         self._ended_gpu_seconds += self.resources.gpus * seconds
         if result.is_final:
             # One that was carried on has taken longer than its last part.
             self._costs.append(max(seconds, whole_seconds(result)))
+            if self.budget.limits:  # else nothing is asked
+                self._ended = Lengths(self._costs)
 
     @contextlib.contextmanager
     def start_model(self) -> Iterator[None]:
@@ -232,25 +306,33 @@ class Meter:
 
     @property
     def expected(self) -> float | None:
-        """Seconds that a trial is expected to need: the mean of those that ended, if any has.
+        """Seconds that a trial is expected to need; None before anything is known.
 
-        Else the estimate; where there is none, what the first epochs say of a trial that does not
-        converge early; None before there is one.
+        The mean of the trials that have ended and of those that run, each of which counts as whole
+        until it ends. Without the latter the first to end, which are the shortest (one diverges,
+        or is pruned), would speak for all: a hundred running ones would pass the budget together.
         """
-        if self._costs:
-            return statistics.fmean(self._costs)
-        if self.estimate is None and self._longest:
-            return statistics.fmean(self._longest.values())
-        return self.estimate
+        return self._forecast().mean
 
     def limit_reached(self) -> Option | None:
         """Return which limit would be passed if one more trial were started; None if it fits."""
-        return self._limit_passed_with(self._running)
+        return self._limit_passed_with(self._forecast())
 
-    def _limit_passed_with(self, running: Iterable[str]) -> Option | None:
-        cost, at = self.expected or 0.0, self.clock()
-        rests = [max(0.0, cost - self._seconds_of(trial_id, at)) for trial_id in running]
-        return limit_passed(self.budget, self.spent, rests, cost, self.resources.gpus)
+    def _forecast(self) -> _Forecast:
+        whole, of_one = self.estimate, {}
+        if whole is None:
+            whole, of_one = self._ended.longest, self._longest
+            if of_one:
+                whole = statistics.fmean(of_one.values())
+        at = self.clock()
+        lasted = {i: self._seconds_of(i, at) for i in self._running if i != START}
+        running = [max(seconds, of_one.get(i, whole or 0.0)) for i, seconds in lasted.items()]
+        of_running = Lengths(running if whole is not None else ())
+        return _Forecast(self._ended, list(lasted.values()), of_running, len(self._waiting), whole)
+
+    def _limit_passed_with(self, forecast: _Forecast) -> Option | None:
+        cost, rest, gpus = forecast.mean or 0.0, forecast.rest, self.resources.gpus
+        return limit_passed(self.budget, self.spent, rest, cost, gpus)
 
     def may_start(self) -> bool:
         """Return whether another trial may be started now.
@@ -259,9 +341,10 @@ class Meter:
         """
         if not self.budget.limits:
             return True
-        if self.expected is None and self._running:
+        forecast = self._forecast()
+        if forecast.mean is None and (self._running or self._waiting):
             return False
-        return self.limit_reached() is None
+        return self._limit_passed_with(forecast) is None
 
     def may_wait(self) -> bool:
         """Return whether all trials that wait for their first place still fit into the budget.
@@ -269,10 +352,10 @@ class Meter:
         They were started when they did; since then time has passed without a machine for them, or
         others have needed more than was expected.
         """
-        waits = [i for i, since in self._running.items() if since is None and i not in self._used]
-        if not self.budget.limits or not waits or self.expected is None:
+        if not self.budget.limits or not self._waiting:
             return True
-        return self._limit_passed_with(i for i in self._running if i != waits[-1]) is None
+        forecast = self._forecast()
+        return self._limit_passed_with(replace(forecast, waiting=forecast.waiting - 1)) is None
 
     def larger(self, trials: int) -> dict[Option, float]:
         """Return budgets that are enough for ``trials`` more, of those that are too small."""

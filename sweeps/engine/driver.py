@@ -113,6 +113,7 @@ class Driver:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
         self._waiting: dict[str, TrialConfig] = {}  # of these, those that never had a place
         self._deaths: dict[str, _Deaths] = {}
+        self._nodes: frozenset[str] = frozenset()  # when a process last began
         self._turn = len(self.records.names())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -121,8 +122,10 @@ class Driver:
     @property
     def is_over(self) -> bool:
         """Whether no further trial will be suggested, whatever comes of those that run."""
-        if self.lost is not None or self.search.is_exhausted:
+        if self.lost is not None:
             return True
+        if self.search.is_exhausted:  # but those that wait may be withdrawn, and come again
+            return not self._waiting
         return not self._running and not self.may_start()
 
     def suggest(self, tune_id: str) -> TrialConfig | None:
@@ -159,7 +162,7 @@ class Driver:
             nodes: the scheduler's names of the machines that are there.
         """
         if tune_id in self._running:
-            self._deaths[tune_id].nodes = frozenset(nodes)
+            self._deaths[tune_id].nodes = self._nodes = frozenset(nodes)
             self._waiting.pop(tune_id, None)
             self._tell_places(lambda listener: listener.placed(self._running[tune_id][0]))
 
@@ -200,11 +203,15 @@ class Driver:
         config, history = self._running[tune_id]
         self._tell_places(lambda listener: listener.displaced(config))
         trial = self.records.trial(config.trial_id)
+        result = trial.result()
+        if result is not None and result.is_final:  # it came to its end, and was not heard
+            return False
         deaths = self._deaths[tune_id]
         attempts = trial.attempts()
         last = attempts[-1] if len(attempts) > deaths.attempts else None  # it came to none itself
         deaths.attempts = len(attempts)
-        if (last is not None and last.stopped) or _is_gone(deaths, last, nodes):
+        before = deaths.nodes or self._nodes  # the latter if it died before it began
+        if (last is not None and last.stopped) or _is_gone(before, last, nodes):
             deaths.node_losses += 1
         else:
             deaths.failures += 1
@@ -252,7 +259,7 @@ class Driver:
         self._waiting.pop(tune_id, None)
         trial = self.records.trial(config.trial_id)
         result = trial.result()
-        if result is None or (failed and result.is_final):
+        if result is None or reason or (failed and result.is_final):
             # The trial did not write its record: ASHA stopped it, or it could not.
             pruned = not failed and not reason and self.plan.asked.scheduler == "asha"
             why = reason or ("its process died" if failed else "it ended without a record")
@@ -282,11 +289,13 @@ class Driver:
             event(listener)
 
 
-def _is_gone(deaths: _Deaths, last: Attempt | None, nodes: Callable[[], Collection[str]]) -> bool:
+def _is_gone(
+    before: frozenset[str], last: Attempt | None, nodes: Callable[[], Collection[str]]
+) -> bool:
     """Return whether the machine of a trial's last process is gone, or will be in a moment."""
     # One that died before it came to an attempt may have been on any machine.
-    suspects = deaths.nodes if last is None else {last.node}
-    return is_gone(suspects, len(deaths.nodes) <= 1, nodes)
+    suspects = before if last is None else {last.node}
+    return is_gone(suspects, len(before) <= 1, nodes)
 
 
 def is_gone(

@@ -99,7 +99,9 @@ def _hours_line(
     hours = occupied_hours(plan, estimate, trials, start_is_kept)
     early = "Trials that converge early need less."
     if not plan.resources.gpus:
-        return f"0 GPU-hours; at most about {hours * plan.resources.cpus:.2g} core-hours. {early}"
+        of_start = occupied_hours(plan, estimate, 0, start_is_kept)
+        cores = (hours - of_start) * plan.resources.all_cpus + of_start * plan.resources.cpus
+        return f"0 GPU-hours; at most about {cores:.2g} core-hours. {early}"
     gpu_hours = occupied_hours(plan, estimate, trials, True) * plan.resources.gpus
     gpu_hours += occupied_hours(plan, estimate, 0, start_is_kept) * plan.resources.start_gpus
     text = f"At most about {gpu_hours:.3g} GPU-hours"

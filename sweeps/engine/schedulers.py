@@ -38,7 +38,14 @@ class _FIFO(FIFOScheduler):
             for trial in tune_controller.get_trials():
                 if trial.trial_id == name:
                     tune_controller.stop_trial(trial)
+                    _leave_stage(tune_controller, trial)
         return super().choose_trial_to_run(tune_controller)
+
+
+def _leave_stage(tune_controller: Any, trial: Any) -> None:
+    # Else Tune goes on keeping a place for it: the next trial to end would not free its GPU.
+    if trial in tune_controller._staged_trials:
+        tune_controller._unstage_trial_with_resources(trial)
 
 
 class _ASHA(_FIFO, ASHAScheduler):

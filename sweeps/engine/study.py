@@ -43,7 +43,10 @@ class GrowingStudy:
     def ask(
         self, sampler: "BaseSampler", ledger: Ledger, distributions: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return what ``sampler`` proposes, as it would in a study made anew from the ledger."""
+        """Return what ``sampler`` proposes, as it would in a study made anew from the ledger.
+
+        For TPE with many points that is so if one trial runs at a time; see ``told_points``.
+        """
         from optuna.trial import TrialState
 
         begun_with = last_begin(len(self._earlier) + len(ledger.entries))

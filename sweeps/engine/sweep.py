@@ -241,14 +241,14 @@ class _Run:
             cluster.stop()
             cluster.join()  # a trial that still ran would write its records beside the report
             if lock.was_taken_over:
-                self.console.print("[red]Another driver has taken the sweep over: this one ends.")
+                self._say("Another driver has taken the sweep over: this one ends.", "red")
                 return INTERRUPTED
             return self._conclude(tracker, interrupted=True)
         except UnsharedStorageError as error:
             tracker.close({}, failed=True, interrupted=True)
             refuse([f"--storage: {error}"], "the sweep ended")
         except (DivergedStartError, ClusterError) as error:
-            self.console.print(f"[red]{error}", highlight=False)
+            self._say(str(error), "red")
             tracker.close({}, failed=True, interrupted=False)
             return SOME_FAILED
         except BaseException as error:  # no run may stay RUNNING, whatever broke
@@ -269,8 +269,9 @@ class _Run:
         uri = self.options.tracking_uri or default_uri(self.options.storage)
         return Tracker(uri, self.description, self.records, self._say)
 
-    def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+    def _say(self, line: str, style: str | None = None) -> None:
+        # What others wrote may have brackets, which are no markup.
+        self.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
     def _announce(self, finished: int) -> None:
         plan, resources = self.plan, self.plan.resources
@@ -361,7 +362,7 @@ class _Run:
         failed = [result for result in results if result.status == "failed"]
         for result in results:
             for note in result.notes:
-                self.console.print(f"[yellow]trial {result.trial_id}: {note}", highlight=False)
+                self._say(f"trial {result.trial_id}: {note}", "yellow")
         if not interrupted:
             print_report(report, self.console)
         stop = self.meter.stop
@@ -369,7 +370,7 @@ class _Run:
         missing = tracker.close(headline(report.summary), bool(failed), more)
         for result in failed:
             reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
-            self.console.print(f"[red]trial {result.trial_id} failed: {reason}", highlight=False)
+            self._say(f"trial {result.trial_id} failed: {reason}", "red")
         self._say_what_next(missing, interrupted, stop)
         if interrupted:
             return INTERRUPTED
@@ -378,8 +379,7 @@ class _Run:
         return DONE if stop is None else OUT_OF_BUDGET
 
     def _end_without_storage(self, error: BaseException) -> int:
-        text = f"[red]The records cannot be written: {storage_problem(error)}"
-        self.console.print(text, highlight=False)
+        self._say(f"The records cannot be written: {storage_problem(error)}", "red")
         self._say_what_next("", interrupted=True)
         return SOME_FAILED
 
@@ -396,4 +396,4 @@ class _Run:
         if missing:
             lines.append(missing)
         lines.append(f"Compare runs in the MLflow UI:\n  {self.description['tracking']}")
-        self.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+        self._say("\n".join(lines))

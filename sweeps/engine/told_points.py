@@ -24,7 +24,7 @@ def last_begin(points: int) -> int:
     """Return from how many points the study was last begun anew that now has ``points``.
 
     Depends on nothing but the number, so that a search which is rebuilt from its records proposes
-    what it would have proposed.
+    what it would have proposed, if one trial runs at a time; else it also matters which had ended.
     """
     return points // EVERY * EVERY if points >= TOLD + EVERY else 0
 

@@ -128,13 +128,15 @@ def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
     before, _, _ = stopped
     shutil.copytree(before.cwd, tmp_path, dirs_exist_ok=True)
     sweep = Sweep(tmp_path, WHOLE)
-    ended, failed = sweep.records.results()[0], {"status": "failed", "reason": "it broke"}
-    broken = ended.model_copy(update=failed)
+    reason = "[/build/gloo/buffer.cc:78] Timed out"  # what torch says, which is no markup
+    ended = sweep.records.results()[0]
+    broken = ended.model_copy(update={"status": "failed", "reason": reason, "notes": ("[/b]",)})
     sweep.records.trial(broken.trial_id).write_result(broken)
     sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
     code, text = sweep.run()
     assert code == 1, text
-    assert f"trial {broken.trial_id} failed: it broke" in text
+    assert f"trial {broken.trial_id} failed: {reason}" in text
+    assert f"trial {broken.trial_id}: [/b]" in text
     assert "Stopped by its budget of 0.5 hours. Carry on with a larger one:" in text
     assert "Interrupted" not in text
 

@@ -6,6 +6,7 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.object_store import StorageError
@@ -39,21 +40,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 def show(found: SweepCheck, console: Console) -> None:
     """Print where each trial stands, and what is damaged."""
+
+    def say(line: str, style: str | None = None) -> None:  # what is recorded may have brackets
+        console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+
     table = Table("trial", "state", "detail")
     for trial in found.trials:
-        style = STYLES.get(trial.state, "")
-        table.add_row(
-            trial.trial_id, f"[{style}]{trial.state}" if style else trial.state, trial.detail
-        )
+        state = Text(trial.state, STYLES.get(trial.state, ""))
+        table.add_row(trial.trial_id, state, Text(trial.detail))
     if found.trials:
         console.print(table)
     for trial in found.trials:
         for problem in trial.problems:
-            console.print(f"[red]{trial.trial_id}: {problem}", highlight=False, soft_wrap=True)
+            say(f"{trial.trial_id}: {problem}", "red")
     for problem in found.problems:
-        console.print(f"[red]{problem}", highlight=False, soft_wrap=True)
+        say(problem, "red")
     for driver in found.drivers:
-        console.print(f"Run now by {driver}.", highlight=False, soft_wrap=True)
+        say(f"Run now by {driver}.")
     counts = [f"{number} {state}" for state in STATES if (number := found.counts[state])]
     if found.not_begun:
         counts.append(f"{found.not_begun} not begun")

@@ -1,5 +1,6 @@
 """What a sweep has used, and whether another trial fits: by a clock that the tests set."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -64,21 +65,21 @@ def begin(meter, *configs):
 
 
 @pytest.mark.parametrize(
-    ("budget", "spent", "rests", "cost", "gpus", "passed"),
+    ("budget", "spent", "rest", "cost", "gpus", "passed"),
     [
-        (Budget(), Spent(1e9, 1e9), [1e9], 1e9, 1.0, None),
-        (Budget(gpu_hours=2), Spent(0, 1 * HOUR), [], 1 * HOUR, 1.0, None),  # just fits
-        (Budget(gpu_hours=2), Spent(0, 1 * HOUR), [], 1.01 * HOUR, 1.0, "budget_gpu_hours"),
-        (Budget(gpu_hours=2), Spent(0, HOUR), [HOUR / 2], 0.6 * HOUR, 1.0, "budget_gpu_hours"),
-        (Budget(gpu_hours=2), Spent(0, HOUR), [HOUR / 2], 0.6 * HOUR, 0.25, None),
-        (Budget(gpu_hours=2), Spent(9 * HOUR, 0), [], 1 * HOUR, 1.0, None),
-        (Budget(hours=2), Spent(1 * HOUR, 9 * HOUR), [HOUR] * 9, 1 * HOUR, 1.0, None),
-        (Budget(hours=2), Spent(1.5 * HOUR, 0), [], 0.6 * HOUR, 0.0, "budget_hours"),
-        (Budget(5, 2), Spent(1.5 * HOUR, 0), [], 0.6 * HOUR, 1.0, "budget_hours"),
+        (Budget(), Spent(1e9, 1e9), 1e9, 1e9, 1.0, None),
+        (Budget(gpu_hours=2), Spent(0, 1 * HOUR), 0, 1 * HOUR, 1.0, None),  # just fits
+        (Budget(gpu_hours=2), Spent(0, 1 * HOUR), 0, 1.01 * HOUR, 1.0, "budget_gpu_hours"),
+        (Budget(gpu_hours=2), Spent(0, HOUR), HOUR / 2, 0.6 * HOUR, 1.0, "budget_gpu_hours"),
+        (Budget(gpu_hours=2), Spent(0, HOUR), HOUR / 2, 0.6 * HOUR, 0.25, None),
+        (Budget(gpu_hours=2), Spent(9 * HOUR, 0), 0, 1 * HOUR, 1.0, None),
+        (Budget(hours=2), Spent(1 * HOUR, 9 * HOUR), 9 * HOUR, 1 * HOUR, 1.0, None),
+        (Budget(hours=2), Spent(1.5 * HOUR, 0), 0, 0.6 * HOUR, 0.0, "budget_hours"),
+        (Budget(5, 2), Spent(1.5 * HOUR, 0), 0, 0.6 * HOUR, 1.0, "budget_hours"),
     ],
 )  # fmt: skip
-def test_which_limit_one_more_trial_would_pass(budget, spent, rests, cost, gpus, passed):
-    assert limit_passed(budget, spent, rests, cost, gpus) == passed
+def test_which_limit_one_more_trial_would_pass(budget, spent, rest, cost, gpus, passed):
+    assert limit_passed(budget, spent, rest, cost, gpus) == passed
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_proposed_budget_is_larger_and_has_two_digits(used, needed, limit, lar
 
 
 def test_sums_of_tenths_that_fill_the_budget_fit():
-    assert limit_passed(Budget(hours=0.3), Spent(0.1 * HOUR + 0.1 * HOUR), [], 360, 0) is None
+    assert limit_passed(Budget(hours=0.3), Spent(0.1 * HOUR + 0.1 * HOUR), 0, 360, 0) is None
 
 
 # --------------------------------------------------------------------------------- what is used
@@ -251,12 +252,43 @@ def test_running_trials_are_counted_with_the_rest_that_they_are_expected_to_need
 
 
 def test_a_trial_that_overruns_has_no_rest_below_nothing(meter, clock):
-    with meter(Budget(gpu_hours=4), estimate=1 * HOUR) as counting:
+    with meter(Budget(gpu_hours=6), estimate=1 * HOUR) as counting:
         begin(counting, trial(1))
         clock.forward(3)
-        assert counting.may_start()
+        assert counting.expected == 3 * HOUR and counting.may_start()
         clock.forward(0.1)
         assert not counting.may_start()
+
+
+def test_those_that_run_count_as_whole_beside_the_short_ones_that_ended(meter, clock):
+    with meter(Budget(gpu_hours=9), estimate=4 * HOUR) as counting:
+        begin(counting, trial(1), trial(2), trial(3))
+        clock.forward(1)
+        counting.ended(ended(trial(1), "diverged"))
+        assert counting.expected == 3 * HOUR  # of 1, 4 and 4
+        assert not counting.may_start()  # 3 used, 2 x 3 to come of those that last longer than 1
+        counting.ended(ended(trial(2)))
+        assert counting.expected == 2 * HOUR  # of 1, 1 and 4
+        assert counting.may_start()  # 3 used, 3 + 2 to come
+        counting.started(trial(4))
+        assert counting.expected == 2.5 * HOUR  # of 1, 1, 4 and 4: one that waits is whole too
+        assert not counting.may_start()  # 3 used, 3 + 2.5 + 2.5 to come
+        counting.withdrawn(trial(4))
+        assert counting.may_start()
+
+
+def test_without_an_estimate_a_running_trial_is_as_long_as_its_first_epoch_says(meter, clock):
+    with meter(Budget(gpu_hours=99)) as counting:
+        begin(counting, trial(1))
+        counting.reported(trial(1), {"seconds": 720.0})
+        begin(counting, trial(2))
+        counting.reported(trial(2), {"seconds": 1440.0})
+        assert counting.expected == 3 * HOUR  # of 2 and 4
+        clock.forward(1)
+        counting.ended(ended(trial(1)))
+        assert counting.expected == 2.5 * HOUR  # of 1 and 4
+        begin(counting, trial(3))  # as long as the mean by first epochs, 3
+        assert counting.expected == pytest.approx(8 / 3 * HOUR)
 
 
 def test_where_nothing_is_known_one_trial_tells_by_its_first_epoch(meter, clock):
@@ -312,7 +344,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
 
     Args:
         machines: how many trials have a place at a time, if fewer than are asked for.
-        hours: that a trial takes in truth.
+        hours: that each trial takes in truth, or one after the other.
 
     Returns:
         the trials that ended, and whether the search would have gone on.
@@ -320,14 +352,17 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     given = {"sigmas": (0.0, 0.5), "seeds": 2, "num_trials": 1, "scale": "demo"} | options
     parsed = script.Options(**given)
     plan = make_plan(line_question(parsed), parsed, line(parsed.sigmas))
-    search, waiting, running, done = plan.search({}), {}, {}, []
+    search, waiting, running, done, is_over = plan.search({}), {}, {}, [], False
+    lengths = itertools.repeat(hours) if isinstance(hours, float) else iter(hours)
     driver = Driver(
         plan, search, records, [meter], Limits(0, 0), may_start=meter.may_start,
         may_wait=meter.may_wait, place_listeners=[meter],
     )  # fmt: skip
     with meter:
         for number in range(1000):
-            while len(running) + len(waiting) < slots and not driver.is_over:
+            while len(running) + len(waiting) < slots:
+                if is_over := is_over or driver.is_over:  # the scheduler does not ask again
+                    break
                 tune_id = f"t{number}-{len(running) + len(waiting)}"
                 if (config := driver.suggest(tune_id)) is None:
                     assert running or waiting, "nothing runs or is started: the sweep would hang"
@@ -338,7 +373,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
             for tune_id in list(waiting)[
                 : (slots if machines is None else machines) - len(running)
             ]:
-                running[tune_id] = waiting.pop(tune_id), clock.now + hours * HOUR
+                running[tune_id] = waiting.pop(tune_id), clock.now + next(lengths) * HOUR
                 driver.began(tune_id)
             if not running and not waiting:
                 break
@@ -392,6 +427,40 @@ def test_gpu_hours_take_back_what_waits_once_trials_need_more(machines, meter, r
     done, was_cut = drive(counting, records, 8, clock, machines, hours=2.0, **options)
     assert counting.spent.gpu_seconds == 10 * HOUR
     assert len(done) == 5 and was_cut
+
+
+def test_what_was_taken_back_comes_again_once_trials_need_less(meter, records, clock):
+    resources = Resources(1, 1.0, 10, grows=True)
+    counting = meter(Budget(gpu_hours=14), resources, estimate=HOUR)
+    hours = itertools.chain([1.0, 3.0], itertools.repeat(1.0))
+    options = {"seeds": 5, "num_trials": 0}
+    done, was_cut = drive(counting, records, 10, clock, 2, hours, **options)
+    assert len(done) == 10 and not was_cut and counting.spent.gpu_seconds == 12 * HOUR
+
+
+@pytest.mark.parametrize("slots", [4, 16, 40])
+def test_a_trial_that_ends_early_lets_no_crowd_pass_the_budget(slots, meter, records, clock):
+    counting = meter(Budget(gpu_hours=10), Resources(1, 1.0, slots, grows=True), estimate=HOUR)
+    hours = itertools.chain([1 / 60], itertools.repeat(1.0))  # the first diverges
+    done, was_cut = drive(counting, records, slots, clock, None, hours, seeds=20, num_trials=0)
+    assert len(done) == 11 and was_cut  # 10 of an hour: the next is expected to need 0.9
+    assert counting.spent.gpu_seconds == pytest.approx((10 + 1 / 60) * HOUR)
+
+
+@pytest.mark.parametrize("slots", [4, 16, 40])
+def test_many_that_are_pruned_early_let_no_crowd_pass_the_budget(slots, meter, records, clock):
+    counting = meter(Budget(gpu_hours=10), Resources(1, 1.0, slots, grows=True), estimate=HOUR)
+    hours = itertools.cycle([1 / 27, 1 / 27, 1.0])
+    done, was_cut = drive(counting, records, slots, clock, None, hours, seeds=40, num_trials=0)
+    assert was_cut and 7 < counting.spent.gpu_seconds / HOUR <= 11, len(done)
+
+
+def test_hours_that_are_over_take_back_a_first_trial_of_which_nothing_is_known(
+    meter, records, clock
+):
+    counting = meter(Budget(hours=2), Resources(1, 1.0, 8, grows=True))
+    done, was_cut = drive(counting, records, 8, clock, machines=0)
+    assert done == [] and was_cut and 2 * HOUR <= counting.spent.seconds < 2.3 * HOUR
 
 
 def test_a_trial_that_was_withdrawn_is_the_next_one_and_keeps_its_turn(meter, records, clock):

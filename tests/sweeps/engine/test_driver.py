@@ -30,14 +30,14 @@ def metrics(epoch):
 
 @pytest.fixture
 def drive(records):
-    def make(scheduler):
+    def make(scheduler, failures=2, seeds=1):
         options = script.Options(
-            scale="demo", sigmas=(0.5,), seeds=1, num_trials=0, scheduler=scheduler
+            scale="demo", sigmas=(0.5,), seeds=seeds, num_trials=0, scheduler=scheduler
         )
         plan = make_plan(line_question(options), options, line(options.sigmas))
         search = plan.search({})
         listener = Listening()
-        return Driver(plan, search, records, [listener], Limits(2, 3)), search, listener
+        return Driver(plan, search, records, [listener], Limits(failures, 3)), search, listener
 
     return make
 
@@ -110,6 +110,41 @@ def test_a_machine_that_is_still_seen_when_it_takes_its_process_with_it_is_lost(
         attempt(records, config, "here")
         assert driver.is_given_up("t1", lambda: ["here", "other"]) == last
     assert "process died 3 times" in records.trial(config.trial_id).result().reason
+
+
+def test_a_machine_that_is_lost_while_a_first_process_starts_is_no_failure(
+    drive, records, monkeypatch
+):
+    monkeypatch.setattr("sweeps.engine.driver.PATIENCE", 0.3)
+    driver, _, _ = drive("none", failures=0, seeds=2)
+    first, second = driver.suggest("t1"), driver.suggest("t2")
+    driver.began("t1", ["here", "gone"])
+    assert not driver.is_given_up("t2", lambda: ["here"])  # before it began
+    assert records.trial(second.trial_id).result() is None
+    assert driver.is_given_up("t1", lambda: ["here", "gone"])
+    assert "process died once" in records.trial(first.trial_id).result().reason
+
+
+def test_a_process_that_dies_when_its_record_is_written_loses_nothing(drive, records):
+    driver, _, listener = drive("none", failures=0)
+    config = driver.suggest("t1")
+    driver.began("t1", ["here"])
+    attempt(records, config)
+    done = TrialResult(trial_id=config.trial_id, config=config, status="converged", objective=80.0)
+    records.trial(config.trial_id).write_result(done)
+    assert not driver.is_given_up("t1", lambda: ["here"])
+    driver.ended("t1", failed=False)  # the next process finds the record
+    assert listener.heard[-1] == ("ended", "converged")
+    assert records.trial(config.trial_id).result().objective == 80.0
+
+
+def test_why_a_trial_could_not_write_its_record_wins_over_an_older_reason(drive, records):
+    driver, _, _ = drive("none")
+    config = driver.suggest("t1")
+    old = TrialResult(trial_id=config.trial_id, config=config, status="failed", reason="old")
+    records.trial(config.trial_id).write_result(old)
+    driver.ended("t1", failed=False, reason="other training code")
+    assert records.trial(config.trial_id).result().reason == "other training code"
 
 
 def test_alone_on_one_machine_nothing_is_waited_for(drive, records):

@@ -109,6 +109,17 @@ def test_a_damaged_checkpoint_of_the_vanilla_model_is_found(sweep, config, data)
     assert "epoch-000001 passed over" in problem and str(begun.path) in problem
 
 
+def test_brackets_in_what_is_recorded_are_no_markup(sweep, config, capsys):
+    records, ended, _ = sweep
+    reason = "[/gloo/buffer.cc:78] timed out"
+    result = records.trial(ended).read_result().model_copy(
+        update={"status": "failed", "reason": reason}
+    )  # fmt: skip
+    records.trial(ended).write_result(result)
+    main(["check", records.folder.path])
+    assert "[/gloo/buffer.cc:78] timed" in capsys.readouterr().out
+
+
 def test_every_single_digit_of_a_result_counts(sweep):
     records, ended, _ = sweep
     folder = records.trial(ended).folder
