@@ -1,8 +1,10 @@
 """A cluster that goes away: what is said of it is one line."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,22 @@ def environment():
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+def test_while_ray_ends_no_thread_frees_what_is_its_own(environment, monkeypatch):
+    class Cycle:
+        def __init__(self):
+            self.me = self
+
+    left = weakref.ref(Cycle())  # as Ray Tune leaves them
+    seen = []
+    monkeypatch.setattr(cluster, "_start", lambda *_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: seen.append((left(), gc.isenabled())))
+    with cluster.Cluster(RESOURCES) as ours:
+        ours.stop()
+        ours.join()
+        assert seen == [(None, False)] and gc.isenabled()
+    assert len(seen) == 1 and gc.isenabled()
 
 
 def test_one_that_is_gone_before_the_sweep_connects_is_one_line(environment, monkeypatch):

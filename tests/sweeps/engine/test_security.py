@@ -381,14 +381,16 @@ def bucket():
     server.stop()
 
 
+def listed(filesystem: fs.FileSystem, folder: str) -> list[str]:
+    """Return the paths of all files below a folder."""
+    found = filesystem.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+    return [entry.path for entry in found if entry.type == fs.FileType.File]
+
+
 def stored(filesystem: fs.FileSystem, folder: str) -> dict[str, bytes]:
     """Return all files below a folder by path."""
-    found = filesystem.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
-    return {
-        entry.path: filesystem.open_input_file(entry.path).read()
-        for entry in found
-        if entry.type == fs.FileType.File
-    }
+    paths = listed(filesystem, folder)
+    return {path: filesystem.open_input_file(path).read() for path in paths}
 
 
 def on_disk(*folders: Path) -> dict[str, bytes]:
@@ -422,7 +424,7 @@ def test_a_whole_sweep_writes_its_secrets_nowhere(bucket, short, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     deadline = time.monotonic() + 240
-    while not any(path.endswith("/result.json") for path in stored(direct, "secrets")):
+    while not any(path.endswith("/result.json") for path in listed(direct, "secrets")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGKILL)
