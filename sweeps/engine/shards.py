@@ -84,7 +84,11 @@ class Shards:
     def _run(self, function: Any, model: nn.Module, shards: list[Any], bf16: bool) -> Iterator[Any]:
         assert model is self._model, "each model has shards of its own"
         resources = self._resources
-        task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_on_a_machine)
+        # Ray would end a process that had a GPU after each task, and the next one loads torch and
+        # starts CUDA anew, which takes longer than most shards. The driver's end ends them all.
+        task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=0)(
+            _on_a_machine
+        )
         code = evaluation_code()
         with _in_one_line():
             found = [
@@ -117,7 +121,11 @@ def _on_a_machine(
     if problem := other_evaluation_code(code):
         raise ClusterError(problem)
     make_deterministic(resources.device, resources.cpus)
-    return function(model.to(resources.device), shard, resources.device, bf16)
+    try:
+        return function(model.to(resources.device), shard, resources.device, bf16)
+    finally:
+        if resources.device == "cuda":
+            torch.cuda.empty_cache()  # what another process on this GPU may need
 
 
 def _evaluate_images(

@@ -52,7 +52,7 @@ def test_a_checkpoint_is_evaluated_to_the_same_numbers(cluster, tmp_path):
 
 
 ON_A_CLUSTER = """
-import dataclasses, json, sys
+import dataclasses, json, os, sys
 from pathlib import Path
 import torch
 from gon_core.data import imagenet_c_folder
@@ -67,6 +67,8 @@ with Cluster(Resources(1, 1.0, 1, is_pretended=True), sys.argv[1]) as cluster:
     shards = Shards(Resources(1, 1.0, 1, is_pretended=True), model)
     rows = shards.evaluate_imagenet_c(model, images)
     print(json.dumps([dataclasses.asdict(row) for row in rows]))
+    pids = shards._run(lambda *_: [os.getpid()], model, list(range(12)), False)
+    print(len({pid for (pid,) in pids}))
 """
 
 
@@ -89,5 +91,6 @@ def test_imagenet_c_is_read_by_the_machines_and_rows_keep_their_order(cluster, t
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 2))
     images = imagenet_c_folder.open_folder(Path(tmp_path), ("fog", "snow"), classes=2, side=8)
     expected = [vars(row) for row in evaluation.evaluate_imagenet_c(model, images)]
-    found = json.loads(ended.stdout.splitlines()[-1])
+    found, processes = map(json.loads, ended.stdout.splitlines()[-2:])
+    assert processes <= 3  # twelve shards: each machine's process does one after the other
     assert found == expected and len({row["correct"] for row in found}) > 1
