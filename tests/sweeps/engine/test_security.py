@@ -1,5 +1,6 @@
 """What SECURITY.md claims: who can talk to Ray, whose files are read, where secrets are not."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -394,8 +395,14 @@ def stored(filesystem: fs.FileSystem, folder: str) -> dict[str, bytes]:
 
 
 def on_disk(*folders: Path) -> dict[str, bytes]:
-    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return {str(path): path.read_bytes() for path in paths}
+    """Return all files below folders by path, but those that processes remove meanwhile."""
+    found = {}
+    for place, _, names in (each for folder in folders for each in os.walk(folder)):
+        for path in (Path(place, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file():
+                    found[str(path)] = path.read_bytes()
+    return found
 
 
 @pytest.mark.slow
