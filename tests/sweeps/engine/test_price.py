@@ -257,3 +257,11 @@ def test_a_stop_says_its_budget():
     assert Stop(option="budget_gpu_hours", limit=0.5, carry_on="").budget == (
         "budget of 0.5 GPU-hours"
     )
+
+
+def test_the_cores_of_all_processes_of_a_trial_count_and_the_vanilla_model_has_one(
+    without_gpu, records
+):
+    plan, _ = plan_of(processes_per_trial=2)
+    whole, start = lines(plan, HOURLY, records)[1], HOURLY.start / 3600
+    assert f"at most about {6 * 2 + start:.2g} core-hours" in whole
