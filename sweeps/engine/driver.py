@@ -95,7 +95,7 @@ class Driver:
         may_wait: asked whether the budget still has room for the trials that wait for their first
             place, which may come hours after they were started.
         place_listeners: told of which trials have a place.
-        lost: what kept a record from being written; no further trial is then suggested.
+        lost: what kept a record from being written or read; no further trial is then suggested.
             The scheduler swallows what is raised while a trial ends, so it is kept.
     """
 
@@ -203,11 +203,14 @@ class Driver:
         config, history = self._running[tune_id]
         self._tell_places(lambda listener: listener.displaced(config))
         trial = self.records.trial(config.trial_id)
-        result = trial.result()
+        try:
+            result, attempts = trial.result(), trial.attempts()
+        except (OSError, StorageError) as error:
+            self.lost = error
+            return False
         if result is not None and result.is_final:  # it came to its end, and was not heard
             return False
         deaths = self._deaths[tune_id]
-        attempts = trial.attempts()
         last = attempts[-1] if len(attempts) > deaths.attempts else None  # it came to none itself
         deaths.attempts = len(attempts)
         before = deaths.nodes or self._nodes  # the latter if it died before it began
@@ -258,8 +261,12 @@ class Driver:
         config, history = self._running.pop(tune_id)
         self._waiting.pop(tune_id, None)
         trial = self.records.trial(config.trial_id)
-        result = trial.result()
-        if result is None or reason or (failed and result.is_final):
+        try:
+            result = trial.result()
+        except (OSError, StorageError) as error:
+            self.lost = error
+            return
+        if result is None or (reason and not result.is_final):
             # The trial did not write its record: ASHA stopped it, or it could not.
             pruned = not failed and not reason and self.plan.asked.scheduler == "asha"
             why = reason or ("its process died" if failed else "it ended without a record")

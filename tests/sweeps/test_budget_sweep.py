@@ -130,7 +130,7 @@ def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
     sweep = Sweep(tmp_path, WHOLE)
     reason = "[/build/gloo/buffer.cc:78] Timed out"  # what torch says, which is no markup
     ended = sweep.records.results()[0]
-    broken = ended.model_copy(update={"status": "failed", "reason": reason, "notes": ("[/b]",)})
+    broken = ended.model_copy(update={"status": "failed", "reason": reason, "notes": ["[/b]"]})
     sweep.records.trial(broken.trial_id).write_result(broken)
     sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
     code, text = sweep.run()

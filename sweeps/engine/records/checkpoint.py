@@ -41,10 +41,11 @@ class Checkpoint:
 
 
 def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
-    """Write a checkpoint, its manifest last, then drop all but the last two.
+    """Write a checkpoint, its manifest last, then drop all but it and the one before it.
 
-    One that cannot be written to its end is removed: where the disk is full, the rest of it would
-    take the space that the trial's record needs.
+    Those of later epochs are dropped too: they were passed over, or the training would have gone on
+    from one of them. One that cannot be written to its end is removed: where the disk is full, the
+    rest of it would take the space that the trial's record needs.
 
     Args:
         checkpoints: the trial's folder of them.
@@ -63,8 +64,12 @@ def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]
         with contextlib.suppress(OSError, StorageError):
             target.delete()
         raise
-    for name in names(checkpoints)[:-KEPT_CHECKPOINTS]:
-        (checkpoints / name).delete()
+    with contextlib.suppress(OSError, StorageError):  # what cannot be dropped takes up space alone
+        there = names(checkpoints)
+        kept = [name for name in there if name <= checkpoint.name][-KEPT_CHECKPOINTS:]
+        for name in there:
+            if name not in kept:
+                (checkpoints / name).delete()
 
 
 def names(checkpoints: Folder) -> list[str]:

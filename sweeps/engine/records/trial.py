@@ -3,10 +3,12 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gon_core.config import TrialConfig
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import checkpoint as checkpoints
 from sweeps.engine.records import evaluation as evaluations
 from sweeps.engine.records import result as results
@@ -129,7 +131,7 @@ class TrialRecords:
             self.folder.write(name, content)
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, its manifest last, then drop all but the last two."""
+        """Write a checkpoint, its manifest last, then drop all but it and the one before it."""
         checkpoints.write(self._checkpoints, checkpoint, self._config_fields())
 
     def latest_checkpoint(self) -> Checkpoint | None:
@@ -207,8 +209,9 @@ class TrialRecords:
         written = result.model_copy(update={"files": result.files | digests})
         self.folder.write(RESULT, results.dump(written))
         if result.is_final:
-            self._evaluation.delete()
-            self._checkpoints.delete()
+            for left_over in (self._evaluation, self._checkpoints):
+                with suppress(OSError, StorageError):  # it takes up space alone: no error any more
+                    left_over.delete()
         return written
 
     def forget_result(self) -> None:

@@ -2,6 +2,7 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine.driver import Driver, Limits
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import VALIDATION_METRIC, Attempt, TrialResult
@@ -147,6 +148,19 @@ def test_why_a_trial_could_not_write_its_record_wins_over_an_older_reason(drive,
     assert records.trial(config.trial_id).result().reason == "other training code"
 
 
+@pytest.mark.parametrize(
+    "word", [{"failed": True}, {"failed": False, "reason": "StorageError: silent"}]
+)
+def test_a_trial_that_came_to_its_end_stays_ended_whatever_its_process_says(word, drive, records):
+    driver, search, listener = drive("none")
+    config = driver.suggest("t1")
+    done = TrialResult(trial_id=config.trial_id, config=config, status="converged", objective=80.0)
+    records.trial(config.trial_id).write_result(done)
+    driver.ended("t1", **word)
+    assert records.trial(config.trial_id).result().status == "converged"
+    assert listener.heard[-1] == ("ended", "converged") and search.ledger.mean((0.5,)) == (80.0,)
+
+
 def test_alone_on_one_machine_nothing_is_waited_for(drive, records):
     driver, _, _ = drive("none")
     config = driver.suggest("t1")
@@ -205,6 +219,24 @@ def test_a_driver_that_cannot_write_suggests_nothing_more(drive, monkeypatch):
     assert driver.lost is not None and driver.lost.errno == 28
     assert driver.suggest("t2") is None
     assert listener.heard[-1][0] == "started"  # nobody is told of a record that is not there
+
+
+@pytest.mark.parametrize("error", [StorageError("s3://bucket", "silent"), OSError(5, "Input/output error")])
+def test_a_driver_that_cannot_read_a_result_ends_instead_of_waiting_for_it(
+    error, drive, records, monkeypatch
+):
+    def silent(*_):
+        raise error
+
+    driver, _, listener = drive("none")
+    driver.suggest("t1")
+    monkeypatch.setattr("sweeps.engine.storage.Folder.exists", silent)
+    assert not driver.is_given_up("t1", lambda: ["here"])
+    assert driver.lost is error
+    driver.lost = None
+    driver.ended("t1", failed=False)  # Ray Tune swallows what is raised here
+    assert driver.lost is error and driver.is_over and driver.suggest("t2") is None
+    assert listener.heard[-1][0] == "started"
 
 
 def test_a_trial_whose_configuration_cannot_be_written_is_not_started(drive, monkeypatch):

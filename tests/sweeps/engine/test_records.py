@@ -8,6 +8,7 @@ import pytest
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from gon_core.evaluation import AccuracyRow
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
 
@@ -60,6 +61,20 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, trial, caplog)
     assert "epoch-000002" in caplog.text
 
 
+def test_after_checkpoints_were_passed_over_new_ones_stay(trial):
+    for epoch in (8, 9, 10):
+        trial.write_checkpoint(checkpoint(epoch))
+    folder = trial.folder / "checkpoints"
+    assert folder.names() == ["epoch-000009", "epoch-000010"]
+    for name in folder.names():
+        (folder / name).write("model.safetensors", b"damaged")
+    assert trial.latest_checkpoint() is None
+    for epoch in (1, 2, 3):
+        trial.write_checkpoint(checkpoint(epoch))
+        assert trial.latest_checkpoint() == checkpoint(epoch)
+    assert folder.names() == ["epoch-000002", "epoch-000003"]
+
+
 def test_without_checkpoints_there_is_none(trial):
     assert trial.latest_checkpoint() is None
 
@@ -81,6 +96,19 @@ def test_a_final_result_needs_no_checkpoints_a_failed_one_keeps_them(trial):
     assert trial.latest_checkpoint() is not None and not trial.result().is_final
     trial.write_result(result())
     assert trial.latest_checkpoint() is None and trial.result().is_final
+
+
+@pytest.mark.parametrize("error", [StorageError("s3://bucket", "silent"), PermissionError("busy")])
+def test_what_cannot_be_cleared_away_is_no_failure(error, trial, monkeypatch):
+    def refuse(_):
+        raise error
+
+    monkeypatch.setattr(Folder, "delete", refuse)
+    for epoch in (1, 2, 3):
+        trial.write_checkpoint(checkpoint(epoch))
+    assert trial.latest_checkpoint() == checkpoint(3)
+    trial.write_result(result())
+    assert trial.result().status == "converged"
 
 
 def test_an_interrupted_write_leaves_the_old_file(trial, monkeypatch):
