@@ -116,10 +116,14 @@ def _evaluate_alone(
     except BaseException:  # no run may stay RUNNING, whatever broke
         tracker.close({}, failed=True, interrupted=True)
         raise
-    report = write_report(records)
-    if not interrupted:
-        print_report(report, console)
-    missing = tracker.close(headline(report.summary), failed=False, interrupted=interrupted)
+    try:
+        report = write_report(records)
+        if not interrupted:
+            print_report(report, console)
+        missing = tracker.close(headline(report.summary), failed=False, interrupted=interrupted)
+    except KeyboardInterrupt:  # as above
+        tracker.close({}, failed=False, interrupted=True)
+        raise
     lines = [f"Report: {records.folder.path}/report/report.html", *([missing] if missing else [])]
     if interrupted:
         lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
@@ -259,8 +263,7 @@ def _evaluate(
         ended=provenance.now(),
         device=describe("cpu"),
     )
-    trial.write_final(found.files)
-    trial.write_result(result)
+    trial.write_result(result, found.files)
     tracker.ended(result)
     console.print(
         f"{loaded.given.name}: done in {duration(seconds)}", highlight=False, markup=False

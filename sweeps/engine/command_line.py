@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sweeps.engine.background import in_background
 from sweeps.engine.config_file import read_config
 from sweeps.engine.exit_codes import BAD_INPUT, INTERRUPTED, SOME_FAILED
+from sweeps.engine.interrupts import heeded
 from sweeps.engine.messages import explain, printable, unknown_word
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import CommandOptions
@@ -75,13 +76,16 @@ def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoR
 
 
 def leave(main: Callable[[], int]) -> NoReturn:
-    """Run a sweep's ``main`` and end the process with its exit code; with 130 after Ctrl-C.
+    """Run a sweep's ``main`` and end the process with its exit code.
+
+    That is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever the sweep was about to do.
 
     The process ends without the seconds that Ray's and MLflow's own exits take: Ray is shut down
     and everything is written by then, or Ctrl-C asked for it a second time.
     """
     try:
-        code = main()
+        with heeded(f"Ended at once. Carry on with:\n  {repeat_command()}"):
+            code = main()
     except SystemExit as refused:
         code = refused.code if isinstance(refused.code, int) else 1
     except KeyboardInterrupt:

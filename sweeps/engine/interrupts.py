@@ -5,8 +5,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from sweeps.engine.exit_codes import INTERRUPTED
 
@@ -29,18 +30,30 @@ def heeded(last_words: str = "") -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt while the block runs.
 
     A second one ends the process at once, with exit code 130: the records are whole at any moment.
+    SIGHUP stays ignored where ``nohup`` has said so.
 
     Args:
         last_words: printed when that happens.
     """
     _asked.clear()
     _Asked.first, _Asked.last_words = None, last_words
-    previous = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    try:
+        with _handled_by(_interrupt):
+            yield
+    finally:
+        _Asked.first = None
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = [number for number in SIGNALS if not (is_nohup and number == signal.SIGHUP)]
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)
 
 
 def take_back() -> None:
@@ -84,27 +97,36 @@ def unwrapped() -> Iterator[None]:
 def held_back() -> Iterator[None]:
     """Let Ctrl-C and the like wait for the end of the block: raised in it, they abort torch's C++.
 
+    A second one ends the process at once, as ever.
+
     Raises:
         KeyboardInterrupt: at the end, if one came.
     """
-    came = []
-    previous = {number: signal.signal(number, lambda *_: came.append(1)) for number in SIGNALS}
-    try:
+    came = False
+
+    def wait(signum: int, frame: object) -> None:
+        nonlocal came
+        came = _is_first() or came
+
+    with _handled_by(wait):
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
     if came:
-        _Asked.first = time.monotonic()
         raise KeyboardInterrupt
 
 
 def _interrupt(signum: int, frame: object) -> None:
-    if _Asked.first is None:
-        _Asked.first = time.monotonic()
+    if _is_first():
         _asked.set()
         raise KeyboardInterrupt
+
+
+def _is_first() -> bool:
+    """Return whether the sweep is told to end for the first time; end it if it is the second."""
+    if _Asked.first is None:
+        _Asked.first = time.monotonic()
+        return True
     if time.monotonic() - _Asked.first > ONE_PRESS_SECONDS:
         # Not by print: the signal may have come in the middle of another one.
         os.write(sys.stderr.fileno(), f"\n{_Asked.last_words}\n".encode())
         os._exit(INTERRUPTED)
+    return False

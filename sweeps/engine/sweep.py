@@ -23,7 +23,7 @@ from sweeps.engine.dry_run import show_cuts, show_plan
 from sweeps.engine.estimate import estimate_time
 from sweeps.engine.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
 from sweeps.engine.importing import IMPORTING
-from sweeps.engine.interrupts import heeded, held_back, unwrapped
+from sweeps.engine.interrupts import held_back, unwrapped
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.object_store import StorageError
@@ -226,8 +226,7 @@ class _Run:
             return self._conclude(tracker, interrupted=False)
         asked = self.options.address
         address = cluster_check.resolve(asked) if asked is not None else None
-        last_words = f"Ended at once. Carry on with:\n  {provenance.repeat_command()}"
-        with heeded(last_words), Cluster(self.plan.resources, address) as cluster:
+        with Cluster(self.plan.resources, address) as cluster:
             return self._run_on(cluster, search, finished, tracker, lock)
 
     def _run_on(
@@ -348,6 +347,13 @@ class _Run:
         return measures.prepare_data(splits, self.plan.asked.evaluation)
 
     def _conclude(self, tracker: Tracker, interrupted: bool) -> int:
+        try:
+            return self._report(tracker, interrupted)
+        except KeyboardInterrupt:  # no run may stay RUNNING
+            tracker.close({}, failed=False, interrupted=True)
+            raise
+
+    def _report(self, tracker: Tracker, interrupted: bool) -> int:
         with IMPORTING:
             from sweeps.engine.report import headline, print_report, write_report
 

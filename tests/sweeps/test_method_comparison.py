@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,8 +123,39 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
     experiment = client.get_experiment_by_name("gon/evaluate_checkpoint").experiment_id
     runs = client.search_runs([experiment])
     assert len(runs) == 3 and {r.info.status for r in runs} == {"FINISHED"}
+    for result in results.values():
+        kept = set((records.folder / "trials" / result.trial_id).names())
+        assert kept - {"trial.json", "result.json"} == set(result.files), "each has its hash"
     again = run(folder, "evaluate_checkpoint", *arguments)
     assert again.returncode == 0 and again.stdout.count("recorded already") == 2, again.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evaluated, number):
+    folder, _ = compared
+    command = [sys.executable, "-u", str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
+               "other.safetensors", "--test-images", "40", "--validation-images", "30",
+               "--evaluate", "epsilon_star", "--name", f"told-{number.name}"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "evaluated now" in line:  # what follows takes an hour
+            process.send_signal(number)
+            break
+    out, err = process.communicate(timeout=120)
+    said = "".join(said) + out
+    assert process.returncode == 130, said + err
+    assert "Carry on with" in said and "Traceback" not in said + err
+    client = client_of(folder)
+    experiment = client.get_experiment_by_name("gon/evaluate_checkpoint").experiment_id
+    told = [r for r in client.search_runs([experiment]) if r.data.tags["sweep"].startswith("told")]
+    assert told and {run.info.status for run in told} == {"KILLED"}
+    records = SweepRecords(Folder(str(folder / f"results/told-{number.name}")))
+    assert not (records.folder / "drivers").names()
 
 
 def mnist_c(folder, fault=""):

@@ -15,7 +15,7 @@ from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.tracking.points import Epoch, dated, of_result
 from sweeps.engine.tracking.store import Store
-from sweeps.engine.tracking.tracked import forget_tracked, write_tracked
+from sweeps.engine.tracking.tracked import forget_tracked
 from sweeps.engine.tracking.uris import explain
 
 END_PAUSES_SECONDS = (0.0, 1.0, 3.0)  # before each attempt to end a sweep
@@ -139,8 +139,6 @@ class Outbox:
                 self._failed(error)
                 continue
             if took_all:
-                if not interrupted:
-                    write_tracked(self._records, self._uri)
                 return True
         return False
 

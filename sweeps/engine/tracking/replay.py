@@ -4,6 +4,7 @@ from sweeps.engine.importing import IMPORTING
 from sweeps.engine.lock import SweepLock
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.tracked import write_tracked
 
 
 class BehindError(RuntimeError):
@@ -41,4 +42,6 @@ def replay(records: SweepRecords, uri: str) -> int:
         is_short = len(results) < max(planned, len(begun))
         if not outbox.end_sweep(summary, failed, interrupted=is_short):
             raise BehindError(outbox.problem)
+        if not is_short:
+            write_tracked(records, uri)
     return len(begun.keys() | {result.trial_id for result in results})

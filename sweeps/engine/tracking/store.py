@@ -294,7 +294,7 @@ class Store:
             epochs: all of its history.
         """
         before = self._runs.get(result.trial_id)
-        if before and before.status != RUNNING and before.tags.get("status") == result.status:
+        if before is not None and before.is_told and before.tags["status"] == result.status:
             return
         run = self._child(result.config, epochs)
         self.log_epochs(result.config, epochs)

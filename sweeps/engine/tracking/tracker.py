@@ -15,9 +15,10 @@ from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.tracking.outbox import Outbox, milliseconds
 from sweeps.engine.tracking.points import Epoch
 from sweeps.engine.tracking.store import settle_environment
-from sweeps.engine.tracking.tracked import is_tracked
+from sweeps.engine.tracking.tracked import is_tracked, write_tracked
 
 DRAIN_SECONDS = 60  # how long the end of a sweep waits for MLflow before leaving it to a replay
+NOTE_SECONDS = 5  # and then for a note that spares the next process some seconds
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between attempts to reach a server
 
 
@@ -48,6 +49,7 @@ class Tracker:
         self._ending: tuple[dict[str, float], bool, bool] = ({}, False, False)
         self._thread: threading.Thread | None = None
         self._is_told = False
+        self._is_over = threading.Event()
 
     def started(self, config: TrialConfig) -> None:
         """Listen: make the trial's run."""
@@ -83,9 +85,9 @@ class Tracker:
         self._ending = summary, failed, interrupted
         self._put(None)
         assert self._thread is not None
-        self._thread.join(DRAIN_SECONDS)
-        if self._thread.is_alive():
+        if not self._is_over.wait(DRAIN_SECONDS):
             return self._missing(self._outbox.problem or f"it took more than {DRAIN_SECONDS} s")
+        self._thread.join(NOTE_SECONDS)
         return "" if self._is_told else self._missing(self._outbox.problem or "its thread broke")
 
     def _put(self, event: Callable[[], None] | None) -> None:
@@ -95,6 +97,16 @@ class Tracker:
             self._thread.start()
 
     def _work(self) -> None:
+        try:
+            self._send()
+            self._is_told = self._outbox.end_sweep(*self._ending)
+        finally:
+            self._is_over.set()
+        _, _, interrupted = self._ending
+        if self._is_told and not interrupted:  # reads every result, which takes its time on S3
+            write_tracked(self._records, self._uri)
+
+    def _send(self) -> None:
         pause, not_before = FIRST_PAUSE_SECONDS, 0.0
         while self._gather(not_before):
             if self._outbox.send():
@@ -102,7 +114,6 @@ class Tracker:
             else:
                 not_before = time.monotonic() + pause
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        self._is_told = self._outbox.end_sweep(*self._ending)
 
     def _gather(self, not_before: float) -> bool:
         """Take in what happened; return when it is time to send it, with False at the end."""

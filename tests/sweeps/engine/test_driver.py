@@ -221,7 +221,9 @@ def test_a_driver_that_cannot_write_suggests_nothing_more(drive, monkeypatch):
     assert listener.heard[-1][0] == "started"  # nobody is told of a record that is not there
 
 
-@pytest.mark.parametrize("error", [StorageError("s3://bucket", "silent"), OSError(5, "Input/output error")])
+@pytest.mark.parametrize(
+    "error", [StorageError("s3://bucket", "silent"), OSError(5, "Input/output error")]
+)
 def test_a_driver_that_cannot_read_a_result_ends_instead_of_waiting_for_it(
     error, drive, records, monkeypatch
 ):

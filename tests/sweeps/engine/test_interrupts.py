@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, model_serializer
 
 from sweeps.engine.interrupts import heeded, held_back, insist, unwrapped
+from sweeps.engine.sweep import _Run
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -44,10 +45,63 @@ def test_an_error_that_no_interrupt_caused_stays_what_it_is():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_for_the_end_of_the_block(number):
     done = False
-    with pytest.raises(KeyboardInterrupt), held_back():
+    with pytest.raises(KeyboardInterrupt), heeded(), held_back():
         os.kill(os.getpid(), number)
         done = True
     assert done
+
+
+TOLD = """
+import os, signal, sys, time
+from sweeps.engine.command_line import leave
+from sweeps.engine.interrupts import held_back
+def main():
+    if sys.argv[1] == "importing":
+        with held_back():
+            tell()
+    else:
+        tell()
+def tell():
+    for _ in range(int(sys.argv[2])):
+        os.kill(os.getpid(), int(sys.argv[3]))
+        time.sleep(0.7)
+leave(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("where", "presses"), [("anywhere", 1), ("importing", 1), ("importing", 2)]
+)
+def test_whatever_a_sweep_does_it_can_be_told_to_end(number, where, presses):
+    command = [sys.executable, "-c", TOLD, where, str(presses), str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    words = "Interrupted" if presses == 1 else "Ended at once"
+    assert ended.returncode == 130 and f"{words}. Carry on with:" in ended.stderr, ended
+    assert "Traceback" not in ended.stderr
+
+
+def test_nohup_keeps_its_word():
+    command = ["nohup", sys.executable, "-c", TOLD, "anywhere", "1", str(int(signal.SIGHUP))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "Interrupted" not in ended.stderr, ended
+
+
+def test_a_sweep_that_is_told_to_end_while_it_ends_leaves_no_run_running():
+    class Ending(_Run):
+        def _report(self, tracker, interrupted):
+            raise KeyboardInterrupt
+
+    class Listening:
+        closed = None
+
+        def close(self, summary, failed, interrupted):
+            self.closed = interrupted
+
+    listening = Listening()
+    with pytest.raises(KeyboardInterrupt):
+        Ending.__new__(Ending)._conclude(listening, interrupted=False)
+    assert listening.closed
 
 
 STUBBORN = """

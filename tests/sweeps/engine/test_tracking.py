@@ -4,8 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from mlflow import MlflowClient
@@ -208,6 +210,40 @@ def test_a_failed_trial_that_ran_again_shows_its_new_figures_last(
     assert child.data.metrics["seconds/training"] == 4.0
     assert child.data.tags["status"] == "max_epochs" and child.info.status == "FINISHED"
     assert all_points(client, child)["seconds/training"] == [2, 3]
+
+
+def test_a_trial_that_failed_again_while_mlflow_was_away_shows_the_second_failure(
+    config, records, description, uri
+):
+    records.write_sweep(description)
+    first = ended(config, status="failed", rows=[], objective=None, reason="OSError: the first")
+    record(records, first)
+    assert replay(records, uri) == 1
+    again = first.model_copy(
+        update={"reason": "out of memory: the second", "history": [epoch(n) for n in range(1, 6)]}
+    )
+    record(records, again)
+    assert replay(records, uri) == 1
+    client, _, (child,) = runs(uri)
+    assert all_points(client, child)["train_loss"] == [1, 2, 3, 4, 5]
+    assert child.info.status == "FAILED"
+    reason = Path(urlsplit(child.info.artifact_uri).path) / "reason.txt"
+    assert reason.read_text() == "out of memory: the second"
+
+
+def test_the_note_that_mlflow_holds_everything_is_no_part_of_it(
+    config, records, description, uri, monkeypatch
+):
+    """It reads every result, for which an object store may take longer than MLflow is given."""
+    records.write_sweep(description)
+    record(records, ended(config))
+    monkeypatch.setattr(tracker, "DRAIN_SECONDS", 60)
+    monkeypatch.setattr(tracker, "NOTE_SECONDS", 0.1)
+    asked = threading.Event()
+    monkeypatch.setattr(tracker, "write_tracked", lambda *_: asked.wait(60))
+    listener = Tracker(uri, description, records)
+    assert listener.close({}, failed=False, interrupted=False) == ""
+    asked.set()
 
 
 def test_what_is_sent_twice_is_there_once(config, records, description, uri, monkeypatch):
