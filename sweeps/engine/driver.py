@@ -190,12 +190,15 @@ class Driver:
             history.append(metrics)
             self._tell(lambda listener: listener.reported(config, metrics))
 
-    def is_given_up(self, tune_id: str, nodes: Callable[[], Collection[str]]) -> bool:
+    def is_given_up(
+        self, tune_id: str, nodes: Callable[[], Collection[str]], reason: str = ""
+    ) -> bool:
         """Take in that a trial's process has died; write its record if that was once too often.
 
         Args:
             tune_id: the scheduler's name of the trial.
             nodes: asked for the scheduler's names of the machines that are there.
+            reason: why it would die again; empty if that is not known.
         """
         insist()
         if tune_id not in self._running:
@@ -210,6 +213,16 @@ class Driver:
             return False
         if result is not None and result.is_final:  # it came to its end, and was not heard
             return False
+        reason = reason or self._count_death(tune_id, attempts, nodes)
+        if not reason:
+            return False
+        self._write(trial, self._without_record(config, history, "failed", reason))
+        return True
+
+    def _count_death(
+        self, tune_id: str, attempts: Sequence[Attempt], nodes: Callable[[], Collection[str]]
+    ) -> str:
+        """Count the death of a trial's process; return why it is one too many, if it is."""
         deaths = self._deaths[tune_id]
         last = attempts[-1] if len(attempts) > deaths.attempts else None  # it came to none itself
         deaths.attempts = len(attempts)
@@ -219,13 +232,10 @@ class Driver:
         else:
             deaths.failures += 1
         if deaths.failures > self.limits.failures:
-            reason = f"the trial's process died {times(deaths.failures)}"
-        elif deaths.node_losses > self.limits.node_losses:
-            reason = f"the trial's machine went away {times(deaths.node_losses)}"
-        else:
-            return False
-        self._write(trial, self._without_record(config, history, "failed", reason))
-        return True
+            return f"the trial's process died {times(deaths.failures)}"
+        if deaths.node_losses > self.limits.node_losses:
+            return f"the trial's machine went away {times(deaths.node_losses)}"
+        return ""
 
     def _without_record(
         self, config: TrialConfig, history: list[dict[str, float]], status: Status, reason: str

@@ -124,8 +124,8 @@ class Progress:
     def displaced(self, config: TrialConfig) -> None:
         """Listen: the process of a trial died."""
         self._running[config.trial_id].status = WAITING
-        if self._plan.resources.grows:
-            self._line(f"{self._label(config)} lost its process [{self._places()}]")
+        places = f" [{self._places()}]" if self._plan.resources.grows else ""
+        self._line(f"{self._label(config)} lost its process{places}")
 
     def withdrawn(self, config: TrialConfig) -> None:
         """Listen: a trial that never had a place is not to run, for now."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from gon_core.config import StartConfig
 from gon_core.data.splits import LabelledImages
@@ -138,6 +138,8 @@ class StartTask:
                 is_lost = True  # it was stopped, with a checkpoint
             except RayTaskError as error:  # of its own: it would be the same again
                 raise _not_trained(str(error).strip().splitlines()[-1]) from error
+            except OutOfMemoryError as error:
+                raise _not_trained(f"out of memory: {str(error).splitlines()[0]}") from error
             except RayError:
                 is_lost = is_gone(suspects, len(there) <= 1, living_nodes)
             ends.count(is_lost)

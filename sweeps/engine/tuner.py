@@ -6,18 +6,23 @@ is in its records.
 """
 
 import json
+import logging
 import os
 import socket
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 from ray.tune.execution import class_cache
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from gon_core.config import TrialConfig
+from gon_core.training import StoppedError
 from sweeps.engine.budget import Meter
 from sweeps.engine.cluster_check import UnsharedStorageError
 from sweeps.engine.driver import Driver, Limits, Listener, PlaceListener
@@ -37,11 +42,14 @@ from sweeps.engine.trial import cause, make_deterministic, run_trial
 ENTRY = "entry"
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
 UNSHARED = "unshared"  # why no trial's record can be written on its machine
+MEMORY_IS_LOW = "running low on memory"  # Ray's words where its memory monitor ends a process
 NOTHING = {"epoch": 0, VALIDATION_METRIC: 0.0}  # Tune takes a trial that reports none for failed
 
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
 # this one is for PyTorch Lightning's forks.
 class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
+# It prints a traceback where a process dies, which is told in a line of ours, and in the record.
+logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
 
 
 def run(
@@ -104,7 +112,7 @@ def run(
             verbose=0,
             # The driver counts, who knows what a trial died of.
             failure_config=tune.FailureConfig(max_failures=-1),
-            callbacks=[_Callback(driver, scheduler.given_up)],
+            callbacks=[_Callback(driver, scheduler.given_up), _Silence()],
         ),
     ).fit()
     if driver.lost is not None:
@@ -121,9 +129,9 @@ def _trainable(
         return tune.report(NOTHING | {UNSHARED: unshared(kept.folder, socket.gethostname())})
     if problem := other_code(code):
         return tune.report(NOTHING | {UNRECORDED: problem})
-    make_deterministic(resources.device, resources.cpus)
     node = ray.get_runtime_context().get_node_id()
     try:
+        make_deterministic(resources.device, resources.cpus)
         with Notice(trial.trial_id, node) as notice:
             result = run_trial(
                 trial,
@@ -137,8 +145,13 @@ def _trainable(
                 stop=notice.is_given,
                 node=node,
             )
+    except (StoppedError, RayError):  # to be carried on
+        raise
     except (OSError, StorageError) as error:  # not even the record was written
         return tune.report(NOTHING | {UNRECORDED: cause(error)})
+    except Exception as error:  # such as a GPU without memory for the images
+        reason = f"{cause(error)}\n{traceback.format_exc()}"
+        return tune.report(NOTHING | {UNRECORDED: reason})
     if result.history:
         _report(result.history[-1])
     else:
@@ -149,6 +162,17 @@ def _report(metrics: dict[str, float]) -> None:
     # Tune mixes what it is told with entries of its own; as text ours stay together.
     watched = {name: metrics[name] for name in ("epoch", VALIDATION_METRIC)}
     tune.report(watched | {ENTRY: json.dumps(metrics)})
+
+
+def out_of_memory(errors: str) -> str:
+    """Return why Ray ended a trial's process, if that was for the memory of its machine; else "".
+
+    Args:
+        errors: what Tune wrote of every process of the trial that died.
+    """
+    last = errors.rpartition("Failure # ")[2].partition("\n")[2]
+    line = last.partition("\n")[0]
+    return f"out of memory: {line}" if MEMORY_IS_LOW in line else ""
 
 
 class _Searcher(Searcher):
@@ -186,6 +210,16 @@ class _Searcher(Searcher):
         return True
 
 
+class _Silence(TrialProgressCallback):
+    """In the place of Tune's own, which prints a line for a trial that ends without a result."""
+
+    def log_result(self, trial: Any, result: dict, error: bool = False) -> None:
+        pass
+
+    def _print(self, msg: str) -> None:
+        pass
+
+
 class _Callback(tune.Callback):
     """Ray's news: a process of a trial begins or has died, an epoch ended."""
 
@@ -196,7 +230,8 @@ class _Callback(tune.Callback):
         self._driver.began(trial.trial_id, living_nodes())
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        if self._driver.is_given_up(trial.trial_id, living_nodes):
+        error = Path(trial.error_file).read_text() if trial.error_file else ""
+        if self._driver.is_given_up(trial.trial_id, living_nodes, out_of_memory(error)):
             self._given_up.append(trial)
 
     def on_trial_result(

@@ -45,6 +45,19 @@ def test_a_second_driver_is_refused_and_told_who_runs_the_sweep(interrupted):
     assert " since 20" in second.stderr
 
 
+@pytest.mark.slow
+def test_a_trial_that_the_memory_of_its_machine_does_not_hold_is_not_tried_again(tmp_path):
+    sweep = Sweep(tmp_path, "--sigmas 0.5 --seeds 1 --num-trials 0 --max-epochs 500")
+    code, printed = sweep.run(RAY_memory_usage_threshold="0.01")  # Ray ends what is above it
+    assert code == 1 and "Traceback" not in printed, printed
+    assert "out of memory" in printed
+    (result,) = sweep.records.results()
+    assert result.status == "failed" and result.reason.startswith("out of memory: ")
+    assert len(sweep.attempts()[result.trial_id]) <= 1
+    _, _, (trial,) = sweep.mlflow_runs()
+    assert trial.info.status == "FAILED"
+
+
 def test_a_second_ctrl_c_ends_within_five_seconds_and_the_sweep_can_be_carried_on(tmp_path):
     sweep = Sweep(tmp_path, LONG)
     process = sweep.start()

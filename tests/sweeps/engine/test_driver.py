@@ -161,6 +161,17 @@ def test_a_trial_that_came_to_its_end_stays_ended_whatever_its_process_says(word
     assert listener.heard[-1] == ("ended", "converged") and search.ledger.mean((0.5,)) == (80.0,)
 
 
+def test_a_process_that_would_die_again_is_not_started_again(drive, records):
+    driver, _, listener = drive("none")
+    config = driver.suggest("t1")
+    driver.began("t1", ["here"])
+    attempt(records, config)
+    assert driver.is_given_up("t1", lambda: ["here"], "out of memory: 2 GB used")
+    driver.ended("t1", failed=False)
+    assert records.trial(config.trial_id).result().reason == "out of memory: 2 GB used"
+    assert listener.heard[-1] == ("ended", "failed")
+
+
 def test_alone_on_one_machine_nothing_is_waited_for(drive, records):
     driver, _, _ = drive("none")
     config = driver.suggest("t1")

@@ -3,14 +3,21 @@
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
+from ray.exceptions import RayError
 
+from gon_core.training import StoppedError
 from gon_core.training.checkpoints import MODEL
+from sweeps.engine import tuner
 from sweeps.engine.ledger import Ledger
 from sweeps.engine.records.check import check
+from sweeps.engine.resources import Resources
 from sweeps.engine.study import known_trial
 from sweeps.engine.sweep import storage_problem
+from sweeps.engine.training_code import training_code
 from sweeps.engine.trial import cause, run_trial
 
 MEGABYTE = 1024**2
@@ -98,6 +105,52 @@ def test_memory_that_runs_out_is_named_as_the_cause(tmp_path):
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert ended.stdout.startswith("failed out of memory: "), ended.stdout + ended.stderr
+
+
+def start_trainable(error, config, records, monkeypatch):
+    """Run what Ray Tune runs, in this process, with an error before the training begins."""
+
+    def broken(images):
+        raise error
+
+    monkeypatch.setattr(tuner, "fetch", broken)
+    context = SimpleNamespace(get_node_id=lambda: "here")
+    monkeypatch.setattr(tuner.ray, "get_runtime_context", lambda: context)
+    records.trial(config.trial_id).write_config(config)
+    trial, resources = {"trial": config.model_dump_json()}, Resources(1, 0.0, 1)
+    tuner._trainable(trial, [], None, records.folder, resources, 1, training_code())
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory: CUDA out of memory\n"),
+        (ZeroDivisionError("why"), "ZeroDivisionError: why\n"),
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+    ],
+)
+def test_what_breaks_before_the_training_is_named_as_the_cause(
+    error, told, config, records, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(tuner.tune, "report", said.append)
+    start_trainable(error, config, records, monkeypatch)
+    (metrics,) = said
+    assert metrics[tuner.UNRECORDED].startswith(told)
+    assert isinstance(error, OSError) or "Traceback" in metrics[tuner.UNRECORDED]
+
+
+@pytest.mark.parametrize("error", [StoppedError(), RayError("its machine is gone")])
+def test_what_is_to_be_carried_on_is_raised(error, config, records, monkeypatch):
+    with pytest.raises(type(error)):
+        start_trainable(error, config, records, monkeypatch)
+
+
+def test_only_the_last_end_of_a_process_tells_whether_memory_was_low():
+    low = "Failure # 1 (occurred at 1)\n1 worker(s) were killed: the node running low on memory."
+    died = "Failure # 1 (occurred at 2)\nThe actor died unexpectedly before finishing this task."
+    assert tuner.out_of_memory(f"{died}\n\n{low}\nmore\n").startswith("out of memory: 1 worker")
+    assert tuner.out_of_memory(f"{low}\nmore\n\n{died}\n") == "" == tuner.out_of_memory("")
 
 
 def test_the_cause_is_one_line():
