@@ -6,8 +6,8 @@ withdraws. This needs no more of a filesystem than that a file appears whole and
 so that it holds on object stores too, which know no locks.
 """
 
-import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -18,11 +18,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import TypeAdapter
+
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import now
 from sweeps.engine.storage import Folder
 
 DRIVERS = "drivers"
+NAME = re.compile(r"\w+\.json")
 BEAT_SECONDS = 15.0
 # From another machine only a claim's beat tells; clocks are taken to agree within a minute.
 SILENT_SECONDS = 120.0
@@ -61,7 +64,7 @@ class Claim:
         """Whether its driver still runs, as far as can be told from here."""
         if self.machine == this_machine():
             return process_start(self.pid) == self.started
-        return time.time() - self.beat < silent_seconds
+        return abs(time.time() - self.beat) < silent_seconds  # no clock is so far ahead either
 
     def describe(self) -> str:
         """Return who it is, in words."""
@@ -69,6 +72,9 @@ class Claim:
         if self.machine != this_machine():
             text += f", last heard of {max(0, round(time.time() - self.beat))} s ago"
         return text
+
+
+CLAIM = TypeAdapter(Claim)
 
 
 @cache
@@ -113,11 +119,21 @@ def read_claims(sweep: Folder) -> dict[str, Claim]:
     """Return every claim on a sweep by its file's name; what is no claim is left out."""
     folder, found = sweep / DRIVERS, {}
     for name in folder.names():
+        if not NAME.fullmatch(name):
+            continue
         try:
-            found[name] = Claim(**json.loads(folder.read(name)))
-        except (ValueError, TypeError, FileNotFoundError):
+            found[name] = CLAIM.validate_json(folder.read(name))
+        except (ValueError, FileNotFoundError):
             continue  # withdrawn at this moment, or not ours
     return found
+
+
+def holder(sweep: Folder) -> Claim | None:
+    """Return who runs a sweep; None if nobody does."""
+    for claim in read_claims(sweep).values():
+        if claim.holds and claim.is_live():
+            return claim
+    return None
 
 
 class SweepLock:

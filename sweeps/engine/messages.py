@@ -54,7 +54,7 @@ def _key(word: str) -> str:
 
 def shown(text: str) -> str:
     """Return what was typed for a message: without a password, and not at any length."""
-    text = redact(text)
+    text = re.sub(r"(://[^:/@]*:).*@", r"\1***@", redact(text), flags=re.DOTALL)  # with blanks
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 

@@ -17,6 +17,7 @@ from gon_core.names import nearest
 from search_spaces.parameter import Point, Value
 from sweeps.engine import object_store
 from sweeps.engine.object_store import StorageError
+from sweeps.engine.provenance import encoding_problem
 from sweeps.engine.storage import Folder, OutsideError
 
 Scale = Literal["demo", "paper"]
@@ -87,6 +88,8 @@ class CommandOptions(BaseModel):
     @classmethod
     def _tracking_uri_is_one(cls, uri: str | None) -> str | None:
         if uri is None or re.match(rf"(https?|({'|'.join(DATABASES)})(\+\w+)?)://[^/\s]", uri):
+            if uri is not None and (rule := encoding_problem(uri)):
+                raise ValueError(rule)
             return uri
         file = uri.removeprefix("sqlite:///")
         if file in ("", uri):
@@ -364,6 +367,9 @@ def _grid(given: object, read: Callable[[str], tuple[Value, str]]) -> list[Value
     return values
 
 
+PROBE = bytes(4096)
+
+
 def refuse_unwritable(folder: str) -> None:
     """Raise ValueError unless files can be made in ``folder``, or it can be made itself."""
     if not folder.strip() or "\0" in folder:
@@ -376,8 +382,9 @@ def refuse_unwritable(folder: str) -> None:
         if not existing.is_dir():
             raise ValueError(f"{existing} is a file, a folder is needed")
         # Permissions do not tell: root may write anywhere but on a read-only filesystem.
-        with tempfile.TemporaryFile(dir=existing):
-            pass
+        with tempfile.TemporaryFile(dir=existing) as probe:
+            probe.write(PROBE)  # which is more than a full disk has room for
+            probe.flush()
     except (OSError, RuntimeError) as error:  # the latter: a user who has no home
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{existing} cannot be written ({reason})") from error

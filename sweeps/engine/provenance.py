@@ -24,7 +24,7 @@ _USER_ALONE = re.compile(rf"(https?{_SCHEME_END})(?:(?!%2F|%3A){_NAME})+(@|%40)"
 _PARAMETER = re.compile(r"(?<![\w.-])([\w.-]+)(=|%3D)((?:(?!%26)[^\s&'\"<>])+)", re.IGNORECASE)
 # A percent-encoded & or ? leaves two digits before the name.
 _CALLED_SECRET = re.compile(
-    r"secret|token|passw|signature|credential|(api|access|account|private)[_-]?key"
+    r"secret|token|passw|signature|credential|odbc_connect|(api|access|account|private)[_-]?key"
     r"|(^|^26|^3F|[._-])(sig|pwd|auth|sas)$",
     re.IGNORECASE,
 )
@@ -81,6 +81,19 @@ def redact(text: str) -> str:
         text = _PASSWORD.sub(_hide_password, text)
         text = _USER_ALONE.sub(r"\1***\2", text)
     return _PARAMETER.sub(_hide_parameter, text)
+
+
+def encoding_problem(uri: str) -> str | None:
+    """Return what of a server's or database's URI is to be percent-encoded; None if nothing is.
+
+    ``redact`` would take it for the end of a password.
+    """
+    if re.search(r"\s", uri):
+        return "must have no blanks; one in a password is %20"
+    password = re.match(r"[\w+]+://[^:/]*:([^@]*)@", uri)  # as SQLAlchemy reads it
+    if password is not None and "?" in password[1]:
+        return "must have no ? in the password; there it is %3F"
+    return None
 
 
 def _hide_password(found: re.Match[str]) -> str:

@@ -11,13 +11,16 @@ The same holds on a local disk and in an object store:
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import re
+import socket
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -27,8 +30,8 @@ from pyarrow import fs
 from sweeps.engine import object_store
 from sweeps.engine.provenance import redact
 
-# A file that is being written, or that a killed process left: .<name>.<pid>.<8 hex digits>
-UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.[0-9a-f]{8}")
+# A file that is being written, or that a killed process left: .<name>.<pid>.<host><8 hex digits>
+UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})?[0-9a-f]{8}")
 LEFT_AFTER = 3600.0  # seconds: no write takes that long, wherever its process runs
 
 T = TypeVar("T")
@@ -56,7 +59,10 @@ class Folder:
 
     def __post_init__(self) -> None:
         if "://" not in self.location:  # a worker's working directory is another
-            absolute = str(Path(self.location).expanduser().absolute())
+            try:
+                absolute = str(Path(self.location).expanduser().absolute())
+            except RuntimeError as error:  # of ~somebody
+                raise OutsideError(f"{self.location}: {error}") from None
             object.__setattr__(self, "location", absolute)
 
     def __repr__(self) -> str:
@@ -248,7 +254,12 @@ def _write_local(target: Path, content: bytes) -> None:
 
 
 def _unfinished(name: str) -> str:
-    return f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    return f".{name}.{os.getpid()}.{_this_host()}{uuid.uuid4().hex[:8]}"
+
+
+@cache
+def _this_host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def _make_folder(folder: Path) -> None:
@@ -275,15 +286,17 @@ def _clear_left_behind(target: Path) -> None:
     with os.scandir(target.parent) as entries:
         for entry in entries:
             found = UNFINISHED.fullmatch(entry.name)
-            if found and found["name"] == target.name and _is_left(Path(entry), int(found["pid"])):
+            if found and found["name"] == target.name and _is_left(Path(entry), found):
                 Path(entry).unlink(missing_ok=True)
 
 
-def _is_left(path: Path, pid: int) -> bool:
+def _is_left(path: Path, found: re.Match[str]) -> bool:
     try:
         if time.time() - path.stat().st_mtime > LEFT_AFTER:
             return True
-        os.kill(pid, 0)
+        if found["host"] != _this_host():  # a shared disk: of its processes we know nothing
+            return False
+        os.kill(int(found["pid"]), 0)
     except ProcessLookupError:
         return True
     except (FileNotFoundError, PermissionError, OverflowError):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
@@ -25,7 +25,7 @@ from sweeps.engine.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAIL
 from sweeps.engine.importing import IMPORTING
 from sweeps.engine.interrupts import held_back, unwrapped
 from sweeps.engine.ledger import Objectives
-from sweeps.engine.lock import SweepIsRunningError, SweepLock
+from sweeps.engine.lock import SweepIsRunningError, SweepLock, holder
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import SweepOptions
 from sweeps.engine.plan import Plan
@@ -87,6 +87,9 @@ def run_sweep(
         estimate = estimate_time(plan, storage)
         show_plan(plan, estimate, records, start_is_kept, price, console)
         return DONE
+    # What follows reads the results, if there is a budget; a second driver need not wait for that.
+    if (claim := holder(records.folder)) is not None:
+        refuse_running(plan, claim.describe())
     start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
     meter = make_meter(plan, storage, records, budget, start_is_kept, console)
     known = known_points(plan, records, console)
@@ -179,6 +182,11 @@ def refuse_another_question(records: SweepRecords, description: dict[str, Any]) 
                 *differences])  # fmt: skip
 
 
+def refuse_running(plan: Plan, driver: str) -> NoReturn:
+    """Exit with code 2: another driver runs the sweep."""
+    refuse([f"--name: sweep {plan.name} is being run already, by {driver}"])
+
+
 def storage_problem(error: BaseException | None) -> str | None:
     """Return what kept a record from being written, if an error comes from that."""
     while error is not None:
@@ -206,7 +214,11 @@ class _Run:
             with SweepLock(self.records.folder) as lock:
                 return self._run_alone(lock)
         except SweepIsRunningError as error:
-            refuse([f"--name: sweep {self.plan.name} is being run already, by {error}"])
+            refuse_running(self.plan, str(error))
+        except OSError as error:  # before the first trial, or after the last
+            if storage_problem(error) is None:
+                raise
+            return self._end_without_storage(error)
 
     def _run_alone(self, lock: SweepLock) -> int:
         search, finished = rebuild_search(self.plan, self.records, dict(self.known))

@@ -40,7 +40,9 @@ SWEEPS = (
 SIGMA, EPSILON, DEPTH, RESET, REPLAY, JOINT, METHODS = SWEEPS
 EVAL = "evaluate_checkpoint"
 REPORT = "engine.report.__main__"
+CHECK = "engine.records.__main__"
 TRACKING = "engine.tracking.__main__"
+COMMAND_MODULES = (REPORT, CHECK, TRACKING)
 TINY = "--training-images 300 --validation-images 30 --test-images 30 --max-epochs 1 --seeds 1"
 
 
@@ -324,6 +326,9 @@ NAMES = [
     case(SIGMA, "--tracking-uri somewhere", "--tracking-uri: must be sqlite:///FILE"),
     case(SIGMA, "--tracking-uri ''", "--tracking-uri: must be sqlite:///FILE"),
     case(SIGMA, "--tracking-uri http://", "--tracking-uri: must be sqlite:///FILE, http://HOST"),
+    case(SIGMA, "--tracking-uri 'mysql://me:hu sh@host/db'", "must have no blanks", "me:***@host"),
+    case(SIGMA, "--tracking-uri 'http://me:hu sh@host:5000'", "must have no blanks", "me:***@host"),
+    case(SIGMA, "--tracking-uri postgresql://me:hu?x=sh@host/db", "%3F", "me:***@host"),
     case(SIGMA, "--tracking-uri sqlite:////proc/mlflow.db", "--tracking-uri: /proc cannot be"),
     case(SIGMA, "--tracking-uri sqlite:///results", "--tracking-uri: results is a folder"),
 ]
@@ -591,6 +596,22 @@ COMMANDS = [
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "[]")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "5")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, NESTED)),
+    case(REPORT, "~nobody-of-this-name/x", "~nobody-of-this-name/x"),
+    case(CHECK, "", "usage: python -m sweeps.engine.records"),
+    case(CHECK, "check", "usage: python -m sweeps.engine.records"),
+    case(CHECK, "chekc results", "usage: python -m sweeps.engine.records"),
+    case(CHECK, "check missing", "missing has no sweep.json"),
+    case(CHECK, "check results", "results has no sweep.json"),
+    case(CHECK, "check ftp://host/x", "ftp://host/x: "),
+    case(CHECK, "check ~nobody-of-this-name/x", "~nobody-of-this-name/x: "),
+    *(
+        case(CHECK, "check results/taken", "results/taken: ", prepare=file(SWEEP_JSON, content))
+        for content in (
+            "{", "[]", "5", NESTED, '{"asked": 5}', '{"grid": 5}', '{"grid": null}',
+            '{"baselines": null}', '{"seeds": 3}',
+        )
+    ),
+    case(TRACKING, "replay ~nobody-of-this-name/x", "~nobody-of-this-name/x: "),
     case(TRACKING, "", "usage: python -m sweeps.engine.tracking"),
     case(TRACKING, "replay", "usage: python -m sweeps.engine.tracking"),
     case(TRACKING, "repaly results", "usage: python -m sweeps.engine.tracking"),
@@ -654,7 +675,7 @@ def run_main(script: str, words: list[str], monkeypatch) -> tuple[object, float]
     monkeypatch.setattr(sys, "argv", [f"sweeps/{script}.py", *words])
     started = time.process_time()
     try:
-        code = module.main(words) if script in (REPORT, TRACKING) else module.main()
+        code = module.main(words) if script in COMMAND_MODULES else module.main()
     except SystemExit as refused:
         code = refused.code
     return code, time.process_time() - started
@@ -680,7 +701,7 @@ def test_bad_input_is_refused_at_once_and_touches_nothing(bad, here, monkeypatch
     assert seconds < SECONDS
     assert content(here) == before
     assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
-    if bad.script in (REPORT, TRACKING):
+    if bad.script in COMMAND_MODULES:
         lines = [line for line in message.splitlines() if not line.startswith("usage:")]
         assert len(lines) <= 1
     else:
@@ -691,7 +712,7 @@ def test_bad_input_is_refused_at_once_and_touches_nothing(bad, here, monkeypatch
 
 def test_there_are_more_than_sixty_of_them_for_every_command():
     scripts = {parameter.values[0].script for parameter in CASES}
-    assert len(CASES) >= 200 and scripts == {*SWEEPS, EVAL, REPORT, TRACKING}
+    assert len(CASES) >= 200 and scripts == {*SWEEPS, EVAL, *COMMAND_MODULES}
 
 
 def test_everything_that_is_wrong_comes_in_one_message(here, monkeypatch, capsys):

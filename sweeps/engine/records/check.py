@@ -20,7 +20,8 @@ STATES: dict[State, str] = {
     "failed": "ended with an error; the same command runs it again",
     "running": "its driver and its process live",
     "interrupted": "begun and not running; the same command carries it on",
-    "broken": "a record is damaged; the same command makes it again",
+    "broken": "a record is damaged; the same command makes it again, a file of an ended trial once "
+    "the result.json beside it is removed",
 }
 
 
@@ -112,8 +113,8 @@ def _check_trial(trial: TrialRecords, has_driver: bool) -> TrialCheck:
         found.add(f"{CONFIG} is {'damaged' if trial.folder.exists(CONFIG) else 'missing'}")
     if trial.folder.exists(TURN):
         try:
-            int(trial.folder.read_json(TURN)["turn"])
-        except (ValueError, KeyError, TypeError):
+            trial.read_turn()
+        except ValueError:
             found.add(f"{TURN} is damaged")
     result = None
     if trial.folder.exists(RESULT):

@@ -112,7 +112,7 @@ def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
         ValueError: it is incomplete or damaged, or of another configuration or code; says what.
         OSError: it cannot be read.
     """
-    named = NAME.fullmatch(folder.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1])
+    named = NAME.fullmatch(folder.path.rstrip("/").rsplit("/", 1)[-1])
     assert named is not None, "a folder of that name"
     epoch, steps = int(named[1]), int(named[2] or 0)
     manifest = _manifest(folder)

@@ -1,5 +1,6 @@
 """The records of one sweep."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from sweeps.engine.records.usage import UsageRecords
 from sweeps.engine.storage import Folder
 
 DESCRIPTION = "sweep.json"
+TRIAL_ID = re.compile(r"[0-9a-f]{12}")
+KINDS = {dict: ("asked", "baselines"), list: ("grid", "seeds", "parameters", "known")}
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,10 @@ class SweepRecords:
         found = self.folder.read_json(DESCRIPTION)
         if not isinstance(found, dict):
             raise ValueError("sweep.json must be an object")
-        if not isinstance(found.get("asked", {}), dict):
-            raise ValueError("what was asked must be an object")
+        for kind, keys in KINDS.items():
+            for key in keys:
+                if not isinstance(found.get(key, kind()), kind):
+                    raise ValueError(f"{key} must be {'an object' if kind is dict else 'a list'}")
         return found
 
     def trial(self, trial_id: str) -> TrialRecords:
@@ -62,4 +67,4 @@ class SweepRecords:
 
     def names(self) -> list[str]:
         """Return the ids of all trials that have a folder."""
-        return (self.folder / "trials").names()
+        return [name for name in (self.folder / "trials").names() if TRIAL_ID.fullmatch(name)]

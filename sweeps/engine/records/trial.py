@@ -7,10 +7,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter
+
 from gon_core.config import TrialConfig
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import checkpoint as checkpoints
 from sweeps.engine.records import evaluation as evaluations
+from sweeps.engine.records import numbered
 from sweeps.engine.records import result as results
 from sweeps.engine.records.checkpoint import Checkpoint
 from sweeps.engine.records.evaluation import Finding
@@ -50,6 +53,13 @@ class Attempt:
         """What a person should know of it."""
         text = f"stopped with a checkpoint: {self.host} was about to take its process away"
         return [*self.passed_over, *([text] if self.stopped else [])]
+
+
+class _Turn(BaseModel):
+    turn: int
+
+
+ATTEMPT = TypeAdapter(Attempt)
 
 
 @dataclass(frozen=True)
@@ -92,15 +102,24 @@ class TrialRecords:
         if not self.folder.exists(TURN):
             return LAST_TURN
         try:
-            return int(self.folder.read_json(TURN)["turn"])
-        except (ValueError, KeyError, TypeError) as error:
+            return self.read_turn()
+        except ValueError as error:
             self._warn(TURN, error)
             return LAST_TURN
+
+    def read_turn(self) -> int:
+        """Return the trial's turn.
+
+        Raises:
+            ValueError: the record is damaged.
+            FileNotFoundError: there is none.
+        """
+        return _Turn.model_validate_json(self.folder.read(TURN)).turn
 
     def write_attempt(self, attempt: Attempt) -> None:
         """Write down that the trial's training starts, or goes on."""
         attempts = self.folder / "attempts"
-        attempts.write_json(f"{len(attempts.names()) + 1:06d}.json", asdict(attempt))
+        attempts.write_json(numbered.next_name(attempts), asdict(attempt))
 
     def write_stop(self) -> None:
         """Write down that the last attempt was stopped, to be carried on elsewhere."""
@@ -113,15 +132,15 @@ class TrialRecords:
 
     def _rewrite_attempt(self, attempt: Attempt) -> None:
         attempts = self.folder / "attempts"
-        attempts.write_json(attempts.names()[-1], asdict(attempt))
+        attempts.write_json(numbered.names(attempts)[-1], asdict(attempt))
 
     def attempts(self) -> list[Attempt]:
         """Return where and when the trial was run, in order; damaged entries are left out."""
         attempts, found = self.folder / "attempts", []
-        for name in attempts.names():
+        for name in numbered.names(attempts):
             try:
-                found.append(Attempt(**attempts.read_json(name)))
-            except (ValueError, TypeError) as error:
+                found.append(ATTEMPT.validate_json(attempts.read(name)))
+            except ValueError as error:
                 self._warn(f"attempts/{name}", error)
         return found
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sweeps.engine.records import numbered
 from sweeps.engine.storage import Folder
 
 Option = Literal["budget_gpu_hours", "budget_hours"]
@@ -71,9 +72,7 @@ class UsageRecords:
 
     def next_name(self) -> str:
         """Return the name of the file of a driver that starts now."""
-        last = self._folder.names()[-1:]
-        number = int(last[0].removesuffix(".json")) if last and last[0][:6].isdigit() else 0
-        return f"{number + 1:06d}.json"
+        return numbered.next_name(self._folder)
 
     def write(self, name: str, usage: Usage) -> None:
         """Write what a driver has used so far, over what was there."""
@@ -82,7 +81,7 @@ class UsageRecords:
     def read(self) -> list[Usage]:
         """Return what every driver used, in order; what is damaged is left out with a warning."""
         found = []
-        for name in self._folder.names():
+        for name in numbered.names(self._folder):
             try:
                 found.append(self._read(name))
             except ValueError as error:
@@ -92,7 +91,7 @@ class UsageRecords:
     def problems(self) -> list[str]:
         """Return which files are damaged."""
         found = []
-        for name in self._folder.names():
+        for name in numbered.names(self._folder):
             try:
                 self._read(name)
             except ValueError as error:
@@ -101,7 +100,7 @@ class UsageRecords:
 
     def stopped(self) -> Stop | None:
         """Return how the last driver was stopped by its budget; None if it was not."""
-        names = self._folder.names()
+        names = numbered.names(self._folder)
         try:
             return self._read(names[-1]).stopped if names else None
         except ValueError:

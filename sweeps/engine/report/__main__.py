@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sweeps.engine.report", description=__doc__)
     parser.add_argument("folder", help="folder of the sweep, a local path or s3://... or gs://...")
     folder = parser.parse_args(arguments).folder
-    records = SweepRecords(Folder(folder))
     try:
+        records = SweepRecords(Folder(folder))
         if not records.folder.exists():
             return _refuse(f"{folder}: there is no such folder")
         if not records.folder.exists("sweep.json"):

@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replaying.add_argument("folder", help="of a sweep: a path, or s3://... or gs://...")
     replaying.add_argument("uri", nargs="?", help="MLflow store; default: the sweep's own")
     given = parser.parse_args(arguments)
-    records, shown = SweepRecords(Folder(given.folder)), redact(given.folder)
+    shown = redact(given.folder)
     try:
+        records = SweepRecords(Folder(given.folder))
         description = records.read_sweep()
         if description is None:
             return _stop(f"{shown}: no sweep there (sweep.json is missing)")

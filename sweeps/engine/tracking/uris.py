@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from sweeps.engine.provenance import redact
+from sweeps.engine.provenance import encoding_problem, redact
 
 REDACTED = "***"
 # MLflow sends what they hold with every request.
@@ -33,8 +33,10 @@ def ui_command(uri: str) -> str:
 
 def uri_problem(uri: str) -> str | None:
     """Return why ``uri`` cannot be a tracking URI, without any password; None if it can."""
-    if not re.fullmatch(rf"({'|'.join(SCHEMES)})(\+\w+)?://.+", uri):
+    if not re.fullmatch(rf"({'|'.join(SCHEMES)})(\+\w+)?://.+", uri, re.DOTALL):
         return f"{redact(uri)}: must begin with one of {', '.join(SCHEMES)}, and ://"
+    if not uri.startswith("sqlite:") and (rule := encoding_problem(uri)):
+        return rule
     if REDACTED in uri:
         return f"{redact(uri)}: the password is not recorded, give the whole URI"
     return None

@@ -87,6 +87,15 @@ def test_of_drivers_that_start_at_once_exactly_one_holds_the_sweep(sweep):
     assert read_claims(sweep) == {}
 
 
+def test_a_claim_from_the_future_does_not_hold_for_ever(sweep):
+    later = time.time() + 10 * lock.SILENT_SECONDS
+    (sweep / "drivers").write_json("a.json", asdict(claim(beat=later, holds=True)))
+    assert lock.holder(sweep) is None
+    with SweepLock(sweep):
+        holder = lock.holder(sweep)
+        assert holder is not None and holder.pid == os.getpid()
+
+
 def test_a_claim_of_another_machine_counts_as_long_as_it_is_heard_of(sweep):
     folder = sweep / "drivers"
     folder.write_json("a.json", asdict(claim()))

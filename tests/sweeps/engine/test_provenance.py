@@ -28,6 +28,7 @@ REDACTED = [
     ),
     ("http://h/?a=1&token=hush&b=2", "http://h/?a=1&token=***&b=2"),
     ("http%3A%2F%2Fh%3Ftoken%3Dhush%26b%3D2", "http%3A%2F%2Fh%3Ftoken%3D***%26b%3D2"),
+    ("mssql+pyodbc://h?odbc_connect=UID%3Dme%3BPWD%3Dhush", "mssql+pyodbc://h?odbc_connect=***"),
     ("--tracking-uri=http://me:hush@h:5000", "--tracking-uri=http://me:***@h:5000"),
     ("cannot parse 's3://K:hu/sh@b/c' and so on", "cannot parse 's3://***@b/c' and so on"),
     (

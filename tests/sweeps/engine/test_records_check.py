@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +108,54 @@ def test_a_damaged_checkpoint_of_the_vanilla_model_is_found(sweep, config, data)
     flip(begun / "epoch-000001", "model.safetensors")
     (problem,) = check(records).problems
     assert "epoch-000001 passed over" in problem and str(begun.path) in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("turn.json", '{"turn": Infinity}'),
+        ("turn.json", '{"turn": "first"}'),
+        ("turn.json", "[" * 10**5),
+        ("attempts/000002.json", '{"passed_over": 5}'),
+        ("attempts/000002.json", "[" * 10**5),
+        ("../.DS_Store", "x"),
+        ("../notes/turn.json", "x"),
+        ("attempts/notes.txt", "x"),
+        ("../../drivers/a.json", '{"beat": "x"}'),
+        ("../../drivers/a.json", "[" * 10**5),
+        ("../../drivers/folder/a.json", "x"),
+        ("../../usage/000001.json.bak", "{}"),
+    ],
+)
+def test_whatever_lies_about_is_passed_over(name, content, sweep, tmp_path):
+    records, _, killed = sweep
+    path = Path(records.trial(killed).folder.path) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    found = check(records)
+    assert [trial.trial_id for trial in found.trials] == records.names()
+    assert found.is_whole or name == "turn.json"
+    records.trial(killed).write_attempt(records.trial(killed).attempts()[-1])
+    assert len(records.trial(killed).attempts()) == 2
+    assert path.read_text() == content, "nothing is written over it"
+    with SweepLock(records.folder):
+        assert records.usage.next_name() == "000001.json"
+
+
+def test_a_file_of_an_ended_trial_is_made_again_once_its_result_is_removed(
+    sweep, config, data, start_weights, capsys
+):
+    records, ended, _ = sweep
+    trial = records.trial(ended)
+    whole = trial.folder.read(MODEL)
+    flip(trial.folder, MODEL)
+    assert main(["check", records.folder.uri]) == 1
+    assert "result.json" in capsys.readouterr().out
+    run_trial(config, data, start_weights, trial)
+    assert states(records)[ended] == "broken"
+    trial.forget_result()
+    run_trial(config, data, start_weights, trial)
+    assert states(records)[ended] == "complete" and trial.folder.read(MODEL) == whole
 
 
 def test_brackets_in_what_is_recorded_are_no_markup(sweep, config, capsys):

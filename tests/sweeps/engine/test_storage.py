@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.engine.records import Checkpoint, SweepRecords
 from sweeps.engine.storage import Folder, OutsideError
 
 FULL_DISK = """
@@ -70,6 +71,25 @@ def test_what_a_living_process_writes_is_left_to_it_for_an_hour(folder):
     os.utime(unfinished, (two_hours_ago, two_hours_ago))
     folder.write("file", b"newer")
     assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("host", ["", "0123abcd"])
+def test_what_a_process_of_another_machine_writes_on_a_shared_disk_is_left_to_it(folder, host):
+    """Its number is not that of a process here, or of another one."""
+    folder.write("file", b"old")
+    unfinished = Path(folder.path) / f".file.{2**22 + 1}.{host}0123abcd"  # above all pids
+    unfinished.write_bytes(b"half")
+    folder.write("file", b"new")
+    assert unfinished.exists() and folder.names() == ["file"]
+
+
+@pytest.mark.parametrize("name", ["results?x", "a b", "100%25", "#1"])
+def test_any_name_of_a_local_folder_will_do(name, tmp_path):
+    records = SweepRecords(Folder(str(tmp_path / name)) / "sweep")
+    trial = records.trial("0123456789ab")
+    written = Checkpoint(1, {"model.safetensors": b"1"}, [])
+    trial.write_checkpoint(written)
+    assert trial.latest_checkpoint() == written and records.names() == ["0123456789ab"]
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_the_next(

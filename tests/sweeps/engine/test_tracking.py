@@ -404,7 +404,12 @@ def test_no_password_reaches_mlflow(config, description, uri):
 
 @pytest.mark.parametrize(
     ("uri", "word"),
-    [("results/mlruns", "must begin"), ("http://me:***@host", "password"), ("ftp://h", "must")],
+    [
+        ("results/mlruns", "must begin"),
+        ("http://me:***@host", "password"),
+        ("ftp://h", "must"),
+        ("mysql://me:hu sh@host/db", "no blanks"),
+    ],
 )
 def test_a_store_that_cannot_be_is_refused(records, description, uri, word, capsys):
     records.write_sweep(description)

@@ -13,6 +13,7 @@ from gon_core.training import StoppedError
 from gon_core.training.checkpoints import MODEL
 from sweeps.engine import tuner
 from sweeps.engine.ledger import Ledger
+from sweeps.engine.options import refuse_unwritable
 from sweeps.engine.records.check import check
 from sweeps.engine.resources import Resources
 from sweeps.engine.study import known_trial
@@ -97,6 +98,15 @@ def test_a_disk_that_is_full_at_the_end_fails_the_trial_and_loses_no_checkpoint(
     assert failed.status == "failed" and "File too large" in failed.reason
     assert failed.objective is None and failed.files == {}
     assert trial.latest_checkpoint().epoch == 2
+
+
+def test_a_disk_that_is_full_before_anything_starts_is_refused(small_files, tmp_path):
+    small_files(0)
+    with pytest.raises(ValueError, match="cannot be written"):
+        refuse_unwritable(str(tmp_path / "results"))
+    small_files()
+    refuse_unwritable(str(tmp_path / "results"))
+    assert not (tmp_path / "results").exists()
 
 
 def test_memory_that_runs_out_is_named_as_the_cause(tmp_path):
