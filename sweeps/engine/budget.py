@@ -50,6 +50,10 @@ class Budget:
         return {option: limit for option, limit in limits.items() if limit is not None}
 
 
+class OutOfBudgetError(Exception):
+    """The budget has no room for a trial any more, before the first one could be started."""
+
+
 @dataclass(frozen=True)
 class Spent:
     """Time that was used, in seconds: wall time, and time of GPUs."""
@@ -317,6 +321,11 @@ class Meter:
     def limit_reached(self) -> Option | None:
         """Return which limit would be passed if one more trial were started; None if it fits."""
         return self._limit_passed_with(self._forecast())
+
+    def insist(self) -> None:
+        """Raise OutOfBudgetError if no trial would fit any more; asked while none can start yet."""
+        if self.budget.limits and self.limit_reached() is not None:
+            raise OutOfBudgetError
 
     def _forecast(self) -> _Forecast:
         whole, of_one = self.estimate, {}

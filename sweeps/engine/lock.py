@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -145,12 +146,20 @@ class SweepLock:
     Args:
         sweep: folder of the sweep.
         beat_seconds: between two signs of life.
+        wait_seconds: for another driver to end, or to count as dead, before it is told of.
+        say: told once, in one line, whom is waited for.
     """
 
-    def __init__(self, sweep: Folder, beat_seconds: float = BEAT_SECONDS) -> None:
+    def __init__(
+        self,
+        sweep: Folder,
+        beat_seconds: float = BEAT_SECONDS,
+        wait_seconds: float = 0.0,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._sweep, self._folder = sweep, sweep / DRIVERS
         self._name = f"{uuid.uuid4().hex[:12]}.json"
-        self._beat_seconds = beat_seconds
+        self._beat_seconds, self._wait_seconds, self._say = beat_seconds, wait_seconds, say
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self.was_taken_over = False
@@ -182,18 +191,26 @@ class SweepLock:
         self._folder.write_json(self._name, asdict(claim))
 
     def _ask(self) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        mine = (self._claim.asked, self._name)
+        began, mine = time.monotonic(), (self._claim.asked, self._name)
+        beaten, has_said = began, False
         while True:
-            others = self._live_others()
+            others, at = self._live_others(), time.monotonic()
             for name, claim in others.items():
-                if claim.holds or (claim.asked, name) < mine or time.monotonic() > deadline:
-                    raise SweepIsRunningError(claim.describe())
+                if claim.holds or (claim.asked, name) < mine or at - began > PATIENCE_SECONDS:
+                    if at - began >= self._wait_seconds:
+                        raise SweepIsRunningError(claim.describe())
+                    if not has_said:
+                        self._say(f"Waiting for {claim.describe()}, which runs this sweep.")
+                        has_said = True
+            if at - beaten >= self._beat_seconds:  # who waits lives too
+                self._write(replace(self._claim, beat=time.time()))
+                beaten = at
             if not others:
                 self._claim = replace(self._claim, holds=True)
                 self._write(self._claim)
                 return
-            time.sleep(0.1)  # a later one withdraws, or has it already
+            # A later one withdraws, or has it already.
+            time.sleep(1.0 if at - began > PATIENCE_SECONDS else 0.1)
 
     def _live_others(self) -> dict[str, Claim]:
         found = {}

@@ -221,6 +221,10 @@ class SweepOptions(CommandOptions):
     max_node_losses: Annotated[int, Field(ge=0)] = Field(
         100, description="Times that a trial whose machine went away is carried on."
     )
+    wait_for_driver: Annotated[float, Field(ge=0, le=86400)] = Field(
+        0.0, description="Seconds to wait for another driver of the sweep to end, or to count as "
+        "dead: on a machine that is gone it does after two minutes. Default: refuse at once.",
+    )  # fmt: skip
     budget_gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Start no trial that would probably pass this many GPU-hours, counted "
         "over every run of the sweep; end with what is there, exit code 3.",

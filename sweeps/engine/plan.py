@@ -264,12 +264,12 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         },
     )
     trials = (len(asked.grid) + len(question.baselines) + proposals) * len(asked.seeds)
-    at_once = capacity.JOINT_SLOTS if question.search == "joint" else trials
+    at_once = capacity.JOINT_SLOTS if question.search == "joint" else capacity.MOST_SLOTS
     return Plan(
         name=options.name or f"{question.name}-{name}-{content_hash(asked)[:6]}",
         question=question,
         asked=asked,
-        resources=resources.make_resources(options, at_once),
+        resources=resources.make_resources(options, min(at_once, trials)),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
 

@@ -126,14 +126,15 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
 
     Args:
         options: those in which ``problems`` finds none.
-        at_once: trials that are asked for at once of a cluster that grows.
+        at_once: trials that are asked for at once of a cluster that grows, unless
+            ``--max-concurrent`` says how many.
     """
     there = capacity.of(options)
     gpus = trial_gpus(options, there)
     processes = _processes(options, gpus)
     slots = there.slots(options.cpus_per_trial * processes, gpus)
     if there.grows:
-        slots = max(slots, at_once)
+        slots = max(slots, options.max_concurrent or at_once)
     elif not slots:  # a dry run for GPUs that this machine has not
         slots = options.max_concurrent or 1
     return Resources(

@@ -26,6 +26,7 @@ from sweeps.engine.storage import Folder
 from sweeps.engine.training_code import other_code, training_code
 from sweeps.engine.trial import make_deterministic
 
+WAIT_SECONDS = 1.0
 NAME = "vanilla"  # among the trials of a machine
 
 
@@ -86,7 +87,9 @@ class StartTask:
     checkpoint_every: int
     limits: Limits
 
-    def run(self, data: SharedData, is_here: bool) -> Iterator[EpochMetrics | StartModel]:
+    def run(
+        self, data: SharedData, is_here: bool, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[EpochMetrics | StartModel]:
         """Yield the metrics of each epoch that is trained, and at the end the model.
 
         On a CPU of this machine it is trained by this process, which has nothing else to do: a
@@ -95,6 +98,8 @@ class StartTask:
         Args:
             data: whose training images it is trained on.
             is_here: whether trials run on this machine.
+            waiting: called every second in which another process has no news, as where no machine
+                comes; may end it by raising anything.
 
         Raises:
             ClusterError: its process died, or its machine went away, too often.
@@ -102,7 +107,7 @@ class StartTask:
         """
         if is_here and self.resources.device == "cpu":
             return self.train(data.data.training)
-        return self._train_elsewhere(data)
+        return self._train_elsewhere(data, waiting)
 
     def train(
         self, images: LabelledImages, stop: Callable[[], bool] = lambda: False
@@ -114,7 +119,9 @@ class StartTask:
             self.start, images.to(device), self.begun, device, self.checkpoint_every, stop
         )
 
-    def _train_elsewhere(self, data: SharedData) -> Iterator[EpochMetrics | StartModel]:
+    def _train_elsewhere(
+        self, data: SharedData, waiting: Callable[[], None]
+    ) -> Iterator[EpochMetrics | StartModel]:
         remote: Any = ray.remote(
             num_cpus=self.resources.cpus, num_gpus=self.resources.start_gpus, max_retries=0
         )(_train_there)
@@ -125,7 +132,7 @@ class StartTask:
             try:
                 task = remote.options(num_returns="streaming")
                 stream = task.remote(self, data.reference, code)
-                for reference in stream:
+                for reference in _awaited(stream, waiting):
                     news: Any = ray.get(reference)
                     if isinstance(news, _Begun):
                         suspects = {news.node}
@@ -143,6 +150,18 @@ class StartTask:
             except RayError:
                 is_lost = is_gone(suspects, len(there) <= 1, living_nodes)
             ends.count(is_lost)
+
+
+def _awaited(stream: Any, waiting: Callable[[], None]) -> Iterator[ray.ObjectRef]:
+    """Yield what a task yields; call ``waiting`` every second in which it yields nothing."""
+    while True:
+        while not ray.wait([stream], timeout=WAIT_SECONDS, fetch_local=False)[0]:
+            waiting()
+        try:
+            reference = next(stream)
+        except StopIteration:
+            return
+        yield reference
 
 
 def _not_trained(reason: str) -> ClusterError:

@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +13,7 @@ from search_spaces.parameter import Parameter, Point
 from sweeps.engine import cluster_check, machine, provenance, starting_models, warm_start
 from sweeps.engine import plan as planning
 from sweeps.engine.allowance import make_meter, make_stop, used_line
-from sweeps.engine.budget import Budget, Meter
+from sweeps.engine.budget import Budget, Meter, OutOfBudgetError
 from sweeps.engine.cluster import Cluster
 from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.command_line import refuse
@@ -88,7 +88,7 @@ def run_sweep(
         show_plan(plan, estimate, records, start_is_kept, price, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
-    if (claim := holder(records.folder)) is not None:
+    if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
         refuse_running(plan, claim.describe())
     start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
     meter = make_meter(plan, storage, records, budget, start_is_kept, console)
@@ -211,7 +211,8 @@ class _Run:
 
     def run(self) -> int:
         try:
-            with SweepLock(self.records.folder) as lock:
+            wait = self.options.wait_for_driver
+            with SweepLock(self.records.folder, wait_seconds=wait, say=self._say) as lock:
                 return self._run_alone(lock)
         except SweepIsRunningError as error:
             refuse_running(self.plan, str(error))
@@ -246,7 +247,8 @@ class _Run:
     ) -> int:
         try:
             with unwrapped(), self.meter:
-                self._train(cluster, search, finished, tracker)
+                with suppress(OutOfBudgetError):
+                    self._train(cluster, search, finished, tracker)
                 self._stop(search)
         except KeyboardInterrupt:
             cluster.stop()
@@ -260,7 +262,9 @@ class _Run:
             refuse([f"--storage: {error}"], "the sweep ended")
         except (DivergedStartError, ClusterError) as error:
             self._say(str(error), "red")
-            tracker.close({}, failed=True, interrupted=False)
+            missing = tracker.close({}, failed=True, interrupted=False)
+            if isinstance(error, ClusterError):  # else the same would come of it
+                self._say_what_next(missing, interrupted=True)
             return SOME_FAILED
         except BaseException as error:  # no run may stay RUNNING, whatever broke
             tracker.close({}, failed=True, interrupted=True)
@@ -323,6 +327,8 @@ class _Run:
                 progress.start_trained(metrics)
                 if not is_here:  # there it waits for a machine, which costs nothing
                     self.meter.start_epoch(metrics.seconds)
+                if not metrics.is_last:  # else it is whole in a moment, for a larger budget
+                    self.meter.insist()
 
             limits = Limits(self.options.max_failures, self.options.max_node_losses)
             begun = starting_models.checkpoints(kept, plan.name)
@@ -332,7 +338,11 @@ class _Run:
             )  # fmt: skip
             with self.meter.start_model() if is_here else nullcontext():
                 weights = starting_models.get(
-                    kept, asked.start, begun, lambda: task.run(data, is_here), start_trained
+                    kept,
+                    asked.start,
+                    begun,
+                    lambda: task.run(data, is_here, self.meter.insist),
+                    start_trained,
                 )
             speed = starting_models.seconds_per_image(kept, asked.start)
             if speed is not None:

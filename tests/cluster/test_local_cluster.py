@@ -226,6 +226,29 @@ def test_hours_that_are_over_take_back_the_trials_that_still_wait_for_a_machine(
     assert took < 0.025 * 3600 + longest + PATIENCE  # for the end, and what it takes to begin
 
 
+def test_hours_that_are_over_end_a_sweep_to_which_no_machine_comes(tmp_path):
+    with LocalCluster(workers=1) as cluster:
+        held = hold_a_machine(cluster)
+        process = start(cluster, tmp_path, "--budget-hours", "0.03")
+        said, _ = process.communicate(timeout=LONG)
+        held.kill()
+        held.communicate()
+    assert process.returncode == 3, said
+    assert "Stopped by its budget of 0.03 hours" in said and "Traceback" not in said
+    assert SweepRecords(Folder(str(tmp_path / "sweep"))).names() == []
+    assert (tmp_path / "sweep/report/report.html").exists()
+
+
+def hold_a_machine(cluster):
+    """Return a process that keeps a part of a GPU, so that no trial has all of it."""
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, cluster.address], stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.DEVNULL, env=os.environ | cluster.environment, cwd="/",
+    )  # fmt: skip
+    assert held.stdout is not None and held.stdout.readline() == "there\n"
+    return held
+
+
 HOLDING = """
 import sys, time
 import ray
@@ -266,11 +289,7 @@ def test_a_machine_that_does_not_see_the_storage_ends_the_sweep_before_or_at_its
         assert "is not seen from" in late.stderr and "Traceback" not in late.stderr + late.stdout
         assert "1 problem, the sweep ended:" in late.stderr
         assert not list((folder / "late/trials").glob("*/result.json"))
-        held = subprocess.Popen(
-            [sys.executable, "-c", HOLDING, cluster.address], stdout=subprocess.PIPE, text=True,
-            stderr=subprocess.DEVNULL, env=os.environ | cluster.environment, cwd="/",
-        )  # fmt: skip
-        assert held.stdout is not None and held.stdout.readline() == "there\n"
+        held = hold_a_machine(cluster)
         early = run("early")  # now there is one
         held.kill()
         held.communicate()

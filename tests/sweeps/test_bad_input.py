@@ -118,6 +118,8 @@ NUMBERS = [
     case(SIGMA, "--max-epochs 1000000", "--max-epochs: must be at most 100000"),
     case(SIGMA, "--start-epochs 1e9", "--start-epochs: must be a whole number, given: 1e9"),
     case(SIGMA, "--checkpoint-every 0", "--checkpoint-every: must be at least 1"),
+    case(SIGMA, "--wait-for-driver -1", "--wait-for-driver: must be at least 0"),
+    case(SIGMA, "--wait-for-driver long", "--wait-for-driver: must be a number"),
     case(SIGMA, "--max-failures -1", "--max-failures: must be at least 0"),
     case(SIGMA, "--max-concurrent 0", "--max-concurrent: must be at least 1"),
     case(SIGMA, "--training-images 55001", "--training-images: must be at most 55,000"),

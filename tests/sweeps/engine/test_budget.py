@@ -8,7 +8,15 @@ import pytest
 import sweeps.sigma_line_search as script
 from sweeps.engine import budget as budgets
 from sweeps.engine.allowance import make_stop, used_line
-from sweeps.engine.budget import Budget, Meter, Spent, enough, limit_passed, spent_before
+from sweeps.engine.budget import (
+    Budget,
+    Meter,
+    OutOfBudgetError,
+    Spent,
+    enough,
+    limit_passed,
+    spent_before,
+)
 from sweeps.engine.driver import Driver, Limits
 from sweeps.engine.options import line
 from sweeps.engine.plan import Resources, make_plan
@@ -417,6 +425,26 @@ def test_hours_end_on_machines_fewer_than_trials_that_wait(machines, budget, met
     if was_cut:
         rounds = 8 / max(1, machines)
         assert counting.larger(8 - len(done))["budget_hours"] >= min(rounds, 1.1 * budget)
+
+
+def test_before_the_first_trial_a_budget_ends_as_well(meter, clock):
+    """While the vanilla model waits for a machine, or is trained."""
+    counting = meter(Budget(hours=2))
+    with counting:
+        counting.insist()
+        clock.forward(2.5)
+        with pytest.raises(OutOfBudgetError):
+            counting.insist()
+    counting = meter(Budget(gpu_hours=1), Resources(1, 1.0, 8, grows=True))
+    with counting:
+        counting.start_epoch(0.9 * HOUR)
+        counting.insist()
+        counting.start_epoch(0.2 * HOUR)
+        with pytest.raises(OutOfBudgetError):
+            counting.insist()
+    with meter(Budget()) as counting:
+        clock.forward(1000)
+        counting.insist()
 
 
 @pytest.mark.parametrize("machines", [1, 2, 4])

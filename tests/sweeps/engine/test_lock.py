@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 
@@ -85,6 +86,37 @@ def test_of_drivers_that_start_at_once_exactly_one_holds_the_sweep(sweep):
     # A slow starter may come when the first has left again; never while it holds.
     assert times and all(left <= began for (_, left), (began, _) in itertools.pairwise(times))
     assert read_claims(sweep) == {}
+
+
+def test_who_waits_for_a_driver_that_is_gone_takes_the_sweep_over_once_it_counts_as_dead(sweep):
+    silent = time.time() - lock.SILENT_SECONDS + 2  # for two more seconds it counts as alive
+    folder, said = sweep / "drivers", []
+    folder.write_json("a.json", asdict(claim(beat=silent, holds=True)))
+    with pytest.raises(SweepIsRunningError), SweepLock(sweep, wait_seconds=0.5, say=said.append):
+        pass
+    assert len(said) == 1 and "Waiting for process" in said[0]
+    assert list(read_claims(sweep)) == ["a.json"]
+    began = time.monotonic()
+    with SweepLock(sweep, wait_seconds=60, say=said.append):
+        assert "a.json" not in read_claims(sweep)
+    assert time.monotonic() - began < 30 and len(said) == 2
+
+
+def test_who_waits_gives_signs_of_life(sweep):
+    (sweep / "drivers").write_json("a.json", asdict(claim(holds=True)))
+    beats = set()
+
+    def look():
+        for _ in range(15):
+            beats.update(found.beat for found in read_claims(sweep).values() if not found.holds)
+            time.sleep(0.1)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    with pytest.raises(SweepIsRunningError), SweepLock(sweep, 0.2, wait_seconds=1.5):
+        pass
+    looking.join()
+    assert len(beats) > 2
 
 
 def test_a_claim_from_the_future_does_not_hold_for_ever(sweep):

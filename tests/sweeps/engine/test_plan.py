@@ -2,7 +2,7 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from search_spaces.sigma import PAPER_GRID
-from sweeps.engine import machine
+from sweeps.engine import capacity, machine
 from sweeps.engine.cost import (
     Speed,
     measure_speed,
@@ -11,6 +11,7 @@ from sweeps.engine.cost import (
 )
 from sweeps.engine.options import line
 from sweeps.engine.plan import Resources, make_plan
+from sweeps.engine.resources import make_resources
 from sweeps.engine.strength import line_question
 
 
@@ -56,6 +57,24 @@ def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, mon
     plan = plan_of(**options)
     assert plan.asked.scale == "paper" and plan.resources.device == "cuda"
     assert plan.resources.slots == slots
+
+
+@pytest.mark.parametrize(
+    ("options", "slots"),
+    [
+        ({"seeds": 4}, 4),
+        ({"seeds": 1000, "sigmas": (0.1, 0.2, 0.3)}, 1000),
+        ({"seeds": 1000, "sigmas": (0.1, 0.2, 0.3), "max_concurrent": 3000}, 3000),
+        ({"seeds": 1000, "max_concurrent": 2}, 2),
+    ],
+)
+def test_of_a_cluster_that_grows_so_many_trials_are_asked_for_at_once(options, slots, monkeypatch):
+    there = capacity.Capacity((capacity.Node(4, 1),), grows=True, is_cluster=True)
+    monkeypatch.setattr(capacity, "of", lambda options: there)
+    given = {"sigmas": (0.5,), "num_trials": 0, "gpus_per_trial": 1} | options
+    assert plan_of(**given).resources.slots == slots
+    made = make_resources(script.Options(**given), capacity.JOINT_SLOTS)
+    assert made.slots == options.get("max_concurrent", capacity.JOINT_SLOTS)
 
 
 def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from sweeps.engine import driver, start_on_ray
+from sweeps.engine.budget import OutOfBudgetError
 from sweeps.engine.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.driver import Limits
 from sweeps.engine.resources import Resources
@@ -44,7 +45,7 @@ def lost(*said):
 def train(monkeypatch):
     """Return a function that trains the vanilla model by these processes on two machines."""
 
-    def train(*processes, failures=0, node_losses=0, gone=()):
+    def train(*processes, failures=0, node_losses=0, gone=(), waiting=lambda: None, never=False):
         task = StartTask(START, FOLDER, FOLDER, RESOURCES, 1, Limits(failures, node_losses))
         asked = []
 
@@ -54,15 +55,39 @@ def train(monkeypatch):
 
         monkeypatch.setattr(ray, "remote", lambda **_: lambda function: Task(*processes))
         monkeypatch.setattr(ray, "get", lambda reference: reference)
+        monkeypatch.setattr(
+            ray, "wait", lambda streams, **_: ([], streams) if never else (streams, [])
+        )
         monkeypatch.setattr(ray, "put", lambda value: value)
         monkeypatch.setattr(start_on_ray, "living_nodes", nodes)
         monkeypatch.setattr(driver, "PATIENCE", 0.01)
-        return list(task.run(SharedData(NO_DATA), is_here=False))
+        return list(task.run(SharedData(NO_DATA), is_here=False, waiting=waiting))
 
     return train
 
 
 BEGUN, MODEL = start_on_ray._Begun("a"), StartModel(b"", [])
+
+
+def test_who_waits_for_a_machine_may_end_the_waiting(train):
+    asked = []
+
+    def over():
+        asked.append(1)
+        if len(asked) > 2:
+            raise OutOfBudgetError
+
+    with pytest.raises(OutOfBudgetError):
+        train(lost(), waiting=over, never=True)
+
+
+def test_memory_that_runs_out_is_not_tried_again(train):
+    def low():
+        yield start_on_ray._Begun("a")
+        raise OutOfMemoryError("1 worker was killed: memory is low\nand a page of text")
+
+    with pytest.raises(ClusterError, match=r"out of memory: 1 worker was killed: memory is low$"):
+        train(low(), failures=3)
 
 
 def test_one_that_loses_the_vanilla_model_is_one_line(train):
