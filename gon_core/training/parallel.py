@@ -5,6 +5,10 @@ streams stay in step. Each computes forward and backward passes for its own rows
 are then added up so that the update is the one that a single process makes of the whole batch. The
 two differ by rounding, for sums of floating-point numbers depend on their order.
 
+This is ``torch.distributed`` without its ``DistributedDataParallel``, which takes shares for equal,
+averages gradients in every backward pass, and needs every process in each. Here shares differ by a
+row, or one is empty; attacks and the generator take backward passes of which no update is made.
+
 A model with batch normalisation would not fit: its statistics would be those of a share. It would
 take ``torch.nn.SyncBatchNorm``, which shares them; until then it is refused.
 """
