@@ -20,6 +20,7 @@ from sweeps.engine.provenance import redact
 
 PATIENCE = 120.0  # seconds: a store is often away for a minute, a sweep takes hours
 SHORT_PATIENCE = 8.0  # seconds, before a sweep starts: with the last attempt it may be 15
+TRY_SECONDS = 20.0  # then, whatever the client does: Google's waits two minutes for a silent server
 ATTEMPTS = 2  # of S3's own client: a silent server takes three seconds of each
 GCS_SECONDS = 5  # of Google's own client, which would otherwise insist for 15 minutes
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds; each pause is twice the one before
@@ -74,6 +75,11 @@ def check(uri: str) -> None:
         raise ValueError(f"cannot be read as a URI: {one_line(error)} ({hint})") from None
 
 
+def is_google(uri: str) -> bool:
+    """Return whether a URI is of Google Cloud Storage."""
+    return uri.startswith(("gs:", "gcs:"))
+
+
 def path_of(uri: str) -> str:
     """Return the path of a URI on its filesystem: the bucket, then the folders."""
     parts = urlsplit(uri)
@@ -96,7 +102,7 @@ def open_store(uri: str, one_request: bool = False) -> fs.FileSystem:
 
 @lru_cache
 def _open(root: str, one_request: bool) -> fs.FileSystem:
-    if root.startswith(("gs:", "gcs:")) and not _has(root, "retry_limit_seconds"):
+    if is_google(root) and not _has(root, "retry_limit_seconds"):
         root = _with(root, "retry_limit_seconds", str(GCS_SECONDS))
     try:
         filesystem, _ = fs.FileSystem.from_uri(root)

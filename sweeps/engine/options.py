@@ -16,6 +16,7 @@ from gon_core.config import HELD_OUT, TEST_SET, Dataset, Measure, Precision, Var
 from gon_core.names import nearest
 from search_spaces.parameter import Point, Value
 from sweeps.engine import object_store
+from sweeps.engine.background import in_background
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import encoding_problem
 from sweeps.engine.storage import Folder, OutsideError
@@ -130,11 +131,13 @@ class CommandOptions(BaseModel):
             if self.name is not None:
                 _ = storage / self.name
             if not storage.is_local:
-                storage.try_out()
+                in_background(storage.try_out).result(object_store.TRY_SECONDS)
         except OutsideError as error:
             found["name"] = str(error)
         except StorageError as error:
             found["storage"] = f"cannot be used: {error.reason}"
+        except TimeoutError:
+            found["storage"] = f"cannot be used: no answer in {object_store.TRY_SECONDS:g} s"
         return found
 
 

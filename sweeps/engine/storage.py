@@ -125,11 +125,17 @@ class Folder:
 
         Files that are being written, or that a killed process left unfinished, are not there yet.
         """
-        entries = self._ask(
-            lambda files, path: files.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        )
-        names = (entry.base_name for entry in entries)
-        return sorted(name for name in names if not UNFINISHED.fullmatch(name))
+        # Of Google's store pyarrow lists a folder only where an object marks it: so list the files.
+        deep = object_store.is_google(self.location)
+
+        def find(files: fs.FileSystem, path: str) -> set[str]:
+            entries = files.get_file_info(
+                fs.FileSelector(path, allow_not_found=True, recursive=deep)
+            )
+            below = len(path.rstrip("/")) + 1
+            return {entry.path[below:].partition("/")[0] for entry in entries} - {""}
+
+        return sorted(name for name in self._ask(find) if not UNFINISHED.fullmatch(name))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -160,7 +166,11 @@ class Folder:
             stream.write(content)
             stream.close()
 
-        self._ask(write, name, one_request=len(content) <= object_store.ONE_REQUEST_BYTES)
+        one_request = len(content) <= object_store.ONE_REQUEST_BYTES
+        try:
+            self._ask(write, name, one_request)
+        except FileNotFoundError:  # Google's word for it
+            raise object_store.StorageError(self.location, "there is no such bucket") from None
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a value as indented JSON."""
