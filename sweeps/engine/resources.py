@@ -108,6 +108,8 @@ def _machine_problems(options: SweepOptions, there: Capacity, gpus: float) -> di
     elsewhere = options.dry_run and not there.gpus  # of a cluster, planned without any GPU
     if gpus > there.gpus and not elsewhere:
         rule = f"must be at most {there.gpus}, the GPUs of this machine"
+        if not there.gpus:
+            rule += " (which has none: leave it out, or plan with --dry-run)"
         found["gpus_per_trial"] = f"{rule}, given: {gpus:g}"
     if options.cpus_per_trial > there.cpus:
         rule = f"must be at most {there.cpus}, the cores of this machine"

@@ -293,8 +293,9 @@ class _Run:
         self.console.print(f"{plan.question.title} Sweep {plan.name}, scale {plan.asked.scale}.")
         if finished:
             self.console.print(f"Carried on: {finished} trials are recorded already.")
+        left = plan.number_of_trials - finished
         self.console.print(
-            f"{plan.number_of_trials - finished} trials, {at_a_time(resources)} on "
+            f"{left} {'trial' if left == 1 else 'trials'}, {at_a_time(resources)} on "
             f"{resources.device}, {plan.asked.training.precision}; kept in "
             f"{self.records.folder.path}"
         )
