@@ -111,6 +111,20 @@ def test_a_trial_without_a_machine_is_shown_as_waiting_and_costs_no_time(monkeyp
     assert "about 1 min 20 s left" in shown()  # 80 s each, and 80 of its are over
 
 
+def test_no_time_is_said_to_be_left_where_trials_take_longer_than_expected(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progresses, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    progress = on_a_cluster(Console(file=io.StringIO()))
+    progress.expect(100.0)
+    for config in progress._plan.known_trials:
+        progress.started(config)
+        progress.placed(config)
+    clock.now = 99.0
+    assert progress._time_left() == "about 1 s left"
+    clock.now = 101.0
+    assert progress._time_left() == "longer than expected"
+
+
 def test_lines_say_when_a_machine_comes_and_goes():
     console = Console(file=io.StringIO(), width=100)
     progress = on_a_cluster(console)
