@@ -178,7 +178,7 @@ class Progress:
         at_a_time = self._at_a_time()
         if not at_a_time:
             return "time left not known: no machine yet"
-        if left <= 0 and self._done < self._total:
+        if began and left <= 0:
             return "longer than expected"
         return f"about {duration(max(0, left / at_a_time))} left"
 
