@@ -201,7 +201,8 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     from sweeps.engine.tracking import Tracker, default_uri, tracker
     from sweeps.engine.tracking.sqlite_store import ensure_store
 
-    tracker.DRAIN_SECONDS = 24 * 3600  # to see how long it takes, and not that it took too long
+    # To see how long it takes, and not that it took too long.
+    tracker.DRAIN_SECONDS = tracker.NOTE_SECONDS = 24 * 3600
     ensure_store(folder / "mlflow.db")
     plan, options = plan_of(search, trials)
     records = SweepRecords(Folder(str(folder)) / "sweep")
