@@ -60,7 +60,7 @@ def stored(kept: Folder) -> bytes | None:
         return None
     try:
         weights = kept.read(MODEL)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         weights = b""
     if hashlib.sha256(weights).hexdigest() != _description(kept).get("sha256"):
         log.warning("the starting model in %s is damaged and is trained again", kept.uri)

@@ -142,13 +142,19 @@ class Folder:
 
         Raises:
             FileNotFoundError: there is none.
+            ValueError: it is a folder.
         """
 
         def read(files: fs.FileSystem, path: str) -> bytes:
             with files.open_input_file(path) as stream:
                 return stream.read()
 
-        return self._ask(read, name)
+        try:
+            return self._ask(read, name)
+        except OSError:
+            if self.is_local and Path(self._at(name)).is_dir():
+                raise ValueError(f"{name} is a folder, not a file") from None
+            raise
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all.

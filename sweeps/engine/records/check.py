@@ -154,10 +154,13 @@ def _state(
 
 def _check_files(folder: Folder, result: TrialResult, found: _Findings) -> None:
     for name, expected in result.files.items():
-        if not folder.exists(name):
+        try:
+            if hashlib.sha256(folder.read(name)).hexdigest() != expected:
+                found.add(f"{name} is damaged (its SHA-256 is not the recorded one)")
+        except FileNotFoundError:
             found.add(f"{name} is missing")
-        elif hashlib.sha256(folder.read(name)).hexdigest() != expected:
-            found.add(f"{name} is damaged (its SHA-256 is not the recorded one)")
+        except ValueError as error:
+            found.add(str(error))
 
 
 def _check_start(records: SweepRecords, description: dict) -> list[str]:

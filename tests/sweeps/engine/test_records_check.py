@@ -124,6 +124,8 @@ def test_a_damaged_checkpoint_of_the_vanilla_model_is_found(sweep, config, data)
         ("../../drivers/a.json", '{"beat": "x"}'),
         ("../../drivers/a.json", "[" * 10**5),
         ("../../drivers/folder/a.json", "x"),
+        ("../../drivers/folder.json/a.json", "x"),
+        ("attempts/000002.json/inside", "x"),
         ("../../usage/000001.json.bak", "{}"),
     ],
 )

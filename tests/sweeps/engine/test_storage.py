@@ -83,6 +83,14 @@ def test_what_a_process_of_another_machine_writes_on_a_shared_disk_is_left_to_it
     assert unfinished.exists() and folder.names() == ["file"]
 
 
+def test_a_folder_with_the_name_of_a_file_is_a_damaged_file(folder):
+    (folder / "a.json").write("inside", b"1")
+    with pytest.raises(ValueError, match=r"a\.json is a folder"):
+        folder.read("a.json")
+    with pytest.raises(FileNotFoundError):
+        folder.read("b.json")
+
+
 @pytest.mark.parametrize("name", ["results?x", "a b", "100%25", "#1"])
 def test_any_name_of_a_local_folder_will_do(name, tmp_path):
     records = SweepRecords(Folder(str(tmp_path / name)) / "sweep")
