@@ -37,6 +37,7 @@ RAY_GUARDS = {
     "RAY_AUTH_MODE": "token",
 }
 LOOPBACK = "127.0.0.1"
+SLOW_START = "timed out during startup"  # in the text of the plain Exception that Ray raises
 
 
 class Cluster:
@@ -83,6 +84,11 @@ class Cluster:
             self._started.result()
         except ConnectionError as error:
             raise ClusterError(f"Ray cannot be reached any more: {error}") from error
+        except Exception as error:
+            if SLOW_START not in str(error):
+                raise
+            reason = "Ray did not start within half a minute: is the machine very busy?"
+            raise ClusterError(reason) from error
         take_back()
 
     def stop(self) -> None:

@@ -64,6 +64,15 @@ def test_one_that_is_gone_before_the_sweep_connects_is_one_line(environment, mon
     assert folder.exists(), "what did not start keeps its logs until the next one"
 
 
+def test_a_ray_that_does_not_start_in_time_is_one_line(environment, monkeypatch):
+    def slow(*_):
+        raise Exception("The current node timed out during startup. This could happen because")
+
+    monkeypatch.setattr(cluster, "_start", slow)
+    with cluster.Cluster(RESOURCES) as found, pytest.raises(ClusterError, match="very busy"):
+        found.wait()
+
+
 class Broken:
     """Stands for a remote function whose process dies."""
 
