@@ -1,6 +1,5 @@
 """Storage on Google Cloud, asked of an emulator on loopback what a real store is asked."""
 
-import pickle
 import socket
 import subprocess
 import sys
@@ -10,18 +9,17 @@ from pathlib import Path
 import pytest
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
-from sweeps.engine.object_store import ONE_REQUEST_BYTES
 from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
 from sweeps.engine.records.check import check
 from sweeps.engine.storage import Folder
 from tests.gcs_store import BUCKET, gcs_store, uri
+from tests.sweeps.engine.store_contract import LARGE, check_a_file
 from tests.sweeps.faults import ENVIRONMENT
 
 SCRIPT = Path(__file__).parents[3] / "sweeps/sigma_line_search.py"
 SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30", "--seeds",
          "1", "--start-epochs", "1", "--max-epochs", "2", "--num-trials", "0", "--name", "small",
          "--sigmas", "0.3", "0.6")  # fmt: skip
-LARGE = bytes(range(256)) * (ONE_REQUEST_BYTES * 3 // 256)  # written in several parts
 CONFIG = TrialConfig(
     method=GNT(sigma=0.5), data=DataConfig(), training=TrainingConfig(), start=None
 )
@@ -47,16 +45,7 @@ def checkpoint(epoch):
 
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
 def test_a_file_comes_back_as_it_was_written(folder, content):
-    folder.write("file", content)
-    assert folder.read("file") == content and folder.names() == ["file"]
-    assert pickle.loads(pickle.dumps(folder)).read("file") == content
-    folder.write("file", b"new")
-    assert folder.read("file") == b"new"
-    folder.remove("file")
-    folder.remove("file")
-    assert not folder.exists("file")
-    with pytest.raises(FileNotFoundError):
-        folder.read("file")
+    check_a_file(folder, content)
 
 
 def test_a_folder_is_there_with_its_files_and_goes_with_them(folder):

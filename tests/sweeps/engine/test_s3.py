@@ -21,13 +21,13 @@ import pytest
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from sweeps.engine import object_store
-from sweeps.engine.object_store import ONE_REQUEST_BYTES, StorageError
+from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
 from sweeps.engine.storage import Folder
 from tests.s3_store import BUCKET, s3_store, uri
+from tests.sweeps.engine.store_contract import LARGE, check_a_file
 
 SCRIPT = Path(__file__).parents[3] / "sweeps/sigma_line_search.py"
-LARGE = bytes(range(256)) * (ONE_REQUEST_BYTES * 3 // 256)  # written in several parts
 
 
 class Proxy(ThreadingHTTPServer):
@@ -143,16 +143,7 @@ def test_a_name_goes_before_the_parameters_of_a_uri(moto):
 
 @pytest.mark.parametrize("content", [b"", b"small", LARGE], ids=["empty", "small", "large"])
 def test_a_file_comes_back_as_it_was_written(folder, content):
-    folder.write("file", content)
-    assert folder.read("file") == content and folder.names() == ["file"]
-    assert pickle.loads(pickle.dumps(folder)).read("file") == content
-    folder.write("file", b"new")
-    assert folder.read("file") == b"new"
-    folder.remove("file")
-    folder.remove("file")
-    assert not folder.exists("file")
-    with pytest.raises(FileNotFoundError):
-        folder.read("file")
+    check_a_file(folder, content)
 
 
 def test_a_small_file_takes_one_request_and_a_large_one_is_read_in_one(folder, proxy):
