@@ -102,9 +102,10 @@ def test_what_the_machine_has_not_is_refused(gpus, cpus, given, key, rule, a_mac
 def test_ray_shares_gpus_as_the_slots_say_and_numbers_them_from_0(tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / "r"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CUDA")}
+    settings = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     done = subprocess.run(
         [sys.executable, "-c", SHARING, str(folder)[:60]], capture_output=True, text=True,
-        env=environment | {"RAY_AUTH_MODE": "token"}, timeout=240,
+        env=environment | settings, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
