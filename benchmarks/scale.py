@@ -5,8 +5,9 @@ a sweep does. The real driver asks the real search, writes and reads real record
 and tells the live table (here: its lines) and a real sqlite MLflow store; the real report is
 written; then the search is rebuilt from the records, as a sweep that is carried on does. What a
 worker would write, its attempt and its result with some epochs and all accuracies, is written in
-between and timed apart; weights and checkpoints are not written. Each sweep has a process of its
-own, so that its memory is its own. MLflow is imported and its store made before the clock starts.
+between and timed apart; checkpoints are not written, and of its weights an empty file. Each sweep
+has a process of its own, so that its memory is its own. MLflow is imported and its store made
+before the clock starts.
 
 Four searches: ``grid``, 10 noise generators with as many seeds as it takes; ``line``, 20 sigmas and
 5 refinements, likewise; ``random`` and ``tpe``, joint searches of as many points as trials. CPU
@@ -102,7 +103,7 @@ class Worker:
         from gon_core.evaluation import mean_top1
         from gon_core.rows import AccuracyRow
         from sweeps.engine.provenance import now
-        from sweeps.engine.records import Attempt, TrialResult
+        from sweeps.engine.records import MODEL, Attempt, TrialResult
 
         images = {"validation": 2_000, "test": 10_000}
         rows = [
@@ -120,7 +121,7 @@ class Worker:
         wall, cpu = time.perf_counter(), time.thread_time()
         trial = records.trial(config.trial_id)
         trial.write_attempt(Attempt("simulated", os.getpid(), now(), 0, []))
-        trial.write_result(result)
+        trial.write_result(result, {MODEL: b""})
         self.cpu += time.thread_time() - cpu
         self.wall += time.perf_counter() - wall
 

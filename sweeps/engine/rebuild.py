@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from search_spaces.parameter import Point
 from sweeps.engine.ledger import Objectives
 from sweeps.engine.plan import Plan
-from sweeps.engine.records import SweepRecords
+from sweeps.engine.records import SweepRecords, TrialRecords
 from sweeps.engine.search import Search
 
 
@@ -23,10 +23,11 @@ def rebuild_search(
         the search, and how many trials need not run again.
     """
     search, finished = plan.search(dict(known)), 0
-    for trial_id, config in records.trials().items():
+    configs = records.trials()
+    for trial_id, result in records.ask_each(TrialRecords.result, list(configs)):
+        config = configs[trial_id]
         point = plan.question.point(config.method)
         search.ledger.propose(point)
-        result = records.trial(trial_id).result()
         if result is not None and result.is_final:
             objectives = plan.objectives(result)
             search.ledger.tell(point, config.seed, result.status, objectives)

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -32,6 +32,8 @@ from sweeps.engine.provenance import redact
 
 # A file that is being written, or that a killed process left: .<name>.<pid>.<host><8 hex digits>
 UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})?[0-9a-f]{8}")
+# What reading a file raises where there is none: at once, without asking first whether there is.
+NOT_THERE = (FileNotFoundError, NotADirectoryError)
 LEFT_AFTER = 3600.0  # seconds: no write takes that long, wherever its process runs
 
 T = TypeVar("T")
@@ -58,12 +60,13 @@ class Folder:
     patience: float = object_store.PATIENCE
 
     def __post_init__(self) -> None:
-        if "://" not in self.location:  # a worker's working directory is another
-            try:
-                absolute = str(Path(self.location).expanduser().absolute())
-            except RuntimeError as error:  # of ~somebody
-                raise OutsideError(f"{self.location}: {error}") from None
-            object.__setattr__(self, "location", absolute)
+        if "://" in self.location or _is_plain(self.location):
+            return
+        try:  # a worker's working directory is another
+            absolute = str(Path(self.location).expanduser().absolute())
+        except RuntimeError as error:  # of ~somebody
+            raise OutsideError(f"{self.location}: {error}") from None
+        object.__setattr__(self, "location", absolute)
 
     def __repr__(self) -> str:
         return f"Folder({self.uri!r})"
@@ -219,8 +222,10 @@ class Folder:
     def _at(self, name: str) -> str:
         """Return the path of a name in a local folder, if it is in there."""
         _refuse_outside(name)
-        root, path = self.path, f"{self.path.rstrip('/')}/{name}"
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        root = self.path
+        path = f"{root.rstrip('/')}/{name}"
+        # Without a link on the way it leads nowhere else, which is quicker to see.
+        if _has_link(root, name) and not _is_below(path, root):
             raise OutsideError(f"{path} is a symbolic link that leads out of {root}")
         return path
 
@@ -249,9 +254,28 @@ class Folder:
 
 
 def _refuse_outside(name: str) -> None:
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+    if not name or name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise OutsideError(f"{name!r} is not a name in a folder")
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path is absolute and has nothing that would have to be resolved or tidied up."""
+    return path.startswith("/") and not re.search(r"//|/\.|/$", path)
+
+
+def _has_link(root: str, name: str) -> bool:
+    """Whether any part of the path of a name below ``root`` is a symbolic link."""
+    path = root.rstrip("/")
+    for part in name.split("/"):
+        path = f"{path}/{part}"
+        if os.path.islink(path):
+            return True
+    return False
+
+
+def _is_below(path: str, root: str) -> bool:
+    """Whether a path leads to a place below ``root``, wherever its links lead."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def _write_local(target: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ Nothing here is stored: a study is rebuilt from the trial records, by way of the
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,15 @@ from sweeps.engine.ledger import Ledger, Objectives
 from sweeps.engine.told_points import last_begin, told_of
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
+    from optuna.samplers import BaseSampler, TPESampler
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
 SAMPLERS = ("gp", "tpe", "nsga2", "random")
 LINE_SAMPLERS = ("gp", "tpe", "random")  # a population cannot evolve in a handful of points
+LEVELS = 8
+"""Of a tree behind the importances. What lies deeper fits chance: without a limit the shares of
+1,000 points change by less than 0.5 %, with other points by several, at 7 times the cost."""
 
 
 class GrowingStudy:
@@ -117,12 +121,36 @@ def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSa
         case "gp":
             return samplers.GPSampler(seed=seed, n_startup_trials=startup)
         case "tpe":
-            return samplers.TPESampler(seed=seed, n_startup_trials=startup or 3, constant_liar=True)
+            return _tpe()(seed=seed, n_startup_trials=startup or 3, constant_liar=True)
         case "nsga2":
             return samplers.NSGAIISampler(seed=seed, population_size=population_size(trials))
         case "random":
             return samplers.RandomSampler(seed=seed)
     raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
+
+
+@cache
+def _tpe() -> type["TPESampler"]:
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState
+
+    class InOneSpace(TPESampler):
+        """TPE over points that all have the same parameters.
+
+        Optuna's own compares the parameters of all of them anew at the first proposal of each
+        sampler, which is every proposal here and costs as much as all else of it.
+        """
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            if len(study.directions) > 1:
+                return super().infer_relative_search_space(study, trial)
+            ended = (TrialState.COMPLETE, TrialState.PRUNED)
+            for some in study.get_trials(deepcopy=False, states=ended)[:1]:
+                found = sorted(some.distributions.items())
+                return {name: values for name, values in found if not values.single()}
+            return {}
+
+    return InOneSpace
 
 
 def population_size(trials: int) -> int:
@@ -198,7 +226,8 @@ def importances(
 
     References:
         Hutter et al., "An efficient approach for assessing hyperparameter importance", 2014: a
-        functional analysis of variance over a random forest, as Optuna implements it.
+        functional analysis of variance over a random forest, as Optuna implements it, with trees
+        of at most ``LEVELS`` levels.
     """
     if len(known) < 4 or len({objectives[objective] for objectives in known.values()}) < 2:
         return {}
@@ -217,4 +246,5 @@ def importances(
             for point, objectives in known.items()
         ]
     )
-    return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)))
+    evaluator = FanovaImportanceEvaluator(seed=0, max_depth=LEVELS)
+    return dict(get_param_importances(study, evaluator=evaluator))

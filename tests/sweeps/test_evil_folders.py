@@ -339,6 +339,9 @@ def test_a_report_passes_over_a_payload_with_a_warning(
 ):
     if name == RIGHT:
         given.carry_on()  # or there is nothing to compare with
+    if name == PERTURBED:  # its record must name it, or it is not even looked at
+        trial = SweepRecords(Folder(str(given.folder))).trial(given.ended.trial_id)
+        trial.write_result(trial.result(), {PERTURBED: b""})
     (place(given) / name).write_bytes(trap(kind))
     code, _ = run_main("engine.report.__main__", ["results/given"], monkeypatch, capsys)
     assert code == 0 and name in caplog.text

@@ -77,6 +77,10 @@ class TrialResult(BaseModel):
         """The accuracies at the five severities of our extension of MNIST-C, if measured."""
         return [row for row in self.rows if row.split == SEVERITIES_SPLIT]
 
+    def may_have(self, name: str) -> bool:
+        """Whether a file was kept beside the record; records of earlier versions do not say."""
+        return name in self.files or not self.files
+
     @property
     def is_final(self) -> bool:
         """Whether the same trial need not run again: a failed one may."""

@@ -1,8 +1,10 @@
 """The records of one sweep."""
 
 import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gon_core.config import TrialConfig
 from sweeps.engine.records.result import TrialResult
@@ -12,7 +14,10 @@ from sweeps.engine.storage import Folder
 
 DESCRIPTION = "sweep.json"
 TRIAL_ID = re.compile(r"[0-9a-f]{12}")
+AT_A_TIME, AHEAD = 16, 160  # trials that are read together, and that wait in memory to be used
 KINDS = {dict: ("asked", "baselines"), list: ("grid", "seeds", "parameters", "known")}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,30 @@ class SweepRecords:
 
     def trials(self) -> dict[str, TrialConfig]:
         """Return the configurations of all trials that were begun, by id, in their turns."""
-        configs, turns = {}, {}
-        for trial_id in self.names():
-            trial = self.trial(trial_id)
-            if (config := trial.config()) is not None:
-                configs[trial_id], turns[trial_id] = config, trial.turn()
-        return {name: configs[name] for name in sorted(configs, key=lambda name: turns[name])}
+        begun = dict(self.ask_each(_config_and_turn, self.names()))
+        configs = {name: config for name, (config, _) in begun.items() if config is not None}
+        return {name: configs[name] for name in sorted(configs, key=lambda name: begun[name][1])}
 
     def results(self) -> list[TrialResult]:
         """Return how the trials that ended did, in the order of their ids."""
-        return [result for name in self.names() if (result := self.trial(name).result())]
+        found = self.ask_each(TrialRecords.result, self.names())
+        return [result for _, result in found if result is not None]
+
+    def ask_each(
+        self, ask: Callable[[TrialRecords], T], names: Sequence[str]
+    ) -> Iterator[tuple[str, T]]:
+        """Yield each trial's id and what its records answer, in the order of ``names``.
+
+        Where each file is a request, to an object store, ``AT_A_TIME`` trials are asked together.
+        """
+        if self.folder.is_local:
+            yield from ((name, ask(self.trial(name))) for name in names)
+            return
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            for first in range(0, len(names), AHEAD):
+                some = names[first : first + AHEAD]
+                answers = pool.map(lambda name: ask(self.trial(name)), some)
+                yield from zip(some, answers, strict=True)
 
     @property
     def usage(self) -> UsageRecords:
@@ -68,3 +87,8 @@ class SweepRecords:
     def names(self) -> list[str]:
         """Return the ids of all trials that have a folder."""
         return [name for name in (self.folder / "trials").names() if TRIAL_ID.fullmatch(name)]
+
+
+def _config_and_turn(trial: TrialRecords) -> tuple[TrialConfig | None, int]:
+    config = trial.config()
+    return config, trial.turn() if config is not None else 0

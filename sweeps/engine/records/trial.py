@@ -18,7 +18,7 @@ from sweeps.engine.records import result as results
 from sweeps.engine.records.checkpoint import Checkpoint
 from sweeps.engine.records.evaluation import Finding
 from sweeps.engine.records.result import TrialResult
-from sweeps.engine.storage import Folder
+from sweeps.engine.storage import NOT_THERE, Folder
 
 CONFIG, TURN, RESULT = "trial.json", "turn.json", "result.json"
 LAST_TURN = 10**9  # of a trial whose turn is not known
@@ -79,12 +79,12 @@ class TrialRecords:
 
         The trial's id is the hash of its configuration, so that no change of one goes unseen.
         """
-        if not self.folder.exists(CONFIG):
-            return None
         try:
             config = TrialConfig.model_validate(self.folder.read_json(CONFIG))
             if config.trial_id != self.trial_id:
                 raise ValueError(f"it is that of trial {config.trial_id}")
+        except NOT_THERE:
+            return None
         except ValueError as error:
             self._warn(CONFIG, error)
             return None
@@ -99,10 +99,10 @@ class TrialRecords:
 
     def turn(self) -> int:
         """Return the trial's turn; the last one if it has none, with a warning if it is damaged."""
-        if not self.folder.exists(TURN):
-            return LAST_TURN
         try:
             return self.read_turn()
+        except NOT_THERE:
+            return LAST_TURN
         except ValueError as error:
             self._warn(TURN, error)
             return LAST_TURN
@@ -239,10 +239,10 @@ class TrialRecords:
 
     def result(self) -> TrialResult | None:
         """Return how the trial ended; None while it has not, or if that is damaged (a warning)."""
-        if not self.folder.exists(RESULT):
-            return None
         try:
             return self.read_result()
+        except NOT_THERE:
+            return None
         except ValueError as error:
             self._warn(RESULT, error)
             return None

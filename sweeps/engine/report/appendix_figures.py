@@ -16,7 +16,7 @@ from sweeps.engine.report.example_sheets import draw_corruptions, draw_perturbed
 from sweeps.engine.report.figures import IN_PARQUET, IN_TABLES, Drawing
 from sweeps.engine.report.perturbation_figure import draw_perturbations, perturbation_title
 from sweeps.engine.report.severity_figure import draw_severities
-from sweeps.engine.storage import Folder
+from sweeps.engine.storage import NOT_THERE, Folder
 
 SHOWN_SIGMAS = 8  # of the published ones, where a sweep has none of its own
 Content = TypeVar("Content")
@@ -72,7 +72,8 @@ def _perturbations(summary: SweepSummary, records: SweepRecords) -> list[Drawing
     images = {
         trial.trial_id: content
         for trial in summary.trials
-        if (content := _read(records.trial(trial.trial_id).folder, PERTURBED, perturbed.load))
+        if trial.may_have(PERTURBED)
+        and (content := _read(records.trial(trial.trial_id).folder, PERTURBED, perturbed.load))
     }
     if images:
         caption = (
@@ -105,10 +106,10 @@ def _sigmas(summary: SweepSummary) -> list[float]:
 
 
 def _read(folder: Folder, name: str, load: Callable[[bytes], Content]) -> Content | None:
-    if not folder.exists(name):
-        return None
     try:
         return load(folder.read(name))
+    except NOT_THERE:
+        return None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         log.warning("%s/%s is passed over: %s", folder.path, name, error)
         return None

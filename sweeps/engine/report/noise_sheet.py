@@ -18,6 +18,7 @@ from sweeps.engine.report.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.blocks import Blocks, share_range
 from sweeps.engine.report.learned_noise import Portrait, draw_portrait
 from sweeps.engine.report.style import OURS, add_title_and_caption
+from sweeps.engine.storage import NOT_THERE
 
 __all__ = ["Portraits", "best_portrait", "draw_overview", "draw_portrait", "read_portraits"]
 
@@ -44,7 +45,8 @@ def read_portraits(records: SweepRecords, summary: SweepSummary) -> Portraits:
 
 def _first_portrait(records: SweepRecords, point: PointSummary) -> Portrait | None:
     for trial in point.trials:
-        noise = _read(records, trial.trial_id) if trial.is_measured else None
+        is_there = trial.is_measured and trial.may_have(NOISE)
+        noise = _read(records, trial.trial_id) if is_there else None
         if noise is not None:
             return Portrait(trial, noise)
     return None
@@ -52,10 +54,10 @@ def _first_portrait(records: SweepRecords, point: PointSummary) -> Portrait | No
 
 def _read(records: SweepRecords, trial_id: str) -> LearnedNoise | None:
     folder = records.trial(trial_id).folder
-    if not folder.exists(NOISE):
-        return None
     try:
         return learned_noise.load(folder.read(NOISE))
+    except NOT_THERE:
+        return None
     except (SafetensorError, KeyError) as error:
         log.warning("%s of trial %s passed over: %s", NOISE, trial_id, error)
         return None

@@ -113,6 +113,7 @@ def _position(row: AccuracyRow) -> tuple[int, int, str, int]:
 
 
 def _accuracy(row: AccuracyRow) -> dict:
+    interval = row.interval
     return {
         "measure": "accuracy",
         "split": row.split,
@@ -121,13 +122,14 @@ def _accuracy(row: AccuracyRow) -> dict:
         "correct": row.correct,
         "count": row.count,
         "top1": row.top1,
-        "low": row.interval.low,
-        "high": row.interval.high,
+        "low": interval.low,
+        "high": interval.high,
         "top5": row.top5,
     }
 
 
 def _attack(row: AttackRow) -> dict:
+    interval = row.interval
     return {
         "measure": "attack",
         "split": "test",
@@ -136,8 +138,8 @@ def _attack(row: AttackRow) -> dict:
         "correct": row.correct,
         "count": row.count,
         "top1": row.top1,
-        "low": row.interval.low,
-        "high": row.interval.high,
+        "low": interval.low,
+        "high": interval.high,
     }
 
 

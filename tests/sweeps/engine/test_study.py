@@ -2,12 +2,20 @@ import itertools
 import random
 
 import pytest
+from optuna import samplers
 
 from search_spaces.joint import EPSILON, SPACE, nearest_legal
 from sweeps.engine import told_points
 from sweeps.engine.ledger import Ledger
 from sweeps.engine.search import JointSearch
-from sweeps.engine.study import has_failed, importances, known_trial, population_size
+from sweeps.engine.study import (
+    has_failed,
+    importances,
+    known_trial,
+    make_sampler,
+    make_study,
+    population_size,
+)
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 4), (20, 4), (60, 12), (1000, 50)])
@@ -36,6 +44,28 @@ def test_a_point_failed_once_it_has_ended_and_a_seed_of_it_failed():
         ledger.tell(point, seed, status, (80.0,))
         states.append(known_trial(ledger, point, distributions).state.name)
     assert states == ["RUNNING", "RUNNING", "FAIL"]
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+@pytest.mark.parametrize("points", [0, 1, 4, 60])
+def test_tpe_proposes_what_optunas_own_does(objectives, points):
+    distributions = {parameter.name: parameter.distribution() for parameter in SPACE}
+    chance, ledger = random.Random(points), Ledger([], (0,))
+    search = JointSearch(ledger, SPACE, 60, objectives, "random", 0, {}, nearest_legal)
+    for _ in range(points):
+        point, _ = search.next_trial()
+        if status := chance.choice(["max_epochs", "max_epochs", "pruned", None]):  # or it runs
+            ledger.tell(point, 0, status, answer(point, chance)[1][:objectives])
+    for seed in range(3):
+        own = samplers.TPESampler(seed=seed, n_startup_trials=3, constant_liar=True)
+        found = []
+        for sampler in (own, make_sampler("tpe", seed, 3)):
+            study = make_study(sampler, objectives)
+            study.add_trials(
+                [known_trial(ledger, point, distributions) for point in ledger.entries]
+            )
+            found.append(study.ask(distributions).params)
+        assert found[0] == found[1]
 
 
 MANY = 50
