@@ -21,8 +21,6 @@ from gon_core.config import (
 from sweeps.engine.plan import Plan, Resources
 
 CORRUPTIONS = 15
-GENERATOR_SHARE = 1.0  # a generator step costs about what a classifier step does
-GRADIENT_SHARE = 0.6  # of a training step: no gradients of weights, no update
 ATTACK_STEPS = 200  # of both attacks together
 GENERATORS, NOISES, SIZE_FORWARDS = 2, 5, 8  # of epsilon*; the forwards are for each image
 SEVERITIES = 5
@@ -30,6 +28,28 @@ EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 STARTUP_SECONDS = 20  # Ray, the first workers, the report
 # Images of which the speed is measured: a GPU shows its own only once it is kept busy.
 TIMED_IMAGES = {"cpu": 300, "cuda": 6000}
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What costs how much, in steps of plain training with as many images.
+
+    Attributes:
+        adversary: what a step of ANT takes beside the classifier's: its generators.
+        alone: a step in which a fresh generator is trained alone.
+        gradient: a step of an attack: no gradients of weights, no update.
+        mixtures: what a step of AugMix takes beside the classifier's on clean images.
+    """
+
+    adversary: float
+    alone: float
+    gradient: float
+    mixtures: float
+
+
+# On a GPU this small network waits for its kernels to be launched, so that many small operations
+# cost more than what is computed in them: see benchmarks/README.md.
+SHARES = {"cpu": Shares(1.0, 1.0, 0.6, 2.0), "cuda": Shares(3.0, 2.0, 0.95, 9.8)}
 
 
 @dataclass(frozen=True)
@@ -78,7 +98,8 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
     methods = [plan.question.method_at(point) for point in [*points, *plan.baseline_points]]
     images_trained = images * epochs
     images_trained += statistics.fmean(
-        further_images(m, plan.asked.training, images) for m in methods
+        further_images(method, plan.asked.training, images, plan.resources.device)
+        for method in methods
     )
     shared = images_trained / plan.resources.processes  # the rest is done by one process
     validated = data.validation_images * epochs
@@ -89,7 +110,9 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
 def after_training_seconds(plan: Plan, speed: Speed) -> float:
     """Return the wall time of what is measured of a trial's final model."""
     data = plan.asked.data
-    trained, evaluated = measured_images(plan.asked.evaluation, data.test_images)
+    trained, evaluated = measured_images(
+        plan.asked.evaluation, data.test_images, plan.resources.device
+    )
     evaluated += (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
     return trained * speed.train + evaluated * speed.evaluate
 
@@ -99,43 +122,51 @@ def seconds_per_image(plan: Plan, config: TrialConfig, epoch: float) -> float:
     images = plan.asked.data.training_images or TRAINING_SET - HELD_OUT
     training, method = config.training, config.method
     assert not isinstance(method, Given), "weights that are given are not trained"
-    further = further_images(method, training, images) / training.max_epochs
+    device = plan.resources.device
+    further = further_images(method, training, images, device) / training.max_epochs
     return epoch * plan.resources.processes / (images + further)
 
 
-def measured_images(evaluation: EvaluationConfig, test_images: int) -> tuple[float, float]:
+def measured_images(
+    evaluation: EvaluationConfig, test_images: int, device: str = "cpu"
+) -> tuple[float, float]:
     """Return how many images of plain training, and of evaluation, the further measures cost."""
+    shares = SHARES[device]
     images = min(evaluation.images or test_images, test_images)
     trained = evaluated = 0.0
     if "attacks" in evaluation.measures:
-        trained += GRADIENT_SHARE * ATTACK_STEPS * images
+        trained += shares.gradient * ATTACK_STEPS * images
     if "epsilon_star" in evaluation.measures:
         steps = evaluation.generator_steps * evaluation.generator_blocks
-        trained += GENERATOR_SHARE * GENERATORS * steps * evaluation.generator_batch
+        trained += shares.alone * GENERATORS * steps * evaluation.generator_batch
         evaluated += SIZE_FORWARDS * NOISES * images
     if "severities" in evaluation.measures:
         evaluated += SEVERITIES * CORRUPTIONS * images
     return trained, evaluated
 
 
-def further_images(method: Trained, training: TrainingConfig, images: int) -> float:
+def further_images(
+    method: Trained, training: TrainingConfig, images: int, device: str = "cpu"
+) -> float:
     """Return how many images of plain training a trial costs beside those that it trains on.
 
     Args:
         method: ANT has a generator's steps, adversarial training its attacks, AugMix its mixtures.
         training: batch size and budget of epochs.
         images: of an epoch.
+        device: ``cpu`` or ``cuda``.
     """
+    shares = SHARES[device]
     if isinstance(method, PGD | DDN):
-        return GRADIENT_SHARE * method.steps * images * training.max_epochs
+        return shares.gradient * method.steps * images * training.max_epochs
     if isinstance(method, AugMix):
-        return 2.0 * images * training.max_epochs
+        return shares.mixtures * images * training.max_epochs
     if not isinstance(method, ANT):
         return 0.0
     interval = method.reset_interval
     fresh = 1 if interval == "never" else math.ceil(training.max_epochs / interval - 1e-9)
     alone = fresh * method.pretraining_steps * training.batch_size
-    return GENERATOR_SHARE * (images * training.max_epochs + alone)
+    return shares.adversary * images * training.max_epochs + shares.alone * alone
 
 
 def start_seconds(plan: Plan, speed: Speed) -> float:

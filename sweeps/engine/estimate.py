@@ -1,5 +1,6 @@
 """What a trial of a plan takes at most: by earlier trials of its kind, else measured now."""
 
+import math
 import socket
 import statistics
 from collections.abc import Iterator
@@ -64,10 +65,13 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
         return None
     speed = measure_speed(plan.resources, plan.asked.training)
     device = device_names(plan)[0] if on_gpu else "this machine's CPU"
+    alone = ""
+    if on_gpu and (n := math.floor(1 / plan.resources.gpus + 1e-9)) > 1:
+        alone = f" by a trial that has it alone; {n} that share it take up to {n} times that"
     return TimeEstimate(
         trial_seconds(plan, speed),
         start_seconds(plan, speed),
-        f"by the speed measured now on {device}",
+        f"by the speed measured now on {device}{alone}",
     )
 
 

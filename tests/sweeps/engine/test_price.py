@@ -7,11 +7,12 @@ import pytest
 
 import sweeps.method_comparison as comparison
 import sweeps.sigma_line_search as script
+from gon_core.config import ANT, TrainingConfig
 from gon_core.training import checkpoints
 from sweeps.engine import estimate as estimating
 from sweeps.engine import machine, trial
 from sweeps.engine.budget import Budget
-from sweeps.engine.cost import STARTUP_SECONDS
+from sweeps.engine.cost import SHARES, STARTUP_SECONDS, Speed, further_images
 from sweeps.engine.estimate import TimeEstimate, estimate_time, recorded_time
 from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
@@ -122,6 +123,30 @@ def test_on_a_cpu_there_are_core_hours_and_no_gpu_hours(without_gpu, records):
     plan, _ = plan_of(cpus_per_trial=2)
     told = lines(plan, HOURLY, records)
     assert told[1].startswith("0 GPU-hours; at most about 13 core-hours.")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "said"),
+    [
+        (1.0, ""),
+        (0.6, ""),
+        (0.25, " by a trial that has it alone; 4 that share it take up to 4 times that"),
+    ],
+)
+def test_a_speed_is_measured_alone_also_where_trials_share_a_gpu(gpus, said, on_gpus, monkeypatch):
+    monkeypatch.setattr(estimating, "measure_speed", lambda resources, training: Speed(1e-6, 1e-7))
+    monkeypatch.setattr(estimating, "device_names", lambda plan: ["NVIDIA L4"])
+    plan, _ = plan_of(gpus_per_trial=gpus)
+    found = estimating.measured_time(plan)
+    assert found.source == f"by the speed measured now on NVIDIA L4{said}"
+
+
+def test_a_gpu_spends_more_on_a_noise_generator_than_a_cpu():
+    training = TrainingConfig(batch_size=100, max_epochs=10)
+    method = ANT(epsilon=5, pretraining_steps=7, reset_interval=2)
+    on_cpu, on_gpu = (further_images(method, training, 1000, name) for name in SHARES)
+    assert on_cpu == 10 * 1000 + 5 * 7 * 100
+    assert on_gpu == pytest.approx(3 * 10 * 1000 + 2 * 5 * 7 * 100)
 
 
 def test_of_a_gpu_that_is_not_here_no_figure_is_made_up(without_gpu, tmp_path, records):
