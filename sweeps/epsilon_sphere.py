@@ -5,6 +5,11 @@ best. The figure's second axis shows the Gaussian sigma whose noise is as large 
 With --method it searches the size of another method's perturbations instead.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from typing import ClassVar, get_args
 
 from pydantic import Field, field_validator

@@ -11,6 +11,11 @@ first. With --evaluation-images 300 --generator-steps 500 it is minutes; --evalu
 accuracies on clean and corrupted images.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from typing import Annotated
 
 from pydantic import Field

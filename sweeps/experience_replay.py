@@ -4,6 +4,11 @@
 half comes from the current generator alone, or in part from past ones.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from typing import ClassVar
 
 from search_spaces.experience_replay import PAST_SHARE

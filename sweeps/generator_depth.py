@@ -4,6 +4,11 @@ Every depth with both kernels, several seeds each; prints Table 11's columns, th
 parameters and the accuracies, beside ours. The paper's own figures are for ImageNet-C.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from typing import ClassVar
 
 from pydantic import Field, field_validator

@@ -4,6 +4,11 @@ The paper replaces the generator every 0.33 epochs; the replaced one joins the p
 experience replay. With ``never`` there are none, and the current generator takes their share.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from typing import ClassVar
 
 from pydantic import Field, field_validator

@@ -5,6 +5,11 @@ share; one objective is the accuracy on corrupted validation images, two are tha
 whose Pareto front is drawn. The report says which parameters matter.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator

@@ -5,6 +5,11 @@ Each final model is measured on MNIST-C, under PGD and DDN attacks, by the noise
 (epsilon*) and at five severities of each corruption.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

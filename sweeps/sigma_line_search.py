@@ -5,6 +5,11 @@ with several seeds from the same vanilla model. Draws the paper's Figure 2 from 
 --method it searches the one number of another training method instead.
 """
 
+if __name__ == "__main__":
+    from sweeps.engine.early_end import heed
+
+    heed()
+
 from typing import ClassVar, get_args
 
 from pydantic import Field, field_validator

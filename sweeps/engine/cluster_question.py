@@ -22,7 +22,7 @@ from ray.autoscaler.v2.sdk import request_cluster_resources
 from ray.core.generated import autoscaler_pb2
 
 from sweeps.engine.cluster_check import ASKED
-from sweeps.engine.interrupts import SIGNALS
+from sweeps.engine.early_end import SIGNALS
 
 GENERATED: Any = autoscaler_pb2  # its names are made when it is imported
 RAYLET: Any = ray._raylet  # pyright: ignore[reportAttributeAccessIssue]  (written in Cython)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from sweeps.engine.early_end import SIGNALS
 from sweeps.engine.exit_codes import INTERRUPTED
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # `uv run` passes on what the terminal has sent to both: that is not a person asking twice.
 ONE_PRESS_SECONDS = 0.5
 

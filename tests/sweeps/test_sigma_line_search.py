@@ -171,13 +171,13 @@ def test_after_ctrl_c_the_same_command_carries_on_where_it_stopped(finished):
 
 
 def heeds(process):
-    """Return whether a process handles SIGTERM, as a sweep does once its modules are loaded."""
+    """Return whether a process handles SIGTERM, as a script does before it loads its modules."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = int(status.partition("SigCgt:")[2].split()[0], 16)
     return caught >> (signal.SIGTERM - 1) & 1
 
 
-@pytest.mark.parametrize("seconds", [0.0, 2.5])
+@pytest.mark.parametrize("seconds", [0.0, 0.4, 2.5])  # while it imports, and later
 def test_ctrl_c_before_the_first_trial_leaves_no_traceback(tmp_path, seconds):
     process = subprocess.Popen(
         command("--sigmas", "0", "--seeds", "1", "--num-trials", "0"), cwd=tmp_path,

@@ -1,11 +1,14 @@
+import ast
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, model_serializer
 
+import sweeps
 from sweeps.engine.interrupts import heeded, held_back, insist, unwrapped
 from sweeps.engine.sweep import _Run
 
@@ -133,3 +136,35 @@ def test_asked_a_second_time_the_process_ends_at_once_with_its_last_words():
 def test_one_press_that_arrives_twice_is_one():
     ended = run_stubborn(0.01, 0.01)
     assert ended.returncode == 0 and ended.stdout == "asked\nleft\n"
+
+
+SCRIPTS = [path for path in Path(sweeps.__file__).parent.glob("*.py") if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_told_to_end_before_it_has_loaded_a_script_says_how_to_go_on(script, name):
+    """The second thing that a script imports, whatever it is, stands for all that follow."""
+    _, first, following, *_ = ast.parse(script.read_text()).body
+    assert isinstance(first, ast.If) and isinstance(following, ast.ImportFrom)
+    lines = script.read_text().splitlines()
+    lines.insert(following.lineno - 1, f"import os, signal; os.kill(os.getpid(), signal.{name})")
+    code = f"import sys; sys.argv = ['sweeps/{script.name}', '--seeds', '1']\n"
+    code += f"__name__ = '__main__'\nexec(compile({chr(10).join(lines)!r}, 'script', 'exec'))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 130 and not ended.stdout
+    again = f"uv run python sweeps/{script.name} --seeds 1"
+    assert ended.stderr == f"\nInterrupted. Carry on with:\n  {again}\n"
+
+
+def test_what_is_ignored_stays_ignored_before_a_script_has_loaded():
+    code = """
+import os, signal
+from sweeps.engine.early_end import heed
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+heed()
+os.kill(os.getpid(), signal.SIGHUP)
+print("goes on")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0 and ended.stdout == "goes on\n"
