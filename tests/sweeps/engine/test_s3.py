@@ -22,7 +22,7 @@ import pytest
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from sweeps.engine import object_store
 from sweeps.engine.object_store import StorageError
-from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
+from sweeps.engine.records import Checkpoint, SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.storage import Folder
 from tests.s3_store import BUCKET, s3_store, uri
 from tests.sweeps.engine.store_contract import LARGE, check_a_file
@@ -41,6 +41,8 @@ class Proxy(ThreadingHTTPServer):
         self.failures: list[int | str] = []  # HTTP status, or "cut"
         self.chosen: Callable[[str, str], bool] = lambda method, path: True
         self.seen: list[str] = []
+        self.delay = 0.0  # seconds before each answer
+        self.together = self.most_together = 0  # requests that wait for an answer
         self.lock = threading.Lock()
 
     def next_failure(self, method: str, path: str) -> int | str | None:
@@ -72,6 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self._body()
         failure = self.server.next_failure(self.command, self.path)
+        self._wait()
         if failure == "cut":
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -81,6 +84,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         else:
             self._pass_on(body)
+
+    def _wait(self) -> None:
+        server = self.server
+        with server.lock:
+            server.together += 1
+            server.most_together = max(server.most_together, server.together)
+        time.sleep(server.delay)
+        with server.lock:
+            server.together -= 1
 
     def _pass_on(self, body: bytes) -> None:
         own = ("transfer-encoding", "expect", "content-length", "connection", "date", "server")
@@ -304,6 +316,41 @@ def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
         assert trial.folder.names() == [
             "model.safetensors", "result.json", "trial.json", "turn.json",
         ]  # fmt: skip
+
+
+def test_many_trials_are_read_together(folder, proxy):
+    sweep = SweepRecords(folder)
+    ended, turns = [], {}
+    for seed in range(30):
+        config = CONFIG.model_copy(update={"seed": seed})
+        trial = sweep.trial(config.trial_id)
+        trial.write_config(config)
+        trial.write_turn(turns.setdefault(config.trial_id, 30 - seed))
+        result = TrialResult(trial_id=config.trial_id, config=config, status="max_epochs")
+        if seed % 3:  # the others run still
+            ended.append(trial.write_result(result))
+    proxy.delay, proxy.most_together = 0.05, 0
+    proxy.seen.clear()
+    assert list(sweep.trials()) == sorted(turns, key=turns.__getitem__)
+    assert sweep.results() == sorted(ended, key=lambda result: result.trial_id)
+    assert 8 <= proxy.most_together <= 16
+    files = [line for line in proxy.seen if "trial.json" in line or "turn.json" in line]
+    assert len(proxy.seen) <= 2 * (30 + 30 + 30) + 2 and len(files) <= 2 * 60
+    proxy.seen.clear()
+    answers = dict(sweep.ask_each(TrialRecords.result, list(turns)))
+    assert list(answers) == list(turns)
+    assert [answer for answer in answers.values() if answer] == ended
+
+
+def test_a_store_that_is_away_ends_the_reading_of_many_trials(folder, proxy):
+    sweep = SweepRecords(Folder(folder.location, patience=0.5))
+    for seed in range(30):
+        config = CONFIG.model_copy(update={"seed": seed})
+        sweep.trial(config.trial_id).write_config(config)
+    proxy.chosen = lambda method, path: "trial.json" in path
+    proxy.failures = [503] * 1000
+    with pytest.raises(StorageError):
+        sweep.trials()
 
 
 # --- whole commands ------------------------------------------------------------------------------
