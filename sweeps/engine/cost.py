@@ -49,7 +49,7 @@ class Shares:
 
 # On a GPU this small network waits for its kernels to be launched, so that many small operations
 # cost more than what is computed in them: see benchmarks/README.md.
-SHARES = {"cpu": Shares(1.0, 1.0, 0.6, 2.0), "cuda": Shares(3.0, 2.0, 0.95, 9.8)}
+SHARES = {"cpu": Shares(1.0, 1.0, 0.8, 2.5), "cuda": Shares(3.0, 2.0, 0.95, 9.8)}
 
 
 @dataclass(frozen=True)
