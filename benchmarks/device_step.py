@@ -49,24 +49,26 @@ def steps(device: str, images: int, epochs: int) -> None:
     shares = SHARES[device]
     print(f"{describe(device)}; {images:,} images in batches of {BATCH}, one process")
     plain = seconds(Vanilla(), data, epochs)
-    rows: list[tuple[str, float, float | None]] = [("vanilla", plain, None)]
+    rows: list[tuple[str, float, float, float]] = []
     for method in (GNT(sigma=0.5), GNTMult(), Speckle(), PatchGaussian()):
-        rows.append((method.method, seconds(method, data, epochs), 0.0))
+        each = seconds(method, data, epochs)
+        rows.append((method.method, each, each - plain, 0.0))
     ant = ANT(epsilon=10, pretraining_steps=0, reset_interval="never")
-    rows.append(("ant", seconds(ant, data, epochs), shares.adversary))
-    rows.append(("augmix", seconds(AugMix(), data, epochs), shares.mixtures))
+    for method, share in ((ant, shares.adversary), (AugMix(), shares.mixtures)):
+        each = seconds(method, data, epochs)
+        rows.append((method.method, each, each - plain, share))
     for attack in (PGD(steps=ATTACK_STEPS), DDN(steps=ATTACK_STEPS)):
         each = (seconds(attack, fewer, epochs) - plain) / ATTACK_STEPS
-        rows.append((f"{attack.method}, a step of the attack", plain + each, shares.gradient))
+        rows.append((f"{attack.method}, a step of the attack", each, each, shares.gradient))
     resets = [ant.model_copy(update={"reset_interval": 1, "pretraining_steps": count})
               for count in (0, ALONE_STEPS)]  # fmt: skip
     without, with_it = (seconds(method, fewer, epochs) * len(fewer) / BATCH for method in resets)
-    rows.append(("a generator alone", plain + (with_it - without) / ALONE_STEPS, shares.alone))
+    alone = (with_it - without) / ALONE_STEPS
+    rows.append(("a generator alone", alone, alone, shares.alone))
+    print(f"plain training: {1000 * plain:.2f} ms a step")
     print(f"{'':26} {'ms a step':>10} {'beside plain training, in its steps':>36} {'expected':>9}")
-    for name, each, share in rows:
-        beside = "" if share is None else f"{each / plain - 1:.2f}"
-        expected = "" if share is None else f"{share:.2f}"
-        print(f"{name:26} {1000 * each:10.2f} {beside:>36} {expected:>9}", flush=True)
+    for name, each, beside, share in rows:
+        print(f"{name:26} {1000 * each:10.2f} {beside / plain:36.2f} {share:9.2f}", flush=True)
 
 
 def sharing(folder: Path) -> None:

@@ -65,13 +65,13 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
         return None
     speed = measure_speed(plan.resources, plan.asked.training)
     device = device_names(plan)[0] if on_gpu else "this machine's CPU"
-    alone = ""
-    if on_gpu and (n := math.floor(1 / plan.resources.gpus + 1e-9)) > 1:
-        alone = f" by a trial that has it alone; {n} that share it take up to {n} times that"
+    sharing, said = 1, ""
+    if on_gpu and (sharing := math.floor(1 / plan.resources.gpus + 1e-9)) > 1:
+        said = f", {sharing} times as long as alone for each of the {sharing} that share it"
     return TimeEstimate(
-        trial_seconds(plan, speed),
+        sharing * trial_seconds(plan, speed),  # less where one of them leaves the GPU idle
         start_seconds(plan, speed),
-        f"by the speed measured now on {device}{alone}",
+        f"by the speed measured now on {device}{said}",
     )
 
 

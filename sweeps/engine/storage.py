@@ -11,6 +11,7 @@ The same holds on a local disk and in an object store:
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -154,7 +155,9 @@ class Folder:
 
         try:
             return self._ask(read, name)
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link to itself
+                raise FileNotFoundError(error.errno, error.strerror, name) from None
             if self.is_local and Path(self._at(name)).is_dir():
                 raise ValueError(f"{name} is a folder, not a file") from None
             raise
@@ -224,8 +227,9 @@ class Folder:
         _refuse_outside(name)
         root = self.path
         path = f"{root.rstrip('/')}/{name}"
-        # Without a link on the way it leads nowhere else, which is quicker to see.
-        if _has_link(root, name) and not _is_below(path, root):
+        # Without a link on the way it leads nowhere else, which is quicker to see; but none can be
+        # seen below a root such as missing/../b, whose first folder is not there yet.
+        if ("/.." in root or _has_link(root, name)) and not _is_below(path, root):
             raise OutsideError(f"{path} is a symbolic link that leads out of {root}")
         return path
 

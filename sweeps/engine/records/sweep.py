@@ -73,11 +73,14 @@ class SweepRecords:
         if self.folder.is_local:
             yield from ((name, ask(self.trial(name))) for name in names)
             return
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
+        pool = ThreadPoolExecutor(AT_A_TIME)
+        try:
             for first in range(0, len(names), AHEAD):
                 some = names[first : first + AHEAD]
                 answers = pool.map(lambda name: ask(self.trial(name)), some)
                 yield from zip(some, answers, strict=True)
+        finally:  # after Ctrl-C too: a store that is silent is asked for minutes
+            pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def usage(self) -> UsageRecords:

@@ -18,7 +18,7 @@ from sweeps.engine.records import result as results
 from sweeps.engine.records.checkpoint import Checkpoint
 from sweeps.engine.records.evaluation import Finding
 from sweeps.engine.records.result import TrialResult
-from sweeps.engine.storage import NOT_THERE, Folder
+from sweeps.engine.storage import NOT_THERE, Folder, OutsideError
 
 CONFIG, TURN, RESULT = "trial.json", "turn.json", "result.json"
 LAST_TURN = 10**9  # of a trial whose turn is not known
@@ -85,6 +85,8 @@ class TrialRecords:
                 raise ValueError(f"it is that of trial {config.trial_id}")
         except NOT_THERE:
             return None
+        except OutsideError:
+            raise
         except ValueError as error:
             self._warn(CONFIG, error)
             return None
@@ -103,6 +105,8 @@ class TrialRecords:
             return self.read_turn()
         except NOT_THERE:
             return LAST_TURN
+        except OutsideError:
+            raise
         except ValueError as error:
             self._warn(TURN, error)
             return LAST_TURN
@@ -243,6 +247,8 @@ class TrialRecords:
             return self.read_result()
         except NOT_THERE:
             return None
+        except OutsideError:
+            raise
         except ValueError as error:
             self._warn(RESULT, error)
             return None

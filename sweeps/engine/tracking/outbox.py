@@ -12,7 +12,7 @@ from typing import Any
 from gon_core.config import TrialConfig
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
-from sweeps.engine.records import SweepRecords
+from sweeps.engine.records import SweepRecords, TrialRecords
 from sweeps.engine.tracking.points import Epoch, dated, of_result
 from sweeps.engine.tracking.store import Store
 from sweeps.engine.tracking.tracked import forget_tracked
@@ -144,14 +144,9 @@ class Outbox:
 
     def _put_untold(self, told: Collection[str]) -> None:
         """Put in every recorded trial but those; in their turns, as their runs are listed."""
-        found = []
-        for trial_id in self._records.names():
-            if trial_id not in told:
-                trial = self._records.trial(trial_id)
-                if (config := trial.config()) is None and (result := trial.result()) is not None:
-                    config = result.config
-                if config is not None:
-                    found.append((trial.turn(), config))
+        untold = [trial_id for trial_id in self._records.names() if trial_id not in told]
+        asked = self._records.ask_each(_turn_and_config, untold)
+        found = [(turn, config) for _, (turn, config) in asked if config is not None]
         for _, config in sorted(found, key=lambda entry: entry[0]):
             self.end(config)
 
@@ -195,3 +190,9 @@ class Outbox:
         kept = dated(checkpoint.history, now) if checkpoint is not None else []
         epochs = {epoch.number: epoch for epoch in kept} | news.epochs
         store.interrupt(config, [epochs[number] for number in sorted(epochs)], now)
+
+
+def _turn_and_config(trial: TrialRecords) -> tuple[int, TrialConfig | None]:
+    if (config := trial.config()) is None and (result := trial.result()) is not None:
+        config = result.config
+    return trial.turn(), config

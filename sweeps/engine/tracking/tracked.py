@@ -10,7 +10,8 @@ from typing import Any
 
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
-from sweeps.engine.records import SweepRecords
+from sweeps.engine.records import SweepRecords, TrialRecords
+from sweeps.engine.storage import NOT_THERE
 from sweeps.engine.tracking.uris import sqlite_path
 
 TRACKED, RESULT = "tracked.json", "result.json"
@@ -41,8 +42,13 @@ def forget_tracked(records: SweepRecords) -> None:
 
 def _state(records: SweepRecords, uri: str) -> dict[str, Any]:
     names, digest = records.names(), hashlib.sha256()
-    for name in names:
-        trial = records.trial(name).folder
-        content = trial.read(RESULT) if trial.exists(RESULT) else b""
+    for name, content in records.ask_each(_result, names):
         digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return {"tracking_uri": redact(uri), "trials": len(names), "sha256": digest.hexdigest()}
+
+
+def _result(trial: TrialRecords) -> bytes:
+    try:
+        return trial.folder.read(RESULT)
+    except NOT_THERE:
+        return b""

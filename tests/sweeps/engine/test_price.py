@@ -130,7 +130,7 @@ def test_on_a_cpu_there_are_core_hours_and_no_gpu_hours(without_gpu, records):
     [
         (1.0, ""),
         (0.6, ""),
-        (0.25, " by a trial that has it alone; 4 that share it take up to 4 times that"),
+        (0.25, ", 4 times as long as alone for each of the 4 that share it"),
     ],
 )
 def test_a_speed_is_measured_alone_also_where_trials_share_a_gpu(gpus, said, on_gpus, monkeypatch):

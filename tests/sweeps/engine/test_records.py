@@ -3,6 +3,7 @@ import logging
 import math
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from gon_core.evaluation import AccuracyRow
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
-from sweeps.engine.storage import Folder
+from sweeps.engine.storage import Folder, OutsideError
 
 CONFIG = TrialConfig(
     method=GNT(sigma=0.5), data=DataConfig(), training=TrainingConfig(), start=None
@@ -143,3 +144,20 @@ def test_a_sweep_lists_its_trials_begun_and_ended(tmp_path):
     records.trial(other.trial_id).write_result(result(trial_id=other.trial_id, config=other))
     assert records.trials() == {CONFIG.trial_id: CONFIG, other.trial_id: other}
     assert [ended.trial_id for ended in records.results()] == [other.trial_id]
+
+
+@pytest.mark.parametrize("name", ["trial.json", "turn.json", "result.json"])
+def test_a_record_that_is_a_link_out_of_its_folder_is_refused_not_made_again(name, trial, tmp_path):
+    trial.write_config(CONFIG)
+    trial.write_turn(3)
+    trial.write_result(result())
+    read = {"trial.json": trial.config, "turn.json": trial.turn, "result.json": trial.result}[name]
+    path, outside = Path(trial.folder.path) / name, tmp_path / "outside"
+    outside.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(outside)
+    with pytest.raises(OutsideError):
+        read()
+    path.unlink()
+    path.symlink_to(name)  # a link to itself is no record
+    assert read() == (10**9 if name == "turn.json" else None)

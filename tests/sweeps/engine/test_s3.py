@@ -342,6 +342,15 @@ def test_many_trials_are_read_together(folder, proxy):
     assert [answer for answer in answers.values() if answer] == ended
 
 
+def test_ctrl_c_does_not_wait_for_what_is_being_read(folder):
+    sweep = SweepRecords(folder)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(sweep.ask_each(lambda trial: time.sleep(5), [f"{number:012x}" for number in range(3)]))
+    assert time.monotonic() - began < 4
+
+
 def test_a_store_that_is_away_ends_the_reading_of_many_trials(folder, proxy):
     sweep = SweepRecords(Folder(folder.location, patience=0.5))
     for seed in range(30):

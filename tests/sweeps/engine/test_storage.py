@@ -169,6 +169,21 @@ def test_a_symbolic_link_that_leads_out_of_the_folder_is_refused(uri, tmp_path):
     assert os.listdir(outside) == ["file"]
 
 
+def test_a_link_that_leads_out_is_refused_also_below_a_folder_that_is_not_there_yet(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "sweep").symlink_to(tmp_path / "outside")
+    with pytest.raises(OutsideError, match="leads out of"):
+        (Folder(f"{tmp_path}/missing/../b") / "sweep").write("sweep.json", b"")
+    assert not list((tmp_path / "outside").iterdir()) and not (tmp_path / "missing").exists()
+
+
+def test_a_link_to_itself_is_no_file(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileNotFoundError):
+        Folder(str(tmp_path)).read("loop")
+
+
 def test_a_link_within_the_folder_and_a_storage_root_that_is_a_link_are_fine(tmp_path):
     real = tmp_path / "real"
     (real / "a").mkdir(parents=True)
