@@ -243,7 +243,7 @@ def test_a_driver_that_cannot_read_a_result_ends_instead_of_waiting_for_it(
 
     driver, _, listener = drive("none")
     driver.suggest("t1")
-    monkeypatch.setattr("sweeps.engine.storage.Folder.exists", silent)
+    monkeypatch.setattr("sweeps.engine.storage.Folder._ask", silent)
     assert not driver.is_given_up("t1", lambda: ["here"])
     assert driver.lost is error
     driver.lost = None
