@@ -15,6 +15,7 @@ from sweeps.engine.object_store import StorageError
 from sweeps.engine.options import RESERVED_NAMES
 from sweeps.engine.plan import Plan
 from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
+from sweeps.engine.resources import Resources
 from sweeps.engine.storage import Folder
 
 ENOUGH = 20  # recorded trials of a kind, beyond which no further sweep is read
@@ -65,14 +66,26 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
         return None
     speed = measure_speed(plan.resources, plan.asked.training)
     device = device_names(plan)[0] if on_gpu else "this machine's CPU"
-    sharing, said = 1, ""
-    if on_gpu and (sharing := math.floor(1 / plan.resources.gpus + 1e-9)) > 1:
+    sharing = sharing_a_gpu(plan.resources)
+    said = ""
+    if sharing > 1:
         said = f", {sharing} times as long as alone for each of the {sharing} that share it"
     return TimeEstimate(
         sharing * trial_seconds(plan, speed),  # less where one of them leaves the GPU idle
         start_seconds(plan, speed),
         f"by the speed measured now on {device}{said}",
     )
+
+
+def sharing_a_gpu(resources: Resources) -> int:
+    """Return how many trials at a time share a GPU at most; 1 where each has one or more, or none.
+
+    Args:
+        resources: of a trial, and how many of them run at a time.
+    """
+    if resources.device != "cuda" or resources.gpus >= 1:
+        return 1
+    return min(math.floor(1 / resources.gpus + 1e-9), resources.slots)
 
 
 def recorded_time(plan: Plan, storage: Folder) -> TimeEstimate | None:

@@ -12,7 +12,14 @@ from gon_core.training import checkpoints
 from sweeps.engine import estimate as estimating
 from sweeps.engine import machine, trial
 from sweeps.engine.budget import Budget
-from sweeps.engine.cost import SHARES, STARTUP_SECONDS, Speed, further_images
+from sweeps.engine.cost import (
+    SHARES,
+    STARTUP_SECONDS,
+    Speed,
+    further_images,
+    start_seconds,
+    trial_seconds,
+)
 from sweeps.engine.estimate import TimeEstimate, estimate_time, recorded_time
 from sweeps.engine.options import line
 from sweeps.engine.plan import make_plan
@@ -126,19 +133,20 @@ def test_on_a_cpu_there_are_core_hours_and_no_gpu_hours(without_gpu, records):
 
 
 @pytest.mark.parametrize(
-    ("gpus", "said"),
-    [
-        (1.0, ""),
-        (0.6, ""),
-        (0.25, ", 4 times as long as alone for each of the 4 that share it"),
-    ],
+    ("gpus", "sharing", "slots"),
+    [(2.0, 1, 1), (1.0, 1, 2), (0.6, 1, 2), (0.25, 4, 8), (0.25, 3, 3)],
 )
-def test_a_speed_is_measured_alone_also_where_trials_share_a_gpu(gpus, said, on_gpus, monkeypatch):
+def test_trials_that_share_a_gpu_take_at_most_as_many_times_as_long(
+    gpus, sharing, slots, on_gpus, monkeypatch
+):
     monkeypatch.setattr(estimating, "measure_speed", lambda resources, training: Speed(1e-6, 1e-7))
     monkeypatch.setattr(estimating, "device_names", lambda plan: ["NVIDIA L4"])
-    plan, _ = plan_of(gpus_per_trial=gpus)
+    plan, _ = plan_of(gpus_per_trial=gpus, max_concurrent=slots)
     found = estimating.measured_time(plan)
-    assert found.source == f"by the speed measured now on NVIDIA L4{said}"
+    said = f", {sharing} times as long as alone for each of the {sharing} that share it"
+    assert found.source == "by the speed measured now on NVIDIA L4" + (said if sharing > 1 else "")
+    assert found.trial == pytest.approx(sharing * trial_seconds(plan, Speed(1e-6, 1e-7))) != 0
+    assert found.start == pytest.approx(start_seconds(plan, Speed(1e-6, 1e-7)))
 
 
 def test_a_gpu_spends_more_on_a_noise_generator_than_a_cpu():
