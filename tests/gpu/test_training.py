@@ -1,7 +1,5 @@
 """Training on a GPU: the same mathematics as on a CPU, and the same bits in every run."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -10,7 +8,7 @@ from gon_core.models import MadryCNN
 from gon_core.noise import scale_to_sphere
 from gon_core.seeding import generator
 from gon_core.training import StoppedError, checkpoints, new_state, train
-from tests.gon_core.training.test_every_method import EVERY_METHOD
+from tests.gon_core.training.test_every_method import EVERY_METHOD, proceed
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CONFIG = TrainingConfig(batch_size=25, learning_rate=0.05, max_epochs=2)
@@ -27,23 +25,16 @@ def begin(method, config=CONFIG, seed=0, device="cuda"):
     return new_state(model, config, seed, method)
 
 
-def proceed(state, data, method, config=CONFIG):
-    """Train to the end; return the metrics but for the clock, and a checkpoint after each epoch."""
-    history, dumps = [], []
-    for metrics in train(state, data, method, config):
-        history.append(replace(metrics, seconds=0.0))
-        dumps.append(checkpoints.dump(state))
-    return history, dumps
-
-
 @EVERY_METHOD
 def test_equal_seeds_give_equal_bits(method, data):
-    assert proceed(begin(method), data, method) == proceed(begin(method), data, method)
+    assert proceed(begin(method), data, method, CONFIG) == proceed(
+        begin(method), data, method, CONFIG
+    )
 
 
 @EVERY_METHOD
 def test_it_goes_on_to_the_same_bits_after_every_step(method, data):
-    history, dumps = proceed(begin(method), data, method)
+    history, dumps = proceed(begin(method), data, method, CONFIG)
     assert history[0].train_loss != history[1].train_loss
     for steps in range(1, 6):
         left = iter(range(steps))
@@ -52,7 +43,7 @@ def test_it_goes_on_to_the_same_bits_after_every_step(method, data):
             list(train(first, data, method, CONFIG, lambda left=left: next(left, None) is None))
         state = begin(method, seed=99)
         checkpoints.restore(state, checkpoints.dump(first))
-        found, written = proceed(state, data, method)
+        found, written = proceed(state, data, method, CONFIG)
         assert found == history[-len(found) :] and written == dumps[-len(written) :]
 
 
