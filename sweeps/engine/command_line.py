@@ -76,12 +76,13 @@ def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoR
 
 
 def leave(main: Callable[[], int]) -> NoReturn:
-    """Run a sweep's ``main`` and end the process with its exit code.
+    """Run the ``main`` of a sweep or a tool and end the process with its exit code.
 
-    That is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever the sweep was about to do.
+    That is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever it was about to do.
 
     The process ends without the seconds that Ray's and MLflow's own exits take: Ray is shut down
-    and everything is written by then, or Ctrl-C asked for it a second time.
+    and everything is written by then, or Ctrl-C asked for it a second time. Nor does it wait for
+    what an object store was asked for and does not answer.
     """
     try:
         with heeded(f"Ended at once. Carry on with:\n  {repeat_command()}"):

@@ -56,7 +56,12 @@ def repeat_command(changes: Mapping[str, str] | None = None) -> str:
     Args:
         changes: other values of options, by their flags, whether these were given or not.
     """
-    typed, words = list(sys.argv), []
+    typed, words = sys.argv[1:], []
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.origin == sys.argv[0]:
+        program = ["-m", spec.name.removesuffix(".__main__")]
+    else:
+        program = [redact(sys.argv[0])]
     while typed:
         word = typed.pop(0)
         flag, equals, _ = word.partition("=")
@@ -65,7 +70,7 @@ def repeat_command(changes: Mapping[str, str] | None = None) -> str:
         elif not equals and typed:
             typed.pop(0)
     words += [word for change in (changes or {}).items() for word in change]
-    return shlex.join(["uv", "run", "python", *words])
+    return shlex.join(["uv", "run", "python", *program, *words])
 
 
 def redact(text: str) -> str:

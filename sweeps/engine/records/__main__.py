@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.engine.command_line import leave
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
@@ -73,4 +74,4 @@ def show(found: SweepCheck, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sweeps.engine.command_line import leave
 from sweeps.engine.object_store import StorageError
 from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
@@ -42,4 +43,4 @@ def _refuse(message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from sweeps.engine.command_line import leave
 from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.lock import SweepIsRunningError
 from sweeps.engine.object_store import StorageError
@@ -55,4 +56,4 @@ def _stop(message: str, code: int = BAD_INPUT) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main)

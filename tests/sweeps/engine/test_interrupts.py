@@ -1,8 +1,11 @@
 import ast
 import os
+import shlex
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from pydantic import BaseModel, model_serializer
 import sweeps
 from sweeps.engine.interrupts import heeded, held_back, insist, unwrapped
 from sweeps.engine.sweep import _Run
+from tests.s3_store import uri
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -136,6 +140,35 @@ def test_asked_a_second_time_the_process_ends_at_once_with_its_last_words():
 def test_one_press_that_arrives_twice_is_one():
     ended = run_stubborn(0.01, 0.01)
     assert ended.returncode == 0 and ended.stdout == "asked\nleft\n"
+
+
+TOOLS = ("report", "records check", "tracking replay")
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tool_that_waits_for_a_silent_store_ends_when_told_to(tool):
+    """It takes the question and never answers, as a store whose network is gone."""
+    package, *command = tool.split()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        words = ["-m", f"sweeps.engine.{package}", *command, uri(silent.getsockname())]
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            asked, _ = silent.accept()  # so it is past its imports, and waits
+            with asked:
+                time.sleep(0.5)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130 and not out
+    assert "Traceback" not in err and "secret" not in err
+    said, again = err.strip().splitlines()
+    assert said == "Interrupted. Carry on with:"
+    assert shlex.split(again)[:-1] == ["uv", "run", "python", *words[:-1]]
 
 
 SCRIPTS = [path for path in Path(sweeps.__file__).parent.glob("*.py") if path.name != "__init__.py"]
