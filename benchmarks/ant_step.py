@@ -123,7 +123,7 @@ def our_work(steps: int, precision: Any) -> dict[str, Iterator[Any]]:
     from gon_core.models import MadryCNN
     from gon_core.seeding import generator
     from gon_core.training import new_state, train
-    from gon_core.training.ant import endless, train_alone
+    from gon_core.training.ant import train_alone
     from gon_core.training.loop import batches
     from gon_core.training.opponent import Opponent
 
@@ -144,9 +144,9 @@ def our_work(steps: int, precision: Any) -> dict[str, Iterator[Any]]:
 
     def alone() -> Iterator[None]:
         state, opponent, _ = adversarial(pretraining_steps=steps)
-        data = endless(images, BATCH_SIZE, order)
         for _ in itertools.count():
-            train_alone(state, opponent, data, bf16=precision == "bf16")
+            while train_alone(state, opponent, images, BATCH_SIZE, bf16=precision == "bf16"):
+                pass
             yield
 
     state, _, method = adversarial(pretraining_steps=0)

@@ -7,7 +7,6 @@ epochs ``patience`` should span more than one of them, lest the loss under a fre
 that the classifier still improves.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -19,7 +18,14 @@ from gon_core.config import ANT, TrainingConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.noise import scale_to_sphere, scale_to_sphere_checked
 from gon_core.noise.share import counted_from
-from gon_core.training.loop import Step, TrainingState, batches, descend_own
+from gon_core.training.loop import (
+    Step,
+    TrainingState,
+    batches,
+    descend_own,
+    permutation,
+    select,
+)
 from gon_core.training.opponent import Opponent, Outcome, adam
 
 Batches = Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]
@@ -42,11 +48,9 @@ def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> St
     def step(state: TrainingState, images, labels):
         opponent = state.method_state
         assert isinstance(opponent, Opponent)
-        if opponent.steps % interval == 0:
-            if opponent.steps > 0:
-                opponent.replace(state.streams["generator weights"])
-            order = state.streams["pretraining order"]
-            train_alone(state, opponent, endless(data, training.batch_size, order), bf16)
+        is_due = opponent.steps % interval == 0
+        if is_due and train_alone(state, opponent, data, training.batch_size, bf16):
+            return None
         opponent.steps += 1
         opponent.count(ascend(state, opponent, images, labels, bf16))
         return descend_own(state, mix(state, opponent, images), labels, bf16)
@@ -114,13 +118,33 @@ def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
     return [clean, batch_size - clean - past, past]
 
 
-def train_alone(state: TrainingState, opponent: Opponent, data: Batches, bf16: bool) -> None:
-    """Train a fresh generator against the classifier as it is; its optimiser then starts anew."""
+def train_alone(
+    state: TrainingState, opponent: Opponent, data: LabelledImages, batch_size: int, bf16: bool
+) -> bool:
+    """Let a fresh generator take one step alone, against the classifier as it is.
+
+    The first call replaces the generator, unless it is the very first. What it trains with alone is
+    an optimiser of its own, and ``data`` in an order that is drawn anew each time through.
+
+    Returns:
+        Whether there was a step to take: False once it has taken all ``pretraining_steps``.
+    """
     method = opponent.method
-    opponent.optimizer = adam(opponent.generator, method.pretraining_learning_rate)
-    for images, labels in itertools.islice(data, method.pretraining_steps):
-        ascend(state, opponent, images, labels, bf16)
-    opponent.optimizer = adam(opponent.generator, method.generator_learning_rate)
+    if opponent.steps_alone == 0:
+        if opponent.steps > 0:
+            opponent.replace(state.streams["generator weights"])
+        opponent.optimizer = adam(opponent.generator, method.pretraining_learning_rate)
+    if opponent.steps_alone == method.pretraining_steps:
+        opponent.optimizer = adam(opponent.generator, method.generator_learning_rate)
+        opponent.steps_alone, opponent.order_alone = 0, None
+        return False
+    first = batch_size * (opponent.steps_alone % math.ceil(len(data) / batch_size))
+    if opponent.order_alone is None or first == 0:
+        opponent.order_alone = permutation(data, state.streams["pretraining order"])
+    ((images, labels),) = select(data, [opponent.order_alone[first : first + batch_size]])
+    ascend(state, opponent, images, labels, bf16)
+    opponent.steps_alone += 1
+    return True
 
 
 def reset_steps(method: ANT, steps_per_epoch: int) -> int | float:

@@ -64,6 +64,18 @@ class EpochProgress:
     correct: Int64[Tensor, ""]
     seconds: float = 0.0
 
+    def count(
+        self,
+        logits: Float[Tensor, "own 10"],
+        loss: Float[Tensor, ""],
+        labels: Int64[Tensor, " own"],
+    ) -> None:
+        """Add one step: what it returned of the process's own rows, and their labels."""
+        if len(labels):  # the mean over no rows is NaN
+            self.loss_sum += loss.double() * len(labels)
+            self.correct += (logits.argmax(1) == labels).sum()
+        self.steps += 1
+
 
 @dataclass
 class TrainingState:
@@ -137,6 +149,8 @@ class Step(Protocol):
     """One optimiser step on a batch; returns the logits and the mean loss it had before it.
 
     Every process of ``state.group`` is given the whole batch; it returns what is of its own rows.
+    A method that has much to do before a step does a part of it and returns None; it is then called
+    again with the same batch. So a training can be stopped between two parts.
     """
 
     def __call__(
@@ -144,7 +158,7 @@ class Step(Protocol):
         state: TrainingState,
         images: Float[Tensor, "batch 1 28 28"],
         labels: Int64[Tensor, " batch"],
-    ) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]: ...
+    ) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]] | None: ...
 
 
 def train_epochs(
@@ -162,7 +176,7 @@ def train_epochs(
         data: training images, on the model's device.
         config: batch size, plateau and budget.
         step: the method's optimiser step.
-        stop: asked after each step whether to stop there.
+        stop: asked after each step, and each part of what comes before one, whether to stop there.
 
     Yields:
         The metrics of each epoch, of all processes together; the last has ``is_last``. None if the
@@ -183,17 +197,16 @@ def train_epochs(
         learning_rate = state.optimizer.param_groups[0]["lr"]
         state.model.train()
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
-        for images, labels in _select(data, indices):
-            logits, loss = step(state, images, labels)
-            own = group.own(labels)
-            if len(own):  # the mean over no rows is NaN
-                progress.loss_sum += loss.double() * len(own)
-                progress.correct += (logits.argmax(1) == own).sum()
-            progress.steps += 1
-            if group.any(stop(), data.images.device):
-                progress.seconds = time.perf_counter() - started
-                state.count_together()
-                raise StoppedError
+        for images, labels in select(data, indices):
+            is_taken = False
+            while not is_taken:
+                if (outcome := step(state, images, labels)) is not None:
+                    progress.count(*outcome, group.own(labels))
+                    is_taken = True
+                if group.any(stop(), data.images.device):
+                    progress.seconds = time.perf_counter() - started
+                    state.count_together()
+                    raise StoppedError
         state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / len(data)
@@ -217,7 +230,7 @@ def train_epochs(
 
 def _begin_epoch(data: LabelledImages, order: Generator) -> EpochProgress:
     return EpochProgress(
-        permutation=_permutation(data, order),
+        permutation=permutation(data, order),
         steps=0,
         loss_sum=torch.zeros((), dtype=torch.float64, device=data.images.device),
         correct=torch.zeros((), dtype=torch.int64, device=data.images.device),
@@ -228,16 +241,18 @@ def batches(
     data: LabelledImages, batch_size: int, order: Generator
 ) -> Iterator[tuple[Float[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
     """Yield the images of one epoch in random order, as floats in [0, 1], with their labels."""
-    return _select(data, _permutation(data, order).split(batch_size))
+    return select(data, permutation(data, order).split(batch_size))
 
 
-def _permutation(data: LabelledImages, order: Generator) -> Int64[Tensor, " image"]:
+def permutation(data: LabelledImages, order: Generator) -> Int64[Tensor, " image"]:
+    """Return the images' indices in an order that is drawn from ``order``, on their device."""
     return torch.randperm(len(data), generator=order).to(data.images.device)
 
 
-def _select(
+def select(
     data: LabelledImages, indices: Sequence[Tensor]
 ) -> Iterator[tuple[Float[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
+    """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels."""
     for index in indices:
         images = data.images[index].unsqueeze(1).float().div_(255)
         yield images, data.labels[index]

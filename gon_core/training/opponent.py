@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Generator, Tensor
 
 from gon_core.config import ANT, Method
@@ -13,6 +13,7 @@ from gon_core.training.loop import TrainingState
 # The random streams of its own: where weights come from, which images a fresh one trains alone on,
 # and which past generators are replayed. Noise itself comes from the stream of every method.
 STREAMS = ("generator weights", "pretraining order", "replay")
+ALONE = ("alone.steps", "alone.order")  # of a generator that trains alone
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what Adam keeps of each parameter
 
 
@@ -43,6 +44,8 @@ class Opponent:
         replay: those it has replaced, unless they have no share of the batches.
         steps: of the classifier so far; at multiples of the interval comes a fresh generator.
         resets: generators replaced so far.
+        steps_alone: of the current generator, while it trains alone; 0 before and after.
+        order_alone: of the images that it trains on meanwhile.
         sums: of the epoch so far: loss, images right, images unattainable, images.
     """
 
@@ -54,6 +57,8 @@ class Opponent:
     sums: Float64[Tensor, "4"]
     steps: int = 0
     resets: int = 0
+    steps_alone: int = 0
+    order_alone: Int64[Tensor, " image"] | None = None
 
     def replace(self, weights: Generator) -> None:
         """Let a fresh generator, drawn from ``weights``, take the place of the current one."""
@@ -102,7 +107,10 @@ class Opponent:
             for moment in MOMENTS
         }
         numbers = {"steps": torch.tensor(self.steps), "resets": torch.tensor(self.resets)}
-        return generator | moments | numbers | {"replay": self.replay.states, "sums": self.sums}
+        rest = {"replay": self.replay.states, "sums": self.sums}
+        if self.order_alone is not None:
+            rest |= {ALONE[0]: torch.tensor(self.steps_alone), ALONE[1]: self.order_alone}
+        return generator | moments | numbers | rest
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """Set it to what ``state_dict`` returned.
@@ -111,7 +119,13 @@ class Opponent:
             ValueError: these are not the tensors of a generator of this architecture.
         """
         self._refuse_others(tensors)
-        self.optimizer = adam(self.generator, self.method.generator_learning_rate)
+        self.steps_alone, self.order_alone = 0, None
+        learning_rate = self.method.generator_learning_rate
+        if ALONE[0] in tensors:
+            self.steps_alone = int(tensors[ALONE[0]])
+            self.order_alone = tensors[ALONE[1]].to(self.sums.device, copy=True)
+            learning_rate = self.method.pretraining_learning_rate
+        self.optimizer = adam(self.generator, learning_rate)
         with torch.no_grad():
             for name, parameter in self.generator.named_parameters():
                 parameter.copy_(tensors[f"generator.{name}"])
@@ -134,6 +148,8 @@ class Opponent:
             if stepped:
                 expected |= {f"adam.{name}.{moment}": shape for moment in MOMENTS}
                 expected[f"adam.{name}.step"] = ()
+        if ALONE[0] in found:  # of as many images as there are
+            expected |= {ALONE[0]: (), ALONE[1]: found.get(ALONE[1], (0,))[:1]}
         expected["replay"] = (*found.get("replay", ())[:1], self.replay.states.shape[1])
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):

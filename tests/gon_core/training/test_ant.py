@@ -15,7 +15,7 @@ from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
 from gon_core.models import MadryCNN
 from gon_core.noise import newton, scale_to_sphere
 from gon_core.seeding import generator
-from gon_core.training import new_state, train
+from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.ant import (
     ascend,
     make_step,
@@ -24,7 +24,6 @@ from gon_core.training.ant import (
     split_batch,
     train_alone,
 )
-from gon_core.training.loop import batches
 
 EPSILON = 5.0
 NO_REPLAY = {"clean_share": 0.5, "current_share": 0.5, "past_share": 0}
@@ -62,7 +61,15 @@ def witnessed(data, method, config=None, seed=3):
     config = config if config is not None else TrainingConfig(batch_size=len(data))
     state = new_state(Witness(), config, seed, method)
     images = data.images[:, None].float() / 255
-    return state, make_step(method, config, data), images
+    part = make_step(method, config, data)
+
+    def step(state, images, labels):
+        """Take a whole step, with all that a fresh generator does alone before it."""
+        while (taken := part(state, images, labels)) is None:
+            pass
+        return taken
+
+    return state, step, images
 
 
 def sizes(noisy, images):
@@ -218,6 +225,7 @@ def test_training_a_generator_alone_raises_the_loss_of_a_trained_classifier(
     list(train(new_state(classifier, config, 0), data, GNT(sigma=0.1), config))
     state = new_state(classifier, config, 0, method)
     images = data.images[:, None].float() / 255
+    generator_at_first = state.method_state.generator
 
     @torch.no_grad()
     def loss():
@@ -226,8 +234,11 @@ def test_training_a_generator_alone_raises_the_loss_of_a_trained_classifier(
         return nn.functional.cross_entropy(state.model(noisy), data.labels).item()
 
     before = loss()
-    train_alone(state, state.method_state, batches(data, 10, generator(2)), bf16=False)
+    steps = 0
+    while train_alone(state, state.method_state, data, 10, bf16=False):
+        steps += 1
     assert loss() > before + rise
+    assert steps == 60 and state.method_state.generator is generator_at_first
 
 
 def test_generators_are_replaced_at_their_steps_and_join_the_past(digits):
@@ -304,6 +315,46 @@ def test_a_fresh_generator_trains_on_training_images_in_an_order_of_its_own(digi
     assert all(sorted(order) == [*range(25)] for order in orders) and orders[0] != orders[1]
     order = torch.randperm(25, generator=generator(3, "pretraining order"))
     assert orders[0] == order.tolist()
+
+
+def test_a_training_is_told_to_stop_between_any_two_steps_and_goes_on_to_the_same_bits(
+    digits, small_state
+):
+    """Also between two steps of a generator alone, of which there are many before one of both."""
+    data, config = digits(25), TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=2)
+    method = ant(reset_interval=0.7, pretraining_steps=4)  # before steps 1, 3 and 5 of 6
+    ended = {}
+
+    def train_to_end(state, steps):
+        """Go on; return the last metrics, a checkpoint, and whether it came to the end."""
+        left = iter(range(steps - 1))
+        try:
+            *_, metrics = train(state, data, method, config, lambda: next(left, None) is None)
+        except StoppedError:
+            return None
+        return replace(metrics, seconds=0.0), checkpoints.dump(state)
+
+    def carried_on(steps):
+        """Stop after so many steps again and again, each time in another state."""
+        state, stops = small_state(config, 0, method), 0
+        while (found := train_to_end(state, steps)) is None:
+            taken, stops = checkpoints.dump(state), stops + 1
+            state = small_state(config, 99, method)
+            train_to_end(state, 3)  # leaves other weights, moments and an order behind
+            checkpoints.restore(state, taken)
+            assert checkpoints.dump(state) == taken
+        ended[steps] = found
+        return stops
+
+    everything = 6 + 3 * method.pretraining_steps
+    assert [carried_on(steps) for steps in (999, 18, 7, 2, 1)] == [0, 1, 2, 9, 18]
+    assert everything == 18 and all(found == ended[999] for found in ended.values())
+    for steps in range(1, everything):
+        state = small_state(config, 0, method)
+        train_to_end(state, steps)
+        again = small_state(config, 99, method)
+        checkpoints.restore(again, checkpoints.dump(state))
+        assert train_to_end(again, 999) == ended[999]
 
 
 def test_the_metrics_of_an_epoch_are_those_of_the_generator_steps(digits):

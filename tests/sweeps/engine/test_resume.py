@@ -196,23 +196,32 @@ def test_a_trial_stopped_after_each_step_ends_bit_identical(
 ):
     config, records = configure(variant), SweepRecords(Folder(str(tmp_path)))
     kept = records.trial(config.trial_id)
-    for step in range(1, STEPS + 2):
-        with pytest.raises(StoppedError):  # after one step, but once in the middle of an evaluation
-            stop = After(1) if step <= STEPS else After(2)
-            trial.run_trial(config, few, start_weights, kept, checkpoint_every=2, stop=stop)
+    done = alone = 0
+    while done < STEPS:
+        with pytest.raises(StoppedError):
+            trial.run_trial(config, few, start_weights, kept, checkpoint_every=2, stop=After(1))
         found, passed_over = kept.find_checkpoint()
         # An epoch whose steps are all done has not been told of yet.
-        done = min(step, STEPS)
-        epoch = (done - 1) // 3 if step <= STEPS else EPOCHS
-        assert (found.epoch, found.steps) == (epoch, done - 3 * epoch)
+        last, done = done, found.epoch * 3 + found.steps
+        assert done - last in (0, 1) and found.epoch in (last // 3, (done - 1) // 3)
+        alone += done == last  # a step of a generator alone
         assert not passed_over and len(found.history) == found.epoch
+    with pytest.raises(StoppedError):  # in the middle of the evaluation
+        trial.run_trial(config, few, start_weights, kept, checkpoint_every=2, stop=After(2))
+    found, _ = kept.find_checkpoint()
+    assert (found.epoch, found.steps) == (EPOCHS, 0)
     told = []
     result = trial.run_trial(
         config, few, start_weights, kept, report=lambda entry: told.append(entry["epoch"])
     )
     assert told == [1, 2, 3]  # the last one comes with the result
-    assert len(kept.attempts()) == STEPS + 2
-    assert [attempt.stopped for attempt in kept.attempts()] == [True] * (STEPS + 1) + [False]
+    stops = STEPS + alone + 1
+    assert [attempt.stopped for attempt in kept.attempts()] == [True] * stops + [False]
+    if isinstance(config.method, ANT):
+        generators = 1 + result.history[-1]["resets"]
+        assert alone == generators * config.method.pretraining_steps > 0
+    else:
+        assert alone == 0
     history, what, files = outcome(config, result, str(tmp_path))
     expected = undisturbed(variant)
     assert (history, what) == expected[:2]
