@@ -68,7 +68,10 @@ class Spent:
 
 def spent_before(records: SweepRecords) -> Spent:
     """Return what all drivers of a sweep have used so far."""
-    usages = records.usage.read()
+    return _sum(records.usage.read())
+
+
+def _sum(usages: Sequence[Usage]) -> Spent:
     return Spent(sum(usage.seconds for usage in usages), sum(usage.gpu_seconds for usage in usages))
 
 
@@ -209,9 +212,12 @@ class Meter:
     _ended_gpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self._earlier = spent_before(self.records)
+        usages = self.records.usage.read()
+        self._earlier = _sum(usages)
         # Without a budget nothing is asked: a store of many results need not be read for it.
-        finished = self.records.results() if self.budget.limits else []
+        # Nor do trials tell how long others are that have another share of a GPU.
+        are_alike = all(usage.gpus_per_trial == self.resources.gpus for usage in usages)
+        finished = self.records.results() if self.budget.limits and are_alike else []
         self._costs = [whole_seconds(result) for result in finished if result.is_final]
         self._ended = Lengths(self._costs)
         self._since: float | None = None

@@ -10,8 +10,9 @@ from pydantic import Field, field_validator
 from gon_core.config import HELD_OUT, IMAGENET_ARCHITECTURES, TEST_SET, Architecture, Measure
 from sweeps.engine import capacity, machine
 from sweeps.engine.cluster_check import ClusterError
-from sweeps.engine.options import CommandOptions, PositiveInt
+from sweeps.engine.options import CommandOptions, Cores
 from sweeps.engine.records import SweepRecords
+from sweeps.engine.resources import share_problem
 from sweeps.engine.storage import Folder
 
 
@@ -48,7 +49,7 @@ class CheckpointOptions(CommandOptions):
     imagenet_c: Path | None = Field(
         None, description="Folder of ImageNet-C, for the ImageNet architectures."
     )
-    cpus: PositiveInt = Field(1, description="Threads; on a cluster, of each shard.")
+    cpus: Cores = Field(1, description="Threads; on a cluster, of each shard.")
     address: str | None = Field(
         None,
         description="Ray cluster whose machines evaluate the corruption sets, in shards: auto or "
@@ -102,6 +103,8 @@ class CheckpointOptions(CommandOptions):
             found["evaluate"] = "severities are of our corruptions; --mnist-c has one severity"
         if self.gpus_per_shard and self.address is None:
             found["gpus_per_shard"] = "is of a cluster: give --address"
+        elif rule := share_problem(self.gpus_per_shard):
+            found["gpus_per_shard"] = rule
         if self.on_imagenet and self.mnist_c:
             found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
         return found
@@ -131,10 +134,12 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
 
 
 def _cluster_problems(options: CheckpointOptions, address: str) -> dict[str, str]:
-    facts = capacity.ask(address, options.cpus, options.gpus_per_shard)
+    facts = capacity.ask(address)
+    if not isinstance(facts, ClusterError) and not share_problem(options.gpus_per_shard):
+        facts = capacity.ask(address, options.cpus, options.gpus_per_shard)
     if isinstance(facts, ClusterError):
         return {"address": str(facts)}
-    if facts.can_fit:
+    if facts.can_fit is not False:
         return {}
     need = f"{options.cpus} CPUs and {options.gpus_per_shard:g} GPUs"
     return {"address": f"no machine of the cluster has, nor could be started with, {need}"}

@@ -7,6 +7,7 @@ one time together, so that a command is refused within half a minute.
 
 import ipaddress
 import json
+import logging
 import os
 import re
 import signal
@@ -33,6 +34,8 @@ END_SECONDS, TAKE_BACK_SECONDS = 2.0, 5.0
 LEAVE_SECONDS = 4.0  # before its time is over the question ends: two calls to Ray
 REFUSED = "InvalidAuthToken"  # Ray says so again and again, and gives up after 20 s
 LOOPBACK_GUARD = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray then stays on loopback; see cluster.py
+
+log = logging.getLogger(__name__)
 
 
 class ClusterError(RuntimeError):
@@ -154,7 +157,7 @@ def _ask_guarded_facts(address: str, seconds: float) -> str:
 def can_have(address: str, found: ClusterFacts, cpus: float, gpus: float) -> bool:
     """Return whether a machine for a trial is there, or can be started, which it may be then.
 
-    True also where the autoscaler has not said no in the time that is left.
+    True also where the autoscaler has not said in the time that is left, with a warning.
 
     Args:
         address: ``HOST:PORT``.
@@ -167,18 +170,26 @@ def can_have(address: str, found: ClusterFacts, cpus: float, gpus: float) -> boo
     """
     if any(node.fits(cpus, gpus) for node in found.nodes):
         return True
+    if not found.grows:
+        return False
     left = ASK_SECONDS - found.seconds
-    return found.grows and (left <= LEAVE_SECONDS or _ask_autoscaler(address, cpus, gpus, left))
+    said = _ask_autoscaler(address, cpus, gpus, left) if left > LEAVE_SECONDS else None
+    if said is None:
+        log.warning(
+            "the autoscaler of the cluster at %s does not say whether it can start a machine with "
+            "%g CPUs and %g GPUs: what needs one waits until it comes", address, cpus, gpus
+        )  # fmt: skip
+    return said is not False
 
 
-def _ask_autoscaler(address: str, cpus: float, gpus: float, seconds: float) -> bool:
+def _ask_autoscaler(address: str, cpus: float, gpus: float, seconds: float) -> bool | None:
     need = [str(cpus), str(gpus)]
     until = str(time.monotonic() + seconds - LEAVE_SECONDS)
     ended = _run(address, QUESTION, [*need, until], has_token(), seconds, END_SECONDS)
     if ended.is_well:
-        return json.loads(ended.lines[-1]) is not False
+        return json.loads(ended.lines[-1])
     if ended.code == -signal.SIGTERM:  # on a busy machine, before it was ready to ask
-        return True
+        return None
     reason = (
         f"the cluster at {address} cannot be used: {ended.reason or 'its autoscaler is silent'}"
     )

@@ -181,8 +181,8 @@ def _asks_alike(plan: Plan, asked: dict[str, Any]) -> bool:
 
 
 def _shares_alike(plan: Plan, records: SweepRecords) -> bool:
-    usages = records.usage.read()
-    return not usages or usages[-1].gpus_per_trial == plan.resources.gpus
+    # Which driver ran which of its trials is not recorded: all must have given them as much.
+    return {usage.gpus_per_trial for usage in records.usage.read()} <= {plan.resources.gpus}
 
 
 def _is_alike(plan: Plan, result: TrialResult) -> bool:
@@ -200,7 +200,7 @@ def _is_alike(plan: Plan, result: TrialResult) -> bool:
 def _device(plan: Plan, trial: TrialRecords, result: TrialResult) -> str | None:
     """Return the name of the trial's device; None if it is not one that the plan's may run on."""
     parts = result.device.split(", ")
-    on_cpu = parts[0] == "cpu"
+    on_cpu = parts[0].endswith("cpu")  # or "2 x cpu"
     if on_cpu != (plan.resources.device == "cpu"):
         return None
     if on_cpu:

@@ -27,8 +27,11 @@ Scheduler = Literal["none", "asha"]
 RESERVED_NAMES = ("starting_models", "mlartifacts", ".", "..")
 MOST_SEEDS, MOST_PROPOSALS = 1_000, 10_000  # a slip of the finger, which memory could not hold
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
+# Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
+MOST_CORES, MOST_GPUS, MOST_HOURS, MOST_PRICE = 100_000, 1_000, 1e9, 1e6
 DATABASES = ("postgresql", "mysql", "mssql")  # that MLflow knows, besides sqlite
 PositiveInt = Annotated[int, Field(ge=1)]
+Cores = Annotated[int, Field(ge=1, le=MOST_CORES)]
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 
 
@@ -57,7 +60,9 @@ class CommandOptions(BaseModel):
         "results", description="Where sweeps are kept: a local folder, or s3://... or gs://..."
     )
     tracking_uri: str | None = Field(
-        None, description="MLflow store. Default: sqlite:///<storage>/mlflow.db"
+        None,
+        description="MLflow store. Default: sqlite:///<storage>/mlflow.db, or results/mlflow.db "
+        "here where --storage is s3:// or gs://.",
     )
 
     @field_validator("name")
@@ -197,23 +202,23 @@ class SweepOptions(CommandOptions):
         description="Ray cluster to run on: auto, the one that this machine is a node of, or "
         "HOST:PORT of its head. Default: Ray is started on this machine.",
     )
-    gpus_per_trial: Annotated[float, Field(ge=0)] | None = Field(
+    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST_GPUS)] | None = Field(
         None,
         description="Fractions share a GPU, e.g. 0.25; 2 or more train a trial together. Default: "
         "1 where there is one, else 0.",
     )
-    cpus_per_trial: PositiveInt = Field(
+    cpus_per_trial: Cores = Field(
         1, description="Cores, and threads, of each trial; with several processes, of each of them."
     )
-    processes_per_trial: PositiveInt | None = Field(
+    processes_per_trial: Cores | None = Field(
         None,
         description="Processes that train a trial together, each a share of every batch. Default: "
         "one for each GPU of a trial, or 1.",
     )
     max_concurrent: PositiveInt | None = Field(
         None,
-        description="Trials at a time. Default: as many as fit the machine; all on a cluster that "
-        "grows, but 8 in a joint search, which learns from each.",
+        description="Trials at a time. Default: as many as fit the machine; on a cluster that "
+        "grows all, up to 1,000, but 8 in a joint search, which learns from each.",
     )
     checkpoint_every: PositiveInt | None = Field(
         None, description="Epochs between checkpoints. Default: 1 (demo), 10 (paper)."
@@ -228,14 +233,14 @@ class SweepOptions(CommandOptions):
         0.0, description="Seconds to wait for another driver of the sweep to end, or to count as "
         "dead: on a machine that is gone it does after two minutes. Default: refuse at once.",
     )  # fmt: skip
-    budget_gpu_hours: Annotated[float, Field(gt=0)] | None = Field(
+    budget_gpu_hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = Field(
         None, description="Start no trial that would probably pass this many GPU-hours, counted "
         "over every run of the sweep; end with what is there, exit code 3.",
     )  # fmt: skip
-    budget_hours: Annotated[float, Field(gt=0)] | None = Field(
+    budget_hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = Field(
         None, description="The same for hours in which the sweep runs."
     )
-    price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = Field(
+    price_per_gpu_hour: Annotated[float, Field(ge=0, le=MOST_PRICE)] | None = Field(
         None, description="Tell what GPU-hours cost: those expected by --dry-run, those used at "
         "the end.",
     )  # fmt: skip

@@ -47,8 +47,11 @@ def ensure_token() -> None:
 
 
 def has_token() -> bool:
-    """Return whether there is a token where Ray looks for one."""
-    return bool(os.environ.get("RAY_AUTH_TOKEN")) or _token_path().exists()
+    """Return whether there is a token where Ray looks for one; an empty file is none."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    path = _token_path()
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _token_path() -> Path:

@@ -65,8 +65,8 @@ def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine, or cluster, and it has not, by option name."""
     there = capacity.of(options)
     gpus, given = trial_gpus(options, there), options.gpus_per_trial
-    if given and given < LEAST_SHARE:
-        return {"gpus_per_trial": f"must be 0 or at least {LEAST_SHARE}, given: {given:g}"}
+    if rule := share_problem(given or 0.0):
+        return {"gpus_per_trial": rule}
     if given and given > 1 and given % 1:
         return {"gpus_per_trial": f"must be a whole number above 1, given: {given:g}"}
     found = _processes_problems(options, gpus)
@@ -82,6 +82,13 @@ def problems(options: SweepOptions) -> dict[str, str]:
         if options.price_per_gpu_hour is not None:
             found["price_per_gpu_hour"] = f"{rule}, so that it has no effect"
     return found
+
+
+def share_problem(gpus: float) -> str:
+    """Return why a trial, or a shard, cannot have so little of a GPU; empty if it can."""
+    if 0 < gpus < LEAST_SHARE:
+        return f"must be 0 or at least {LEAST_SHARE}, given: {gpus:g}"
+    return ""
 
 
 def trial_gpus(options: SweepOptions, there: Capacity) -> float:

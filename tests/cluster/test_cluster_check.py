@@ -71,7 +71,13 @@ def test_auto_is_the_cluster_that_this_machine_is_a_node_of(alone, monkeypatch):
 
 def test_without_a_token_only_a_cluster_on_loopback_is_asked(alone, capsys, monkeypatch):
     monkeypatch.setattr(cluster_check, "knock", lambda address: None)
-    assert "--address: needs the cluster's token" in refused(capsys, "--address", "10.1.2.3:6379")
+    for there in (None, "an empty file", "a folder"):
+        if there == "an empty file":
+            (alone / "token").touch()
+        elif there == "a folder":
+            monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(alone))
+        said = refused(capsys, "--address", "10.1.2.3:6379")
+        assert "--address: needs the cluster's token" in said, there
 
 
 def test_what_listens_but_is_no_ray_is_given_up(alone, monkeypatch):
@@ -156,10 +162,14 @@ def made_up_question(alone, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "can"), [("true", True), ("false", False), ("null", True)]
 )  # fmt: skip
-def test_the_answer_is_no_only_where_the_autoscaler_has_said_so(answer, can, made_up_question):
+def test_the_answer_is_no_only_where_the_autoscaler_has_said_so(
+    answer, can, made_up_question, caplog
+):
     asked = made_up_question(f"print('asked')\nprint({answer!r})")
     assert cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1) is can
     assert asked() == "5", "of itself it leaves nothing"
+    warning = "does not say whether it can start a machine with 4 CPUs and 1 GPUs: what needs one"
+    assert (warning in caplog.text) is (answer == "null")
 
 
 def test_a_question_that_must_be_killed_is_taken_back_by_another_process(made_up_question):

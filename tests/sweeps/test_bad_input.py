@@ -145,6 +145,10 @@ NUMBERS = [
     case(SIGMA, "--budget-gpu-hours 1e999", "--budget-gpu-hours: must be a finite number"),
     case(SIGMA, "--budget-gpu-hours nan", "--budget-gpu-hours: must be a finite number"),
     case(SIGMA, "--price-per-gpu-hour -1", "--price-per-gpu-hour: must be at least 0"),
+    case(SIGMA, "--budget-hours 1e308 --dry-run", "--budget-hours: must be at most 1000000000"),
+    case(SIGMA, "--gpus-per-trial 1e300 --dry-run", "--gpus-per-trial: must be at most 1000"),
+    case(SIGMA, f"--cpus-per-trial {10**30}", "--cpus-per-trial: must be at most 100"),
+    case(SIGMA, "--price-per-gpu-hour 1e308", "--price-per-gpu-hour: must be at most 1000000"),
     case(SIGMA, "--price-per-gpu-hour nan", "--price-per-gpu-hour: must be a finite number"),
     case(EPSILON, "--epsilons 0 7", "--epsilons: 0 is not above 0"),
     case(EPSILON, "--epsilons -inf", "--epsilons: -inf is not finite"),
@@ -514,6 +518,17 @@ def checkpoint(manifest: str, content: bytes = b"", model: str = "model.safetens
 
 GIVEN = "--checkpoints given"
 CHECKPOINTS = [
+    case(
+        EVAL,
+        "--address 127.0.0.1:1 --gpus-per-shard 1e-320",
+        "--gpus-per-shard: must be 0 or at least 0.01, given: 9.99989e-321",
+        "--address: nobody answers",
+        "--checkpoints: needs at least one",
+        problems=3,
+    ),
+    case(
+        EVAL, f"--cpus {10**30}", "--cpus: must be at most 100", "--checkpoints: needs", problems=2
+    ),
     case(EVAL, "", "--checkpoints: needs at least one"),
     case(EVAL, "--checkpoints", "--checkpoints: needs at least one"),
     case(EVAL, GIVEN, "--checkpoints: no such file or folder: given"),

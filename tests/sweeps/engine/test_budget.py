@@ -242,6 +242,14 @@ def test_trials_of_earlier_drivers_tell_too(meter, config, records):
     )  # fmt: skip
     records.trial(config.trial_id).write_result(done)
     assert meter(Budget(hours=1), estimate=7.0).expected == 120.0
+    usage = Usage(began="", seconds=9.0, gpus_per_trial=GPU.gpus, gpu_seconds=9.0)
+    records.usage.write("000001.json", usage)
+    assert meter(Budget(hours=1), GPU).expected == 120.0
+    other = usage.model_copy(update={"gpus_per_trial": SHARED.gpus})
+    records.usage.write("000002.json", other)
+    # Which of them had how much of a GPU is not recorded.
+    assert meter(Budget(hours=1), GPU).expected is None
+    assert meter(Budget(hours=1), GPU).spent.seconds == 18.0
 
 
 def test_running_trials_are_counted_with_the_rest_that_they_are_expected_to_need(meter, clock):

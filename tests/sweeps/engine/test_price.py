@@ -231,6 +231,29 @@ def test_recorded_trials_on_a_gpu_tell_of_a_gpu_that_is_not_here(without_gpu, tm
     )
 
 
+@pytest.mark.parametrize(
+    ("device", "before", "now"),
+    [("NVIDIA L4", 1.0, 0.25), ("NVIDIA L4", 0.25, 1.0), ("2 x cpu, 1 thread(s)", 0.0, 1.0)],
+)
+def test_a_sweep_that_was_carried_on_with_other_gpus_tells_nothing(
+    device, before, now, without_gpu, tmp_path
+):
+    """Which of its trials had which share is not recorded; and no CPU tells of a GPU."""
+    storage = Folder(str(tmp_path))
+    records = record(storage, 20.0, device, trials=4, gpus=before)
+    later = Usage(began="", seconds=1, gpus_per_trial=now, gpu_seconds=1)
+    records.usage.write("000002.json", later)
+    plan, _ = plan_of(gpus_per_trial=now, dry_run=True)
+    assert estimate_time(plan, storage) is None
+
+
+def test_two_processes_on_cores_tell_nothing_of_a_gpu(without_gpu, tmp_path):
+    storage = Folder(str(tmp_path))
+    record(storage, 20.0, "2 x cpu, 1 thread(s)", trials=4)
+    plan, _ = plan_of(gpus_per_trial=1.0, dry_run=True)
+    assert estimate_time(plan, storage) is None
+
+
 def test_every_method_needs_a_record(without_gpu, tmp_path):
     storage = Folder(str(tmp_path))
     record(storage, 100.0, "cpu, 1 thread(s)", evaluate=())
