@@ -94,3 +94,39 @@ def test_imagenet_c_is_read_by_the_machines_and_rows_keep_their_order(cluster, t
     found, processes = map(json.loads, ended.stdout.splitlines()[-2:])
     assert processes <= 3  # twelve shards: each machine's process does one after the other
     assert found == expected and len({row["correct"] for row in found}) > 1
+
+
+LOSING_A_MACHINE = """
+import json, os, signal, sys, time
+import torch
+from sweeps.engine.cluster import Cluster
+from sweeps.engine.resources import Resources
+resources = Resources(1, 1.0, 1, is_pretended=True)
+
+def where(model, shard, device, bf16):
+    number, marker = shard
+    if number == 3 and not os.path.exists(marker):
+        open(marker, "x").close()
+        os.kill(os.getppid(), signal.SIGKILL)  # its raylet, and so its machine
+        time.sleep(60)
+    return [number, os.getppid()]
+
+with Cluster(resources, sys.argv[1]) as cluster:
+    cluster.wait()
+    from sweeps.engine.shards import Shards
+    model = torch.nn.Linear(2, 2)
+    numbers = [(number, sys.argv[2]) for number in range(6)]
+    print(json.dumps(list(Shards(resources, model)._run(where, model, numbers, False))))
+"""
+
+
+def test_a_shard_whose_machine_goes_away_is_done_again(cluster, tmp_path):
+    marker = tmp_path / "gone"
+    ended = subprocess.run(
+        [sys.executable, "-c", LOSING_A_MACHINE, cluster.address, str(marker)],
+        capture_output=True, text=True, timeout=300, env=os.environ | cluster.environment,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert marker.exists() and [number for number, _ in found] == [*range(6)]
+    assert len({raylet for _, raylet in found}) > 1
