@@ -40,7 +40,7 @@ def start_weights():
     return checkpoints.dump_model(MadryCNN(torch.Generator().manual_seed(7)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config():
     return TrialConfig(
         method=GNT(sigma=0.5),

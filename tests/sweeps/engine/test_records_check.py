@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sweeps.engine.records import MODEL, Checkpoint, SweepRecords
 from sweeps.engine.records.__main__ import main
 from sweeps.engine.records.check import check
 from sweeps.engine.start_training import train_start
+from sweeps.engine.storage import Folder
 from sweeps.engine.trial import run_trial
 
 
@@ -24,15 +26,24 @@ def die(metrics):
     raise Killed
 
 
-@pytest.fixture
-def sweep(config, data, start_weights, records):
-    """Return the records of a sweep of two trials: one ended, one killed after its first epoch."""
+@pytest.fixture(scope="module")
+def trained(config, data, start_weights, tmp_path_factory):
+    """Two trials: one that ended, one that was killed after its first epoch."""
+    records = SweepRecords(Folder(str(tmp_path_factory.mktemp("trained") / "sweep")))
     records.write_sweep({"name": "mine", "grid": [[0.5], [0.7]], "seeds": [0, 1]})
     run_trial(config, data, start_weights, records.trial(config.trial_id))
     other = config.model_copy(update={"seed": 1})
     with pytest.raises(Killed):
         run_trial(other, data, start_weights, records.trial(other.trial_id), report=die)
     return records, config.trial_id, other.trial_id
+
+
+@pytest.fixture
+def sweep(trained, records):
+    """Return the records of a sweep of two trials, to be damaged, and the trials' ids."""
+    whole, ended, killed = trained
+    shutil.copytree(whole.folder.path, records.folder.path)
+    return records, ended, killed
 
 
 def flip(folder, name):
