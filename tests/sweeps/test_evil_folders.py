@@ -52,6 +52,7 @@ from sweeps.engine.records.checkpoint import HISTORY
 from sweeps.engine.start_training import train_start
 from sweeps.engine.storage import Folder
 from sweeps.engine.strength import line_question
+from tests.eager import use_eager_kernels
 
 ROOT = Path(__file__).parents[2]
 COMMAND = shlex.split(
@@ -137,7 +138,7 @@ def make_plan():
 def prepared(tmp_path_factory):
     """A storage folder with a sweep: one trial ended, one was killed after its second epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GON_FUSION", "eager")
+        use_eager_kernels(patch)
         patch.chdir(tmp_path_factory.mktemp("prepared"))
         options, made = make_plan()
         digest = plan.data_digest("mnist", None)
@@ -195,7 +196,7 @@ class Given:
 def given(prepared, tmp_path, monkeypatch):
     """What each test spoils."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GON_FUSION", "eager")
+    use_eager_kernels(monkeypatch)
     return Given(prepared)
 
 

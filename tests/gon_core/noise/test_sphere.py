@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from gon_core.noise import newton, scale_to_sphere, scale_to_sphere_checked, solver_name
 from gon_core.seeding import generator
+from tests.eager import use_eager_kernels
 
 CHOSEN = newton.solver  # what a training in this process uses, before any test replaces it
 
@@ -29,7 +31,7 @@ def kind(request):
 @pytest.fixture
 def eager(monkeypatch):
     """Kernels that need no compiler."""
-    monkeypatch.setattr(newton, "solver", lambda device_type: newton.EAGER)
+    use_eager_kernels(monkeypatch)
 
 
 @functools.cache
@@ -39,6 +41,8 @@ def of_kind(name):
         return newton.EAGER
     kernels = CHOSEN("cpu")
     if kernels.name != "fused":
+        is_asked = os.environ.get(newton.FUSION_VARIABLE) == "eager"
+        assert is_asked or not shutil.which("g++"), "there is a compiler, and it is not used"
         pytest.skip("torch.compile does not work here")
     return kernels
 

@@ -18,6 +18,7 @@ from sweeps.engine.measures import prepare_data
 from sweeps.engine.records import MODEL, PERTURBED, RIGHT, Finding, SweepRecords, TrialRecords
 from sweeps.engine.records.check import check
 from sweeps.engine.storage import Folder
+from tests.eager import use_eager_kernels
 
 DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
 MEASURED = EvaluationConfig(
@@ -42,7 +43,7 @@ def short_and_eager():
     """Attacks of few steps, and without the seconds of compiling the epsilon sphere."""
     attacks = (evaluation.PGDAttack(steps=2), evaluation.DDNAttack(steps=2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GON_FUSION", "eager")
+        use_eager_kernels(patch)
         patch.setattr(measures, "ATTACKS", attacks)
         yield
 

@@ -22,6 +22,7 @@ from sweeps.engine import ranks
 from sweeps.engine.measures import TrialData
 from sweeps.engine.ranks import RankError
 from sweeps.engine.trial import run_trial
+from tests.eager import use_eager_kernels
 from tests.sweeps.engine.test_security import listening, process_tree
 from tests.sweeps.faults import is_alive, wait_until_gone
 
@@ -103,7 +104,7 @@ def test_a_trial_is_carried_on_by_another_number_of_processes(
 def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_image_once(
     variant, then, config, data, start_weights, records, monkeypatch
 ):
-    monkeypatch.setenv("GON_FUSION", "eager")
+    use_eager_kernels(monkeypatch)
     changes = {"pretraining_steps": 1} if variant == "ant_1x1" else {}
     method = VARIANTS[variant].model_copy(update=changes)
     config = config.model_copy(update={"method": method})

@@ -22,6 +22,7 @@ from sweeps.engine import methods, trial
 from sweeps.engine.measures import prepare_data
 from sweeps.engine.records import MODEL, NOISE, RIGHT, SweepRecords
 from sweeps.engine.storage import Folder
+from tests.eager import use_eager_kernels
 
 EPOCHS = 4
 # The last batch of an epoch is smaller than the others.
@@ -49,7 +50,7 @@ class Killed(BaseException):
 def eager():
     """Without the seconds of compiling the epsilon sphere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GON_FUSION", "eager")
+        use_eager_kernels(patch)
         yield
 
 
