@@ -158,6 +158,9 @@ class Opponent:
                     f"size {self.method.kernel_size}: {name} has the shape {found.get(name)} "
                     f"instead of {expected.get(name)}"
                 )
+        most = self.method.pretraining_steps
+        if ALONE[0] in tensors and not 0 < int(tensors[ALONE[0]]) <= most:
+            raise ValueError(f"{int(tensors[ALONE[0]])} of {most} steps of a generator alone")
 
 
 def new_opponent(

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from gon_core.config import ANT, GNT, TrainingConfig
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
-from gon_core.training import checkpoints, new_state, train
+from gon_core.training import StoppedError, checkpoints, new_state, train
 
 EPOCHS = 4
 CONFIG = TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=EPOCHS)
@@ -139,6 +139,31 @@ def test_a_damaged_opponent_is_refused(undisturbed, small_state, name, value):
     with pytest.raises(ValueError, match=f"not the state of a noise generator.*: {name} has"):
         checkpoints.restore(
             small_state(CONFIG, method=METHODS[0]), files | {"training.safetensors": save(kept)}
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("steps", torch.tensor(0), "0 of 3 steps"),
+        ("steps", torch.tensor(4), "4 of 3 steps"),  # it would train alone for ever
+        ("steps", None, "alone.order has"),
+        ("order", None, "alone.order has"),
+        ("order", torch.zeros(2, 30, dtype=torch.int64), "alone.order has"),
+    ],
+)
+def test_a_damaged_place_of_a_generator_alone_is_refused(small_state, digits, name, value, message):
+    method = ANT(epsilon=5.0, pretraining_steps=3)
+    state = small_state(CONFIG, method=method)
+    with pytest.raises(StoppedError):
+        next(train(state, digits(30), method, CONFIG, lambda: True))
+    files = checkpoints.dump(state)
+    checkpoints.restore(small_state(CONFIG, method=method), files)
+    tensors = load(files["training.safetensors"]) | {f"method.alone.{name}": value}
+    kept = {key: tensor for key, tensor in tensors.items() if tensor is not None}
+    with pytest.raises(ValueError, match=message):
+        checkpoints.restore(
+            small_state(CONFIG, method=method), files | {"training.safetensors": save(kept)}
         )
 
 
