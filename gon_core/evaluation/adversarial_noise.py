@@ -13,9 +13,9 @@ from gon_core.evaluation.frozen import frozen
 from gon_core.evaluation.noise_directions import Noise
 from gon_core.noise import NoiseGenerator
 from gon_core.seeding import generator as new_stream
-from gon_core.training.ant import ascend, endless
+from gon_core.training.ant import ascend
 from gon_core.training.checkpoints import restore_model
-from gon_core.training.loop import TrainingState
+from gon_core.training.loop import TrainingState, batches
 from gon_core.training.opponent import STREAMS, adam, new_opponent
 
 
@@ -86,11 +86,14 @@ def adversarial_noise(
     with frozen(model):
         # Its optimiser takes no step: the classifier stays as it is.
         state = TrainingState(model, torch.optim.SGD(model.parameters()), streams, opponent)
-        batches = endless(data, batch_size, streams["pretraining order"])
+        order = streams["pretraining order"]  # a new one each time through the images
+        endless = (
+            labelled for _ in itertools.count() for labelled in batches(data, batch_size, order)
+        )
         losses: list[float] = []
         best, stale = 0.0, 0
         while len(losses) < max_blocks and stale < patience:
-            steps = itertools.islice(batches, block)
+            steps = itertools.islice(endless, block)
             outcomes = [ascend(state, opponent, *labelled, bf16=False) for labelled in steps]
             losses.append(float(torch.stack([outcome.loss for outcome in outcomes]).mean()))
             if losses[-1] > best * (1 + min_improvement):

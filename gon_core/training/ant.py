@@ -8,11 +8,10 @@ that the classifier still improves.
 """
 
 import math
-from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from gon_core.config import ANT, TrainingConfig
 from gon_core.data.splits import LabelledImages
@@ -21,14 +20,11 @@ from gon_core.noise.share import counted_from
 from gon_core.training.loop import (
     Step,
     TrainingState,
-    batches,
     descend_own,
     permutation,
     select,
 )
 from gon_core.training.opponent import Opponent, Outcome, adam
-
-Batches = Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]
 
 
 def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> Step:
@@ -152,9 +148,3 @@ def reset_steps(method: ANT, steps_per_epoch: int) -> int | float:
     if method.reset_interval == "never":
         return math.inf
     return max(1, round(method.reset_interval * steps_per_epoch))
-
-
-def endless(data: LabelledImages, batch_size: int, order: Generator) -> Batches:
-    """Yield batches of ``data`` without end, in a new order each time through."""
-    while True:
-        yield from batches(data, batch_size, order)
