@@ -22,12 +22,13 @@ from pydantic import Field
 
 from sweeps.engine.checkpoint_options import CheckpointOptions, problems
 from sweeps.engine.command_line import leave, parse
+from sweeps.engine.options import MOST_GENERATOR_STEPS
 
 
 class Options(CheckpointOptions):
     """Which checkpoints, on which images, what is measured, and how thoroughly."""
 
-    generator_steps: Annotated[int, Field(ge=1)] | None = Field(
+    generator_steps: Annotated[int, Field(ge=1, le=MOST_GENERATOR_STEPS)] | None = Field(
         None,
         description="Most steps of each of the two noise generators that epsilon* trains against a "
         "model, in blocks of 100; fewer than 10000 are recorded and shown as a cut. Default: "

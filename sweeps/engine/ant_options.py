@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from gon_core.config import ANT, VARIANTS
-from sweeps.engine.options import SweepOptions
+from sweeps.engine.options import MOST_GENERATOR_STEPS, SweepOptions
 from sweeps.engine.scales import SCALES, scale_name
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -47,7 +47,7 @@ class AntOptions(SweepOptions):
     current_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Share with noise of the current generator. Default: the rest."
     )
-    pretraining_steps: Annotated[int, Field(ge=0)] | None = Field(
+    pretraining_steps: Annotated[int, Field(ge=0, le=MOST_GENERATOR_STEPS)] | None = Field(
         None, description="Steps that a fresh generator is first trained alone. Default: by "
         "--scale.",
     )  # fmt: skip

@@ -157,6 +157,7 @@ NUMBERS = [
     case(EPSILON, "--reset-interval -0.33", "--reset-interval: must be a number of epochs above 0"),
     case(EPSILON, "--generator-learning-rate inf", "--generator-learning-rate: must be a finite"),
     case(EPSILON, "--past-share 1.5", "--past-share: must be at most 1"),
+    case(EPSILON, f"--pretraining-steps {10**23}", "--pretraining-steps: must be at most 100"),
     case(EPSILON, "--pretraining-steps -1", "--pretraining-steps: must be at least 0"),
     case(DEPTH, "--depths 0 3", "--depths: 0 is not one of 1, 2, 3, 4, 5, 6, 7, 8"),
     case(DEPTH, "--depths 2.5", "--depths: 2.5 is not one of 1"),
