@@ -1,7 +1,8 @@
 """What does a step of each training method cost on a device, in steps of plain training?
 
 Run it as ``python benchmarks/device_step.py``; on a GPU where there is one. A dry run prices
-trials by these ratios (``sweeps.engine.cost.SHARES``), which are printed beside what is measured.
+trials by these ratios (``sweeps.engine.planning.cost.SHARES``), which are printed beside what is
+measured.
 With ``--sharing`` eight trials of a sweep share the GPU, one to eight at a time, instead.
 """
 
@@ -42,8 +43,8 @@ def steps(device: str, images: int, epochs: int) -> None:
     """Print the table of methods."""
     from gon_core.config import ANT, DDN, GNT, PGD, AugMix, GNTMult, PatchGaussian, Speckle, Vanilla
     from gon_core.data import idx
-    from sweeps.engine.cost import SHARES
-    from sweeps.engine.trial import describe, make_deterministic
+    from sweeps.engine.planning.cost import SHARES
+    from sweeps.engine.trials.trial import describe, make_deterministic
 
     make_deterministic(device, threads=1)
     data = idx.load("mnist")[0][:images].to(device)
@@ -76,7 +77,7 @@ def steps(device: str, images: int, epochs: int) -> None:
 def sharing(folder: Path) -> None:
     """Print how fast eight trials of 8 epochs on 50,000 images end that share a GPU."""
     from sweeps.engine.records import SweepRecords
-    from sweeps.engine.storage import Folder
+    from sweeps.engine.records.storage import Folder
 
     script = Path(__file__).parents[1] / "sweeps" / "sigma_line_search.py"
     print("trials at a time, median s an epoch, s from the first start to the last end", flush=True)

@@ -46,7 +46,7 @@ def plain(folder: Path, with_mlflow: bool) -> None:
     from gon_core.data.splits import split
     from gon_core.models import MadryCNN
     from gon_core.training import new_state, train
-    from sweeps.engine.scales import SCALES
+    from sweeps.engine.planning.scales import SCALES
 
     one_epoch = {"max_epochs": 1}
     start_config = SCALES["demo"].start.model_copy(update=one_epoch)

@@ -52,9 +52,9 @@ COLUMNS = {
 def plan_of(search: str, trials: int) -> Any:
     """Return the plan of a sweep of that many trials, and its options."""
     from sweeps import generator_depth, joint_search, sigma_line_search
-    from sweeps.engine.options import line
-    from sweeps.engine.plan import make_plan
-    from sweeps.engine.strength import line_question
+    from sweeps.engine.cli.options import line
+    from sweeps.engine.planning.plan import make_plan
+    from sweeps.engine.planning.strength import line_question
 
     if search == "grid":
         depths = {"scale": "demo", "seeds": trials // len(DEPTHS)}
@@ -85,7 +85,7 @@ class Worker:
     wall: float = 0.0
 
     def history(self, config: Any) -> list[dict[str, float]]:
-        """Return the metrics of the epochs, as ``sweeps.engine.trial`` has them."""
+        """Return the metrics of the epochs, as ``sweeps.engine.trials.trial`` has them."""
         from sweeps.engine.records import VALIDATION_METRIC
 
         return [
@@ -102,8 +102,8 @@ class Worker:
         from gon_core.corruptions.mnist_c import CORRUPTIONS
         from gon_core.evaluation import mean_top1
         from gon_core.rows import AccuracyRow
-        from sweeps.engine.provenance import now
         from sweeps.engine.records import MODEL, Attempt, TrialResult
+        from sweeps.engine.system.provenance import now
 
         images = {"validation": 2_000, "test": 10_000}
         rows = [
@@ -193,12 +193,12 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     import mlflow  # noqa: F401  # and what follows: fixed costs, of whatever size
     from rich.console import Console
 
-    from sweeps.engine.driver import Driver, Limits
-    from sweeps.engine.progress import Progress
-    from sweeps.engine.rebuild import rebuild_search
+    from sweeps.engine.backend.driver import Driver, Limits
+    from sweeps.engine.planning.rebuild import rebuild_search
     from sweeps.engine.records import SweepRecords
-    from sweeps.engine.storage import Folder
-    from sweeps.engine.sweep import describe_sweep
+    from sweeps.engine.records.storage import Folder
+    from sweeps.engine.runs.progress import Progress
+    from sweeps.engine.runs.sweep import describe_sweep
     from sweeps.engine.tracking import Tracker, default_uri, tracker
     from sweeps.engine.tracking.sqlite_store import ensure_store
 

@@ -2,8 +2,8 @@
 
 Run it as ``python benchmarks/tpe.py``. A joint search of the generator's parameters proposes points
 whose accuracies are made up: one smooth hill, or one with ripples that hide it, both with chance
-added as seeds do. Told of all points, or of at most so many (``sweeps.engine.told_points``), each
-with the same seeds.
+added as seeds do. Told of all points, or of at most so many
+(``sweeps.engine.search.told_points``), each with the same seeds.
 
 Accuracies are without chance: what a point is worth, not what was measured of it.
 """
@@ -18,9 +18,9 @@ from typing import Any
 
 from search_spaces.joint import SPACE, nearest_legal
 from search_spaces.parameter import Point, Real, Whole
-from sweeps.engine import told_points
-from sweeps.engine.ledger import Ledger
-from sweeps.engine.search import JointSearch
+from sweeps.engine.search import told_points
+from sweeps.engine.search.ledger import Ledger
+from sweeps.engine.search.search import JointSearch
 
 ALL = 10**9
 CHANCE = 0.3  # percentage points, the standard deviation over seeds

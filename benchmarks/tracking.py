@@ -36,7 +36,7 @@ from turns import ENGINE_ENVIRONMENT, cpu
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.tracking import Tracker, default_uri
 
 WORKING, DEAD, SLOW = "a working sqlite store", "a dead server", "a server at 5 s a request"
@@ -73,8 +73,8 @@ def train() -> None:
     from gon_core.config import EvaluationConfig
     from gon_core.data import idx
     from gon_core.data.splits import split
-    from sweeps.engine.measures import prepare_data
-    from sweeps.engine.trial import make_deterministic, run_trial
+    from sweeps.engine.trials.measures import prepare_data
+    from sweeps.engine.trials.trial import make_deterministic, run_trial
 
     make_deterministic("cpu", threads=1)
     torch.set_num_threads(1)

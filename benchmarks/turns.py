@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 BATCH_SIZE, LEARNING_RATE, MOMENTUM = 300, 1e-3, 0.9
-# What ``sweeps.engine.tuner.cluster`` sets for the processes of its trials.
+# What ``sweeps.engine.backend.tuner.cluster`` sets for the processes of its trials.
 ENGINE_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(1024**3),

@@ -6,7 +6,7 @@ With --method it searches the size of another method's perturbations instead.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.early_end import heed
+    from sweeps.engine.system.signals import heed
 
     heed()
 
@@ -15,13 +15,14 @@ from typing import ClassVar, get_args
 from pydantic import Field, field_validator
 
 from gon_core.config import Variant
-from sweeps.engine.ant_options import AntOptions
-from sweeps.engine.command_line import leave, parse
-from sweeps.engine.methods import strength_problem
-from sweeps.engine.options import line, real_numbers
-from sweeps.engine.plan import line_problems
-from sweeps.engine.scales import scale_name
-from sweeps.engine.strength import line_question
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import line, real_numbers
+from sweeps.engine.planning.ant_options import AntOptions
+from sweeps.engine.planning.methods import strength_problem
+from sweeps.engine.planning.plan import line_problems
+from sweeps.engine.planning.scales import scale_name
+from sweeps.engine.planning.strength import line_question
+from sweeps.engine.system.leaving import leave
 
 
 class Options(AntOptions):
@@ -54,7 +55,7 @@ class Options(AntOptions):
 def main() -> int:
     """Run the sweep; return its exit code."""
     options = parse(Options, __doc__ or "", check=line_problems)
-    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     grid = line(options.epsilons) if options.epsilons else None
     return run_sweep(line_question(options), options, grid)

@@ -12,7 +12,7 @@ accuracies on clean and corrupted images.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.early_end import heed
+    from sweeps.engine.system.signals import heed
 
     heed()
 
@@ -20,9 +20,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeps.engine.checkpoint_options import CheckpointOptions, problems
-from sweeps.engine.command_line import leave, parse
-from sweeps.engine.options import MOST_GENERATOR_STEPS
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import MOST_GENERATOR_STEPS
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions, problems
+from sweeps.engine.system.leaving import leave
 
 
 class Options(CheckpointOptions):
@@ -39,7 +40,9 @@ class Options(CheckpointOptions):
 def main() -> int:
     """Evaluate the checkpoints; return the exit code."""
     options = parse(Options, __doc__ or "", check=problems)
-    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints  # slow: it loads torch
+    from sweeps.engine.runs.checkpoint_evaluation import (
+        evaluate_checkpoints,  # slow: it loads torch
+    )
 
     return evaluate_checkpoints(options, options.generator_steps)
 

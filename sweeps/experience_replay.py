@@ -5,18 +5,19 @@ half comes from the current generator alone, or in part from past ones.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.early_end import heed
+    from sweeps.engine.system.signals import heed
 
     heed()
 
 from typing import ClassVar
 
 from search_spaces.experience_replay import PAST_SHARE
-from sweeps.engine.ant_options import AntOptions
-from sweeps.engine.command_line import leave, parse
-from sweeps.engine.options import line
-from sweeps.engine.plan import grid_problems
-from sweeps.engine.question import Question
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning.ant_options import AntOptions
+from sweeps.engine.planning.plan import grid_problems
+from sweeps.engine.planning.question import Question
+from sweeps.engine.system.leaving import leave
 
 
 class Options(AntOptions):
@@ -45,7 +46,7 @@ def question(options: Options) -> Question:
 def main() -> int:
     """Run the sweep; return its exit code."""
     options = parse(Options, __doc__ or "", check=grid_problems)
-    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     return run_sweep(question(options), options)
 

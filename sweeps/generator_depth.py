@@ -5,7 +5,7 @@ parameters and the accuracies, beside ours. The paper's own figures are for Imag
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.early_end import heed
+    from sweeps.engine.system.signals import heed
 
     heed()
 
@@ -14,11 +14,12 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from search_spaces.generator_depth import DEPTH, GRID, KERNEL_SIZE
-from sweeps.engine.ant_options import AntOptions
-from sweeps.engine.command_line import leave, parse
-from sweeps.engine.options import whole_numbers
-from sweeps.engine.plan import grid_problems
-from sweeps.engine.question import Question
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import whole_numbers
+from sweeps.engine.planning.ant_options import AntOptions
+from sweeps.engine.planning.plan import grid_problems
+from sweeps.engine.planning.question import Question
+from sweeps.engine.system.leaving import leave
 
 
 class Options(AntOptions):
@@ -74,7 +75,7 @@ def question(options: Options) -> Question:
 def main() -> int:
     """Run the sweep; return its exit code."""
     options = parse(Options, __doc__ or "", check=grid_problems)
-    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     return run_sweep(question(options), options, rows(options))
 

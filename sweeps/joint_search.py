@@ -6,7 +6,7 @@ whose Pareto front is drawn. The report says which parameters matter.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.early_end import heed
+    from sweeps.engine.system.signals import heed
 
     heed()
 
@@ -15,12 +15,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from search_spaces.joint import SPACE, nearest_legal
-from sweeps.engine import warm_start
-from sweeps.engine.ant_options import AntOptions
-from sweeps.engine.command_line import leave, parse
-from sweeps.engine.options import MOST_PROPOSALS, MOST_SEEDS, Sampler
-from sweeps.engine.plan import problems
-from sweeps.engine.question import Question
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import MOST_PROPOSALS, MOST_SEEDS, Sampler
+from sweeps.engine.planning import warm_start
+from sweeps.engine.planning.ant_options import AntOptions
+from sweeps.engine.planning.plan import problems
+from sweeps.engine.planning.question import Question
+from sweeps.engine.system.leaving import leave
 
 
 class Options(AntOptions):
@@ -75,7 +76,7 @@ def question(options: Options) -> Question:
 def main() -> int:
     """Run the sweep; return its exit code."""
     options = parse(Options, __doc__ or "", check=problems)
-    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     return run_sweep(question(options), options)
 

@@ -6,7 +6,7 @@ Each final model is measured on MNIST-C, under PGD and DDN attacks, by the noise
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.early_end import heed
+    from sweeps.engine.system.signals import heed
 
     heed()
 
@@ -17,12 +17,13 @@ from pydantic import Field
 
 from gon_core.config import VARIANTS, Measure
 from search_spaces.method import METHOD
-from sweeps.engine import methods
-from sweeps.engine.command_line import leave, parse
-from sweeps.engine.options import SweepOptions, line
-from sweeps.engine.plan import grid_problems
-from sweeps.engine.question import Question
-from sweeps.engine.scales import scale_name
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import SweepOptions, line
+from sweeps.engine.planning import methods
+from sweeps.engine.planning.plan import grid_problems
+from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.scales import scale_name
+from sweeps.engine.system.leaving import leave
 
 
 class Options(SweepOptions):
@@ -67,7 +68,7 @@ def published(asked: Sequence[str]) -> dict[str, Any]:
 def main() -> int:
     """Run the sweep; return its exit code."""
     options = parse(Options, __doc__ or "", check=grid_problems)
-    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     return run_sweep(question(options), options)
 

@@ -6,7 +6,7 @@ with several seeds from the same vanilla model. Draws the paper's Figure 2 from 
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.early_end import heed
+    from sweeps.engine.system.signals import heed
 
     heed()
 
@@ -15,12 +15,13 @@ from typing import ClassVar, get_args
 from pydantic import Field, field_validator
 
 from gon_core.config import Variant
-from sweeps.engine.command_line import leave, parse
-from sweeps.engine.methods import strength_problem
-from sweeps.engine.options import SweepOptions, line, real_numbers
-from sweeps.engine.plan import line_problems
-from sweeps.engine.scales import scale_name
-from sweeps.engine.strength import line_question
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import SweepOptions, line, real_numbers
+from sweeps.engine.planning.methods import strength_problem
+from sweeps.engine.planning.plan import line_problems
+from sweeps.engine.planning.scales import scale_name
+from sweeps.engine.planning.strength import line_question
+from sweeps.engine.system.leaving import leave
 
 
 class Options(SweepOptions):
@@ -52,7 +53,7 @@ class Options(SweepOptions):
 def main() -> int:
     """Run the sweep; return its exit code."""
     options = parse(Options, __doc__ or "", check=line_problems)
-    from sweeps.engine.sweep import run_sweep  # slow: bad input is refused before
+    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     grid = line(options.sigmas) if options.sigmas else None
     return run_sweep(line_question(options), options, grid)

@@ -12,22 +12,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HOUSE = ("gon_core", "search_spaces", "sweeps")
-LAYERS = ("gon_core", "search_spaces", "sweeps.engine", "sweeps")
+ROOMS = (
+    "system", "records", "cli", "search", "resources", "planning", "trials", "backend", "report",
+    "tracking", "runs",
+)  # fmt: skip
+LAYERS = (
+    "gon_core", "search_spaces", *(f"sweeps.engine.{room}" for room in ROOMS), "sweeps.engine",
+    "sweeps",
+)  # fmt: skip
+TOP = len(LAYERS) - 1
+MOST_FILES, MOST_LINES = 16, 350
 NOT_THE_HOUSE = ("tests", "benchmarks", "cluster")
 DOORS = {
-    "ray": (
-        "sweeps.engine.tuner",
-        "sweeps.engine.cluster",
-        "sweeps.engine.cluster_facts",
-        "sweeps.engine.cluster_question",
-        "sweeps.engine.schedulers",
-        "sweeps.engine.shared_storage",
-        "sweeps.engine.shards",
-        "sweeps.engine.shared_data",
-        "sweeps.engine.start_on_ray",
-    ),
+    "ray": ("sweeps.engine.backend", "sweeps.engine.resources"),
     "mlflow": ("sweeps.engine.tracking",),
-    "optuna": ("sweeps.engine.study", "search_spaces"),
+    "optuna": ("sweeps.engine.search", "search_spaces"),
 }
 UNSAFE_MODULES = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
 UNSAFE_NAMES = (
@@ -129,7 +128,7 @@ def wrong_imports(modules: Sequence[Module]) -> list[str]:
             elif any(is_in(target, package) for package in HOUSE):
                 if layer(target) > layer(module.name):
                     faults.append(f"{where} imports {target} from a layer above")
-                elif layer(module.name) == 3 and module.name != "sweeps" and layer(target) == 3:
+                elif module.name != "sweeps" and layer(module.name) == layer(target) == TOP:
                     faults.append(f"{where} imports {target}: one sweep knows no other")
             for package, doors in DOORS.items():
                 if is_in(target, package) and not any(is_in(module.name, door) for door in doors):
@@ -226,12 +225,31 @@ HOUSE_MODULES = read_house()
 
 def test_every_module_is_read():
     names = {module.name for module in HOUSE_MODULES}
-    assert {"gon_core.config", "search_spaces.sigma", "sweeps.engine.tuner"} <= names
+    assert {"gon_core.config", "search_spaces.sigma", "sweeps.engine.backend.tuner"} <= names
     assert {"gon_core", "sweeps", "sweeps.engine.report", "sweeps.sigma_line_search"} <= names
 
 
 def test_nothing_imports_upward_and_every_outside_system_has_its_door():
     assert not (faults := wrong_imports(HOUSE_MODULES)), "\n".join(["", *faults])
+
+
+def test_every_file_of_the_engine_is_in_a_room_and_no_room_is_crowded():
+    names = [m.name for m in HOUSE_MODULES if is_in(m.name, "sweeps.engine")]
+    loose = [name for name in names if layer(name) == LAYERS.index("sweeps.engine")]
+    assert loose == ["sweeps.engine"]
+    for folder in (ROOT / "sweeps").rglob("*"):
+        if folder.is_dir() and folder.name != "figures":  # one file a figure: that may grow
+            assert len(list(folder.glob("*.py"))) <= MOST_FILES, folder
+
+
+def test_no_file_is_longer_than_a_concept():
+    long = {
+        path: lines
+        for package in HOUSE
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > MOST_LINES
+    }
+    assert not long
 
 
 def test_no_module_imports_itself_through_others():
@@ -247,7 +265,7 @@ def test_child_processes_get_lists_of_arguments():
     faults = [fault for module in HOUSE_MODULES for fault in not_an_argument_list(module)]
     assert not faults, "\n".join(["", *faults])
     starting = [m.name for m in HOUSE_MODULES if "subprocess.run(" in ast.unparse(m.tree)]
-    assert "sweeps.engine.provenance" in starting  # else nothing was looked at
+    assert "sweeps.engine.system.provenance" in starting  # else nothing was looked at
 
 
 def made_up(**sources: str) -> list[Module]:
@@ -259,27 +277,30 @@ def made_up(**sources: str) -> list[Module]:
     ("name", "source"),
     [
         ("gon_core.a", "import search_spaces"),
-        ("gon_core.a", "from sweeps.engine import plan"),
-        ("gon_core.a", "def f():\n    import sweeps.engine.plan"),
+        ("gon_core.a", "from sweeps.engine.planning import plan"),
+        ("gon_core.a", "def f():\n    import sweeps.engine.planning.plan"),
         ("gon_core.a", "class A:\n    async def f(self):\n        from search_spaces import sigma"),
         ("gon_core.a", "if TYPE_CHECKING:\n    from search_spaces.sigma import SIGMA"),
         ("gon_core.a", "from ..sweeps import engine"),
         ("gon_core.a", "import ray"),
         ("gon_core.a", "import optuna.samplers as s"),
-        ("search_spaces.a", "from sweeps.engine.options import parse"),
+        ("search_spaces.a", "from sweeps.engine.cli.options import parse"),
         ("search_spaces.a", "import mlflow"),
-        ("sweeps.engine.a", "import sweeps.sigma_line_search"),
-        ("sweeps.engine.a", "from sweeps import sigma_line_search"),
-        ("sweeps.engine.a", "from ray import tune"),
-        ("sweeps.engine.study_helpers", "import ray"),
+        ("sweeps.engine.system.a", "from sweeps.engine.records.storage import Folder"),
+        ("sweeps.engine.trials.a", "from sweeps.engine.backend import tuner"),
+        ("sweeps.engine.trials.a", "import ray"),
+        ("sweeps.engine.planning.a", "import sweeps.sigma_line_search"),
+        ("sweeps.engine.planning.a", "from sweeps import sigma_line_search"),
+        ("sweeps.engine.report.a", "from ray import tune"),
+        ("sweeps.engine.search.study", "import ray"),
         ("sweeps.engine.report.a", "import optuna"),
         (
-            "sweeps.engine.a",
+            "sweeps.engine.planning.a",
             "try:\n    from mlflow import entities\nexcept ImportError:\n    x",
         ),
-        ("sweeps.engine.a", "importlib.import_module('ray.tune')"),
-        ("sweeps.engine.a", "import_module(name)"),
-        ("sweeps.engine.a", "from tests import conftest"),
+        ("sweeps.engine.planning.a", "importlib.import_module('ray.tune')"),
+        ("sweeps.engine.planning.a", "import_module(name)"),
+        ("sweeps.engine.planning.a", "from tests import conftest"),
         ("sweeps.a_sweep", "import mlflow"),
         ("sweeps.a_sweep", "from sweeps.other_sweep import QUESTION"),
     ],
@@ -293,12 +314,12 @@ def test_a_wrong_import_is_found(name, source):
     [
         ("gon_core.a", "import torch, gon_core.b\nfrom gon_core import c"),
         ("search_spaces.a", "from gon_core import config\nimport optuna"),
-        ("sweeps.engine.a", "import rayon, search_spaces.sigma\nfrom . import b"),
-        ("sweeps.engine.study", "import optuna"),
-        ("sweeps.engine.cluster", "def f():\n    import ray"),
-        ("sweeps.engine.tuner", "import ray.tune"),
+        ("sweeps.engine.planning.a", "import rayon, search_spaces.sigma\nfrom . import b"),
+        ("sweeps.engine.search.study", "import optuna"),
+        ("sweeps.engine.backend.cluster", "def f():\n    import ray"),
+        ("sweeps.engine.backend.tuner", "import ray.tune"),
         ("sweeps.engine.tracking", "def f():\n    import mlflow"),
-        ("sweeps.a_sweep", "from sweeps.engine.sweep import run_sweep"),
+        ("sweeps.a_sweep", "from sweeps.engine.runs.sweep import run_sweep"),
     ],
 )
 def test_a_right_import_is_let_through(name, source):

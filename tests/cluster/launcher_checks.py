@@ -222,10 +222,10 @@ def notice(config: Config) -> list[str]:
     starts = [line for line in config[key] if "ray start" in line]
     if not all(f"--scope --unit={scope} " in line for line in starts):
         faults.append(f"{key}: Ray is in no scope {scope}, and may be ended before its trials")
-    telling = [line for line in config[key] if "sweeps.engine.preemption" in line]
-    if not any(f"sweeps.engine.preemption watch {kind}" in line for line in telling):
+    telling = [line for line in config[key] if "sweeps.engine.backend.preemption" in line]
+    if not any(f"sweeps.engine.backend.preemption watch {kind}" in line for line in telling):
         faults.append(f"{key}: nobody watches for what {kind} says of the machine's end")
-    for part in (f"--property=After={scope}.scope ", "sweeps.engine.preemption tell"):
+    for part in (f"--property=After={scope}.scope ", "sweeps.engine.backend.preemption tell"):
         if not any(part in line for line in telling):
             faults.append(f"{key}: {part.strip()} is missing, a shutdown would tell no trial")
     for target in ("network.target", "nss-lookup.target"):

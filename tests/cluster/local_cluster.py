@@ -17,9 +17,9 @@ from pathlib import Path
 
 import yaml
 
-from sweeps.engine.cluster_check import LOOPBACK_GUARD
-from sweeps.engine.resources import PRETEND
-from tests.sweeps.engine.test_security import process_tree
+from sweeps.engine.resources.cluster_check import LOOPBACK_GUARD
+from sweeps.engine.resources.resources import PRETEND
+from tests.sweeps.engine.runs.test_security import process_tree
 
 HEAD = "f" * 51 + "00000"  # the fake provider's name of the head
 IDLE_SECONDS = 12

@@ -7,7 +7,7 @@ from typing import Any
 from tests.cluster.definitions import plain_secrets
 
 Manifest = dict[str, Any]
-TELL = ["python", "-m", "sweeps.engine.preemption", "tell", "--seconds"]
+TELL = ["python", "-m", "sweeps.engine.backend.preemption", "tell", "--seconds"]
 TELL_SECONDS = 11  # of the 15 that a pod has on GKE's spot machines; Python starts, Ray ends
 STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
 

@@ -10,8 +10,10 @@ from dataclasses import replace
 import pytest
 
 from sweeps import sigma_line_search
-from sweeps.engine import capacity, cluster_check, cluster_question, command_line, plan
-from sweeps.engine.cluster_check import ClusterError, ClusterFacts, Node
+from sweeps.engine.cli import command_line
+from sweeps.engine.planning import plan
+from sweeps.engine.resources import capacity, cluster_check, cluster_question
+from sweeps.engine.resources.cluster_check import ClusterError, ClusterFacts, Node
 from tests.cluster.local_cluster import LocalCluster
 
 

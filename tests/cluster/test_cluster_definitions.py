@@ -11,6 +11,7 @@ from tests.cluster import launcher_checks as checks
 from tests.cluster.definitions import MISSING, PROJECT, broken, read
 
 AWS, GCP = read("aws.yaml"), read("gcp.yaml")
+TOOL = "sweeps.engine.backend.preemption"
 DEFINITIONS = {"aws": AWS, "gcp": GCP}
 
 TYPES = "available_node_types"
@@ -129,9 +130,19 @@ BROKEN = {
     ],
     checks.notice: [
         ("aws", START_WORKER, "ray start", "Ray is in no scope game-of-noise-ray"),
-        ("gcp", TELL, "sweeps.engine.preemption watch aws", "nobody watches for what gcp says"),
+        (
+            "gcp",
+            TELL,
+            "sweeps.engine.backend.preemption watch aws",
+            "nobody watches for what gcp says",
+        ),
         ("aws", TELL, "true", "--property=After=game-of-noise-ray.scope is missing"),
-        ("gcp", TELL, MISSING, "sweeps.engine.preemption tell is missing, a shutdown would tell"),
+        (
+            "gcp",
+            TELL,
+            MISSING,
+            "sweeps.engine.backend.preemption tell is missing, a shutdown would tell",
+        ),
         ("aws", TELL, without(AWS, "network.target"), "After=network.target is missing, it may"),
         ("gcp", TELL, without(GCP, "nss-lookup.target"), "After=nss-lookup.target is missing"),
     ],

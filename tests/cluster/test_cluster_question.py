@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
-from sweeps.engine import cluster_question
-from sweeps.engine.cluster_question import GENERATED, MARK_LABEL, can_have, take_back
+from sweeps.engine.resources import cluster_question
+from sweeps.engine.resources.cluster_question import GENERATED, MARK_LABEL, can_have, take_back
 from tests.cluster.local_cluster import PATIENCE, LocalCluster
-from tests.sweeps.engine.test_security import process_tree
+from tests.sweeps.engine.runs.test_security import process_tree
 
 TRIAL = {"CPU": 4.0, "GPU": 1.0}
 TOO_LARGE = {"CPU": 4.0, "GPU": 8.0}
@@ -161,7 +161,7 @@ def question(cluster, *need):
 
 REQUESTED = """
 import sys
-from sweeps.engine.cluster_question import RayAutoscaler
+from sweeps.engine.resources.cluster_question import RayAutoscaler
 state = RayAutoscaler(sys.argv[1]).status().cluster_resource_state
 print(sum(len(found.resource_requests) for found in state.cluster_resource_constraints))
 """
@@ -177,7 +177,7 @@ def requested(cluster):
 BESIDE_ANOTHER = """
 import sys, time
 import ray
-from sweeps.engine.cluster_question import RayAutoscaler, can_have
+from sweeps.engine.resources.cluster_question import RayAutoscaler, can_have
 ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
 autoscaler = RayAutoscaler(sys.argv[1])
 waiting = ray.remote(num_cpus=1, num_gpus=1)(lambda: None).remote()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.test_cluster_docs import DOCS
 from tests.sweeps.faults import SWEEPS

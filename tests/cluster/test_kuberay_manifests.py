@@ -80,12 +80,13 @@ BROKEN = {
         (
             (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command"),
             ["ray", "stop"],
-            "gpu-spot: preStop must be python -m sweeps.engine.preemption tell",
+            "gpu-spot: preStop must be python -m sweeps.engine.backend.preemption tell",
         ),
         (
             (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command"),
             pod_checks.TELL[:-1],
-            "gpu-spot: preStop must be python -m sweeps.engine.preemption tell --seconds and a",
+            "gpu-spot: preStop must be python -m sweeps.engine.backend.preemption tell "
+            "--seconds and a",
         ),
         (
             (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command", 5),

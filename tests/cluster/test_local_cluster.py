@@ -17,12 +17,12 @@ import sweeps.sigma_line_search as script
 from gon_core.data import idx
 from gon_core.data.splits import split
 from gon_core.models import MadryCNN
-from sweeps.engine.measures import prepare_data
-from sweeps.engine.options import line
-from sweeps.engine.plan import make_plan
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.strength import line_question
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
-from sweeps.engine.strength import line_question
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.trials.measures import prepare_data
 from tests.cluster.local_cluster import HEAD, PATIENCE, LocalCluster, seen
 from tests.s3_store import s3_store, uri
 from tests.sweeps.faults import SWEEPS, TIMINGS
@@ -172,7 +172,7 @@ def test_a_machine_that_is_warned_tells_its_trial_and_is_given_no_other(local, c
     trial, attempt = running(process, tmp_path, epoch=0)
     time.sleep(4)
     told = subprocess.run(
-        [sys.executable, "-m", "sweeps.engine.preemption", "tell", "--node", attempt.node,
+        [sys.executable, "-m", "sweeps.engine.backend.preemption", "tell", "--node", attempt.node,
          "--seconds", "120"], capture_output=True, text=True, timeout=180, cwd=tmp_path,
         env=os.environ | cluster.environment | {"RAY_ADDRESS": cluster.address},
     )  # fmt: skip

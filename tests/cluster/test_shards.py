@@ -15,7 +15,7 @@ from gon_core.data import imagenet_c_folder
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
 from sweeps.engine.records import RIGHT, SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 from tests.cluster.local_cluster import LocalCluster
 from tests.sweeps.faults import SWEEPS
 
@@ -56,14 +56,14 @@ import dataclasses, json, os, sys
 from pathlib import Path
 import torch
 from gon_core.data import imagenet_c_folder
-from sweeps.engine.cluster import Cluster
-from sweeps.engine.resources import Resources
+from sweeps.engine.backend.cluster import Cluster
+from sweeps.engine.resources.resources import Resources
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 2))
 images = imagenet_c_folder.open_folder(Path(sys.argv[2]), ("fog", "snow"), classes=2, side=8)
 with Cluster(Resources(1, 1.0, 1, is_pretended=True), sys.argv[1]) as cluster:
     cluster.wait()
-    from sweeps.engine.shards import Shards
+    from sweeps.engine.backend.shards import Shards
     shards = Shards(Resources(1, 1.0, 1, is_pretended=True), model)
     rows = shards.evaluate_imagenet_c(model, images)
     print(json.dumps([dataclasses.asdict(row) for row in rows]))
@@ -99,8 +99,8 @@ def test_imagenet_c_is_read_by_the_machines_and_rows_keep_their_order(cluster, t
 LOSING_A_MACHINE = """
 import json, os, signal, sys, time
 import torch
-from sweeps.engine.cluster import Cluster
-from sweeps.engine.resources import Resources
+from sweeps.engine.backend.cluster import Cluster
+from sweeps.engine.resources.resources import Resources
 resources = Resources(1, 1.0, 1, is_pretended=True)
 
 def where(model, shard, device, bf16):
@@ -113,7 +113,7 @@ def where(model, shard, device, bf16):
 
 with Cluster(resources, sys.argv[1]) as cluster:
     cluster.wait()
-    from sweeps.engine.shards import Shards
+    from sweeps.engine.backend.shards import Shards
     model = torch.nn.Linear(2, 2)
     numbers = [(number, sys.argv[2]) for number in range(6)]
     print(json.dumps(list(Shards(resources, model)._run(where, model, numbers, False))))

@@ -13,11 +13,11 @@ import pytest
 from gon_core.config import StartConfig
 from gon_core.data import idx
 from gon_core.data.splits import split
-from sweeps.engine import notice
+from sweeps.engine.backend import notice
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.start_training import train_start
-from sweeps.engine.storage import Folder
-from sweeps.engine.trial import make_deterministic
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.trials.start_training import train_start
+from sweeps.engine.trials.trial import make_deterministic
 from tests.cluster.local_cluster import LocalCluster
 from tests.sweeps.faults import PATIENCE, SWEEPS, wait_for
 

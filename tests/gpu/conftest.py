@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gon_core.data import idx
-from sweeps.engine.trial import make_deterministic
+from sweeps.engine.trials.trial import make_deterministic
 
 
 @pytest.fixture(autouse=True, scope="module")

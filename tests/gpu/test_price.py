@@ -6,8 +6,8 @@ import torch
 from gon_core.config import ANT, TrainingConfig
 from gon_core.models import MadryCNN
 from gon_core.training import new_state, train
-from sweeps.engine.cost import further_images, measure_speed
-from sweeps.engine.resources import Resources
+from sweeps.engine.planning.cost import further_images, measure_speed
+from sweeps.engine.resources.resources import Resources
 from tests.gon_core.training.test_every_method import EVERY
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -9,11 +9,11 @@ from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import StoppedError, Vanilla, checkpoints, new_state, train
 from gon_core.training.checkpoints import MODEL
-from sweeps.engine.measures import measure, prepare_data
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
-from sweeps.engine.trial import run_trial
-from tests.sweeps.engine.test_trial import timeless
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.trials.measures import measure, prepare_data
+from sweeps.engine.trials.trial import run_trial
+from tests.sweeps.engine.trials.test_trial import timeless
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DATA = DataConfig(training_images=1000, validation_images=100, test_images=200)

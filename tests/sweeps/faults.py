@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from mlflow import MlflowClient
 
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",

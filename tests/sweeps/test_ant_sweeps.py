@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from sweeps.engine.records import NOISE, SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",

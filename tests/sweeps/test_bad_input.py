@@ -20,17 +20,12 @@ from safetensors.torch import save, save_file
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.models.wong_cnn import wong_small
 from sweeps import sigma_line_search
-from sweeps.engine import (
-    checkpoint_evaluation,
-    checkpoint_models,
-    checkpoint_options,
-    measures,
-    plan,
-    sweep,
-)
+from sweeps.engine.planning import plan
+from sweeps.engine.planning.strength import line_question
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
-from sweeps.engine.strength import line_question
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.runs import checkpoint_evaluation, checkpoint_models, checkpoint_options, sweep
+from sweeps.engine.trials import measures
 
 SECONDS = 5  # of this process, so that a busy machine changes nothing
 SWEEPS = (

@@ -19,8 +19,9 @@ from functools import partial
 from pathlib import Path
 
 import sweeps.sigma_line_search as script
-from sweeps.engine import allowance, budget
-from sweeps.engine.command_line import leave
+from sweeps.engine.backend import budget
+from sweeps.engine.runs import allowance
+from sweeps.engine.system.leaving import leave
 
 def clock():
     return time.monotonic() + 3600 * len(list(Path("results/small/trials").glob("*/result.json")))

@@ -28,18 +28,11 @@ from gon_core.data.splits import split
 from gon_core.models.wong_cnn import wong_small
 from gon_core.training.checkpoints import MODEL, STATE, TRAINING
 from sweeps import epsilon_sphere
-from sweeps.engine import (
-    checkpoint_models,
-    command_line,
-    measures,
-    plan,
-    report,
-    starting_models,
-    sweep,
-    trial,
-)
-from sweeps.engine.checkpoint_options import CheckpointOptions
-from sweeps.engine.options import line
+from sweeps.engine import report
+from sweeps.engine.cli import command_line
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning import plan
+from sweeps.engine.planning.strength import line_question
 from sweeps.engine.records import (
     EXAMPLES,
     MANIFEST,
@@ -47,11 +40,14 @@ from sweeps.engine.records import (
     PERTURBED,
     RIGHT,
     SweepRecords,
+    starting_models,
 )
 from sweeps.engine.records.checkpoint import HISTORY
-from sweeps.engine.start_training import train_start
-from sweeps.engine.storage import Folder
-from sweeps.engine.strength import line_question
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.runs import checkpoint_models, sweep
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+from sweeps.engine.trials import measures, trial
+from sweeps.engine.trials.start_training import train_start
 from tests.eager import use_eager_kernels
 
 ROOT = Path(__file__).parents[2]
@@ -504,7 +500,7 @@ def test_a_search_passes_over_trials_that_are_payloads(given, trap, monkeypatch,
     code, _ = run_main("joint_search", words, monkeypatch, capsys)
     assert code == 0
     from sweeps import joint_search
-    from sweeps.engine import warm_start
+    from sweeps.engine.planning import warm_start
 
     options = joint_search.Options(scale="demo", warm_start=("results/given",))
     known = warm_start.read(plan.make_plan(joint_search.question(options), options, None))

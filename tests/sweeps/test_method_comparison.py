@@ -21,7 +21,7 @@ from gon_core.evaluation import examples
 from gon_core.models.weights import CONSTRUCTORS
 from gon_core.models.wong_cnn import wong_small
 from sweeps.engine.records import EXAMPLES, RIGHT, SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "40",
@@ -229,9 +229,9 @@ def bad_commands(folder):
 
 
 def test_bad_checkpoints_and_folders_are_refused_and_run_no_code(tmp_path, capsys, monkeypatch):
-    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
-    from sweeps.engine.checkpoint_options import CheckpointOptions, problems
-    from sweeps.engine.command_line import parse
+    from sweeps.engine.cli.command_line import parse
+    from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints
+    from sweeps.engine.runs.checkpoint_options import CheckpointOptions, problems
 
     monkeypatch.chdir(tmp_path)
     for arguments, says in bad_commands(tmp_path):
@@ -272,7 +272,7 @@ def imagenet(tmp_path, monkeypatch):
     from gon_core import architectures
     from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
     from gon_core.models import weights
-    from sweeps.engine.checkpoint_options import CheckpointOptions
+    from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 
     class Mean(torch.nn.Module):
         """Says class 1 of bright images and class 0 of dark ones."""
@@ -309,7 +309,7 @@ def imagenet(tmp_path, monkeypatch):
 
 def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(imagenet, tmp_path, capsys):
     from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
-    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
+    from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints
 
     assert evaluate_checkpoints(imagenet) == 0
     printed = capsys.readouterr().out
@@ -335,8 +335,8 @@ def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(imagenet, t
 
 
 def test_a_second_evaluation_of_the_same_name_is_refused(imagenet, tmp_path, capsys):
-    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
-    from sweeps.engine.lock import SweepLock
+    from sweeps.engine.records.lock import SweepLock
+    from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints
 
     folder = Folder(str(tmp_path / "results/imagenet"))
     with SweepLock(folder), pytest.raises(SystemExit) as refused:
@@ -349,7 +349,7 @@ def test_a_second_evaluation_of_the_same_name_is_refused(imagenet, tmp_path, cap
 def test_an_image_that_cannot_be_read_ends_in_one_line_and_leaves_no_run_running(
     imagenet, tmp_path, capsys
 ):
-    from sweeps.engine.checkpoint_evaluation import evaluate_checkpoints
+    from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints
 
     broken = tmp_path / "set/snow/3/class1/a.png"
     broken.write_bytes(b"no image")

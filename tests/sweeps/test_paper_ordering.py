@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.report.summary.aggregate import summarise
 
 SCRIPT = Path(__file__).parents[2] / "sweeps/method_comparison.py"
 ARGUMENTS = ("--scale", "demo", "--seeds", "1", "--evaluate", "none", "--name", "order",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.engine import machine
 from sweeps.engine.records.check import check
-from tests.sweeps.engine.test_security import process_tree
+from sweeps.engine.system import machine
+from tests.sweeps.engine.runs.test_security import process_tree
 from tests.sweeps.faults import PATIENCE, Sweep, is_alive, wait_for, wait_until_gone
 
 pytestmark = pytest.mark.skipif(machine.cpu_count() < 2, reason="needs two cores")
@@ -61,7 +61,7 @@ def test_sigterm_fails_no_trial_and_leaves_no_process(tmp_path):
     process = sweep.start()
     wait_for(sweep.checkpoints, process, what="a checkpoint")
     below = process_tree(process.pid)
-    ranks = [pid for pid in below if b"sweeps.engine.ranks" in _command(pid)]
+    ranks = [pid for pid in below if b"sweeps.engine.trials.ranks" in _command(pid)]
     assert ranks and all(map(is_alive, ranks))
     os.kill(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=PATIENCE)

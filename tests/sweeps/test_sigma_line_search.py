@@ -16,11 +16,10 @@ from gon_core.config import EvaluationConfig, StartConfig
 from gon_core.data import files, idx
 from gon_core.data.splits import split
 from gon_core.training.checkpoints import MODEL
-from sweeps.engine import starting_models
-from sweeps.engine.measures import prepare_data
-from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
-from sweeps.engine.trial import make_deterministic, run_trial
+from sweeps.engine.records import SweepRecords, starting_models
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.trials.measures import prepare_data
+from sweeps.engine.trials.trial import make_deterministic, run_trial
 
 SCRIPT = Path(__file__).parents[2] / "sweeps/sigma_line_search.py"
 SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",

@@ -4,7 +4,7 @@
         sweep.json                            what is asked, by which code, on which data
         examples.safetensors                  some test images, clean and corrupted, for the figures
         tracked.json                          that MLflow holds all of it
-        drivers/<id>.json                     who runs the sweep now, see ``sweeps.engine.lock``
+        drivers/<id>.json                     who runs the sweep now, see ``records.lock``
         usage/NNNNNN.json                     what each driver used, and whether a budget ended it
         trials/<trial id>/trial.json          the full configuration, before training
         trials/<trial id>/attempts/NNNNNN.json   where and when it was run, from which epoch on

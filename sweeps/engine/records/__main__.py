@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.engine.command_line import leave
-from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
-from sweeps.engine.object_store import StorageError
-from sweeps.engine.provenance import redact
 from sweeps.engine.records.check import STATES, SweepCheck, check
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.sweep import SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, SOME_FAILED
+from sweeps.engine.system.leaving import leave
+from sweeps.engine.system.provenance import redact
 
 STYLES = {"complete": "green", "failed": "red", "broken": "bold red", "running": "cyan"}
 

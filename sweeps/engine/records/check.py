@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gon_core.config import StartConfig
-from sweeps.engine import lock, starting_models
-from sweeps.engine.records import checkpoint
+from sweeps.engine.records import checkpoint, lock, starting_models
 from sweeps.engine.records.result import TrialResult
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.sweep import SweepRecords
 from sweeps.engine.records.trial import CONFIG, RESULT, TURN, TrialRecords
-from sweeps.engine.storage import Folder
 
 State = Literal["complete", "failed", "running", "interrupted", "broken"]
 STATES: dict[State, str] = {

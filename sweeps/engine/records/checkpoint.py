@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.engine.object_store import StorageError
-from sweeps.engine.storage import Folder
-from sweeps.engine.training_code import training_code
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.records.training_code import training_code
+from sweeps.engine.system.errors import StorageError
 
 MANIFEST = "manifest.json"
 HISTORY = "history.json"

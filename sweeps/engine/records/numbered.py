@@ -2,7 +2,7 @@
 
 import re
 
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 
 NAME = re.compile(r"(\d{6})\.json")
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from gon_core.config import TrialConfig
 from sweeps.engine.records.result import TrialResult
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.trial import TrialRecords
 from sweeps.engine.records.usage import UsageRecords
-from sweeps.engine.storage import Folder
 
 DESCRIPTION = "sweep.json"
 TRIAL_ID = re.compile(r"[0-9a-f]{12}")

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from gon_core.config import TrialConfig
-from sweeps.engine.object_store import StorageError
 from sweeps.engine.records import checkpoint as checkpoints
 from sweeps.engine.records import evaluation as evaluations
 from sweeps.engine.records import numbered
@@ -18,7 +17,8 @@ from sweeps.engine.records import result as results
 from sweeps.engine.records.checkpoint import Checkpoint
 from sweeps.engine.records.evaluation import Finding
 from sweeps.engine.records.result import TrialResult
-from sweeps.engine.storage import NOT_THERE, Folder, OutsideError
+from sweeps.engine.records.storage import NOT_THERE, Folder
+from sweeps.engine.system.errors import OutsideError, StorageError
 
 CONFIG, TURN, RESULT = "trial.json", "turn.json", "result.json"
 LAST_TURN = 10**9  # of a trial whose turn is not known

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sweeps.engine.records import numbered
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 
 Option = Literal["budget_gpu_hours", "budget_hours"]
 UNITS: dict[Option, str] = {"budget_gpu_hours": "GPU-hours", "budget_hours": "hours"}

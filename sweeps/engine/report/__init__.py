@@ -11,26 +11,29 @@ from rich.console import Console
 from search_spaces.parameter import Point
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
-from sweeps.engine.report.aggregate import SweepSummary, headline, summarise
-from sweeps.engine.report.appendix_figures import appendix_drawings
-from sweeps.engine.report.comparisons import build_comparisons
-from sweeps.engine.report.corruption_errors import build_corruption_errors
-from sweeps.engine.report.figures import drawings
-from sweeps.engine.report.html import Picture, to_page
-from sweeps.engine.report.importance import measure_importances
-from sweeps.engine.report.markdown import to_document
-from sweeps.engine.report.method_tables import build_method_tables, terminal_tables
-from sweeps.engine.report.noise_sheet import read_portraits
-from sweeps.engine.report.parquet import render_parquet
-from sweeps.engine.report.perturbation_table import (
+from sweeps.engine.report.figures.appendix_figures import appendix_drawings
+from sweeps.engine.report.figures.choice import drawings
+from sweeps.engine.report.figures.noise_sheet import read_portraits
+from sweeps.engine.report.figures.style import render
+from sweeps.engine.report.pages.html import Picture, to_page
+from sweeps.engine.report.pages.markdown import to_document
+from sweeps.engine.report.pages.terminal import to_terminal
+from sweeps.engine.report.summary.aggregate import SweepSummary, headline, summarise
+from sweeps.engine.report.summary.importance import measure_importances
+from sweeps.engine.report.summary.parquet import render_parquet
+from sweeps.engine.report.tables.comparisons import build_comparisons
+from sweeps.engine.report.tables.corruption_errors import build_corruption_errors
+from sweeps.engine.report.tables.method_tables import (
+    build_method_tables,
+    terminal_tables,
+)
+from sweeps.engine.report.tables.perturbation_table import (
     build_perturbations,
     terminal_perturbations,
 )
-from sweeps.engine.report.style import render
-from sweeps.engine.report.table_11 import build_rows
-from sweeps.engine.report.tables import build_table
-from sweeps.engine.report.terminal import to_terminal
-from sweeps.engine.report.text_tables import TextTable
+from sweeps.engine.report.tables.table_11 import build_rows
+from sweeps.engine.report.tables.text_tables import TextTable
+from sweeps.engine.report.tables.trial_tables import build_table
 
 __all__ = ["Report", "headline", "print_report", "write_report"]
 

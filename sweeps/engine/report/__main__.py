@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from sweeps.engine.command_line import leave
-from sweeps.engine.object_store import StorageError
-from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import print_report, write_report
-from sweeps.engine.storage import Folder
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.leaving import leave
+from sweeps.engine.system.provenance import redact
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

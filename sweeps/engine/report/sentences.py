@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from search_spaces.parameter import Choice, Point
-from sweeps.engine.report.aggregate import SHORT_STATUS, PointSummary, SweepSummary
-from sweeps.engine.report.estimates import Estimate
-from sweeps.engine.report.importance import Importances
-from sweeps.engine.report.space import point_text, value_text
+from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
+from sweeps.engine.report.summary.estimates import Estimate
+from sweeps.engine.report.summary.importance import Importances
+from sweeps.engine.report.summary.space import point_text, value_text
 
 INTERVALS = (
     "± is half of the 95 % interval: Student t over seeds; where one seed was measured (marked *), "

@@ -4,13 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sweeps.engine.command_line import leave
-from sweeps.engine.exit_codes import BAD_INPUT, DONE, SOME_FAILED
-from sweeps.engine.lock import SweepIsRunningError
-from sweeps.engine.object_store import StorageError
-from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.lock import SweepIsRunningError
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, SOME_FAILED
+from sweeps.engine.system.leaving import leave
+from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.replay import BehindError, replay
 from sweeps.engine.tracking.uris import explain, ui_command, uri_problem
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gon_core.config import TrialConfig
-from sweeps.engine.object_store import StorageError
-from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords, TrialRecords
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.points import Epoch, dated, of_result
 from sweeps.engine.tracking.store import Store
 from sweeps.engine.tracking.tracked import forget_tracked

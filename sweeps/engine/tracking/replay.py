@@ -1,8 +1,8 @@
 """MLflow brought up to the records of a sweep, by a later process."""
 
-from sweeps.engine.importing import IMPORTING
-from sweeps.engine.lock import SweepLock
 from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.lock import SweepLock
+from sweeps.engine.system.importing import IMPORTING
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.tracked import write_tracked
 
@@ -29,7 +29,10 @@ def replay(records: SweepRecords, uri: str) -> int:
     if description is None:
         raise ValueError(f"{records.folder.uri} holds no sweep.json")
     with IMPORTING:
-        from sweeps.engine.report.aggregate import headline, summarise  # slow: it loads torch
+        from sweeps.engine.report.summary.aggregate import (  # slow: it loads torch
+            headline,
+            summarise,
+        )
 
     with SweepLock(records.folder):
         results, begun = records.results(), records.trials()

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from gon_core.config import Given, TrialConfig
-from sweeps.engine.importing import IMPORTING
-from sweeps.engine.provenance import redact
 from sweeps.engine.records import NOISE, VALIDATION_METRIC, SweepRecords, TrialResult
+from sweeps.engine.system.importing import IMPORTING
+from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.points import (
     Epoch,
     end_of,
@@ -316,7 +316,7 @@ class Store:
         if not folder.exists(NOISE):
             return
         with IMPORTING:
-            from sweeps.engine.report.learned_noise import render_trial
+            from sweeps.engine.report.figures.learned_noise import render_trial
         try:
             files = render_trial(result, folder.read(NOISE))
         except (SafetensorError, KeyError, ValueError) as error:

@@ -8,10 +8,10 @@ import contextlib
 import hashlib
 from typing import Any
 
-from sweeps.engine.object_store import StorageError
-from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords, TrialRecords
-from sweeps.engine.storage import NOT_THERE
+from sweeps.engine.records.storage import NOT_THERE
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.uris import sqlite_path
 
 TRACKED, RESULT = "tracked.json", "result.json"

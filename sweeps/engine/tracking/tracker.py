@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gon_core.config import TrialConfig
-from sweeps.engine.object_store import StorageError
-from sweeps.engine.provenance import redact
 from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.outbox import Outbox, milliseconds
 from sweeps.engine.tracking.points import Epoch
 from sweeps.engine.tracking.store import settle_environment

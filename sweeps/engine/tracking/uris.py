@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from sweeps.engine.provenance import encoding_problem, redact
+from sweeps.engine.system.provenance import encoding_problem, redact
 
 REDACTED = "***"
 # MLflow sends what they hold with every request.

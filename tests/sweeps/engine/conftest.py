@@ -15,10 +15,10 @@ from gon_core.data import idx
 from gon_core.data.splits import split
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
-from sweeps.engine.measures import prepare_data
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.storage import Folder
-from sweeps.engine.trial import make_deterministic
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.trials.measures import prepare_data
+from sweeps.engine.trials.trial import make_deterministic
 
 DATA = DataConfig(training_images=300, validation_images=30, test_images=20)
 TRAINING = TrainingConfig(batch_size=100, learning_rate=0.02, max_epochs=3)

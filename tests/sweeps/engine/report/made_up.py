@@ -16,7 +16,7 @@ from search_spaces.parameter import Choice
 from search_spaces.reset_interval import RESET_INTERVAL
 from search_spaces.sigma import SIGMA
 from sweeps.engine.records import NOISE, SweepRecords, TrialResult
-from sweeps.engine.storage import Folder
+from sweeps.engine.records.storage import Folder
 
 IMAGES = 1_000
 PUBLISHED = {

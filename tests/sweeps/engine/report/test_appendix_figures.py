@@ -14,15 +14,19 @@ from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation.examples import Examples
 from gon_core.rows import SEVERITIES_SPLIT, AccuracyRow
 from search_spaces.sigma import SIGMA
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.corruption_bars import draw_corruption_bars
-from sweeps.engine.report.example_sheets import draw_corruptions, draw_perturbed, draw_sigmas
-from sweeps.engine.report.grid_figure import draw_grid
-from sweeps.engine.report.line_figure import draw_line
-from sweeps.engine.report.perturbation_figure import draw_perturbations
-from sweeps.engine.report.severity_figure import draw_severities
-from sweeps.engine.report.sheet import FRAME, SIDE
-from sweeps.engine.report.style import PUBLISHED, STYLE, render
+from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
+from sweeps.engine.report.figures.example_sheets import (
+    draw_corruptions,
+    draw_perturbed,
+    draw_sigmas,
+)
+from sweeps.engine.report.figures.grid_figure import draw_grid
+from sweeps.engine.report.figures.line_figure import draw_line
+from sweeps.engine.report.figures.perturbation_figure import draw_perturbations
+from sweeps.engine.report.figures.severity_figure import draw_severities
+from sweeps.engine.report.figures.sheet import FRAME, SIDE
+from sweeps.engine.report.figures.style import PUBLISHED, STYLE, render
+from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     NOISES,

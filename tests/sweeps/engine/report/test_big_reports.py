@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sweeps.engine.report import html, importance, parquet, print_report, style, write_report
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.figures import drawings
-from sweeps.engine.report.importance import measure_importances
-from sweeps.engine.report.optimum import dominates, pareto_front
-from sweeps.engine.report.parquet import render_parquet
+from sweeps.engine.report import print_report, write_report
+from sweeps.engine.report.figures import style
+from sweeps.engine.report.figures.choice import drawings
+from sweeps.engine.report.pages import html
+from sweeps.engine.report.summary import importance, parquet
+from sweeps.engine.report.summary.aggregate import summarise
+from sweeps.engine.report.summary.importance import measure_importances
+from sweeps.engine.report.summary.optimum import dominates, pareto_front
+from sweeps.engine.report.summary.parquet import render_parquet
 from tests.sweeps.engine.report.made_up import JOINT, ant_result, joint_search
 
 
@@ -67,7 +70,7 @@ def test_parquet_in_pieces_holds_the_same(big, monkeypatch):
 
 def test_importances_of_very_many_points_look_at_some_and_say_so(big, monkeypatch):
     monkeypatch.setattr(importance, "MOST_EXPLAINED", 8)
-    monkeypatch.setattr("sweeps.engine.report.space_figures.MOST_EXPLAINED", 8)
+    monkeypatch.setattr("sweeps.engine.report.figures.space_figures.MOST_EXPLAINED", 8)
     looked_at = []
     monkeypatch.setattr(
         importance, "importances", lambda space, known, index: looked_at.append(known) or {"a": 1.0}
@@ -87,13 +90,13 @@ def test_very_many_marks_are_pixels(big, monkeypatch):
         return style.render("slices", found["slices"].draw, ("svg",))["slices.svg"]
 
     assert b"<image" not in size()
-    monkeypatch.setattr("sweeps.engine.report.space_figures.MOST_VECTORS", 5)
+    monkeypatch.setattr("sweeps.engine.report.figures.space_figures.MOST_VECTORS", 5)
     assert b"<image" in size()
 
 
 def test_a_terminal_shows_the_best_of_a_large_grid(make_sweep, monkeypatch):
-    monkeypatch.setattr("sweeps.engine.report.terminal.MOST_OF_A_GRID", 5)
-    monkeypatch.setattr("sweeps.engine.report.terminal.MOST", 2)
+    monkeypatch.setattr("sweeps.engine.report.pages.terminal.MOST_OF_A_GRID", 5)
+    monkeypatch.setattr("sweeps.engine.report.pages.terminal.MOST", 2)
     trials = [(step / 10, 0, "converged", 80.0 + step) for step in range(6)]
     records = make_sweep(trials, seeds=1, published=None)
     console = Console(file=io.StringIO(), width=120)

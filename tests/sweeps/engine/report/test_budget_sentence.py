@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.engine.records import Stop, Usage
 from sweeps.engine.report import sentences, write_report
-from sweeps.engine.report.aggregate import summarise
+from sweeps.engine.report.summary.aggregate import summarise
 
 STOP = Stop(option="budget_gpu_hours", limit=0.5, carry_on="again --budget-gpu-hours 1.4")
 GRID = [[0.0], [0.2], [0.5], [0.9]]

@@ -6,9 +6,9 @@ import pytest
 from gon_core.config import Given
 from search_spaces.parameter import Choice
 from sweeps.engine.report import write_report
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.grid_figure import draw_grid
-from sweeps.engine.report.style import STYLE
+from sweeps.engine.report.figures.grid_figure import draw_grid
+from sweeps.engine.report.figures.style import STYLE
+from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import measured_result, write_sweep
 
 NAMES = ("vanilla-0a1b2c", "my_own_gnt_of_yesterday", "a" * 90)

@@ -4,11 +4,11 @@ import matplotlib
 import pytest
 
 from sweeps.engine.report import write_report
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.importance import measure_importances
-from sweeps.engine.report.joint_figures import draw_front, draw_turns
-from sweeps.engine.report.space_figures import draw_slices
-from sweeps.engine.report.style import STYLE
+from sweeps.engine.report.figures.joint_figures import draw_front, draw_turns
+from sweeps.engine.report.figures.space_figures import draw_slices
+from sweeps.engine.report.figures.style import STYLE
+from sweeps.engine.report.summary.aggregate import summarise
+from sweeps.engine.report.summary.importance import measure_importances
 from tests.sweeps.engine.report.made_up import JOINT, ant_result, joint_search
 
 

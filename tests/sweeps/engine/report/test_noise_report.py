@@ -11,11 +11,12 @@ from matplotlib.image import imread
 from gon_core.config import VARIANTS
 from gon_core.evaluation import learned_noise
 from sweeps.engine.records import NOISE
-from sweeps.engine.report import noise_panels, write_report
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.learned_noise import Portrait, draw_portrait, render_trial
-from sweeps.engine.report.noise_sheet import best_portrait, draw_overview, read_portraits
-from sweeps.engine.report.style import STYLE
+from sweeps.engine.report import write_report
+from sweeps.engine.report.figures import noise_panels
+from sweeps.engine.report.figures.learned_noise import Portrait, draw_portrait, render_trial
+from sweeps.engine.report.figures.noise_sheet import best_portrait, draw_overview, read_portraits
+from sweeps.engine.report.figures.style import STYLE
+from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     ant_history,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gon_core.evaluation import Interval
-from sweeps.engine.report.optimum import dominates, find_best, pareto_front
+from sweeps.engine.report.summary.optimum import dominates, find_best, pareto_front
 
 ACCURACIES = st.tuples(st.integers(0, 6), st.integers(0, 6))
 

@@ -8,8 +8,11 @@ import pytest
 from gon_core.config import GNT, VARIANTS
 from search_spaces.sigma import SIGMA
 from sweeps.engine.report import write_report
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.perturbation_table import build_perturbations, terminal_perturbations
+from sweeps.engine.report.summary.aggregate import summarise
+from sweeps.engine.report.tables.perturbation_table import (
+    build_perturbations,
+    terminal_perturbations,
+)
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     measured_result,

@@ -9,9 +9,9 @@ from pyarrow import compute, parquet
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import mean_interval, wilson_interval
-from sweeps.engine.report.aggregate import summarise
-from sweeps.engine.report.estimates import binomial_interval, corrupted_rows
-from sweeps.engine.report.parquet import render_parquet
+from sweeps.engine.report.summary.aggregate import summarise
+from sweeps.engine.report.summary.estimates import binomial_interval, corrupted_rows
+from sweeps.engine.report.summary.parquet import render_parquet
 
 
 def read(records):

@@ -5,7 +5,7 @@ import pytest
 
 from gon_core.config import ANT, DataConfig, TrainingConfig, TrialConfig
 from search_spaces.parameter import Choice, Real, Whole
-from sweeps.engine.report import space
+from sweeps.engine.report.summary import space
 from tests.sweeps.engine.report.made_up import SPACES, parameters
 
 WORDS = Choice("pace", values=("slow", "never", "fast", 3), unit="", paper="slow")

@@ -1,0 +1,1 @@
+"""Runs trials: the only door to Ray."""

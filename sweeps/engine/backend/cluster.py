@@ -1,0 +1,168 @@
+"""Ray on this machine, or a cluster that is there: begun and ended beside what the sweep does.
+
+Starting a Ray takes four seconds and ending one, most of it waiting for other processes.
+"""
+
+import gc
+import logging
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
+
+from sweeps.engine.planning.plan import Resources
+from sweeps.engine.resources.cluster_check import LOOPBACK_GUARD, ClusterError, is_loopback
+from sweeps.engine.resources.ray_files import RayFolder, ensure_token, has_token
+from sweeps.engine.system.signals import take_back
+
+OBJECT_STORE_BYTES = 2 * 1024**3
+
+# Read by Ray when it is imported. `uv run` would make Ray pack and reinstall the project for every
+# worker; the loggers would write each metric a second and third time.
+RAY_SETTINGS = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_preload_python_modules": "torch,pydantic,pyarrow.fs",  # while the driver is loading them
+    "RAY_kill_idle_workers_interval_ms": "0",  # those started in advance wait for the first trials
+    "RAY_worker_niceness": "0",  # else any other process starves the trials
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output has a banner even when silent
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+# Whatever the environment says. Without the first, Ray's servers listen on every network address;
+# its name is older than what it does.
+RAY_GUARDS = {
+    LOOPBACK_GUARD: "0",
+    "RAY_AUTH_MODE": "token",
+}
+LOOPBACK = "127.0.0.1"
+SLOW_START = "timed out during startup"  # in the text of the plain Exception that Ray raises
+
+
+class Cluster:
+    """Ray, as a context: begins to start, or to connect, at once; is left when the block is.
+
+    Without an address it runs on loopback. Only who has its token can talk to it; token and
+    temporary folder are this user's alone. If Ray does not start, the folder with its logs is left
+    until the next sweep starts.
+
+    Args:
+        resources: what the trials occupy together.
+        address: ``HOST:PORT`` of a cluster's head, which goes on when the block is left.
+
+    Attributes:
+        scratch: a folder for what Ray Tune keeps while the block runs.
+    """
+
+    def __init__(self, resources: Resources, address: str | None = None) -> None:
+        for name, value in RAY_SETTINGS.items():
+            os.environ.setdefault(name, value)
+        os.environ.update(RAY_GUARDS if address is None else guards(address))
+        # Ray's processes end with the thread that started them, so one thread does both.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
+        self._folder = RayFolder()
+        self.scratch = self._folder.scratch
+        if address is None:
+            # Not a runtime_env: that would waste the workers which Ray starts in advance.
+            os.environ.update(worker_environment(resources))
+            self._started = self._thread.submit(_start, resources, self._folder)
+        else:
+            self._started = self._thread.submit(_connect, resources, address)
+        self._stopped: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.stop()
+        self.join()
+
+    def wait(self) -> None:
+        """Return when Ray is ready; raise what kept it from starting. From the main thread."""
+        try:
+            self._started.result()
+        except ConnectionError as error:
+            raise ClusterError(f"Ray cannot be reached any more: {error}") from error
+        except Exception as error:
+            if SLOW_START not in str(error):
+                raise
+            reason = "Ray did not start within half a minute: is the machine very busy?"
+            raise ClusterError(reason) from error
+        take_back()
+
+    def stop(self) -> None:
+        """Begin to end Ray and all its processes.
+
+        Until they are gone nothing is collected. Ray Tune leaves cycles that hold actors; where one
+        is freed by another thread while Ray's core ends, Ray ends the whole process, at once.
+        """
+        if self._stopped is None:
+            gc.collect()
+            gc.disable()
+            self._stopped = self._thread.submit(_stop, self._started, self._folder)
+
+    def join(self) -> None:
+        """Return when Ray, told to stop, is gone."""
+        self._thread.shutdown()
+
+
+def guards(address: str) -> dict[str, str]:
+    """Return the settings of a driver on a cluster that is there, at ``HOST:PORT``."""
+    found = {"RAY_AUTH_MODE": "token"} if has_token() else {}
+    return found | ({LOOPBACK_GUARD: "0"} if is_loopback(address) else {})
+
+
+def worker_environment(resources: Resources) -> dict[str, str]:
+    """Return the environment variables that the processes of trials inherit."""
+    return {
+        "OMP_NUM_THREADS": str(resources.cpus),
+        # Else every operation gives its 30 MB back to the kernel, which clears them for the next.
+        "MALLOC_MMAP_THRESHOLD_": str(1024**3),
+        "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
+        "THP_MEM_ALLOC_ENABLE": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+
+
+def _start(resources: Resources, folder: RayFolder) -> None:
+    import ray
+
+    ensure_token()
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=resources.all_cpus * resources.slots,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=str(folder.path),
+    )
+    if (address := ray.util.get_node_ip_address()) != LOOPBACK:
+        ray.shutdown()
+        raise RuntimeError(f"Ray, imported before its settings were made, listens on {address}")
+
+
+def _connect(resources: Resources, address: str) -> None:
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(
+        address=address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": worker_environment(resources)},  # its machines know nothing of us
+    )
+
+
+def _stop(started: Future[None], folder: RayFolder) -> None:
+    import ray
+
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
+    if started.exception() is None:
+        folder.remove()

@@ -1,0 +1,180 @@
+"""A machine that is about to be taken away: tells its trials, which take a checkpoint and end.
+
+Left to itself Ray ends trials at once when the machine shuts down. On the machine, as the user who
+runs Ray there:
+
+``python -m sweeps.engine.backend.preemption tell`` tells the trials, now, and waits for their
+checkpoints: for a hook of a machine's or a pod's end. ``... watch aws`` (or ``gcp``) asks the cloud
+whether the machine is to be taken back, and tells the trials then.
+
+Trials are told at once. Ray is asked meanwhile to give the machine no further ones; until it has
+heard it may start one of them here again, which is then told too.
+"""
+
+import argparse
+import http.client
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sweeps.engine.backend.notice import Sign, signs
+from sweeps.engine.system.exit_codes import DONE, SOME_FAILED
+
+SECONDS = 20.0  # of the 30 that spot machines of Google Cloud have; its pods have 15, see cluster/
+LATECOMER = 3.0  # seconds in which a trial that Ray placed before it heard puts up its sign
+ASK_EVERY = 2.0  # seconds; AWS gives two minutes, Google Cloud half of one
+ANSWER_WITHIN = 5.0
+AWS, GCP = "http://169.254.169.254", "http://metadata.google.internal"
+NO_PROXY = urllib.request.ProxyHandler({})  # the service answers to the machine alone
+
+
+def tell(seconds: float, node: str = "") -> bool:
+    """Tell the trials of this machine that it is about to be taken away; wait until they ended.
+
+    Args:
+        seconds: to wait at most, for checkpoints and for Ray.
+        node: Ray's name of the machine, where it is not the only one here, as in a test.
+
+    Returns:
+        Whether every trial has taken its checkpoint.
+    """
+    deadline = time.monotonic() + seconds
+    told: dict[Path, Sign] = {}
+    _tell_new(told, node)  # first: what asks Ray takes seconds to start
+    # Where a trial runs its sign says which node this is, and Ray need not be asked.
+    drain = _drain(seconds, node or next((sign.node for sign in told.values()), ""))
+    heard = float("inf")
+    while time.monotonic() < deadline:
+        _tell_new(told, node)
+        if drain.poll() is not None:
+            heard = min(heard, time.monotonic())
+        settled = heard + LATECOMER if told else heard
+        if time.monotonic() >= settled and not any(sign.is_up for sign in told.values()):
+            break
+        time.sleep(0.05)
+    drain.kill()
+    answer, _ = drain.communicate()
+    if drain.returncode:
+        reason = (answer.strip().splitlines() or ["it did not answer in time"])[-1]
+        _say(f"Ray may still give this machine trials: {reason}")
+    late = [sign.trial_id for sign in told.values() if sign.is_up]
+    for trial_id in late:
+        _say(f"trial {trial_id} is still at work: it goes on elsewhere from its last checkpoint")
+    _say(f"{len(told) - len(late)} of {len(told)} trials ended in good order")
+    return not late
+
+
+def _tell_new(told: dict[Path, Sign], node: str) -> None:
+    for sign in signs():
+        if sign.folder not in told and node in ("", sign.node):
+            told[sign.folder] = sign
+            sign.tell()
+            _say(f"trial {sign.trial_id} told (process {sign.pid})")
+
+
+def _drain(seconds: float, node: str) -> "subprocess.Popen[str]":
+    # The command of this environment, as an argument list, and no shell.
+    command = [
+        str(Path(sys.executable).with_name("ray")), "drain-node",
+        "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=the machine is taken away",
+        f"--deadline-remaining-seconds={max(1, int(seconds))}",
+        *([f"--node-id={node}"] if node else []),
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def watch(warned: Callable[[], str], every: float = ASK_EVERY) -> str:
+    """Ask a cloud until it says that this machine is to be taken away; return its words.
+
+    Args:
+        warned: asks once; returns what the cloud says, or nothing. May raise OSError.
+        every: seconds between two questions.
+    """
+    trouble = ""
+    while True:
+        try:
+            if said := warned():
+                return said
+            trouble = ""
+        except (OSError, http.client.HTTPException) as error:
+            if str(error) != trouble:  # once, not every two seconds
+                trouble = str(error)
+                _say(f"the cloud does not say whether the machine stays: {trouble}")
+        time.sleep(every)
+
+
+def warned_by_aws(service: str = AWS) -> str:
+    """Return what EC2 says of the interruption of this spot machine; nothing while it stays."""
+    hours = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
+    token = _ask(f"{service}/latest/api/token", hours, "PUT")
+    header = {"X-aws-ec2-metadata-token": token}
+    return _ask(f"{service}/latest/meta-data/spot/instance-action", header)
+
+
+def warned_by_gcp(service: str = GCP) -> str:
+    """Return what Compute Engine says of the preemption of this machine; nothing while it stays."""
+    path = "/computeMetadata/v1/instance/preempted"
+    said = _ask(f"{service}{path}", {"Metadata-Flavor": "Google"}).strip()
+    return "" if said == "FALSE" else said
+
+
+WARNED = {"aws": warned_by_aws, "gcp": warned_by_gcp}
+
+
+def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str:
+    request = urllib.request.Request(url, headers=headers, method=method)
+    try:
+        opener = urllib.request.build_opener(NO_PROXY)
+        with opener.open(request, timeout=ANSWER_WITHIN) as answer:
+            return answer.read(4096).decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.NOT_FOUND:  # there is nothing to say
+            return ""
+        raise
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 1 where a trial took no checkpoint in time."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeps.engine.backend.preemption",
+        description="Tell the trials on this machine that it is about to be taken away.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    telling = commands.add_parser("tell", help="tell them now, and wait for their checkpoints")
+    watching = commands.add_parser("watch", help="ask the cloud, and tell them when it says so")
+    watching.add_argument("cloud", choices=sorted(WARNED), help="whose machine this is")
+    for command in (telling, watching):
+        command.add_argument(
+            "--seconds", type=_seconds, default=SECONDS, metavar="N",
+            help=f"wait at most so long for the checkpoints (default {SECONDS:g})",
+        )  # fmt: skip
+        command.add_argument(
+            "--node", default="", metavar="ID",
+            help="Ray's name of the machine, where several of Ray's nodes share it",
+        )  # fmt: skip
+    asked = parser.parse_args(arguments)
+    if asked.command == "watch":
+        _say(f"told that the machine goes: {watch(WARNED[asked.cloud])}")
+    return DONE if tell(asked.seconds, asked.node) else SOME_FAILED
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"must be over 0 and at most 3600, not {text!r}")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

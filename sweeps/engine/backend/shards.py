@@ -1,0 +1,147 @@
+"""Corruption sets evaluated in shards, by Ray tasks on the machines of a cluster.
+
+A shard is one corruption, or one of its severities. Its images are counted as they would be here,
+in the same batches, so that the numbers are the same. A task whose machine goes away is done again;
+one whose machine has other code is refused.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import ray
+import torch
+from jaxtyping import Bool
+from ray.exceptions import RayError, RayTaskError
+from torch import Tensor, nn
+
+from gon_core import evaluation
+from gon_core.data.files import DataFileError
+from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
+from gon_core.rows import AccuracyRow
+from sweeps.engine.records.training_code import evaluation_code, other_evaluation_code
+from sweeps.engine.resources.cluster_check import ClusterError
+from sweeps.engine.resources.resources import Resources
+from sweeps.engine.trials.trial import make_deterministic
+
+
+class Shards:
+    """Stands for the functions of ``gon_core.evaluation`` of the same names; rows keep their order.
+
+    It is of one model, which is sent once, as it is when this is made: what is hooked to it later
+    may be of this process alone. The functions take it again, as those that they stand for do.
+
+    Args:
+        resources: of each task.
+        model: on the CPU.
+
+    Raises:
+        ClusterError: here or from each function: the cluster was lost, or a machine has other code.
+    """
+
+    def __init__(self, resources: Resources, model: nn.Module) -> None:
+        self._resources, self._model = resources, model
+        with _in_one_line():
+            self._sent = ray.put(model)
+
+    def evaluate(
+        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
+    ) -> Iterator[AccuracyRow]:
+        """Yield the accuracy of ``model`` on the clean images and under each corruption."""
+        for row, _ in self.evaluate_images(model, evaluation_set, bf16):
+            yield row
+
+    def evaluate_images(
+        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
+    ) -> Iterator[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+        """Yield what ``evaluate`` does, each with which images are right."""
+        shards = [
+            replace(evaluation_set, images={name: images})
+            for name, images in evaluation_set.images.items()
+        ]
+        for (found,) in self._run(_evaluate_images, model, shards, bf16):
+            yield found
+
+    def evaluate_severities(
+        self, model: nn.Module, sets: SeveritySets, bf16: bool = False
+    ) -> Iterator[AccuracyRow]:
+        """Yield the accuracy of ``model`` on each of the sets."""
+        shards = [replace(sets, images={key: images}) for key, images in sets.images.items()]
+        for (row,) in self._run(_evaluate_severities, model, shards, bf16):
+            yield row
+
+    def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[AccuracyRow]:
+        """Yield the accuracy of ``model`` under each corruption at each severity.
+
+        Every machine reads the images from the folder, which must be there on all of them.
+        """
+        shards = [replace(images, corruptions=(name,)) for name in images.corruptions]
+        for rows in self._run(_evaluate_imagenet_c, model, shards, False):
+            yield from rows
+
+    def _run(self, function: Any, model: nn.Module, shards: list[Any], bf16: bool) -> Iterator[Any]:
+        assert model is self._model, "each model has shards of its own"
+        resources = self._resources
+        # Ray would end a process that had a GPU after each task, and the next one loads torch and
+        # starts CUDA anew, which takes longer than most shards. The driver's end ends them all.
+        task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=0)(
+            _on_a_machine
+        )
+        code = evaluation_code()
+        with _in_one_line():
+            found = [
+                task.remote(function, self._sent, shard, resources, bf16, code) for shard in shards
+            ]
+        for reference in found:
+            with _in_one_line():
+                rows = ray.get(reference)
+            yield rows
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Say what ended a task, or Ray, without the pages that Ray prints of it."""
+    try:
+        yield
+    except (RayError, ConnectionError) as error:
+        if isinstance(error, RayTaskError) and isinstance(
+            error.cause, ClusterError | DataFileError
+        ):
+            raise error.cause from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ClusterError(f"the models cannot be evaluated by the cluster: {reason}") from error
+
+
+def _on_a_machine(
+    function: Any, model: nn.Module, shard: Any, resources: Resources, bf16: bool,
+    code: dict[str, str],
+) -> list[Any]:  # fmt: skip
+    if problem := other_evaluation_code(code):
+        raise ClusterError(problem)
+    make_deterministic(resources.device, resources.cpus)
+    try:
+        return function(model.to(resources.device), shard, resources.device, bf16)
+    finally:
+        if resources.device == "cuda":
+            torch.cuda.empty_cache()  # what another process on this GPU may need
+
+
+def _evaluate_images(
+    model: nn.Module, shard: EvaluationSet, device: str, bf16: bool
+) -> list[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+    return list(evaluation.evaluate_images(model, shard.to(device), bf16))
+
+
+def _evaluate_severities(
+    model: nn.Module, shard: SeveritySets, device: str, bf16: bool
+) -> list[AccuracyRow]:
+    return list(evaluation.evaluate_severities(model, shard.to(device), bf16))
+
+
+def _evaluate_imagenet_c(
+    model: nn.Module, shard: ImageNetC, device: str, bf16: bool
+) -> list[AccuracyRow]:
+    with torch.inference_mode():
+        return list(evaluation.evaluate_imagenet_c(model, shard, bf16=bf16, device=device))

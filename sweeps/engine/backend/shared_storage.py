@@ -1,0 +1,52 @@
+"""Whether every machine of a cluster sees the folder that a sweep is kept in."""
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.resources.cluster_check import UnsharedStorageError
+
+SECONDS = 20.0  # for the machines to answer; one that does not is asked by its first trial
+
+
+def refuse_unshared(folder: Folder, witness: str) -> None:
+    """Ask the machines that are there now whether they see a folder of this one.
+
+    Args:
+        folder: of the sweep.
+        witness: a file in it.
+
+    Raises:
+        UnsharedStorageError: some machine does not see it.
+    """
+    here = ray.get_runtime_context().get_node_id()
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"] and node["NodeID"] != here:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            remote = ray.remote(num_cpus=0, max_retries=0)(_sees)
+            reference = remote.options(scheduling_strategy=there).remote(folder, witness)
+            asked[reference] = node["NodeManagerHostname"]
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=SECONDS)
+    for reference in silent:
+        ray.cancel(reference, force=True)
+    for reference in answered:
+        try:
+            sees = ray.get(reference)
+        except RayError:  # it has just gone
+            continue
+        if not sees:
+            raise UnsharedStorageError(unshared(folder, asked[reference]))
+
+
+def unshared(folder: Folder, host: str) -> str:
+    """Return what to say of a machine that does not see ``folder``."""
+    return (
+        f"{folder.uri} is not seen from {host}: --storage must be one that all machines share, "
+        "such as s3:// or gs://"
+    )
+
+
+def _sees(folder: Folder, witness: str) -> bool:
+    return folder.exists(witness)

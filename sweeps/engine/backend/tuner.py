@@ -1,0 +1,241 @@
+"""The only door to Ray: it runs trials where there is room, and keeps nothing that matters.
+
+Ray Tune asks the search for trials, starts them, carries on those whose process died, and lets ASHA
+stop hopeless ones. Its own state goes to a scratch folder that is thrown away: what a sweep knows
+is in its records.
+"""
+
+import json
+import logging
+import os
+import socket
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import RayError
+from ray.tune.execution import class_cache
+from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.search import Searcher
+
+from gon_core.config import TrialConfig
+from gon_core.training import StoppedError
+from sweeps.engine.backend.budget import Meter
+from sweeps.engine.backend.driver import Driver, Limits, Listener, PlaceListener
+from sweeps.engine.backend.notice import Notice
+from sweeps.engine.backend.schedulers import make_scheduler
+from sweeps.engine.backend.shared_data import SharedData, fetch
+from sweeps.engine.backend.shared_storage import unshared
+from sweeps.engine.backend.start_on_ray import living_nodes
+from sweeps.engine.planning.plan import Plan, Resources
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.records.training_code import other_code, training_code
+from sweeps.engine.resources.cluster_check import UnsharedStorageError
+from sweeps.engine.search.search import Search
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
+
+ENTRY = "entry"
+UNRECORDED = "unrecorded"  # why a trial's record could not be written
+UNSHARED = "unshared"  # why no trial's record can be written on its machine
+MEMORY_IS_LOW = "running low on memory"  # Ray's words where its memory monitor ends a process
+NOTHING = {"epoch": 0, VALIDATION_METRIC: 0.0}  # Tune takes a trial that reports none for failed
+
+# An environment of their own would keep trials out of the processes that Ray starts in advance;
+# this one is for PyTorch Lightning's forks.
+class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
+# It prints a traceback where a process dies, which is told in a line of ours, and in the record.
+logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
+
+
+def run(
+    plan: Plan,
+    search: Search,
+    data: SharedData,
+    start_weights: bytes | None,
+    records: SweepRecords,
+    listeners: Sequence[Listener],
+    place_listeners: Sequence[PlaceListener],
+    limits: Limits,
+    meter: Meter,
+    scratch: Path,
+) -> None:
+    """Run the trials that ``search`` proposes; return when all of them have ended.
+
+    Args:
+        plan: resources, scheduler, and what a trial is made of.
+        search: asked for trials, told how they ended.
+        data: shared by all trials.
+        start_weights: the vanilla model.
+        records: where the trials write.
+        listeners: told of each event.
+        place_listeners: told of which trials have a place.
+        limits: how often a trial is carried on.
+        meter: of the budget; asked before each trial.
+        scratch: a folder for what Ray Tune keeps; worth nothing afterwards.
+
+    Raises:
+        OSError, StorageError: a record could not be written by the driver either.
+        UnsharedStorageError: a trial ran on a machine that does not see the records.
+    """
+    resources = plan.resources
+    trainable = tune.with_resources(
+        tune.with_parameters(
+            _trainable, images=data.reference, start_weights=start_weights, folder=records.folder,
+            resources=resources, checkpoint_every=plan.checkpoint_every, code=training_code(),
+        ),
+        resources.per_trial,
+    )  # fmt: skip
+    driver = Driver(
+        plan, search, records, listeners, limits, meter.may_start, meter.may_wait, place_listeners
+    )
+    finished = records.results() if plan.asked.scheduler == "asha" else ()
+    scheduler = make_scheduler(plan, finished, driver.withdraw)
+    # The autoscaler is to see all waiting trials at once, whatever Tune's default is.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
+    tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            num_samples=-1,  # the search says when it is over; what is withdrawn may come again
+            search_alg=_Searcher(driver),
+            scheduler=scheduler,
+            max_concurrent_trials=resources.slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            # The driver counts, who knows what a trial died of.
+            failure_config=tune.FailureConfig(max_failures=-1),
+            callbacks=[_Callback(driver, scheduler.given_up), _Silence()],
+        ),
+    ).fit()
+    if driver.lost is not None:
+        raise driver.lost
+
+
+def _trainable(
+    config: dict[str, str], images: list[ray.ObjectRef], start_weights: bytes | None,
+    folder: Folder, resources: Resources, checkpoint_every: int, code: dict[str, str],
+) -> None:  # fmt: skip
+    trial = TrialConfig.model_validate_json(config["trial"])
+    kept = SweepRecords(folder).trial(trial.trial_id)
+    if not kept.folder.exists("trial.json"):  # the driver wrote it
+        return tune.report(NOTHING | {UNSHARED: unshared(kept.folder, socket.gethostname())})
+    if problem := other_code(code):
+        return tune.report(NOTHING | {UNRECORDED: problem})
+    node = ray.get_runtime_context().get_node_id()
+    try:
+        make_deterministic(resources.device, resources.cpus)
+        with Notice(trial.trial_id, node) as notice:
+            result = run_trial(
+                trial,
+                fetch(images).to(resources.device),
+                start_weights,
+                kept,
+                resources.device,
+                checkpoint_every,
+                report=_report,
+                processes=resources.processes,
+                stop=notice.is_given,
+                node=node,
+            )
+    except (StoppedError, RayError):  # to be carried on
+        raise
+    except (OSError, StorageError) as error:  # not even the record was written
+        return tune.report(NOTHING | {UNRECORDED: cause(error)})
+    except Exception as error:  # such as a GPU without memory for the images
+        reason = f"{cause(error)}\n{traceback.format_exc()}"
+        return tune.report(NOTHING | {UNRECORDED: reason})
+    if result.history:
+        _report(result.history[-1])
+    else:
+        tune.report(NOTHING)
+
+
+def _report(metrics: dict[str, float]) -> None:
+    # Tune mixes what it is told with entries of its own; as text ours stay together.
+    watched = {name: metrics[name] for name in ("epoch", VALIDATION_METRIC)}
+    tune.report(watched | {ENTRY: json.dumps(metrics)})
+
+
+def out_of_memory(errors: str) -> str:
+    """Return why Ray ended a trial's process, if that was for the memory of its machine; else "".
+
+    Args:
+        errors: what Tune wrote of every process of the trial that died.
+    """
+    last = errors.rpartition("Failure # ")[2].partition("\n")[2]
+    line = last.partition("\n")[0]
+    return f"out of memory: {line}" if MEMORY_IS_LOW in line else ""
+
+
+class _Searcher(Searcher):
+    """Ray's view of the search."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(metric=VALIDATION_METRIC, mode="max")
+        self._driver = driver
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return a trial's configuration, ``FINISHED``, or None while results are awaited."""
+        if self._driver.is_over:
+            return Searcher.FINISHED
+        config = self._driver.suggest(trial_id)
+        return {"trial": config.model_dump_json()} if config is not None else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        found = result or {}
+        if UNSHARED in found:
+            self._driver.lost = UnsharedStorageError(found[UNSHARED])
+        else:
+            self._driver.ended(trial_id, failed=error, reason=found.get(UNRECORDED, ""))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to keep: the study is rebuilt from the records."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("sweeps are carried on from their records")
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        return True
+
+
+class _Silence(TrialProgressCallback):
+    """In the place of Tune's own, which prints a line for a trial that ends without a result."""
+
+    def log_result(self, trial: Any, result: dict, error: bool = False) -> None:
+        pass
+
+    def _print(self, msg: str) -> None:
+        pass
+
+
+class _Callback(tune.Callback):
+    """Ray's news: a process of a trial begins or has died, an epoch ended."""
+
+    def __init__(self, driver: Driver, given_up: list[Any]) -> None:
+        self._driver, self._given_up = driver, given_up
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._driver.began(trial.trial_id, living_nodes())
+
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        error = Path(trial.error_file).read_text() if trial.error_file else ""
+        if self._driver.is_given_up(trial.trial_id, living_nodes, out_of_memory(error)):
+            self._given_up.append(trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        if ENTRY in result:
+            self._driver.reported(trial.trial_id, json.loads(result[ENTRY]))

@@ -1,0 +1,1 @@
+"""From the command line and a YAML file to validated options, or one message with every problem."""

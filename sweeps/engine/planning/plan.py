@@ -1,0 +1,313 @@
+"""What a sweep will run and what it costs, decided before anything starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import Field, ValidationError
+
+from gon_core.config import (
+    HELD_OUT,
+    TEST_SET,
+    TRAINING_SET,
+    DataConfig,
+    EvaluationConfig,
+    Frozen,
+    Measure,
+    StartConfig,
+    Trained,
+    TrainingConfig,
+    TrialConfig,
+    content_hash,
+)
+from gon_core.data import files
+from search_spaces.parameter import Point, Real
+from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.planning import methods
+from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.scales import SCALES, scale_name
+from sweeps.engine.records import TrialResult
+from sweeps.engine.resources import capacity, resources
+from sweeps.engine.resources.resources import Resources
+from sweeps.engine.search.ledger import Ledger, Objectives
+from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch, Search
+from sweeps.engine.search.study import LINE_SAMPLERS
+from sweeps.engine.system.provenance import redact
+
+
+class Asked(Frozen):
+    """Everything that decides what a sweep finds; its hash names the sweep by default.
+
+    Where and how fast it runs is not in here, so a sweep can be carried on with other resources.
+    """
+
+    question: str
+    scale: str
+    data: DataConfig
+    start: StartConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+    fixed: dict[str, Any]
+    grid: tuple[tuple[float | int | str, ...], ...]
+    seeds: tuple[int, ...]
+    proposals: int
+    sampler: str
+    scheduler: str
+    objectives: tuple[str, ...]
+    warm_start: tuple[str, ...]
+    baselines: dict[str, dict[str, Any]] = Field({}, exclude_if=lambda found: not found)
+    """By name, the fields of each; without any, sweeps are named as before there were baselines."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole sweep before it starts."""
+
+    name: str
+    question: Question
+    asked: Asked
+    resources: Resources
+    checkpoint_every: int
+
+    @property
+    def known_trials(self) -> list[TrialConfig]:
+        """The trials that are known in advance: the grid, and the baselines."""
+        points = (*self.asked.grid, *self.baseline_points)
+        return [self.trial(point, seed) for point in points for seed in self.asked.seeds]
+
+    @property
+    def baseline_points(self) -> list[Point]:
+        """The points of the methods that are trained beside what is searched."""
+        return [(name,) for name in self.question.baselines]
+
+    @property
+    def number_of_trials(self) -> int:
+        """All trials, with those whose point Optuna is yet to propose."""
+        return len(self.known_trials) + self.asked.proposals * len(self.asked.seeds)
+
+    def trial(self, point: Point, seed: int) -> TrialConfig:
+        """Return the configuration of one trial."""
+        return TrialConfig(
+            method=self.question.method_at(point),
+            data=self.asked.data,
+            training=self.asked.training,
+            start=self.asked.start,
+            evaluation=self.asked.evaluation,
+            seed=seed,
+        )
+
+    def search(self, known: dict[Point, Objectives]) -> Search:
+        """Return the search before its first trial.
+
+        Args:
+            known: what earlier sweeps found; a joint search learns from it.
+        """
+        asked, question = self.asked, self.question
+        ledger = Ledger(asked.grid, asked.seeds, self.baseline_points)
+        seed = asked.seeds[0]
+        if question.search == "joint":
+            return JointSearch(
+                ledger, question.space, asked.proposals, len(asked.objectives), asked.sampler,
+                seed, known, question.nearest_legal,
+            )  # fmt: skip
+        if question.search == "grid":
+            return GridSearch(ledger)
+        (parameter,) = question.space
+        assert isinstance(parameter, Real), "a line search is along real numbers"
+        return LineSearch(ledger, parameter, asked.proposals, asked.sampler, seed)
+
+    def objectives(self, result: TrialResult) -> Objectives | None:
+        """Return what the search maximises, in percent; None unless it was measured."""
+        return result.objectives(self.asked.objectives)
+
+    @property
+    def cuts(self) -> list[str]:
+        """What is smaller than in the paper, in words; empty if nothing is."""
+        data, paper = self.asked.data, SCALES["paper"]
+        cuts = training_cuts(data, self.asked.training, self.asked.start)
+        if data.validation_images < HELD_OUT:
+            cuts.append(f"{data.validation_images:,} of {HELD_OUT:,} validation images")
+        if data.test_images < paper.test_images:
+            cuts.append(f"{data.test_images:,} of {paper.test_images:,} test images")
+        cuts += evaluation_cuts(self.asked.evaluation, data.test_images)
+        return cuts + list(self.question.cuts)
+
+
+def training_cuts(
+    data: DataConfig, training: TrainingConfig, start: StartConfig | None
+) -> list[str]:
+    """Return how trials are trained less, or otherwise, than in the paper, in words."""
+    paper, cuts = SCALES["paper"], []
+    available = TRAINING_SET - HELD_OUT
+    if data.training_images is not None and data.training_images < available:
+        cuts.append(f"{data.training_images:,} of {available:,} training images")
+    if training.max_epochs < paper.training.max_epochs:
+        epochs = _plural(training.max_epochs, "epoch")
+        cuts.append(f"at most {epochs} a trial (the paper: until convergence, 500-600)")
+    if (rate := training.learning_rate) != paper.training.learning_rate:
+        cuts.append(f"learning rate {rate:g} (the paper: {paper.training.learning_rate:g})")
+    if start is not None and start.training.max_epochs < paper.start.max_epochs:
+        cuts.append(f"at most {_plural(start.training.max_epochs, 'vanilla epoch')} to start")
+    return cuts
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
+def evaluation_cuts(evaluation: EvaluationConfig, test_images: int) -> list[str]:
+    """Return what is measured less thoroughly than in the paper, in words."""
+    names, cuts = {"attacks": "attacks", "epsilon_star": "epsilon*", "severities": "severities"}, []
+    if evaluation.images is not None and evaluation.images < test_images:
+        measured = ", ".join(names[measure] for measure in evaluation.measures)
+        cuts.append(f"{measured} on the first {evaluation.images:,} test images")
+    whole = EvaluationConfig()
+    if "epsilon_star" in evaluation.measures and evaluation.generator_blocks < (
+        whole.generator_blocks
+    ):
+        most = evaluation.generator_blocks * evaluation.generator_steps
+        cuts.append(f"generators against final models trained for at most {most:,} steps")
+    return cuts
+
+
+@cache
+def data_digest(dataset: str, data_dir: Path | None) -> str:
+    """Return the SHA-256 over the files of a data set, looked at once; see ``files.check``."""
+    return files.check(dataset, data_dir)
+
+
+def problems(options: SweepOptions) -> dict[str, str]:
+    """Return what the options ask of this machine or data set and it has not, by option name."""
+    problems = resources.problems(options)
+    sizes = {"training_images": TRAINING_SET - HELD_OUT, "test_images": TEST_SET}
+    for name, available in sizes.items():
+        if (asked := getattr(options, name) or 0) > available:
+            problems[name] = f"must be at most {available:,}, given: {asked:,}"
+    if options.dataset == "mnist" or (options.data_dir and not options.download):
+        try:
+            data_digest(options.dataset, options.data_dir)
+        except files.DataFileError as error:
+            embedded = options.dataset == "mnist"
+            hint = "" if embedded else "; --download fetches it"
+            problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
+    return problems
+
+
+def line_problems(options: SweepOptions) -> dict[str, str]:
+    """Return ``problems`` of a sweep along one parameter."""
+    if options.sampler not in LINE_SAMPLERS:
+        rule = f"must be one of {', '.join(LINE_SAMPLERS)}: a few points make no generations"
+        return problems(options) | {"sampler": f"{rule}, given: {options.sampler}"}
+    return problems(options)
+
+
+def grid_problems(options: SweepOptions) -> dict[str, str]:
+    """Return ``problems`` of a sweep that runs a fixed grid."""
+    found, rule = problems(options), "this sweep runs its whole grid, there is nothing to propose"
+    if options.num_trials:
+        found["num_trials"] = f"must be 0: {rule}, given: {options.num_trials}"
+    if options.sampler != type(options).model_fields["sampler"].default:
+        found["sampler"] = f"is without effect: {rule}, given: {options.sampler}"
+    return found
+
+
+def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] | None) -> Plan:
+    """Return the plan of a sweep from legal options.
+
+    Args:
+        question: what is asked.
+        options: those in which ``problems`` finds none.
+        grid: the points asked for, or None for those of the scale.
+    """
+    name = scale_name(options)
+    scale = SCALES[name]
+    question = with_baselines(question, options.baselines, name)
+    data = DataConfig(
+        dataset=options.dataset,
+        training_images=options.training_images or scale.training_images,
+        validation_images=options.validation_images or scale.validation_images,
+        test_images=options.test_images or scale.test_images,
+    )
+    start = scale.start.model_copy(
+        update={"precision": options.precision}
+        | ({"max_epochs": options.start_epochs} if options.start_epochs else {})
+    )
+    training = scale.training.model_copy(
+        update={"precision": options.precision}
+        | ({"max_epochs": options.max_epochs} if options.max_epochs else {})
+    )
+    if grid is None:
+        grid = question.paper_grid if name == "paper" else question.coarse_grid
+    proposals = question.proposals[name] if options.num_trials is None else options.num_trials
+    if question.search == "grid" or (question.search == "line" and len(grid) < 2):
+        proposals = 0  # one value has no neighbours
+    # The start depends on the training images alone, so that it is shared as widely as possible.
+    start_data = data.model_copy(update={"validation_images": HELD_OUT, "test_images": TEST_SET})
+    asked = Asked(
+        question=question.name,
+        scale=name,
+        data=data,
+        start=StartConfig(data=start_data, training=start),
+        training=training,
+        evaluation=make_evaluation(options, name),
+        fixed=question.fixed(grid),
+        grid=tuple(grid),
+        seeds=tuple(range(options.seed, options.seed + options.seeds)),
+        proposals=proposals,
+        sampler=options.sampler,
+        scheduler=options.scheduler,
+        objectives=question.objectives,
+        warm_start=tuple(map(redact, question.warm_start)),
+        baselines={
+            name: method.model_dump(mode="json") for name, method in question.baselines.items()
+        },
+    )
+    trials = (len(asked.grid) + len(question.baselines) + proposals) * len(asked.seeds)
+    at_once = capacity.JOINT_SLOTS if question.search == "joint" else capacity.MOST_SLOTS
+    return Plan(
+        name=options.name or f"{question.name}-{name}-{content_hash(asked)[:6]}",
+        question=question,
+        asked=asked,
+        resources=resources.make_resources(options, min(at_once, trials)),
+        checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
+    )
+
+
+def with_baselines(question: Question, names: Sequence[str], scale: str) -> Question:
+    """Return the question with methods that are trained beside what it searches."""
+    if not names:
+        return question
+    return replace(
+        question,
+        baselines={name: methods.at_scale(name, scale) for name in names},
+        cuts=tuple(dict.fromkeys((*question.cuts, *methods.cuts(names, scale)))),
+    )
+
+
+def baseline_problem(question: Question) -> str:
+    """Return which baselines are points of the search itself, in words; empty if none is."""
+    names = [name for name, method in question.baselines.items() if _is_point(question, method)]
+    return f"this sweep itself searches what is trained as {', '.join(names)}" if names else ""
+
+
+def _is_point(question: Question, method: Trained) -> bool:
+    try:
+        point = question.searched_point(method)
+        return question.method(**question.values(point)) == method
+    except (AttributeError, ValidationError):  # it has no such parameter, or not such values
+        return False
+
+
+def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:
+    """Return how final models are measured; nothing about measures that are not made."""
+    known = get_args(Measure)
+    default = known if scale == "paper" else ()
+    measures = default if options.evaluate is None else options.evaluate
+    if not measures:
+        return EvaluationConfig()
+    values: dict[str, Any] = dict(SCALES[scale].evaluation)
+    if options.evaluation_images:
+        values["images"] = options.evaluation_images
+    return EvaluationConfig(measures=tuple(m for m in known if m in measures), **values)

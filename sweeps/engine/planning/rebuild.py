@@ -1,0 +1,35 @@
+"""A search rebuilt from the records, whether they are those of a new sweep or of one carried on."""
+
+from collections.abc import Mapping
+
+from search_spaces.parameter import Point
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.records import SweepRecords, TrialRecords
+from sweeps.engine.search.ledger import Objectives
+from sweeps.engine.search.search import Search
+
+
+def rebuild_search(
+    plan: Plan, records: SweepRecords, known: Mapping[Point, Objectives]
+) -> tuple[Search, int]:
+    """Return the search as it stands after what is recorded; failures are to run again.
+
+    Args:
+        plan: of the sweep.
+        records: of the sweep; each trial is read once, and none is kept.
+        known: what earlier sweeps found.
+
+    Returns:
+        the search, and how many trials need not run again.
+    """
+    search, finished = plan.search(dict(known)), 0
+    configs = records.trials()
+    for trial_id, result in records.ask_each(TrialRecords.result, list(configs)):
+        config = configs[trial_id]
+        point = plan.question.point(config.method)
+        search.ledger.propose(point)
+        if result is not None and result.is_final:
+            objectives = plan.objectives(result)
+            search.ledger.tell(point, config.seed, result.status, objectives)
+            finished += 1
+    return search, finished

@@ -1,0 +1,90 @@
+"""What earlier sweeps found, for a search to begin with."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search_spaces.parameter import Point, contains
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records.object_store import SHORT_PATIENCE
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.search.ledger import Objectives
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.provenance import redact
+
+
+@dataclass(frozen=True)
+class Known:
+    """What earlier sweeps found.
+
+    Attributes:
+        points: mean objectives over the seeds that were measured, by point.
+        trials: how many trials these are.
+        passed_over: how many measured trials could not be compared.
+    """
+
+    points: dict[Point, Objectives]
+    trials: int = 0
+    passed_over: int = 0
+
+
+def problems(folders: Sequence[str]) -> str:
+    """Return which of the folders hold no sweep, or are given twice, in words; empty if all do."""
+    faults = [] if folders else ["needs at least one folder"]
+    for index, location in enumerate(folders):
+        if location in folders[:index]:
+            faults.append(f"{redact(location)}: given twice")
+        elif fault := _fault(location):
+            faults.append(f"{redact(location)}: {fault}")
+    return "; ".join(faults)
+
+
+def _fault(location: str) -> str:
+    try:
+        found = SweepRecords(Folder(location, patience=SHORT_PATIENCE))
+        if not location or not found.folder.exists("sweep.json"):
+            return "no sweep there (sweep.json is missing)"
+        if not isinstance(found.read_sweep(), dict):
+            return "sweep.json is not that of a sweep"
+    except StorageError as error:
+        return f"cannot be read: {error.reason}"
+    except (OSError, ValueError, RuntimeError) as error:  # the last: nested beyond all depth
+        return f"sweep.json cannot be read ({error})"
+    return ""
+
+
+def read(plan: Plan) -> Known:
+    """Return what the sweeps named in ``plan`` found at points of the plan's space.
+
+    A trial counts if the plan could have asked for it: the same data, the same training from the
+    same start, and a method that is a point of the space.
+    """
+    by_point: dict[Point, list[Objectives]] = {}
+    passed_over = 0
+    for folder in plan.question.warm_start:
+        for result in SweepRecords(Folder(folder)).results():
+            objectives = plan.objectives(result)
+            if objectives is None:
+                continue
+            point = _comparable_point(plan, result)
+            if point is None:
+                passed_over += 1
+            else:
+                by_point.setdefault(point, []).append(objectives)
+    means = {
+        point: tuple(statistics.fmean(values) for values in zip(*objectives, strict=True))
+        for point, objectives in sorted(by_point.items(), key=lambda item: str(item[0]))
+    }
+    return Known(means, sum(map(len, by_point.values())), passed_over)
+
+
+def _comparable_point(plan: Plan, result: TrialResult) -> Point | None:
+    config, question = result.config, plan.question
+    if any(not hasattr(config.method, parameter.name) for parameter in question.space):
+        return None
+    point = question.point(config.method)
+    inside = all(map(contains, question.space, point))
+    if not inside or plan.trial(point, config.seed) != config:
+        return None
+    return point

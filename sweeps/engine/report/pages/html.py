@@ -1,0 +1,246 @@
+"""report.html: one page that needs nothing else, on a phone or a desk, light or dark."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from string import Template
+
+from sweeps.engine.report import sentences
+from sweeps.engine.report.pages.html_trials import shown_trials, trials_table
+from sweeps.engine.report.summary.aggregate import SweepSummary
+from sweeps.engine.report.summary.space import range_text, value_text
+from sweeps.engine.report.tables import table_11, text_tables
+from sweeps.engine.report.tables.table_11 import DepthRow
+from sweeps.engine.report.tables.text_tables import TextTable
+from sweeps.engine.report.tables.trial_tables import Table, best_rows, to_html
+
+MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
+STYLE = """
+:root { color-scheme: light dark; --line: #8885; --soft: #8881;
+  --mark: color-mix(in srgb, #0072b2 18%, Canvas); }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 90rem; }
+p { max-width: 50rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+.cut { border-left: 4px solid #d55e00; padding: .4rem .8rem; background: var(--soft); }
+.best-value { font-size: 1.1rem; }
+.note, figcaption { font-size: .875rem; opacity: .8; }
+figure { margin: 1rem 0; }
+figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .4rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { text-align: left; vertical-align: bottom; }
+tbody th { position: sticky; left: 0; background: Canvas; max-width: 40vw; white-space: normal;
+  overflow-wrap: break-word; }
+.number { text-align: right; }
+.turned { padding: .25rem .2rem; }
+.turned span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: normal; }
+.front th { color: #c04f00; }
+.best, .best th { background: var(--mark); font-weight: 600; }
+.value { text-align: right; }
+.groups thead tr:first-child th { font-weight: normal; font-style: italic; }
+.published { font-style: italic; opacity: .75; }
+.published th { font-weight: normal; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft);
+  padding: .5rem .75rem; border-radius: 6px; }
+details pre { max-width: 40rem; }
+dt { font-weight: 600; } dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
+"""
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<h1>$title</h1>
+$cut
+$answer
+<p class="note">$asked</p>
+<h2>$figures_title</h2>
+$figures
+$depths
+$further
+<h2>Every $kind</h2>
+$table
+$notes
+<h2>Every trial</h2>
+$trials
+<h2>Where it comes from</h2>
+$provenance
+<h2>Next</h2>
+$next
+</body>
+</html>
+""")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure: what it shows and where its numbers are, in sentences, and its SVG."""
+
+    caption: str
+    svg: bytes
+    numbers: str = ""
+
+
+def to_page(
+    summary: SweepSummary,
+    table: Table,
+    depths: Sequence[DepthRow],
+    answer: Sequence[str],
+    pictures: Sequence[Picture],
+    further: Sequence[TextTable] = (),
+) -> str:
+    """Return report.html.
+
+    Args:
+        summary: what to tell.
+        table: the point x corruption table.
+        depths: rows of Table 11, if the sweep has them.
+        answer: what was found, in sentences.
+        pictures: the figures.
+        further: tables above that of every point.
+    """
+    cut = sentences.cut_short(summary)
+    best, *rest = answer
+    kind = summary.kind
+    notes = [sentences.what_was_measured(summary), *([sentences.INTERVALS] if table.rows else [])]
+    shown = best_rows(summary, table, MOST_ROWS)
+    if len(shown.rows) < len(table.rows):
+        notes.append(
+            f"The best {len(shown.rows):,} of {len(table.rows):,} rows are shown: table.md has all."
+        )
+    return PAGE.substitute(
+        style=STYLE,
+        title=escape(str(summary.description["title"])),
+        cut=f'<p class="cut"><strong>{escape(cut)}</strong></p>' if cut else "",
+        answer=_paragraph([best], "best-value") + _paragraph(rest),
+        asked=escape(_asked(summary)),
+        figures_title="Figure" if len(pictures) == 1 else "Figures",
+        figures="\n".join(map(_figure, pictures)),
+        depths=_depths(depths),
+        further="\n".join(map(_further, further)),
+        kind=kind,
+        table=_wide(to_html(shown)) if table.rows else f"<p>No {kind} has been tried yet.</p>",
+        notes=_paragraph(notes, "note"),
+        trials=_trials(summary),
+        provenance=_provenance(summary),
+        next=_next(summary),
+    )
+
+
+def _paragraph(lines: Sequence[str], kind: str = "") -> str:
+    return f'<p class="{kind or "text"}">{escape(" ".join(lines))}</p>' if lines else ""
+
+
+def _wide(element: str) -> str:
+    # A wide table scrolls by itself; the page never does.
+    return f'<div class="wide" tabindex="0">{element}</div>'
+
+
+def _asked(summary: SweepSummary) -> str:
+    description = summary.description
+    seeds = sentences.plural(len(description["seeds"]), "seed")
+    return (
+        f"Sweep {description['name']} of {description['created']}, {description['scale']} scale: "
+        f"{_searched(summary)}, {seeds} each. {sentences.how_trials_ended(summary)}"
+    )
+
+
+def _searched(summary: SweepSummary) -> str:
+    grid = summary.description["grid"]
+    if len(summary.parameters) == 1:
+        (parameter,) = summary.parameters
+        values = sentences.listed([value_text(v) for (v,) in grid], ", ", sentences.NAMED)
+        further = " and where the search went from there" if summary.search == "line" else ""
+        if summary.has_checkpoints:
+            return f"{parameter.unit}s {values}"
+        return f"{parameter.name} (in {parameter.unit}) at {values}{further}"
+    if summary.search == "grid":
+        texts = [", ".join(map(value_text, point)) for point in grid]
+        points = sentences.listed(texts, most=sentences.NAMED)
+        units = ", ".join(f"{p.name} (in {p.unit})" for p in summary.parameters)
+        return f"{units} at {points}"
+    ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
+    known = sentences.plural(len(summary.known), "point")
+    learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
+    sampler = (summary.description.get("asked") or {}).get("sampler")
+    by = f" by the sampler {sampler}" if sampler else ""
+    return f"{ranges}; proposed{by}{learned}"
+
+
+def _figure(picture: Picture) -> str:
+    source = "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode()
+    caption = escape(picture.caption)
+    return (
+        f'<figure><img src="{source}" alt="{f"{caption} {picture.numbers}".strip()}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _depths(rows: Sequence[DepthRow]) -> str:
+    if not rows:
+        return ""
+    note = _paragraph([table_11.NOTE], "note")
+    return f"<h2>{escape(table_11.TITLE)}</h2>\n{_wide(table_11.to_html(rows))}\n{note}"
+
+
+def _further(table: TextTable) -> str:
+    lines = [table.note]
+    if (count := len(table.rows)) > MOST_ROWS:
+        lines.append(f"The first {MOST_ROWS:,} of {count:,} rows are shown: table.md has all.")
+        table = replace(table, rows=table.rows[:MOST_ROWS])
+    note = _paragraph(lines, "note")
+    return f"<h2>{escape(table.title)}</h2>\n{_wide(text_tables.to_html(table))}\n{note}"
+
+
+def _trials(summary: SweepSummary) -> str:
+    if not summary.trials:
+        return "<p>No trial has ended yet.</p>"
+    lines = ["Interval of one trial: binomial over test images, each counted once."]
+    shown, count = shown_trials(summary, MOST_ROWS), len(summary.trials)
+    if len(shown) < count:
+        lines.append(
+            f"{len(shown):,} of {count:,} trials are shown, first those with something to tell, "
+            "such as why they failed, then those of the best points: results.parquet has every "
+            "accuracy of all, trials/ every record."
+        )
+    return _wide(trials_table(summary, shown)) + _paragraph(lines, "note")
+
+
+def _provenance(summary: SweepSummary) -> str:
+    description = summary.description
+    code = description.get("code") or {}
+    dirty = ", with changes that were not committed" if code.get("dirty") else ""
+    packages = description.get("packages") or {}
+    entries = {
+        "Code": f"{code.get('git_sha') or 'unknown'}{dirty}",
+        "Packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "Data": f"digest {description.get('data_digest') or 'unknown'}",
+        "Seeds": sentences.listed(list(map(str, description["seeds"])), ", ", sentences.NAMED),
+        "Files": "results.parquet has every accuracy; trials/ has every record.",
+    }
+    items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries.items())
+    return f"<dl>{items}</dl>"
+
+
+def _next(summary: SweepSummary) -> str:
+    description, stopped = summary.description, summary.stopped
+    commands = {
+        "Carry on with a larger budget:": stopped.carry_on if stopped else None,
+        "Repeat or carry on this sweep:" if not stopped else "It was begun with:": description.get(
+            "command"
+        ),
+        "Every epoch of every trial, in MLflow:": description.get("tracking"),
+    }
+    return "".join(
+        f"<p>{escape(text)}</p><pre>{escape(str(command))}</pre>"
+        for text, command in commands.items()
+        if command
+    )

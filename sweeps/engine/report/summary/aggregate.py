@@ -1,0 +1,334 @@
+"""From trials to one summary per point: means over seeds, their intervals, and the best point."""
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation import Interval, mean_interval
+from gon_core.rows import CLEAN
+from search_spaces.parameter import Parameter, Point
+from sweeps.engine.records import Status, Stop, SweepRecords, TrialResult
+from sweeps.engine.report.summary.estimates import (
+    Estimate,
+    clean_rows,
+    corrupted_rows,
+    estimate,
+    finite_objectives,
+    share_unattainable,
+)
+from sweeps.engine.report.summary.optimum import find_best, pareto_front
+from sweeps.engine.report.summary.published import Published, read_published
+from sweeps.engine.report.summary.space import (
+    CHECKPOINT,
+    label,
+    order,
+    point_of,
+    point_text,
+    read_parameters,
+)
+from sweeps.engine.search.ledger import Objectives
+
+__all__ = ["CLEAN", "PointSummary", "SweepSummary", "summarise"]
+
+REQUIRED = (
+    "name", "title", "created", "scale", "search", "parameters", "objectives", "seeds", "grid",
+)  # fmt: skip
+SEARCHES = ("line", "grid", "joint")
+
+# The word for a status wherever there is little room. Only one of them may say converged.
+SHORT_STATUS: dict[Status, str] = {
+    "converged": "converged",
+    "max_epochs": "budget",
+    "pruned": "pruned",
+    "diverged": "diverged",
+    "failed": "failed",
+    "evaluated": "evaluated",
+}
+LONG_STATUS: dict[Status, str] = {
+    **SHORT_STATUS,
+    "max_epochs": "budget ended, not converged",
+    "evaluated": "given weights, evaluated",
+}
+
+
+@dataclass(frozen=True)
+class PointSummary:
+    """All trials of one point: one value of every searched parameter.
+
+    Attributes:
+        point: the values, in the order of the sweep's parameters.
+        turn: its place in the order in which the search asked for points, from 1.
+        trials: that ended, by seed.
+        test: mean over the corruptions of the test images; None if no trial was measured.
+        clean: the same without corruption.
+        corruptions: mean test accuracy over seeds in percent, by corruption.
+        objectives: mean over seeds of what the search maximises, in percent, by name; the ends of
+            one seed's are NaN; empty if no trial was measured.
+        is_complete: whether every seed of the sweep was measured, so that it may be the best.
+        unattainable: mean over seeds of ``estimates.share_unattainable``, in percent.
+    """
+
+    point: Point
+    turn: int
+    trials: tuple[TrialResult, ...]
+    test: Estimate | None
+    clean: Estimate | None
+    corruptions: dict[str, float]
+    objectives: dict[str, Interval]
+    is_complete: bool
+    unattainable: float | None
+
+    @property
+    def objective(self) -> Interval | None:
+        """The mean accuracy over corrupted validation images; see ``objectives``."""
+        return self.objectives.get("corrupted")
+
+    @property
+    def means(self) -> Objectives:
+        """The mean objectives, in percent, in the sweep's order."""
+        return tuple(interval.estimate for interval in self.objectives.values())
+
+    @property
+    def statuses(self) -> Counter[Status]:
+        """How many trials ended how."""
+        return Counter(trial.status for trial in self.trials)
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """Everything that the report says, before it is laid out.
+
+    Attributes:
+        description: what sweep.json says.
+        parameters: what is searched.
+        points: one summary per point, in the order of ``space.order``.
+        best: of the points measured with all seeds, the one with the highest mean accuracy on
+            corrupted validation images, or None.
+        front: with two objectives, the points that no other one surpasses in both, by the first.
+        known: mean objectives by point that a joint search began with.
+        missing: (point, seed) of the trials of the grid, and those begun, that have not ended.
+        published: the paper's figures for the same question; empty if there are none.
+        baselines: one summary per method that was trained beside the search; its point is the
+            method's name alone. None of them is ever the best.
+        stopped: how the last driver was stopped by its budget; None if it was not.
+    """
+
+    description: dict[str, Any]
+    parameters: tuple[Parameter, ...]
+    points: tuple[PointSummary, ...]
+    best: PointSummary | None
+    front: tuple[PointSummary, ...]
+    known: dict[Point, Objectives]
+    missing: tuple[tuple[Point, int], ...]
+    published: Published = field(default_factory=Published)
+    baselines: tuple[PointSummary, ...] = ()
+    stopped: Stop | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the searched parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What pages call the searched parameters."""
+        return tuple(map(label, self.parameters))
+
+    @property
+    def kind(self) -> str:
+        """What pages call a point."""
+        if self.has_checkpoints:
+            return CHECKPOINT
+        return "value" if len(self.parameters) == 1 else "point"
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether the points are models that were trained already."""
+        return self.labels == (CHECKPOINT,)
+
+    @property
+    def search(self) -> str:
+        """One of ``SEARCHES``."""
+        return self.description["search"]
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of what the search maximises."""
+        return tuple(self.description["objectives"])
+
+    @property
+    def trials(self) -> tuple[TrialResult, ...]:
+        """All trials that ended, by point and seed."""
+        return tuple(t for point in (*self.points, *self.baselines) for t in point.trials)
+
+    @property
+    def measured(self) -> tuple[PointSummary, ...]:
+        """The points of which at least one trial was measured."""
+        return tuple(point for point in self.points if point.test is not None)
+
+    @property
+    def compared(self) -> tuple[PointSummary, ...]:
+        """The measured points and behind them the measured baselines."""
+        return (*self.measured, *(point for point in self.baselines if point.test is not None))
+
+    def is_baseline(self, point: Point) -> bool:
+        """Whether a point is that of a method that was trained beside the search."""
+        return len(point) == 1 and point[0] in (self.description.get("baselines") or {})
+
+    def point_of(self, trial: TrialResult) -> Point:
+        """Return the point that a trial belongs to."""
+        baselines = self.description.get("baselines") or {}
+        return point_of(trial.config, self.parameters, baselines)
+
+    @property
+    def by_rank(self) -> tuple[PointSummary, ...]:
+        """The points that may be best first, the best of them first; then as they were asked."""
+        return tuple(sorted(self.points, key=_rank))
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Names of the corruptions: MNIST-C's, or those that were measured instead."""
+        found = dict.fromkeys(name for point in self.points for name in point.corruptions)
+        return CORRUPTIONS if set(found) <= set(CORRUPTIONS) else tuple(found)
+
+    @property
+    def measure(self) -> str:
+        """What the mean over corruptions is called."""
+        datasets = {trial.config.data.dataset for trial in self.trials}
+        if datasets == {"imagenet_c"}:
+            return "ImageNet-C mean"
+        is_mnist = datasets == {"mnist"} if datasets else self.published.figure is not None
+        return "MNIST-C mean" if is_mnist else "Corruption mean"
+
+    def text(self, point: Point) -> str:
+        """Return a point in words; a baseline is a method's name."""
+        if self.is_baseline(point):
+            return str(point[0])
+        return point_text(self.parameters, point)
+
+
+def _rank(point: PointSummary) -> tuple[bool, float, int]:
+    objective = point.objective.estimate if point.is_complete and point.objective else 0.0
+    return not point.is_complete, -objective, point.turn
+
+
+def summarise(records: SweepRecords) -> SweepSummary:
+    """Return the summary of a sweep.
+
+    Raises:
+        FileNotFoundError: the folder holds no sweep.json.
+        ValueError: sweep.json or a result is not what it should be.
+    """
+    description = records.read_sweep()
+    if description is None:
+        raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
+    if absent := [key for key in REQUIRED if key not in description]:
+        raise ValueError(f"sweep.json must have {', '.join(REQUIRED)}; absent: {absent}")
+    if description["search"] not in SEARCHES:
+        raise ValueError(f"search must be one of {SEARCHES}, got {description['search']!r}")
+    parameters = read_parameters(description)
+    if not parameters or "corrupted" not in description["objectives"]:
+        raise ValueError("sweep.json must have a parameter, and the objective 'corrupted'")
+    names = description.get("baselines") or {}
+    baselines: dict[Point, list[TrialResult]] = {(name,): [] for name in names}
+    by_point: dict[Point, list[TrialResult]] = {}
+    for result in records.results():
+        point = point_of(result.config, parameters, names)
+        (baselines if point in baselines else by_point).setdefault(point, []).append(result)
+    begun = [(point_of(c, parameters, names), c.seed) for c in records.trials().values()]
+    searched = dict.fromkeys(point for point, _ in begun if point not in baselines)
+    turns = {point: turn for turn, point in enumerate(searched, 1)}
+    points = tuple(
+        summarise_point(point, turns.get(point, len(turns) + 1), by_point[point], description)
+        for point in sorted(by_point, key=lambda point: order(parameters, point))
+    )
+    complete = [point for point in points if point.is_complete]
+    return SweepSummary(
+        description=description,
+        parameters=parameters,
+        points=points,
+        best=find_best(complete),
+        front=pareto_front(complete) if len(description["objectives"]) > 1 else (),
+        known={tuple(point): tuple(values) for point, values in description.get("known") or []},
+        missing=_missing(description, parameters, begun, by_point | baselines),
+        published=read_published(description.get("published")),
+        baselines=tuple(
+            summarise_point(point, turns.get(point, 0), trials, description)
+            for point, trials in baselines.items()
+            if trials
+        ),
+        stopped=records.usage.stopped(),
+    )
+
+
+def _missing(
+    description: Mapping[str, Any],
+    parameters: Sequence[Parameter],
+    begun: Sequence[tuple[Point, int]],
+    ended: Mapping[Point, Sequence[TrialResult]],
+) -> tuple[tuple[Point, int], ...]:
+    points = [tuple(point) for point in description["grid"]]
+    points += [(name,) for name in description.get("baselines") or {}]
+    asked = {(point, seed) for point in points for seed in description["seeds"]}
+    done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
+    missing = (asked | set(begun)) - done
+    return tuple(sorted(missing, key=lambda trial: (order(parameters, trial[0]), trial[1])))
+
+
+def summarise_point(
+    point: Point, turn: int, trials: Sequence[TrialResult], description: Mapping[str, Any]
+) -> PointSummary:
+    """Return the means of the trials of one point.
+
+    Args:
+        point: values of the parameters.
+        turn: its place in the order of asking.
+        trials: that ended, measured or not.
+        description: what sweep.json says; it names the objectives, and the seeds of every point.
+    """
+    names, seeds = description["objectives"], description["seeds"]
+    trials = sorted(trials, key=lambda trial: trial.config.seed)
+    measured = [trial for trial in trials if corrupted_rows(trial)]
+    told = {
+        trial.config.seed: objectives
+        for trial in measured
+        if (objectives := finite_objectives(trial, names)) is not None
+    }
+    by_corruption: dict[str, list[float]] = {name: [] for name in CORRUPTIONS}
+    for trial in measured:
+        for row in corrupted_rows(trial):
+            by_corruption.setdefault(row.corruption, []).append(row.top1)
+    shares = [share for trial in trials if (share := share_unattainable(trial)) is not None]
+    return PointSummary(
+        point=point,
+        turn=turn,
+        trials=tuple(trials),
+        test=estimate([corrupted_rows(trial) for trial in measured]),
+        clean=estimate([rows for trial in measured if (rows := clean_rows(trial))]),
+        corruptions={name: statistics.fmean(top1) for name, top1 in by_corruption.items() if top1},
+        objectives={
+            name: mean_interval(list(values))
+            for name, values in zip(names, zip(*told.values(), strict=True), strict=False)
+        },
+        is_complete=bool(told) and told.keys() >= set(seeds),
+        unattainable=statistics.fmean(shares) if shares else None,
+    )
+
+
+def headline(summary: SweepSummary) -> dict[str, float]:
+    """Return what MLflow shows of the whole sweep: the best point and its accuracies, by name."""
+    best = summary.best
+    metrics = {"trials": float(len(summary.trials))}
+    if best is not None and best.test is not None and best.objective is not None:
+        for name, value in zip(summary.names, best.point, strict=True):
+            if not isinstance(value, str):  # a metric is a number
+                metrics[f"best/{name}"] = float(value)
+        metrics["best/mnist_c/mean"] = best.test.mean
+        metrics["best/objective"] = best.objective.estimate
+    for baseline in summary.baselines:
+        if baseline.test is not None:
+            metrics[f"baseline/{baseline.point[0]}/mnist_c/mean"] = baseline.test.mean
+    return metrics

@@ -1,0 +1,159 @@
+"""Paired tests: every configuration against one that the others are measured by.
+
+Over the seeds that both have; with one seed over the test images, which tells how two models
+differ, and not how two trainings do.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safetensors import SafetensorError
+
+from gon_core.comparison import PairedDifference, mcnemar_exact, paired_difference
+from gon_core.evaluation import right_images
+from gon_core.rows import CLEAN
+from sweeps.engine.records import RIGHT, SweepRecords, TrialResult
+from sweeps.engine.report.figures import series
+from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
+from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
+from sweeps.engine.report.tables.text_tables import TextTable
+
+BASELINE = "vanilla"
+MOST = 40  # points of a joint search, the best of them
+MEASURES = ("clean", "mean")
+NOTE = (
+    "Difference of test accuracies (clean, and the mean over corruptions) in points, with its 95 % "
+    "interval, by a paired t-test over seeds. With one seed it is over test images: interval and p "
+    "tell two models apart, not two trainings; p of clean accuracy is then McNemar's exact one. p "
+    "is not corrected for the number of comparisons."
+)
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One point against the reference.
+
+    Attributes:
+        point: the one compared.
+        measure: ``clean``, or ``mean`` over the corruptions.
+        paired: point minus reference.
+        over: ``seeds`` or ``images``.
+    """
+
+    point: PointSummary
+    measure: str
+    paired: PairedDifference
+    over: str
+
+
+def find_reference(summary: SweepSummary) -> PointSummary | None:
+    """Return the vanilla method where methods are compared, else the best point."""
+    vanilla = [p for p in summary.measured if p.point == (BASELINE,)]
+    return vanilla[0] if vanilla else summary.best
+
+
+def compare(summary: SweepSummary, records: SweepRecords) -> list[Comparison]:
+    """Return every measured point against the reference, on clean and on corrupted images."""
+    reference = find_reference(summary)
+    if reference is None:
+        return []
+    found = []
+    others = [point for point in summary.by_rank if point.test and point is not reference]
+    best = others[:MOST]
+    points = [p for p in summary.compared if p in best or summary.is_baseline(p.point)]
+    for point in points:
+        for measure in MEASURES:
+            paired = _over_seeds(reference, point, measure)
+            if paired is not None:
+                found.append(Comparison(point, measure, paired, "seeds"))
+            elif (paired := _over_images(reference, point, measure, records)) is not None:
+                found.append(Comparison(point, measure, paired, "images"))
+    return found
+
+
+def _over_seeds(
+    reference: PointSummary, point: PointSummary, measure: str
+) -> PairedDifference | None:
+    first, second = _by_seed(reference, measure), _by_seed(point, measure)
+    if len(first.keys() & second.keys()) < 2:
+        return None
+    return paired_difference(first, second)
+
+
+def _by_seed(point: PointSummary, measure: str) -> dict[int, float]:
+    found = {}
+    for trial in point.trials:
+        rows = clean_rows(trial) if measure == "clean" else corrupted_rows(trial)
+        if rows:
+            found[trial.config.seed] = sum(row.top1 for row in rows) / len(rows)
+    return found
+
+
+def _over_images(
+    reference: PointSummary, point: PointSummary, measure: str, records: SweepRecords
+) -> PairedDifference | None:
+    for ours in point.trials:
+        for theirs in reference.trials:
+            if ours.config.seed == theirs.config.seed:
+                pair = _read(records, theirs), _read(records, ours)
+                if pair[0] and pair[1] and len(pair[0][CLEAN]) == len(pair[1][CLEAN]) > 1:
+                    return _paired_images(pair[0], pair[1], measure)
+    return None
+
+
+def _paired_images(first: Mapping, second: Mapping, measure: str) -> PairedDifference:
+    if measure == "mean":
+        pair = [right_images.mean_over_corruptions(right) for right in (first, second)]
+    else:
+        pair = [100 * right[CLEAN].double() for right in (first, second)]
+    paired = paired_difference(*(dict(enumerate(values.tolist())) for values in pair))
+    if measure == "clean":
+        only_first = int((first[CLEAN] & ~second[CLEAN]).sum())
+        only_second = int((second[CLEAN] & ~first[CLEAN]).sum())
+        paired = paired._replace(p_value=mcnemar_exact(only_first, only_second))
+    return paired
+
+
+def _read(records: SweepRecords, trial: TrialResult) -> dict | None:
+    folder = records.trial(trial.trial_id).folder
+    if not folder.exists(RIGHT):
+        return None
+    try:
+        return right_images.load(folder.read(RIGHT))
+    except (SafetensorError, KeyError, ValueError) as error:
+        log.warning("%s of trial %s is passed over: %s", RIGHT, trial.trial_id, error)
+        return None
+
+
+def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[TextTable, ...]:
+    """Return the table of paired tests; none where nothing can be compared."""
+    comparisons = compare(summary, records)
+    reference = find_reference(summary)
+    if not comparisons or reference is None:
+        return ()
+    rows = tuple(
+        (
+            series.row_name(summary, c.point),
+            c.measure,
+            *_texts(c.paired),
+            f"{c.paired.pairs} {c.over}",
+        )
+        for c in comparisons
+    )
+    heads = ("", "accuracy", "diff.", "95 % interval", "p", "pairs")
+    title = f"Paired comparison with {summary.text(reference.point)}"
+    return (TextTable(title, heads, rows, NOTE, left=2),)
+
+
+def _texts(paired: PairedDifference) -> tuple[str, str, str]:
+    difference, p = paired.difference, paired.p_value
+    interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
+    if difference.low == difference.high:  # every pair differs by the same: no spread to tell of
+        interval = ""
+    p_text = "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+    return f"{difference.estimate:+.1f}", interval, p_text

@@ -1,0 +1,55 @@
+"""Corruption errors on ImageNet-C, as in Table 5 of the paper: a row for each point."""
+
+import statistics
+from collections.abc import Sequence
+
+from gon_core.evaluation.corruption_error import (
+    ALEXNET_ERRORS,
+    corruption_errors,
+    errors_over_severities,
+    mean_without_noise,
+)
+from sweeps.engine.records import TrialResult
+from sweeps.engine.report.sentences import percent
+from sweeps.engine.report.summary.aggregate import SweepSummary
+from sweeps.engine.report.summary.estimates import clean_rows
+from sweeps.engine.report.tables.text_tables import TextTable
+
+TITLE = "Corruption errors on ImageNet-C"
+NOTE = (
+    "In percent. Columns of corruptions: top-1 error over the five severities, relative to "
+    "AlexNet's; mCE is their mean. Without noise: top-1 accuracy over the 12 corruptions other "
+    "than Gaussian, shot and impulse noise. Means over seeds."
+)
+
+
+def build_corruption_errors(summary: SweepSummary) -> tuple[TextTable, ...]:
+    """Return the table; none unless ImageNet-C was measured."""
+    rows = []
+    for point in summary.points:
+        trials = [trial for trial in point.trials if _is_measured(trial)]
+        if trials:
+            rows.append((summary.text(point.point), *map(percent, _figures(trials))))
+    if not rows:
+        return ()
+    heads = ("", "mCE", "top-1 clean", "without noise", "top-5", *ALEXNET_ERRORS)
+    return (TextTable(TITLE, heads, tuple(rows), NOTE),)
+
+
+def _is_measured(trial: TrialResult) -> bool:
+    return trial.config.data.dataset == "imagenet_c" and bool(trial.rows)
+
+
+def _figures(trials: Sequence[TrialResult]) -> list[float | None]:
+    found = [errors_over_severities(trial.rows, "test") for trial in trials]
+    errors = {name: statistics.fmean(each[name] for each in found) for name in ALEXNET_ERRORS}
+    relative = corruption_errors(errors)
+    clean = [row.top1 for trial in trials for row in clean_rows(trial)]
+    top5 = [row.top5 for trial in trials for row in trial.rows if row.top5 is not None]
+    return [
+        statistics.fmean(relative.values()),
+        statistics.fmean(clean) if clean else None,
+        mean_without_noise({name: 100 - error for name, error in errors.items()}),
+        statistics.fmean(top5) if top5 else None,
+        *relative.values(),
+    ]

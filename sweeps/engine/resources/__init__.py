@@ -1,0 +1,1 @@
+"""What a trial may occupy: this machine, a cluster, its GPUs."""

@@ -1,0 +1,31 @@
+"""Asks a Ray cluster what it has, in a process of its own, which can be ended where it hangs.
+
+``python -m sweeps.engine.resources.cluster_facts ADDRESS`` prints one JSON object.
+"""
+
+import json
+import logging
+import sys
+from typing import Any
+
+import ray
+
+from sweeps.engine.resources.cluster_question import RayAutoscaler
+
+CALL_SECONDS = 10  # who started this process ends it earlier
+
+
+def main(address: str) -> None:
+    """Print what the cluster at ``address`` has."""
+    ray.init(address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    status = RayAutoscaler(ray.get_runtime_context().gcs_address, CALL_SECONDS).status()
+    found: dict[str, Any] = {
+        "nodes": [{"cpus": n.get("CPU", 0.0), "gpus": n.get("GPU", 0.0)} for n in nodes],
+        "grows": status.HasField("autoscaling_state"),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The commands: a sweep, an evaluation of checkpoints, progress, dry run."""

@@ -1,0 +1,292 @@
+"""Evaluate models that are trained already, and record it as a sweep records its trials."""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from torch import nn
+
+from gon_core import evaluation
+from gon_core.config import (
+    HELD_OUT,
+    TEST_SET,
+    TrainingConfig,
+    TrialConfig,
+)
+from gon_core.data.files import DataFileError
+from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.rows import AccuracyRow
+from search_spaces.parameter import Choice
+from sweeps.engine.backend.cluster import Cluster
+from sweeps.engine.planning import plan
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records.lock import SweepIsRunningError, SweepLock
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.report import headline, print_report, write_report
+from sweeps.engine.resources import cluster_check
+from sweeps.engine.resources.cluster_check import ClusterError
+from sweeps.engine.resources.resources import Resources, pretends
+from sweeps.engine.runs.checkpoint_cost import cost_text, expected
+from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
+from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+from sweeps.engine.runs.sweep import describe_parameter, refuse_another_question
+from sweeps.engine.system import provenance
+from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
+from sweeps.engine.system.leaving import refuse
+from sweeps.engine.system.signals import unwrapped
+from sweeps.engine.system.text import duration
+from sweeps.engine.tracking import Tracker, default_uri, ui_command
+from sweeps.engine.trials import measures
+from sweeps.engine.trials.accuracy_steps import Accuracies
+from sweeps.engine.trials.measures import Measured
+from sweeps.engine.trials.trial import describe, make_deterministic
+
+QUESTION = "evaluate_checkpoint"
+
+
+def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None = None) -> int:
+    """Evaluate every checkpoint that is not recorded yet; print and write the report.
+
+    Args:
+        options: legal ones.
+        generator_steps: budget of each noise generator of epsilon*; None for that of the paper's
+            scale.
+
+    Raises:
+        SystemExit: 2 with every checkpoint and folder that cannot be read, before anything starts.
+    """
+    console = Console()
+    make_deterministic("cpu", options.cpus)
+    models, problems = load_models(options)
+    problems += image_problems(options)
+    if problems:
+        refuse(problems)
+    console.print("Making the corrupted images, or reading them.")
+    images = load_images(options, generator_steps)
+    configs = [
+        TrialConfig(
+            method=loaded.given, data=images.data, training=TrainingConfig(), start=None,
+            evaluation=images.config,
+        )
+        for loaded in models
+    ]  # fmt: skip
+    description = describe_evaluation(options, models, configs, images)
+    records = SweepRecords(Folder(options.storage) / description["name"])
+    refuse_another_question(records, description)
+    try:
+        with SweepLock(records.folder):
+            return _evaluate_alone(options, models, configs, images, records, description, console)
+    except SweepIsRunningError as error:
+        refuse([f"--name: {description['name']} is being evaluated already, by {error}"])
+
+
+def _evaluate_alone(
+    options: CheckpointOptions, models: Sequence[LoadedModel], configs: Sequence[TrialConfig],
+    images: Images, records: SweepRecords, description: dict[str, Any], console: Console,
+) -> int:  # fmt: skip
+    if records.read_sweep() is None:
+        records.write_sweep(description)
+    if images.mnist is not None and images.splits is not None:
+        given = images.mnist.test if options.mnist_c else None
+        measures.write_examples(records.folder, images.splits, images.config, given)
+    announce(models, configs, images, records, console)
+    uri = options.tracking_uri or default_uri(options.storage)
+    tracker = Tracker(uri, description, records)
+    interrupted = False
+    try:
+        with unwrapped(), accuracies_of(options) as of_model:
+            for loaded, config in zip(models, configs, strict=True):
+                accuracies = of_model(loaded.model)
+                _evaluate(loaded, config, images, records, tracker, console, accuracies)
+    except KeyboardInterrupt:
+        interrupted = True
+    except DataFileError as error:  # of ImageNet-C, whose images are read as they are needed
+        tracker.close({}, failed=True, interrupted=True)
+        print(f"--imagenet-c: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except ClusterError as error:
+        tracker.close({}, failed=True, interrupted=True)
+        console.print(f"[red]{escape(str(error))}", highlight=False, soft_wrap=True)
+        return SOME_FAILED
+    except BaseException:  # no run may stay RUNNING, whatever broke
+        tracker.close({}, failed=True, interrupted=True)
+        raise
+    try:
+        report = write_report(records)
+        if not interrupted:
+            print_report(report, console)
+        missing = tracker.close(headline(report.summary), failed=False, interrupted=interrupted)
+    except KeyboardInterrupt:  # as above
+        tracker.close({}, failed=False, interrupted=True)
+        raise
+    lines = [f"Report: {records.folder.path}/report/report.html", *([missing] if missing else [])]
+    if interrupted:
+        lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
+    lines.append(f"Compare runs in the MLflow UI:\n  {description['tracking']}")
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    return INTERRUPTED if interrupted else DONE
+
+
+@contextmanager
+def accuracies_of(options: CheckpointOptions) -> Iterator[Callable[[nn.Module], Accuracies]]:
+    """Yield what measures the accuracies of a model: this process, or machines of a cluster."""
+    if options.address is None:
+        yield lambda model: evaluation
+        return
+    resources = Resources(
+        cpus=options.cpus, gpus=options.gpus_per_shard, slots=1, is_pretended=pretends()
+    )
+    with Cluster(resources, cluster_check.resolve(options.address)) as cluster:
+        cluster.wait()
+        from sweeps.engine.backend.shards import Shards
+
+        yield partial(Shards, resources)
+
+
+def announce(
+    models: Sequence[LoadedModel], configs: Sequence[TrialConfig], images: Images,
+    records: SweepRecords, console: Console,
+) -> None:  # fmt: skip
+    """Print how long it takes, by the speed of each model that is to be measured, and the cuts."""
+    waiting = [
+        loaded
+        for loaded, config in zip(models, configs, strict=True)
+        if records.trial(config.trial_id).result() is None
+    ]
+    if images.mnist is not None and waiting:
+        costs = [expected(loaded.model, images.mnist, images.config) for loaded in waiting]
+        console.print(cost_text(costs), highlight=False, markup=False)
+    if cuts := evaluation_cuts(models, images):
+        console.print(f"Cut short: {'; '.join(cuts)}.", highlight=False, markup=False)
+
+
+def evaluation_cuts(models: Sequence[LoadedModel], images: Images) -> list[str]:
+    """Return what is smaller than in the paper: the evaluation, and models beside its rows."""
+    cuts = plan.evaluation_cuts(images.config, images.data.test_images)
+    if images.mnist is None:
+        return cuts
+    counts = {
+        "test": (images.data.test_images, TEST_SET),
+        "validation": (images.data.validation_images, HELD_OUT),
+    }
+    cuts = [
+        f"{count:,} of {whole:,} {kind} images"
+        for kind, (count, whole) in counts.items()
+        if count < whole
+    ] + cuts
+    named: dict[str, list[str]] = {}
+    for loaded in models:
+        if loaded.published_row and loaded.cuts:
+            named.setdefault(loaded.cuts, []).append(loaded.given.name)
+    return cuts + [f"{', '.join(names)}: {text}" for text, names in named.items()]
+
+
+def describe_evaluation(
+    options: CheckpointOptions, models: Sequence[LoadedModel], configs: Sequence[TrialConfig],
+    images: Images,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the content of ``sweep.json``."""
+    names = tuple(config.method.variant for config in configs)
+    parameter = Choice("variant", names, "checkpoint", names[0])
+    identity = hashlib.sha256(" ".join(config.trial_id for config in configs).encode())
+    uri = options.tracking_uri or default_uri(options.storage)
+    rows = [
+        {"point": [loaded.given.name], "table": "mnist_c_top1", "model": loaded.published_row}
+        for loaded in models
+        if loaded.published_row is not None and images.mnist is not None
+    ]
+    return {
+        "name": options.name or f"{QUESTION}-{identity.hexdigest()[:6]}",
+        "question": QUESTION,
+        "title": "How robust are these checkpoints?",
+        "created": provenance.now(),
+        "scale": "checkpoint",
+        "asked": {"trials": [config.model_dump(mode="json") for config in configs]},
+        "cuts": evaluation_cuts(models, images),
+        "search": "grid",
+        "parameters": [describe_parameter(parameter)],
+        "objectives": ["corrupted"],
+        "published": {"rows": rows, "table_7": "mnist_adversarial"} if rows else None,
+        "seeds": [0],
+        "grid": [[name] for name in names],
+        "code": provenance.code_version(),
+        "packages": provenance.package_versions(),
+        "data_digest": images.digest,
+        "command": provenance.repeat_command(),
+        "tracking_uri": provenance.redact(uri),
+        "tracking": ui_command(uri),
+    }
+
+
+def _evaluate(
+    loaded: LoadedModel, config: TrialConfig, images: Images, records: SweepRecords,
+    tracker: Tracker, console: Console, accuracies: Accuracies,
+) -> None:  # fmt: skip
+    trial = records.trial(config.trial_id)
+    if trial.result() is not None:
+        console.print(f"{loaded.given.name}: recorded already", highlight=False, markup=False)
+        return
+    console.print(
+        f"{loaded.given.name}: {loaded.given.architecture} from {loaded.source}, evaluated now",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    trial.write_config(config)
+    tracker.started(config)
+    started = time.perf_counter()
+    if images.imagenet_c is not None:
+        found = Measured(rows=_imagenet_rows(loaded.model, images.imagenet_c, console, accuracies))
+    else:
+        assert images.mnist is not None, "MNIST models are evaluated on MNIST"
+
+        def tell(text: str) -> None:
+            console.print(f"  {text}", highlight=False, markup=False)
+
+        found = measures.measure(
+            loaded.model, images.mnist, images.config, tell=tell, accuracies=accuracies
+        )
+    seconds = time.perf_counter() - started
+    rows = [row for row in found.rows if row.split == "validation"]
+    result = TrialResult(
+        trial_id=config.trial_id,
+        config=config,
+        status="evaluated",
+        rows=found.rows,
+        attacks=found.attacks,
+        perturbation_sizes=found.perturbation_sizes,
+        objective=evaluation.mean_top1(rows, "validation") if rows else None,
+        seconds={"evaluation": seconds},
+        ended=provenance.now(),
+        device=describe("cpu"),
+    )
+    trial.write_result(result, found.files)
+    tracker.ended(result)
+    console.print(
+        f"{loaded.given.name}: done in {duration(seconds)}", highlight=False, markup=False
+    )
+
+
+def _imagenet_rows(
+    model: nn.Module, images: ImageNetC, console: Console, accuracies: Accuracies
+) -> list[AccuracyRow]:
+    rows = []
+    with torch.inference_mode():
+        for row in accuracies.evaluate_imagenet_c(model, images):
+            rows.append(row)
+            console.print(
+                f"  {row.corruption} {row.severity}: {row.top1:.1f} %", highlight=False, style="dim"
+            )
+    errors = evaluation.errors_over_severities(rows, "test")
+    accuracy = {name: 100 - error for name, error in errors.items()}
+    console.print(
+        f"mCE {evaluation.mean_corruption_error(errors):.1f} %, without noise "
+        f"{evaluation.mean_without_noise(accuracy):.1f} % top-1", highlight=False,
+    )  # fmt: skip
+    return rows

@@ -1,0 +1,158 @@
+"""The options of an evaluation of checkpoints. Importing this is fast: no torch."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, get_args
+
+from pydantic import Field, field_validator
+
+from gon_core.config import HELD_OUT, IMAGENET_ARCHITECTURES, TEST_SET, Architecture, Measure
+from sweeps.engine.cli.options import CommandOptions, Cores
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.resources import capacity
+from sweeps.engine.resources.cluster_check import ClusterError
+from sweeps.engine.resources.resources import share_problem
+from sweeps.engine.system import machine
+
+
+class CheckpointOptions(CommandOptions):
+    """Which checkpoints, on which images, and what is measured."""
+
+    checkpoints: tuple[Path, ...] = Field(
+        (), description="Folders of trials or of their checkpoints, or safetensors files."
+    )
+    names: tuple[str, ...] | None = Field(
+        None, description="What to call them, one each. A name of a row of Table 6, such as "
+        "provable_wong, stands beside that row. Default: from the checkpoints.",
+    )  # fmt: skip
+    architecture: Architecture | None = Field(
+        None, description="Of a plain state dict. Default: found by the tensors' names and shapes."
+    )
+    evaluate: tuple[Measure, ...] | None = Field(
+        ("attacks", "epsilon_star", "severities"),
+        description="Measured beside clean and corrupted accuracy: attacks, epsilon_star, "
+        "severities, all or none. Default: all.",
+    )
+    evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
+        None, description="Test images that --evaluate takes. Default: all."
+    )
+    test_images: Annotated[int, Field(ge=1, le=TEST_SET)] = Field(
+        TEST_SET, description="Test images, from the first. Default: 10000."
+    )
+    validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = Field(
+        HELD_OUT, description="Held-out training images. Default: 5000."
+    )
+    mnist_c: Path | None = Field(
+        None, description="Folder of the published MNIST-C, to be used instead of our corruptions."
+    )
+    imagenet_c: Path | None = Field(
+        None, description="Folder of ImageNet-C, for the ImageNet architectures."
+    )
+    cpus: Cores = Field(1, description="Threads; on a cluster, of each shard.")
+    address: str | None = Field(
+        None,
+        description="Ray cluster whose machines evaluate the corruption sets, in shards: auto or "
+        "HOST:PORT. Default: this process does. Attacks and epsilon* are measured here.",
+    )
+    gpus_per_shard: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="GPUs of each shard, on a cluster; fractions share one."
+    )
+
+    @field_validator("checkpoints", "names", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: object) -> object:
+        return given if given is None or isinstance(given, list | tuple) else [str(given)]
+
+    @field_validator("names")
+    @classmethod
+    def _names_are_plain(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        # They stand in tables, on axes, in MLflow and in its queries.
+        if names == ():
+            raise ValueError("needs one for each checkpoint")
+        if any(not re.fullmatch(r"(?!\.\.?$)[A-Za-z0-9._-]{1,100}", name) for name in names or ()):
+            raise ValueError("each must be 1 to 100 of the characters A-Z a-z 0-9 . _ -")
+        return names
+
+    @property
+    def on_imagenet(self) -> bool:
+        """Whether the models are evaluated on ImageNet-C."""
+        return self.imagenet_c is not None
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong between options, by option name."""
+        found = super().problems()
+        if not self.checkpoints:
+            found["checkpoints"] = "needs at least one: a trial's folder or a safetensors file"
+        for name in ("checkpoints", "names"):
+            values = [str(value) for value in getattr(self, name) or ()]
+            if twice := sorted({value for value in values if values.count(value) > 1}):
+                found[name] = f"given twice: {', '.join(twice)}"
+        if self.names and len(self.names) != len(self.checkpoints):
+            counts = f"{len(self.names)} for {len(self.checkpoints)} checkpoints"
+            found["names"] = f"must be as many as checkpoints, given: {counts}"
+        is_imagenet = self.architecture in IMAGENET_ARCHITECTURES
+        if is_imagenet and not self.on_imagenet:
+            found["architecture"] = f"{self.architecture} is for ImageNet: give --imagenet-c FOLDER"
+        if self.on_imagenet and not is_imagenet:
+            legal = ", ".join(IMAGENET_ARCHITECTURES)
+            rule = f"must be one of {legal} with --imagenet-c"
+            found["architecture"] = f"{rule}, given: {self.architecture or 'nothing'}"
+        asked = self.evaluate if "evaluate" in self.model_fields_set else None
+        if self.mnist_c and asked and "severities" in asked and asked != get_args(Measure):
+            found["evaluate"] = "severities are of our corruptions; --mnist-c has one severity"
+        if self.gpus_per_shard and self.address is None:
+            found["gpus_per_shard"] = "is of a cluster: give --address"
+        elif rule := share_problem(self.gpus_per_shard):
+            found["gpus_per_shard"] = rule
+        if self.on_imagenet and self.mnist_c:
+            found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
+        return found
+
+    def storage_problems(self) -> dict[str, str]:
+        """Return what is wrong with where the results are kept, by option name."""
+        found = super().storage_problems()
+        # Looked at again when the images are made, which takes a while.
+        if not found and self.name and (fault := _fault_of(Folder(self.storage) / self.name)):
+            found["name"] = fault
+        return found
+
+
+def problems(options: CheckpointOptions) -> dict[str, str]:
+    """Return what is asked of this machine and it has not, by option name."""
+    missing = [str(path) for path in options.checkpoints if not os.path.exists(path)]
+    found = {"checkpoints": f"no such file or folder: {', '.join(missing)}"} if missing else {}
+    for name in ("mnist_c", "imagenet_c"):
+        folder = getattr(options, name)
+        if folder is not None and not os.path.isdir(folder):
+            found[name] = f"no such folder: {folder}"
+    if options.address is not None:
+        found |= _cluster_problems(options, options.address)
+    elif options.cpus > (cores := machine.cpu_count()):
+        found["cpus"] = f"must be at most {cores}, the cores of this machine, given: {options.cpus}"
+    return found
+
+
+def _cluster_problems(options: CheckpointOptions, address: str) -> dict[str, str]:
+    facts = capacity.ask(address)
+    if not isinstance(facts, ClusterError) and not share_problem(options.gpus_per_shard):
+        facts = capacity.ask(address, options.cpus, options.gpus_per_shard)
+    if isinstance(facts, ClusterError):
+        return {"address": str(facts)}
+    if facts.can_fit is not False:
+        return {}
+    need = f"{options.cpus} CPUs and {options.gpus_per_shard:g} GPUs"
+    return {"address": f"no machine of the cluster has, nor could be started with, {need}"}
+
+
+def _fault_of(folder: Folder) -> str:
+    if folder.is_local and os.path.isfile(folder.path):
+        return f"{folder.path} is a file, choose another name"
+    try:
+        before = SweepRecords(folder).read_sweep()
+        if before is None or "trials" in before["asked"]:
+            return ""
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return f"{folder.path}/sweep.json is damaged ({error!r})"
+    return f"{folder.path} holds another sweep, choose another name"

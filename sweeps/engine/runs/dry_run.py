@@ -1,0 +1,74 @@
+"""The plan of a sweep printed: its trials, what each needs, and what all of it costs."""
+
+from rich.console import Console
+from rich.table import Table
+
+from search_spaces.parameter import Choice, Real
+from sweeps.engine.planning.estimate import TimeEstimate
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.runs.price import Price, price_lines
+from sweeps.engine.system.text import show
+
+
+def show_plan(
+    plan: Plan,
+    estimate: TimeEstimate | None,
+    records: SweepRecords,
+    start_is_kept: bool,
+    price: Price,
+    console: Console,
+) -> None:
+    """Print every trial that would run, what each needs and what all of them cost."""
+    if plan.question.search == "joint":
+        console.print(_space_table(plan))
+    if plan.known_trials:
+        console.print(_trials_table(plan, records))
+    for line in price_lines(plan, estimate, records, start_is_kept, price):
+        console.print(line, highlight=False)
+    show_cuts(plan, console)
+    console.print("Dry run: nothing was started, nothing was written.")
+
+
+def _trials_table(plan: Plan, records: SweepRecords) -> Table:
+    names, resources = [parameter.name for parameter in plan.question.space], plan.resources
+    table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
+    for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
+        table.add_column(column, justify="left" if column in ("trial", "record") else "right")
+    needs = (str(resources.all_cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
+    for config in plan.known_trials:
+        result = records.trial(config.trial_id).result()
+        values = [show(value) for value in plan.question.point(config.method)]
+        values += [""] * (len(names) - len(values))  # a baseline has its name alone
+        status = result.status if result else "to run"
+        table.add_row(config.trial_id, *values, str(config.seed), *needs, status)
+    if proposals := plan.asked.proposals:
+        by_optuna = [f"by {plan.asked.sampler}", *[""] * (len(names) - 1)]
+        seeds = ", ".join(map(str, plan.asked.seeds))
+        label = f"{proposals} proposal{'s' * (proposals > 1)}"
+        table.add_row(label, *by_optuna, seeds, *needs, "as found")
+    return table
+
+
+def _space_table(plan: Plan) -> Table:
+    title = (
+        f"plan of sweep {plan.name}: {plan.asked.proposals} points by {plan.asked.sampler}, "
+        f"{len(plan.asked.seeds)} seed{'s' * (len(plan.asked.seeds) > 1)} each"
+    )
+    table = Table(title=title, title_justify="left")
+    for column in ("parameter", "range", "unit", "paper"):
+        table.add_column(column)
+    for parameter in plan.question.space:
+        if isinstance(parameter, Choice):
+            values = ", ".join(map(show, parameter.values))
+        else:
+            values = f"{show(parameter.low)} to {show(parameter.high)}"
+            values += ", log" * (isinstance(parameter, Real) and parameter.log)
+        table.add_row(parameter.name, values, parameter.unit, show(parameter.paper))
+    return table
+
+
+def show_cuts(plan: Plan, console: Console) -> None:
+    """Print what is smaller than in the paper."""
+    if plan.cuts:
+        console.print(f"Scale {plan.asked.scale} is cut short: {'; '.join(plan.cuts)}.")

@@ -1,0 +1,430 @@
+"""One sweep from options to report: refuse, plan, train, search, record, show."""
+
+import errno
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+
+from search_spaces.parameter import Parameter, Point
+from sweeps.engine.backend.budget import Budget, Meter, OutOfBudgetError
+from sweeps.engine.backend.cluster import Cluster
+from sweeps.engine.backend.driver import Limits
+from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.planning import plan as planning
+from sweeps.engine.planning import warm_start
+from sweeps.engine.planning.cost import Speed, trial_seconds
+from sweeps.engine.planning.estimate import estimate_time
+from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.rebuild import rebuild_search
+from sweeps.engine.records import Stop, SweepRecords, starting_models
+from sweeps.engine.records.lock import SweepIsRunningError, SweepLock, holder
+from sweeps.engine.records.starting_models import DivergedStartError
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.resources import cluster_check
+from sweeps.engine.resources.cluster_check import ClusterError, UnsharedStorageError
+from sweeps.engine.runs.allowance import make_meter, make_stop, used_line
+from sweeps.engine.runs.dry_run import show_cuts, show_plan
+from sweeps.engine.runs.price import Price, at_a_time
+from sweeps.engine.runs.progress import Progress
+from sweeps.engine.search.ledger import Objectives
+from sweeps.engine.search.search import Search
+from sweeps.engine.system import machine, provenance
+from sweeps.engine.system.errors import StorageError
+from sweeps.engine.system.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
+from sweeps.engine.system.importing import IMPORTING
+from sweeps.engine.system.leaving import refuse
+from sweeps.engine.system.signals import held_back, unwrapped
+from sweeps.engine.tracking import Tracker, default_uri, ui_command
+
+# What a disk says that is full, too small, gone or not ours.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+
+if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
+    from gon_core.training.loop import EpochMetrics
+    from sweeps.engine.trials.measures import TrialData
+
+
+def run_sweep(
+    question: Question, options: SweepOptions, grid: Sequence[Point] | None = None
+) -> int:
+    """Run a sweep, or carry it on; print how it goes and what came out.
+
+    Args:
+        question: what is asked.
+        options: legal ones.
+        grid: the points asked for, or None for the scale's.
+
+    Returns:
+        The exit code: 0 done, 1 some trial failed, 3 ended by its budget and none failed, 130
+        interrupted; the last two are resumable.
+
+    Raises:
+        SystemExit: 2 with the reason, if a sweep of this name asks something else, if its budget
+            is less than its first trial needs, or if a machine does not see its storage.
+    """
+    console = Console()
+    plan = planning.make_plan(question, options, grid)
+    if rule := planning.baseline_problem(plan.question):
+        refuse([f"--method: {rule}"])
+    storage = Folder(options.storage)
+    records = SweepRecords(storage / plan.name)
+    if options.download and not options.dry_run:
+        download(options)
+    if options.dry_run and options.download:
+        digest = ""  # the data may not be there yet
+    else:
+        digest = planning.data_digest(options.dataset, options.data_dir)
+    description = describe_sweep(plan, options, digest)
+    refuse_another_question(records, description)
+    kept = starting_models.folder(storage, plan.asked.start, digest)
+    budget = Budget(options.budget_gpu_hours, options.budget_hours)
+    price = Price(budget, options.price_per_gpu_hour)
+    if options.dry_run:
+        start_is_kept = starting_models.stored(kept) is not None
+        estimate = estimate_time(plan, storage)
+        show_plan(plan, estimate, records, start_is_kept, price, console)
+        return DONE
+    # What follows reads the results, if there is a budget; a second driver need not wait for that.
+    if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
+        refuse_running(plan, claim.describe())
+    start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
+    meter = make_meter(plan, storage, records, budget, start_is_kept, console)
+    known = known_points(plan, records, console)
+    return _Run(plan, options, storage, records, description, known, console, meter, price).run()
+
+
+def known_points(
+    plan: Plan, records: SweepRecords, console: Console
+) -> list[tuple[Point, Objectives]]:
+    """Return what earlier sweeps found, as it was when this sweep first began."""
+    before = records.read_sweep()
+    if before is not None:
+        return [(tuple(point), tuple(values)) for point, values in before.get("known", [])]
+    if not plan.asked.warm_start:
+        return []
+    known = warm_start.read(plan)
+    console.print(
+        f"Learning from {known.trials} trials of earlier sweeps, at {len(known.points)} points; "
+        f"{known.passed_over} others cannot be compared (other data, training or method)."
+    )
+    return list(known.points.items())
+
+
+def download(options: SweepOptions) -> None:
+    """Fetch the data set that was asked for; exit with code 2 where that fails."""
+    from gon_core.data import idx
+    from gon_core.data.files import DataFileError
+
+    assert options.data_dir is not None
+    try:
+        idx.download(options.dataset, options.data_dir)
+        planning.data_digest(options.dataset, options.data_dir)
+    except DataFileError as error:
+        refuse([f"--dataset: {error}"])
+
+
+def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[str, Any]:
+    """Return the content of ``sweep.json``; see ``sweeps.engine.report`` for who reads it."""
+    uri = options.tracking_uri or default_uri(options.storage)
+    on_mnist = plan.asked.data.dataset == "mnist"
+    return {
+        "name": plan.name,
+        "question": plan.question.name,
+        "title": plan.question.title,
+        "created": provenance.now(),
+        "scale": plan.asked.scale,
+        "asked": plan.asked.model_dump(mode="json"),
+        "cuts": plan.cuts,
+        "search": plan.question.search,
+        "parameters": [describe_parameter(parameter) for parameter in plan.question.space],
+        "objectives": list(plan.asked.objectives),
+        "published": plan.question.published if on_mnist else None,
+        "seeds": list(plan.asked.seeds),
+        "grid": [list(point) for point in plan.asked.grid],
+        "baselines": plan.asked.baselines,
+        "code": provenance.code_version(),
+        "packages": provenance.package_versions(),
+        "data_digest": data_digest,
+        "command": provenance.repeat_command(),
+        "tracking_uri": provenance.redact(uri),
+        "tracking": ui_command(uri),
+    }
+
+
+def describe_parameter(parameter: Parameter) -> dict[str, Any]:
+    """Return a searched parameter as ``sweep.json`` holds it."""
+    return {"kind": type(parameter).__name__.lower(), **asdict(parameter)}
+
+
+def refuse_another_question(records: SweepRecords, description: dict[str, Any]) -> None:
+    """Exit with code 2 if the folder holds a sweep that asks something else, naming what."""
+    if records.folder.is_local and Path(records.folder.path).is_file():
+        refuse([f"--name: {records.folder.path} is a file, choose another name"])
+    try:
+        before = records.read_sweep()
+        asked = before["asked"] if before is not None else {}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        refuse([f"--name: {records.folder.path}/sweep.json is damaged ({error!r})"])
+    if before is None:
+        return
+    differences = [
+        f"{key}: recorded {asked.get(key)}, now {value}"
+        for key, value in description["asked"].items()
+        if asked.get(key) != value
+    ]
+    if description["data_digest"] not in ("", before.get("data_digest")):
+        differences.append("the images are not those of the recorded trials (SHA-256 differs)")
+    if differences:
+        refuse([f"--name: {records.folder.path} holds another sweep, choose another name",
+                *differences])  # fmt: skip
+
+
+def refuse_running(plan: Plan, driver: str) -> NoReturn:
+    """Exit with code 2: another driver runs the sweep."""
+    refuse([f"--name: sweep {plan.name} is being run already, by {driver}"])
+
+
+def storage_problem(error: BaseException | None) -> str | None:
+    """Return what kept a record from being written, if an error comes from that."""
+    while error is not None:
+        is_local = isinstance(error, OSError) and error.errno in UNWRITABLE
+        if is_local or isinstance(error, StorageError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    options: SweepOptions
+    storage: Folder
+    records: SweepRecords
+    description: dict[str, Any]
+    known: list[tuple[Point, Objectives]]
+    console: Console
+    meter: Meter
+    price: Price
+
+    def run(self) -> int:
+        try:
+            wait = self.options.wait_for_driver
+            with SweepLock(self.records.folder, wait_seconds=wait, say=self._say) as lock:
+                return self._run_alone(lock)
+        except SweepIsRunningError as error:
+            refuse_running(self.plan, str(error))
+        except OSError as error:  # before the first trial, or after the last
+            if storage_problem(error) is None:
+                raise
+            return self._end_without_storage(error)
+
+    def _run_alone(self, lock: SweepLock) -> int:
+        search, finished = rebuild_search(self.plan, self.records, dict(self.known))
+        if search.is_exhausted:
+            self.console.print(
+                f"Sweep {self.plan.name} is finished: {finished} trials recorded, nothing to train."
+            )
+            # An earlier driver may have been killed before MLflow was told everything.
+            return self._conclude(self._tracker(), interrupted=False)
+        self._announce(finished)
+        if self.records.read_sweep() is None:
+            self.records.write_sweep(self.description | {"known": self.known})
+        tracker = self._tracker()
+        if not self.meter.may_start():
+            with self.meter:
+                self._stop(search)
+            return self._conclude(tracker, interrupted=False)
+        asked = self.options.address
+        address = cluster_check.resolve(asked) if asked is not None else None
+        with Cluster(self.plan.resources, address) as cluster:
+            return self._run_on(cluster, search, finished, tracker, lock)
+
+    def _run_on(
+        self, cluster: Cluster, search: Search, finished: int, tracker: Tracker, lock: SweepLock
+    ) -> int:
+        try:
+            with unwrapped(), self.meter:
+                with suppress(OutOfBudgetError):
+                    self._train(cluster, search, finished, tracker)
+                self._stop(search)
+        except KeyboardInterrupt:
+            cluster.stop()
+            cluster.join()  # a trial that still ran would write its records beside the report
+            if lock.was_taken_over:
+                self._say("Another driver has taken the sweep over: this one ends.", "red")
+                return INTERRUPTED
+            return self._conclude(tracker, interrupted=True)
+        except UnsharedStorageError as error:
+            tracker.close({}, failed=True, interrupted=True)
+            refuse([f"--storage: {error}"], "the sweep ended")
+        except (DivergedStartError, ClusterError) as error:
+            self._say(str(error), "red")
+            missing = tracker.close({}, failed=True, interrupted=False)
+            if isinstance(error, ClusterError):  # else the same would come of it
+                self._say_what_next(missing, interrupted=True)
+            return SOME_FAILED
+        except BaseException as error:  # no run may stay RUNNING, whatever broke
+            tracker.close({}, failed=True, interrupted=True)
+            if storage_problem(error) is None:
+                raise
+            return self._end_without_storage(error)
+        cluster.stop()
+        return self._conclude(tracker, interrupted=False)
+
+    def _stop(self, search: Search) -> None:
+        """Take in whether the budget ended the sweep: the search would have gone on."""
+        if not search.is_exhausted:
+            ended = sum(result.is_final for result in self.records.results())
+            self.meter.stop = make_stop(self.meter, self.plan.number_of_trials - ended)
+
+    def _tracker(self) -> Tracker:
+        uri = self.options.tracking_uri or default_uri(self.options.storage)
+        return Tracker(uri, self.description, self.records, self._say)
+
+    def _say(self, line: str, style: str | None = None) -> None:
+        # What others wrote may have brackets, which are no markup.
+        self.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    def _announce(self, finished: int) -> None:
+        plan, resources = self.plan, self.plan.resources
+        self.console.print(f"{plan.question.title} Sweep {plan.name}, scale {plan.asked.scale}.")
+        if finished:
+            self.console.print(f"Carried on: {finished} trials are recorded already.")
+        left = plan.number_of_trials - finished
+        self.console.print(
+            f"{left} {'trial' if left == 1 else 'trials'}, {at_a_time(resources)} on "
+            f"{resources.device}, {plan.asked.training.precision}; kept in "
+            f"{self.records.folder.path}"
+        )
+        show_cuts(plan, self.console)
+        on_cpu_in_bf16 = plan.asked.training.precision == "bf16" and resources.device == "cpu"
+        if on_cpu_in_bf16 and not machine.has_bf16():
+            self.console.print(
+                "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
+            )
+
+    def _train(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> None:
+        plan, asked = self.plan, self.plan.asked
+        progress = Progress(plan, self.console, finished, self.meter.text)
+        with progress.shown():
+            with held_back():  # importing torch takes seconds, while Ray starts
+                from sweeps.engine.backend import shared_storage, tuner
+                from sweeps.engine.backend.shared_data import SharedData
+                from sweeps.engine.backend.start_on_ray import StartTask
+            data = SharedData(self._prepare_data())
+            kept = starting_models.folder(
+                self.storage, asked.start, self.description["data_digest"]
+            )
+            if plan.resources.device != "cpu" or self.options.address is not None:
+                cluster.wait()
+            is_here = self.options.address is None
+            if not is_here and self.records.folder.is_local:
+                shared_storage.refuse_unshared(self.records.folder, "sweep.json")
+
+            def start_trained(metrics: "EpochMetrics") -> None:
+                progress.start_trained(metrics)
+                if not is_here:  # there it waits for a machine, which costs nothing
+                    self.meter.start_epoch(metrics.seconds)
+                if not metrics.is_last:  # else it is whole in a moment, for a larger budget
+                    self.meter.insist()
+
+            limits = Limits(self.options.max_failures, self.options.max_node_losses)
+            begun = starting_models.checkpoints(kept, plan.name)
+            task = StartTask(
+                asked.start, begun, self.records.folder, plan.resources, plan.checkpoint_every,
+                limits,
+            )  # fmt: skip
+            with self.meter.start_model() if is_here else nullcontext():
+                weights = starting_models.get(
+                    kept,
+                    asked.start,
+                    begun,
+                    lambda: task.run(data, is_here, self.meter.insist),
+                    start_trained,
+                )
+            speed = starting_models.seconds_per_image(kept, asked.start)
+            if speed is not None:
+                progress.expect(trial_seconds(plan, Speed.from_training(speed)))
+            cluster.wait()
+            tuner.run(
+                plan, search, data, weights, self.records, (self.meter, progress, tracker),
+                (self.meter, progress), limits, self.meter, cluster.scratch,
+            )  # fmt: skip
+
+    def _prepare_data(self) -> "TrialData":
+        import torch
+
+        with held_back():
+            from gon_core.data import idx  # torchvision
+
+        from gon_core.data.splits import split
+        from sweeps.engine.trials import measures
+
+        torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
+        images = idx.load(self.options.dataset, self.options.data_dir)
+        splits = split(*images, self.plan.asked.data)
+        measures.write_examples(self.records.folder, splits, self.plan.asked.evaluation)
+        return measures.prepare_data(splits, self.plan.asked.evaluation)
+
+    def _conclude(self, tracker: Tracker, interrupted: bool) -> int:
+        try:
+            return self._report(tracker, interrupted)
+        except KeyboardInterrupt:  # no run may stay RUNNING
+            tracker.close({}, failed=False, interrupted=True)
+            raise
+
+    def _report(self, tracker: Tracker, interrupted: bool) -> int:
+        with IMPORTING:
+            from sweeps.engine.report import headline, print_report, write_report
+
+        try:
+            report = write_report(self.records)
+        except (OSError, StorageError) as error:
+            if storage_problem(error) is None:
+                raise
+            tracker.close({}, failed=True, interrupted=True)
+            return self._end_without_storage(error)
+        results = report.summary.trials
+        failed = [result for result in results if result.status == "failed"]
+        for result in results:
+            for note in result.notes:
+                self._say(f"trial {result.trial_id}: {note}", "yellow")
+        if not interrupted:
+            print_report(report, self.console)
+        stop = self.meter.stop
+        more = interrupted or stop is not None
+        missing = tracker.close(headline(report.summary), bool(failed), more)
+        for result in failed:
+            reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
+            self._say(f"trial {result.trial_id} failed: {reason}", "red")
+        self._say_what_next(missing, interrupted, stop)
+        if interrupted:
+            return INTERRUPTED
+        if failed:  # also where its budget ended the sweep: what failed is to be looked at first
+            return SOME_FAILED
+        return DONE if stop is None else OUT_OF_BUDGET
+
+    def _end_without_storage(self, error: BaseException) -> int:
+        self._say(f"The records cannot be written: {storage_problem(error)}", "red")
+        self._say_what_next("", interrupted=True)
+        return SOME_FAILED
+
+    def _say_what_next(self, missing: str, interrupted: bool, stop: Stop | None = None) -> None:
+        lines = [line] if (line := used_line(self.meter, self.price)) else []
+        folder = self.records.folder.path
+        if interrupted:
+            lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
+        else:
+            if stop is not None:
+                text = f"Stopped by its {stop.budget}. Carry on with a larger one:"
+                lines.append(f"{text}\n  {stop.carry_on}")
+            lines.append(f"Report: {folder}/report/report.html")
+        if missing:
+            lines.append(missing)
+        lines.append(f"Compare runs in the MLflow UI:\n  {self.description['tracking']}")
+        self._say("\n".join(lines))

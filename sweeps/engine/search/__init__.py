@@ -1,0 +1,1 @@
+"""Which point next: the only door to Optuna."""

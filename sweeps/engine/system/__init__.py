@@ -1,0 +1,1 @@
+"""Process and machine: signals, exit codes, errors, provenance, temporary folders, text."""

@@ -1,0 +1,48 @@
+"""How a command ends: its exit code, and what is said of bad input."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from sweeps.engine.system.errors import OutsideError, StorageError
+from sweeps.engine.system.exit_codes import BAD_INPUT, INTERRUPTED, SOME_FAILED
+from sweeps.engine.system.provenance import redact, repeat_command
+from sweeps.engine.system.signals import heeded
+from sweeps.engine.system.text import printable
+
+
+def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoReturn:
+    """Print every problem, without any password, and what came of it; exit with code 2."""
+    lines = [f"  {printable(redact(problem))}" for problem in problems]
+    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    print("\n".join([f"{count}, {outcome}:", *lines, "Try --help."]), file=sys.stderr)
+    raise SystemExit(BAD_INPUT)
+
+
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Run the ``main`` of a sweep or a tool and end the process with its exit code.
+
+    That is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever it was about to do.
+
+    The process ends without the seconds that Ray's and MLflow's own exits take: Ray is shut down
+    and everything is written by then, or Ctrl-C asked for it a second time. Nor does it wait for
+    what an object store was asked for and does not answer.
+    """
+    try:
+        with heeded(f"Ended at once. Carry on with:\n  {repeat_command()}"):
+            code = main()
+    except SystemExit as refused:
+        code = refused.code if isinstance(refused.code, int) else 1
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. Carry on with:\n  {repeat_command()}", file=sys.stderr)
+        code = INTERRUPTED
+    except OutsideError as error:
+        print(error, file=sys.stderr)
+        code = BAD_INPUT
+    except StorageError as error:
+        print(f"\n{error}\nCarry on with:\n  {repeat_command()}", file=sys.stderr)
+        code = SOME_FAILED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,26 @@
+"""Numbers and words as people read them."""
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def show(value: float | str) -> str:
+    """Return a parameter's value, as short as it is exact enough to tell values apart."""
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def times(count: int) -> str:
+    """Return how often, in words."""
+    return "once" if count == 1 else f"{count} times"
+
+
+def printable(text: str) -> str:
+    """Return a text in which line breaks and a terminal's commands are only shown."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,183 @@
+"""A cluster that goes away: what is said of it is one line."""
+
+import gc
+import os
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import pytest
+import ray
+from ray.exceptions import RayError, RayTaskError
+from torch import nn
+
+from gon_core.data.files import DataFileError
+from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.models import MadryCNN
+from gon_core.training import checkpoints
+from sweeps.engine.backend import cluster, shards
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.records.training_code import evaluation_code
+from sweeps.engine.resources.cluster_check import ClusterError
+from sweeps.engine.resources.resources import Resources
+from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
+
+RESOURCES = Resources(cpus=1, gpus=0, slots=1)
+
+
+@pytest.fixture
+def environment():
+    """What a cluster sets in the environment is taken back."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_while_ray_ends_no_thread_frees_what_is_its_own(environment, monkeypatch):
+    class Cycle:
+        def __init__(self):
+            self.me = self
+
+    left = weakref.ref(Cycle())  # as Ray Tune leaves them
+    seen = []
+    monkeypatch.setattr(cluster, "_start", lambda *_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: seen.append((left(), gc.isenabled())))
+    with cluster.Cluster(RESOURCES) as ours:
+        ours.stop()
+        ours.join()
+        assert seen == [(None, False)] and gc.isenabled()
+    assert len(seen) == 1 and gc.isenabled()
+
+
+def test_one_that_is_gone_before_the_sweep_connects_is_one_line(environment, monkeypatch):
+    def gone(resources, address):
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr(cluster, "_connect", gone)
+    with cluster.Cluster(RESOURCES, "127.0.0.1:1") as found:
+        with pytest.raises(ClusterError, match="Ray cannot be reached any more: no answer"):
+            found.wait()
+        folder = found.scratch.parent
+    assert folder.exists(), "what did not start keeps its logs until the next one"
+
+
+def test_a_ray_that_does_not_start_in_time_is_one_line(environment, monkeypatch):
+    def slow(*_):
+        raise Exception("The current node timed out during startup. This could happen because")
+
+    monkeypatch.setattr(cluster, "_start", slow)
+    with cluster.Cluster(RESOURCES) as found, pytest.raises(ClusterError, match="very busy"):
+        found.wait()
+
+
+class Broken:
+    """Stands for a remote function whose process dies."""
+
+    def options(self, **_):
+        return self
+
+    def remote(self, *_):
+        return iter(["a reference"])
+
+
+MODEL = nn.Flatten()
+SHARD = ImageNetC(Path("unread"), ("fog",), ("a",), 1, (("b",),))
+
+
+def as_task_error(cause):
+    return RayTaskError("a_function", "pages of traceback", cause).as_instanceof_cause()
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "said"),
+    [
+        (RayError("a page\n\nits machine died"), ClusterError, "by the cluster: its machine died"),
+        (ConnectionError("no answer"), ClusterError, "by the cluster: no answer"),
+        (RayError(), ClusterError, "by the cluster: RayError"),
+        (as_task_error(ValueError("odd")), ClusterError, "by the cluster: "),
+        (as_task_error(ClusterError("there is other code")), ClusterError, "^there is other code$"),
+        (as_task_error(DataFileError("no such folder")), DataFileError, "^no such folder$"),
+    ],
+)
+@pytest.mark.parametrize("place", ["put", "get"])
+def test_one_that_loses_an_evaluation_is_one_line(place, raised, error, said, monkeypatch):
+    def lost(_):
+        raise raised
+
+    monkeypatch.setattr(ray, "put", lambda _: "a reference")
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda function: Broken())
+    monkeypatch.setattr(ray, place, lost)
+    with pytest.raises(error, match=said) as found:
+        list(shards.Shards(RESOURCES, MODEL).evaluate_imagenet_c(MODEL, SHARD))
+    assert "\n" not in str(found.value)
+
+
+def test_a_machine_with_other_code_evaluates_nothing():
+    def evaluate(*_):
+        return ["rows"]
+
+    def ask(code):
+        return shards._on_a_machine(evaluate, MODEL, SHARD, RESOURCES, False, code)
+
+    assert ask(evaluation_code()) == ["rows"]
+    with pytest.raises(ClusterError, match="has other evaluation code than the driver: gon_core"):
+        ask(evaluation_code() | {"gon_core": "another"})
+
+
+# The cluster answers when it is asked, and is gone when the images have been made.
+GOES_AWAY = """
+import sys
+import sweeps.evaluate_checkpoint as script
+from sweeps.engine.backend import cluster
+from sweeps.engine.runs import checkpoint_options
+from sweeps.engine.system.leaving import leave
+
+def gone(resources, address):
+    raise ConnectionError("[no] answer")
+
+cluster._connect = gone
+checkpoint_options._cluster_problems = lambda options, address: {}
+leave(script.main)
+"""
+
+
+def test_one_that_is_gone_in_the_middle_ends_an_evaluation_in_one_line(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(MadryCNN()))
+    arguments = "--checkpoints model.safetensors --evaluate none --test-images 30 --name one"
+    ended = subprocess.run(
+        [sys.executable, "-c", GOES_AWAY, *arguments.split(), "--validation-images", "30",
+         "--address", "127.0.0.1:1"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=PATIENCE, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
+    )  # fmt: skip
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1] == "Ray cannot be reached any more: [no] answer"
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert SweepRecords(Folder(str(tmp_path / "results/one"))).results() == []
+
+
+UNSEEN = """
+from contextlib import nullcontext
+import sweeps.sigma_line_search as script
+from sweeps.engine.runs import sweep
+from sweeps.engine.resources.cluster_check import UnsharedStorageError
+from sweeps.engine.system.leaving import leave
+
+def train(run, *_):
+    raise UnsharedStorageError("results is not seen from there")
+
+sweep._Run._train = train
+sweep.Cluster = lambda *_: nullcontext()
+leave(script.main)
+"""
+
+
+def test_storage_that_a_late_machine_does_not_see_ends_the_sweep_and_says_so(tmp_path):
+    sweep = Sweep(tmp_path, "--sigmas 0 --seeds 1 --num-trials 0 --max-epochs 1")
+    sweep.command[1:2] = ["-c", UNSEEN]
+    code, said = sweep.run(PYTHONPATH=str(SWEEPS.parent))
+    assert code == 2 and "Traceback" not in said, said
+    assert "1 problem, the sweep ended:\n  --storage: results is not seen from there\n" in said
+    assert "nothing was started" not in said

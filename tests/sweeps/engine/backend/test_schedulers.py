@@ -1,0 +1,41 @@
+"""What is taken back before Ray Tune looks for places leaves nothing behind in Ray Tune."""
+
+from types import SimpleNamespace
+
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+from sweeps.engine.backend.schedulers import _FIFO
+
+
+class Controller:
+    """Ray Tune's, of which only what is staged is real."""
+
+    _unstage_trial_with_resources = TuneController._unstage_trial_with_resources
+
+    def __init__(self, trials):
+        self._trials, self._staged_trials, self.places = trials, set(trials), len(trials)
+        self._actor_cache = SimpleNamespace(decrease_max=self._one_less)
+        self._pending_trials = trials
+
+    def _one_less(self, resources):
+        self.places -= 1
+
+    def get_trials(self):
+        return self._trials
+
+    def get_live_trials(self):
+        return self._trials
+
+    def stop_trial(self, trial):
+        trial.status = Trial.TERMINATED
+
+
+def test_no_place_is_kept_for_a_trial_that_is_taken_back():
+    trials = [Trial("trainable", stub=True, trial_id=name) for name in "abc"]
+    withdrawn = iter(["c", "b", None])
+    controller = Controller(trials)
+    chosen = _FIFO(lambda: next(withdrawn)).choose_trial_to_run(controller)
+    assert chosen is trials[0] and controller.places == 1
+    assert controller._staged_trials == {trials[0]}
+    assert [trial.status for trial in trials[1:]] == [Trial.TERMINATED] * 2

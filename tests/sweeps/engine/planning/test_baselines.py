@@ -1,0 +1,113 @@
+"""Methods that are trained beside what a sweep searches: every method, in every sweep."""
+
+from dataclasses import replace
+
+import pytest
+
+import sweeps.epsilon_sphere as epsilon_script
+import sweeps.experience_replay as replay_script
+import sweeps.generator_depth as depth_script
+import sweeps.generator_reset_interval as reset_script
+import sweeps.joint_search as joint_script
+import sweeps.sigma_line_search as sigma_script
+from gon_core.config import VARIANTS
+from sweeps.engine.planning.methods import at_scale
+from sweeps.engine.planning.plan import baseline_problem, make_plan, with_baselines
+from sweeps.engine.planning.strength import line_question
+from sweeps.engine.search.ledger import Ledger
+
+SCRIPTS = {
+    "sigma": (sigma_script, line_question),
+    "epsilon": (epsilon_script, line_question),
+    "depth": (depth_script, depth_script.question),
+    "reset": (reset_script, reset_script.question),
+    "replay": (replay_script, replay_script.question),
+    "joint": (joint_script, joint_script.question),
+}
+# What such a sweep searches already: each is one of its own points, or differs in what it searches.
+OWN_POINTS = {
+    "depth": {"ant_3x3"},
+    "replay": {"ant_1x1_without_replay"},
+    "joint": {"ant_3x3", "ant_1x1_without_replay"},
+}
+
+
+def make(script, *methods, **changes):
+    module, question = SCRIPTS[script]
+    options = module.Options(method=methods or None, scale="demo", **changes)
+    assert options.problems() == {}
+    return make_plan(question(options), options, None)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_method_can_be_given_to_every_sweep(script, variant):
+    own = SCRIPTS[script][0].Options.methods[0]
+    if variant in OWN_POINTS.get(script, ()):
+        assert SCRIPTS[script][0].Options(method=(variant,)).problems().keys() == {"method"}
+        return
+    plan = make(script, variant)
+    is_searched = variant in SCRIPTS[script][0].Options.methods
+    assert plan.question.baselines.keys() == (set() if is_searched else {variant})
+    beside = make(script, own, variant) if variant != own else plan
+    trained = [t for t in beside.known_trials if t.method == at_scale(variant, "demo")]
+    if variant != own:
+        assert [trial.seed for trial in trained] == list(beside.asked.seeds)
+        assert {trial.training for trial in trained} == {beside.asked.training}
+        assert {trial.start for trial in trained} == {beside.asked.start}
+        assert baseline_problem(beside.question) == ""
+
+
+def test_a_baseline_is_a_point_of_its_name_even_where_it_has_the_searched_field():
+    plan = make("epsilon", "ant_1x1", "pgd", "ant_3x3")
+    question = plan.question
+    assert "epsilon" in type(VARIANTS["pgd"]).model_fields
+    assert question.point(at_scale("pgd", "demo")) == ("pgd",)
+    assert question.point(at_scale("ant_3x3", "demo")) == ("ant_3x3",)
+    assert question.point(question.method(epsilon=5.2)) == (5.2,)
+    assert question.values(("pgd",)) == {"method": "pgd"}
+
+
+def test_a_method_that_is_a_point_of_the_search_is_no_baseline():
+    options = epsilon_script.Options(scale="demo", kernel_size="3")
+    question = with_baselines(line_question(options), ["ant_3x3", "pgd"], "demo")
+    assert "itself searches what is trained as ant_3x3" in baseline_problem(question)
+
+
+def test_baselines_are_a_part_of_what_is_asked_and_without_any_the_name_stays():
+    with_one, without = make("sigma", "vanilla"), make("sigma")
+    assert with_one.name != without.name
+    assert "baselines" not in without.asked.model_dump()
+    assert with_one.number_of_trials == without.number_of_trials + len(without.asked.seeds)
+    pgd = make("sigma", "gnt", "pgd")
+    assert any(cut.startswith("pgd: epsilon 0.2 (not 0.3)") for cut in pgd.cuts)
+
+
+def test_baselines_run_after_the_grid_and_are_never_searched_from():
+    plan = make("sigma", "vanilla", seeds=1)
+    search = plan.search({})
+    asked = [search.next_trial() for _ in range(len(plan.asked.grid) + 1)]
+    assert asked[-1] == (("vanilla",), 0)
+    assert search.next_trial() is None and not search.is_exhausted
+    for point, seed in asked:
+        best = point == (0.5,)
+        search.ledger.tell(point, seed, "converged", (99.0,) if best else (50.0,))
+    search.ledger.tell(("vanilla",), 0, "converged", (100.0,))
+    proposed, _ = search.next_trial()  # between the neighbours of the best, not near vanilla
+    assert ("vanilla",) not in search.ledger.entries
+    assert 0.2 <= proposed[0] <= 0.8
+
+
+def test_a_carried_on_sweep_does_not_propose_its_baselines_again():
+    ledger = Ledger([(0.1,)], [0, 1], [("vanilla",)])
+    ledger.propose(("vanilla",))
+    assert list(ledger.entries) == [(0.1,)]
+    ledger.tell(("vanilla",), 1, "converged", (50.0,))
+    waiting = [ledger.next_trial() for _ in range(3)]
+    assert waiting == [((0.1,), 0), ((0.1,), 1), (("vanilla",), 0)]
+    assert ledger.next_trial() is None
+
+
+def test_a_question_without_baselines_knows_none():
+    question = replace(line_question(sigma_script.Options(scale="demo")), baselines={})
+    assert not question.is_baseline(("vanilla",)) and not question.is_baseline((0.5,))

@@ -1,0 +1,145 @@
+"""Which methods a sweep's question can be asked of, and how they are at each scale and strength."""
+
+import pytest
+
+import sweeps.epsilon_sphere as epsilon_script
+import sweeps.experience_replay as replay_script
+import sweeps.generator_depth as depth_script
+import sweeps.method_comparison as comparison_script
+import sweeps.sigma_line_search as sigma_script
+from gon_core.config import VARIANTS
+from search_spaces.strength import STRENGTHS
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning.methods import (
+    at_scale,
+    at_strength,
+    changes,
+    cuts,
+    published_row,
+    strength_problem,
+)
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.strength import line_question
+
+SCRIPTS = {
+    "sigma": sigma_script, "epsilon": epsilon_script, "depth": depth_script,
+    "replay": replay_script, "comparison": comparison_script,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_tells_its_name_at_every_scale(variant):
+    assert at_scale(variant, "paper") == VARIANTS[variant]
+    assert at_scale(variant, "demo").variant == variant
+
+
+@pytest.mark.parametrize("variant", STRENGTHS)
+@pytest.mark.parametrize("script", ["sigma", "epsilon"])
+def test_every_method_with_noise_can_be_searched_along_its_strength(variant, script):
+    options = SCRIPTS[script].Options(method=[variant], scale="demo")
+    assert options.problems() == {}
+    question = line_question(options)
+    strength = STRENGTHS[variant]
+    assert question.space == (strength.parameter,)
+    plan = make_plan(question, options, None)
+    assert plan.asked.grid == line(strength.coarse_grid)
+    for trial, point in zip(plan.known_trials[::3], plan.asked.grid, strict=True):
+        assert trial.method.variant == variant and question.point(trial.method) == point
+
+
+def test_several_sigmas_keep_their_ratios():
+    assert at_strength("speckle", "paper", 1.2).sigmas == (0.3, 0.4, 0.7, 0.9, 1.2)
+    assert at_strength("gnt_mult", "paper", 0.38) == VARIANTS["gnt_mult"]
+
+
+def test_an_illegal_strength_is_named():
+    assert strength_problem("pgd", "demo", (0.1, 0.3)) == ""
+    assert "1.5" in strength_problem("pgd", "demo", (0.1, 1.5))
+
+
+def test_what_the_demo_cuts_of_a_method_is_said():
+    assert cuts(VARIANTS, "paper") == ()
+    (found,) = cuts(["pgd"], "demo")
+    assert found.startswith("pgd: ") and "steps 3 (not 40)" in found
+
+
+@pytest.mark.parametrize(
+    ("method", "row"),
+    [
+        (VARIANTS["vanilla"], "vanilla_madry"),
+        (VARIANTS["gnt"], "gnt_sigma_0.5"),
+        (at_strength("gnt", "demo", 0.5), "gnt_sigma_0.5"),
+        (at_strength("gnt", "demo", 0.6), None),
+        (VARIANTS["pgd"], "pgd_madry"),
+        (at_scale("pgd", "demo"), None),  # with a smaller epsilon
+        (at_scale("ddn", "demo"), "ddn"),
+        (at_scale("ant_1x1", "demo"), "ant_1x1"),
+        (at_scale("ant_1x1", "demo", depth=2), None),
+        (at_strength("ant_1x1", "paper", 9.9), None),
+        (VARIANTS["ant_3x3"], None),
+        (VARIANTS["ant_1x1_without_replay"], None),
+        (VARIANTS["augmix"], None),
+    ],
+)
+def test_a_method_stands_beside_the_papers_row_at_its_published_strength_alone(method, row):
+    assert published_row(method) == row
+
+
+def test_what_a_trial_has_smaller_is_said():
+    assert changes("ant_1x1", at_scale("ant_1x1", "demo")) == ["pretraining steps 10 (not 1000)"]
+    assert changes("gnt", VARIANTS["gnt"]) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "says"),
+    [
+        ("sigma", "--method gnt2", "gnt2 is unknown, nearest is 'gnt'"),
+        ("sigma", "--method pgd --sigmas 0.1 2", "--sigmas: for pgd, 2:"),
+        ("sigma", "--method gnt gnt", "gnt is given twice"),
+        ("sigma", "--evaluate attack", "nearest is 'attacks'"),
+        ("sigma", "--evaluate all none", "all and none stand alone"),
+        ("sigma", "--evaluation-images 0", "--evaluation-images: must be at least 1"),
+        ("epsilon", "--method pgd --depth 3", "--depth: is of adversarial noise training"),
+        ("depth", "--method pgd vanila", "vanila is unknown, nearest is 'vanilla'"),
+        ("depth", "--method ant_3x3", "kernel_size is what this sweep searches"),
+        ("replay", "--method ant_1x1_without_replay", "past_share is what this sweep searches"),
+        ("replay", "--method ant_3x3 --kernel-size 1", "--kernel-size: is decided by --method"),
+        ("comparison", "--method vanilla none", "none is unknown"),
+        ("comparison", "--num-trials 3", "--num-trials: must be 0"),
+    ],
+)
+def test_a_method_that_cannot_be_asked_of_is_refused(script, arguments, says, capsys):
+    with pytest.raises(SystemExit) as refused:
+        module = SCRIPTS[script]
+        parse(module.Options, "", arguments.split(), check=_check(module))
+    assert refused.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def _check(module):
+    from sweeps.engine.planning import plan
+
+    return plan.grid_problems if module is comparison_script else plan.line_problems
+
+
+def test_an_ant_sweep_takes_the_other_variants():
+    options = depth_script.Options(method=["ant_1x1_without_replay"], scale="demo")
+    assert options.problems() == {}
+    method = options.ant(depth=2, kernel_size=1)
+    assert method.past_share == 0 and method.current_share == 0.5
+    wide = replay_script.Options(method=["ant_3x3"], scale="demo")
+    assert wide.problems() == {} and wide.ant(past_share=0.2).kernel_size == 3
+
+
+def test_measures_are_in_the_trials_name_only_where_they_are_asked_for():
+    plain = sigma_script.Options(sigmas=(0.5,), scale="demo")
+    asked = sigma_script.Options(sigmas=(0.5,), scale="demo", evaluate=["severities", "attacks"])
+    plans = [make_plan(line_question(o), o, line(o.sigmas)) for o in (plain, asked)]
+    assert plans[0].asked.evaluation.model_dump() == {"corruption_seed": 0}
+    assert plans[1].asked.evaluation.measures == ("attacks", "severities")
+    assert plans[1].asked.evaluation.images == 300
+    assert any("first 300 test images" in cut for cut in plans[1].cuts)
+    whole = sigma_script.Options(scale="paper", sigmas=(0.5,))
+    plan = make_plan(line_question(whole), whole, line(whole.sigmas))
+    assert len(plan.asked.evaluation.measures) == 3 and plan.cuts == []

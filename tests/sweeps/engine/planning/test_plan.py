@@ -1,0 +1,138 @@
+import pytest
+
+import sweeps.sigma_line_search as script
+from search_spaces.sigma import PAPER_GRID
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning.cost import (
+    Speed,
+    measure_speed,
+    start_seconds,
+    trial_seconds,
+)
+from sweeps.engine.planning.plan import Resources, make_plan
+from sweeps.engine.planning.strength import line_question
+from sweeps.engine.resources import capacity
+from sweeps.engine.resources.resources import make_resources
+from sweeps.engine.system import machine
+
+
+def plan_of(**options):
+    parsed = script.Options(**options)
+    return make_plan(line_question(parsed), parsed, parsed.sigmas and line(parsed.sigmas))
+
+
+def test_the_demo_says_what_it_cut():
+    cuts = " ".join(plan_of(scale="demo").cuts)
+    for word in ("10,000 of 55,000 training", "epochs", "validation images", "test images"):
+        assert word in cuts
+
+
+def test_the_paper_scale_cuts_nothing_and_takes_the_whole_grid():
+    plan = plan_of(scale="paper")
+    assert plan.cuts == []
+    assert plan.asked.grid == line(PAPER_GRID)
+    assert plan.asked.training.batch_size == 300 and plan.asked.training.learning_rate == 1e-3
+
+
+def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(monkeypatch):
+    monkeypatch.setattr(machine, "gpu_count", lambda: 0)
+    monkeypatch.setattr(machine, "cpu_count", lambda: 6)
+    plan = plan_of()
+    assert plan.asked.scale == "demo"
+    assert plan.resources == Resources(cpus=1, gpus=0.0, slots=6)
+    assert plan.resources.device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("options", "slots"),
+    [
+        ({}, 2),
+        ({"gpus_per_trial": 0.5}, 4),
+        ({"gpus_per_trial": 0.1}, 8),
+        ({"max_concurrent": 1}, 1),
+    ],
+)
+def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, monkeypatch):
+    monkeypatch.setattr(machine, "gpu_count", lambda: 2)
+    monkeypatch.setattr(machine, "cpu_count", lambda: 8)
+    plan = plan_of(**options)
+    assert plan.asked.scale == "paper" and plan.resources.device == "cuda"
+    assert plan.resources.slots == slots
+
+
+@pytest.mark.parametrize(
+    ("options", "slots"),
+    [
+        ({"seeds": 4}, 4),
+        ({"seeds": 1000, "sigmas": (0.1, 0.2, 0.3)}, 1000),
+        ({"seeds": 1000, "sigmas": (0.1, 0.2, 0.3), "max_concurrent": 3000}, 3000),
+        ({"seeds": 1000, "max_concurrent": 2}, 2),
+    ],
+)
+def test_of_a_cluster_that_grows_so_many_trials_are_asked_for_at_once(options, slots, monkeypatch):
+    there = capacity.Capacity((capacity.Node(4, 1),), grows=True, is_cluster=True)
+    monkeypatch.setattr(capacity, "of", lambda options: there)
+    given = {"sigmas": (0.5,), "num_trials": 0, "gpus_per_trial": 1} | options
+    assert plan_of(**given).resources.slots == slots
+    made = make_resources(script.Options(**given), capacity.JOINT_SLOTS)
+    assert made.slots == options.get("max_concurrent", capacity.JOINT_SLOTS)
+
+
+def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():
+    name = plan_of(scale="demo").name
+    assert plan_of(scale="demo", max_concurrent=1, max_failures=0).name == name
+    assert plan_of(scale="demo", seeds=4).name != name
+    assert plan_of(scale="demo", name="mine").name == "mine"
+
+
+def test_processes_share_the_training_and_change_nothing_else_of_the_sweep(monkeypatch):
+    monkeypatch.setattr(machine, "cpu_count", lambda: 4)
+    one = plan_of(scale="demo", max_concurrent=1)
+    two = plan_of(scale="demo", max_concurrent=1, processes_per_trial=2)
+    assert two.asked == one.asked and two.name == one.name
+    training = 10_000 * one.asked.training.max_epochs * 1e-3
+    speed = Speed(train=1e-3, evaluate=1e-4)
+    assert trial_seconds(one, speed) - trial_seconds(two, speed) == pytest.approx(training / 2)
+
+
+def test_the_expected_time_follows_from_the_work():
+    plan = plan_of(scale="demo", max_concurrent=1)
+    speed = Speed(train=1e-3, evaluate=1e-4)
+    epochs = plan.asked.training.max_epochs
+    one = trial_seconds(plan, speed)
+    assert one == pytest.approx(10_000 * epochs * 1e-3 + (16 * 1500 + 500 * epochs) * 1e-4)
+    start = 10_000 * plan.asked.start.training.max_epochs * 1e-3
+    assert start_seconds(plan, speed) == pytest.approx(start)
+
+
+def test_the_speed_is_measured():
+    plan = plan_of(scale="demo")
+    speed = measure_speed(Resources(1, 0.0, 1), plan.asked.training)
+    assert 0 < speed.evaluate < speed.train < 1
+
+
+def test_trials_of_a_plan_differ_in_nothing_but_value_and_seed():
+    plan = plan_of(scale="demo", sigmas=(0.0, 0.5), seeds=2)
+    ids = {trial.trial_id for trial in plan.known_trials}
+    assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.asked.proposals
+    starts = {trial.start for trial in plan.known_trials}
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"),
+    [("max 100000\n", None), ("250000 100000\n", 2), ("50000 100000\n", 1), ("garbage", None)],
+)
+def test_a_containers_limit_counts(content, cores, tmp_path):
+    (tmp_path / "cpu.max").write_text(content)
+    assert machine.container_cores(tmp_path / "cpu.max") == cores
+    assert machine.container_cores(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("flags: avx2 avx512_bf16", True), ("flags: avx2", False), ("", True)]
+)
+def test_bf16_instructions_are_known(flags, expected, tmp_path):
+    (tmp_path / "cpuinfo").write_text(flags)
+    assert machine.has_bf16(tmp_path / "cpuinfo") is expected
+    assert machine.has_bf16(tmp_path / "absent")

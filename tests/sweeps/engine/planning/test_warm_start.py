@@ -1,0 +1,69 @@
+"""What a search takes over from earlier sweeps, and what it passes over."""
+
+import pytest
+
+from gon_core.rows import AccuracyRow
+from sweeps import epsilon_sphere, joint_search
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning import warm_start
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.strength import line_question
+from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records.storage import Folder
+
+RATE = 1e-4
+
+
+def joint_plan(folder, **given):
+    options = joint_search.Options(scale="demo", warm_start=(folder,), **given)
+    return make_plan(joint_search.question(options), options, None)
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """A line search over epsilon: two seeds at 7 and 10, and one value out of the joint range."""
+
+    def make(**given):
+        options = epsilon_sphere.Options(
+            scale="demo", seeds=2, generator_learning_rate=RATE, num_trials=0, **given
+        )
+        plan = make_plan(line_question(options), options, line((7.0, 10.0, 18.0)))
+        records = SweepRecords(Folder(str(tmp_path / "earlier")))
+        records.write_sweep({})
+        for config in plan.known_trials:
+            objective = 70.0 + config.method.epsilon + config.seed
+            clean = AccuracyRow("validation", "clean", 0, 48, 50)
+            records.trial(config.trial_id).write_result(
+                TrialResult(
+                    trial_id=config.trial_id, config=config, status="max_epochs", rows=[clean],
+                    objective=objective,
+                )
+            )  # fmt: skip
+        return str(tmp_path / "earlier")
+
+    return make
+
+
+def test_means_over_seeds_at_points_of_the_space_are_taken_over(earlier):
+    known = warm_start.read(joint_plan(earlier()))
+    assert known.points == {
+        (7.0, 4, 1, 0.33, RATE, 0.2): (77.5,),
+        (10.0, 4, 1, 0.33, RATE, 0.2): (80.5,),
+    }
+    assert (known.trials, known.passed_over) == (4, 2)
+
+
+def test_two_objectives_take_the_clean_accuracy_too(earlier):
+    known = warm_start.read(joint_plan(earlier(), objectives=2))
+    assert known.points[(7.0, 4, 1, 0.33, RATE, 0.2)] == (96.0, 77.5)
+
+
+@pytest.mark.parametrize("given", [{"max_epochs": 1}, {"training_images": 300}])
+def test_trials_of_another_training_are_passed_over(earlier, given):
+    known = warm_start.read(joint_plan(earlier(**given)))
+    assert (known.trials, known.passed_over) == (0, 6)
+
+
+def test_a_folder_without_a_sweep_is_named(earlier, tmp_path):
+    assert warm_start.problems([earlier()]) == ""
+    assert str(tmp_path / "nothing") in warm_start.problems([str(tmp_path / "nothing")])

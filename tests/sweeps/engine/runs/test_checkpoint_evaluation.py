@@ -1,0 +1,126 @@
+"""What is known of a checkpoint before it is evaluated: its row, its cuts, how long it takes."""
+
+import pytest
+
+from gon_core.config import (
+    DataConfig,
+    EvaluationConfig,
+    Given,
+    StartConfig,
+    TrainingConfig,
+    TrialConfig,
+)
+from gon_core.models import MadryCNN
+from gon_core.training import checkpoints
+from sweeps.engine.planning import plan
+from sweeps.engine.planning.methods import at_scale
+from sweeps.engine.records import MODEL, SweepRecords
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.runs.checkpoint_cost import Cost, cost_text, expected, speed_of
+from sweeps.engine.runs.checkpoint_evaluation import evaluation_cuts
+from sweeps.engine.runs.checkpoint_images import Images, generator_budget
+from sweeps.engine.runs.checkpoint_models import load_models
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+
+DEMO = TrainingConfig(learning_rate=0.06, max_epochs=1)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Return a function from a method to the checkpoint of a trial with it."""
+
+    def make(method, dataset="mnist", name=None, inside=""):
+        data = DataConfig(dataset=dataset, training_images=10_000)
+        start = StartConfig(data=data, training=DEMO)
+        config = TrialConfig(method=method, data=data, training=DEMO, start=start)
+        trial = SweepRecords(Folder(str(tmp_path))).trial(config.trial_id)
+        trial.write_config(config)
+        folder = trial.folder / inside if inside else trial.folder
+        folder.write(MODEL, checkpoints.dump_model(MadryCNN()))
+        options = CheckpointOptions(checkpoints=(folder.path,), names=name)
+        ((loaded,), problems) = load_models(options)
+        assert problems == []
+        return loaded
+
+    return make
+
+
+def cuts_of(loaded, data):
+    images = Images(EvaluationConfig(), DataConfig(), "", mnist=data)
+    return evaluation_cuts([loaded], images)
+
+
+def test_a_trial_stands_beside_its_row_and_says_how_much_less_it_was_trained(load, data):
+    loaded = load(at_scale("ant_1x1", "demo"))
+    assert loaded.published_row == "ant_1x1"
+    (cut,) = cuts_of(loaded, data)
+    assert cut.startswith(f"{loaded.given.name}: 10,000 of 55,000 training images, at most 1 epoch")
+    assert "pretraining steps 10 (not 1000)" in cut and "1 epochs" not in cut
+
+
+@pytest.mark.parametrize(
+    ("variant", "changes"),
+    [
+        ("gnt", {"dataset": "kmnist"}),
+        ("augmix", {}),
+        ("gnt", {"inside": "checkpoints/epoch-000001"}),
+    ],
+)
+def test_what_is_no_model_of_the_table_stands_beside_nothing(load, data, variant, changes):
+    loaded = load(at_scale(variant, "demo"), **changes)
+    assert loaded.published_row is None and cuts_of(loaded, data) == []
+
+
+def test_a_name_that_was_given_decides(load):
+    assert load(at_scale("augmix", "demo"), name=("provable_wong",)).published_row == (
+        "provable_wong"
+    )
+    assert load(at_scale("gnt", "demo"), name=("mine",)).published_row == "gnt_sigma_0.5"
+
+
+@pytest.mark.parametrize(
+    ("steps", "fields", "cut"),
+    [
+        (None, {}, None),
+        (10_000, {}, None),
+        (50_000, {}, None),
+        (9_999, {"generator_steps": 100, "generator_blocks": 99}, "at most 9,900 steps"),
+        (250, {"generator_steps": 100, "generator_blocks": 2}, "at most 200 steps"),
+        (7, {"generator_steps": 7, "generator_blocks": 1}, "at most 7 steps"),
+    ],
+)
+def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, cut):
+    assert generator_budget(steps) == fields
+    config = EvaluationConfig(measures=("epsilon_star",), **fields)
+    found = plan.evaluation_cuts(config, 10_000)
+    assert [cut in text for text in found] == ([True] if cut else [])
+    assert bool(config.model_dump().keys() & {"generator_steps", "generator_blocks"}) is bool(cut)
+
+
+def test_the_time_of_the_generators_is_told_apart(data):
+    asked = EvaluationConfig(measures=("attacks", "epsilon_star"), images=10)
+    model = MadryCNN()
+    whole, cut = (
+        expected(model, data, asked.model_copy(update=fields))
+        for fields in ({}, generator_budget(100))
+    )
+    assert 10 < whole.generators / cut.generators < 1_000  # a hundredth, timed twice
+    without = expected(model, data, asked.model_copy(update={"measures": ("attacks",)}))
+    assert without.generators == 0 < without.sure
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert speed_of(model).train > 0
+
+
+def test_the_time_is_in_words():
+    assert cost_text([Cost(30.0, 0.0)]) == (
+        "1 model to measure: about 30 s by the speed measured now."
+    )
+    text = cost_text([Cost(30.0, 600.0)] * 2)
+    assert "2 models to measure: about 1 min 00 s" in text and "at most 20 min 00 s more" in text
+    assert "--generator-steps" in text
+
+
+def test_given_weights_of_an_earlier_evaluation_are_no_trial(load, data):
+    given = Given(name="gnt", architecture="madry_cnn", sha256="00")
+    loaded = load(given)
+    assert loaded.published_row is None and cuts_of(loaded, data) == []

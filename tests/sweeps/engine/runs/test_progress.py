@@ -1,0 +1,144 @@
+import io
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+import sweeps.sigma_line_search as script
+from gon_core.training.loop import EpochMetrics
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning.plan import Resources, make_plan
+from sweeps.engine.planning.strength import line_question
+from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+from sweeps.engine.runs import progress as progresses
+from sweeps.engine.runs.progress import Progress
+from sweeps.engine.system.text import duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
+)
+def test_durations_read_as_people_say_them(seconds, text):
+    assert duration(seconds) == text
+
+
+def told(terminal: bool) -> str:
+    options = script.Options(scale="demo", sigmas=(0.0, 0.5), seeds=1, num_trials=0)
+    plan = make_plan(line_question(options), options, line(options.sigmas))
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    progress = Progress(plan, console, done=0)
+    with progress.shown():
+        progress.expect(20.0)
+        progress.start_trained(EpochMetrics(1, 0.5, 90.0, 0.02, 1.0, "continue"))
+        for config, status in zip(plan.known_trials, ("max_epochs", "pruned"), strict=True):
+            progress.started(config)
+            metrics = {"epoch": 1.0, "train_loss": 0.4321, VALIDATION_METRIC: 71.25}
+            progress.reported(config, metrics)
+            objective = 80.5 if status == "max_epochs" else None
+            progress.ended(
+                TrialResult(
+                    trial_id=config.trial_id, config=config, status=status, objective=objective
+                )
+            )
+    return console.file.getvalue()
+
+
+def test_without_a_terminal_each_event_is_one_plain_line():
+    lines = told(terminal=False).splitlines()
+    assert "vanilla start: epoch 1" in lines[0]
+    assert "sigma 0 seed 0: epoch 1/" in lines[1] and "loss 0.4321" in lines[1]
+    assert "validation (mixed) 71.2 %" in lines[1]
+    assert "max_epochs objective 80.5 % [1/2" in lines[3] and "left" in lines[3]
+    assert "pruned [2/2, about 0 s left]" in lines[5]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_the_two_accuracies_of_a_trial_are_told_apart_once():
+    lines = told(terminal=False).splitlines()
+    assert lines[2].startswith("validation (mixed): each validation image under one corruption")
+    assert "objective: the final model's mean over all corruptions" in lines[2]
+    assert sum("each validation image" in line for line in lines) == 1
+
+
+def test_on_a_terminal_a_table_shows_every_column_and_the_time_left():
+    shown = told(terminal=True)
+    for word in ("trial", "sigma", "seed", "epoch", "loss", "validation", "status",
+                 "0.4321", "71.2 %", "(mixed)", "objective:", "max_epochs", "pruned",
+                 "2 of 2 trials", "left"):  # fmt: skip
+        assert word in shown
+
+
+def on_a_cluster(console):
+    options = script.Options(scale="demo", sigmas=(0.0, 0.3, 0.5), seeds=1, num_trials=0)
+    plan = make_plan(line_question(options), options, line(options.sigmas))
+    return Progress(replace(plan, resources=Resources(1, 1.0, 3, grows=True)), console, done=0)
+
+
+def test_a_trial_without_a_machine_is_shown_as_waiting_and_costs_no_time(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progresses, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    progress = on_a_cluster(console)
+    configs = progress._plan.known_trials
+    progress.expect(100.0)
+    for config in configs:
+        progress.started(config)
+
+    def shown():
+        console.file.truncate(console.file.seek(0))
+        console.print(progress._render())
+        return console.file.getvalue()
+
+    before = shown()
+    assert before.count("waiting") == 3 and "running" not in before
+    assert "time left not known: no machine yet" in before
+    clock.now = 5000.0
+    progress.placed(configs[1])
+    after = shown()
+    assert after.count("waiting") == 2 and after.count("running") == 1
+    assert after.index(configs[1].trial_id) < after.index(configs[0].trial_id)
+    assert "about 5 min 00 s left" in after  # at one machine, whatever was waited
+    progress.placed(configs[0])
+    assert "about 2 min 30 s left" in shown()
+    clock.now = 5080.0
+    result = TrialResult(trial_id=configs[1].trial_id, config=configs[1], status="max_epochs")
+    progress.ended(result)
+    progress.displaced(configs[0])
+    progress.withdrawn(configs[2])
+    last = shown()
+    assert last.count("waiting") == 1 and configs[2].trial_id not in last
+    progress.placed(configs[0])
+    assert "about 1 min 20 s left" in shown()  # 80 s each, and 80 of its are over
+
+
+def test_no_time_is_said_to_be_left_where_trials_take_longer_than_expected(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progresses, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    progress = on_a_cluster(Console(file=io.StringIO()))
+    progress.expect(100.0)
+    for config in progress._plan.known_trials:
+        progress.started(config)
+        progress.placed(config)
+    clock.now = 99.0
+    assert progress._time_left() == "about 1 s left"
+    clock.now = 101.0
+    assert progress._time_left() == "longer than expected"
+
+
+def test_lines_say_when_a_machine_comes_and_goes():
+    console = Console(file=io.StringIO(), width=100)
+    progress = on_a_cluster(console)
+    first, *_ = configs = progress._plan.known_trials
+    for config in configs:
+        progress.started(config)
+    progress.placed(first)
+    progress.displaced(first)
+    progress.placed(first)
+    lines = console.file.getvalue().splitlines()
+    label = f"{first.trial_id} sigma 0 seed 0:"
+    assert lines == [
+        f"{label} begins [1 running, 2 waiting for a machine]",
+        f"{label} lost its process [0 running, 3 waiting for a machine]",
+        f"{label} goes on [1 running, 2 waiting for a machine]",
+    ]

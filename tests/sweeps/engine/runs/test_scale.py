@@ -1,0 +1,227 @@
+"""What a sweep asks of its storage, study and memory for a trial does not grow with the trials.
+
+Counts, not times: a count is the same on any machine.
+"""
+
+import io
+import itertools
+import random
+import time
+from collections import Counter
+
+import pytest
+from rich.console import Console
+
+import sweeps.sigma_line_search as script
+from search_spaces.joint import SPACE, nearest_legal
+from sweeps import joint_search
+from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.cli.options import line
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.rebuild import rebuild_search
+from sweeps.engine.planning.strength import line_question
+from sweeps.engine.records import TrialRecords, TrialResult
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.runs.progress import SHOWN_ENDED, SHOWN_RUNNING, Progress
+from sweeps.engine.search.ledger import Ledger
+from sweeps.engine.search.search import GridSearch, JointSearch
+from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.tracker import Tracker
+from tests.sweeps.engine.tracking.tracked_sweeps import (
+    all_points,
+    assert_whole,
+    describe,
+    ended,
+    runs,
+)
+
+TRIALS = 40
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return how often a folder was asked for what, so far."""
+    counts = Counter()
+    for name in ("exists", "names", "read", "write", "remove", "delete"):
+        monkeypatch.setattr(Folder, name, _counted(counts, name, getattr(Folder, name)))
+    return counts
+
+
+def _counted(counts, name, original):
+    def counted(self, *args):
+        counts[name] += 1
+        return original(self, *args)
+
+    return counted
+
+
+def plan_of(search):
+    if search == "line":
+        sigmas = tuple(0.05 * step for step in range(TRIALS // 2))
+        options = script.Options(scale="demo", sigmas=sigmas, seeds=2, num_trials=0)
+        return make_plan(line_question(options), options, line(options.sigmas))
+    options = joint_search.Options(scale="demo", num_trials=TRIALS, sampler=search)
+    return make_plan(joint_search.question(options), options, None)
+
+
+def run_one(driver, name):
+    """Run a trial; its worker writes its result."""
+    config = driver.suggest(name)
+    value = 50 + int(config.trial_id[:4], 16) % 40
+    result = TrialResult(
+        trial_id=config.trial_id, config=config, status="max_epochs", objective=value
+    )
+    driver.records.trial(config.trial_id).write_result(result)
+    driver.ended(name, failed=False)
+
+
+@pytest.mark.parametrize("search", ["line", "random", "tpe"])
+def test_the_last_trial_asks_no_more_of_the_storage_than_the_first(search, records, asked):
+    plan = plan_of(search)
+    driver, spent = Driver(plan, plan.search({}), records, [], Limits(2, 2)), []
+    while not driver.search.is_exhausted:
+        asked.clear()
+        run_one(driver, f"t{len(spent)}")
+        spent.append(dict(asked))
+    assert len(spent) == TRIALS
+    assert spent[-1] == spent[0] and spent[0]["read"] <= 4 and "names" not in spent[0]
+
+
+def test_a_search_is_rebuilt_with_the_same_few_reads_a_trial(records, asked):
+    plan, reads = plan_of("line"), []
+    driver = Driver(plan, plan.search({}), records, [], Limits(2, 2))
+    for count in range(1, TRIALS + 1):
+        run_one(driver, f"t{count}")
+        if count % 20 == 0:
+            asked.clear()
+            search, finished = rebuild_search(plan, records, {})
+            Driver(plan, search, records, [], Limits(2, 2))
+            assert finished == count and asked["names"] == 2
+            reads.append(asked["read"] / count)
+    assert search.is_exhausted and reads == [3.0, 3.0]  # configuration, turn and result
+
+
+class Compared:
+    """A seed that counts how often it is compared with another."""
+
+    count = 0
+
+    def __init__(self, number):
+        self.number = number
+
+    def __hash__(self):
+        return hash(self.number)
+
+    def __eq__(self, other):
+        Compared.count += 1
+        return self.number == other.number
+
+
+def test_a_ledger_looks_at_one_trial_and_not_at_all(monkeypatch):
+    seeds = [Compared(number) for number in range(200)]
+    search = GridSearch(Ledger([(0.5,), (0.6,)], seeds))
+    spent = []
+    for point, seed in itertools.product([(0.5,), (0.6,)], seeds):
+        monkeypatch.setattr(Compared, "count", 0)
+        search.ledger.tell(point, seed, "max_epochs", (80.0,))
+        assert search.is_exhausted == (point == (0.6,) and seed is seeds[-1])
+        spent.append(Compared.count)
+    assert max(spent) <= 8
+    assert search.ledger.mean((0.6,)) == (80.0,) and search.ledger.is_grid_settled
+
+
+def joint(ledger, sampler="tpe", objectives=1):
+    return JointSearch(ledger, SPACE, 30, objectives, sampler, 0, {}, nearest_legal)
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_a_study_that_grows_proposes_what_one_made_anew_does(objectives):
+    ledger, chance = Ledger([], (0, 1)), random.Random(0)
+    search, running, proposals = joint(ledger, objectives=objectives), [], 0
+    while not search.is_exhausted or running:
+        if len(running) < 5 and not search.is_exhausted:
+            if not ledger.has_queued:
+                anew = joint(ledger, objectives=objectives)
+                assert search._proposal() == anew._proposal()
+                proposals += 1
+            running.append(search.next_trial())
+            continue
+        (point, seed) = running.pop(chance.randrange(len(running)))
+        status = chance.choices(["max_epochs", "pruned", "failed"], [8, 1, 1])[0]
+        ledger.tell(point, seed, status, (90 - abs(point[0] - 10), 80.0)[:objectives])
+    assert proposals == 30
+
+
+def test_a_study_is_told_of_each_point_once(monkeypatch):
+    from optuna.study import Study
+
+    told, original = [], Study.add_trial
+    monkeypatch.setattr(Study, "add_trial", lambda *a: told.append(a) or original(*a))
+    search = joint(Ledger([], (0,)))
+    while not search.is_exhausted:
+        point, seed = search.next_trial()
+        search.ledger.tell(point, seed, "max_epochs", (90 - abs(point[0] - 10),))
+    assert len(told) == 29  # the last proposal has nobody to learn from it
+
+
+def test_the_live_table_keeps_the_last_trials_and_shows_so_many_running():
+    plan = plan_of("line")
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    progress = Progress(plan, console, done=0)
+    for config in plan.known_trials[:10]:
+        progress.started(config)
+        progress.ended(TrialResult(trial_id=config.trial_id, config=config, status="max_epochs"))
+    running = plan.known_trials[10:]
+    for config in running:
+        progress.started(config)
+        progress.placed(config)
+    console.file.truncate(console.file.seek(0))
+    console.print(progress._render())
+    text = console.file.getvalue()
+    assert text.count("max_epochs") == SHOWN_ENDED
+    assert sum(config.trial_id in text for config in running) == SHOWN_RUNNING
+    more = f"and {len(running) - SHOWN_RUNNING} more: {len(running)} running in all"
+    assert more in text
+    assert "10 of 40 trials" in text
+
+
+@pytest.fixture
+def tracked(records, tmp_path):
+    """Return a URI, and a tracker that has told it of three trials that ended."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    records.write_sweep(describe(uri))
+    tracker = Tracker(uri, describe(uri), records)
+    configs = plan_of("line").known_trials[:3]
+    for config in configs:
+        tracker.started(config)
+        records.trial(config.trial_id).write_config(config)
+        records.trial(config.trial_id).write_result(ended(config))
+        tracker.ended(ended(config))
+    while tracker.waiting:
+        time.sleep(0.01)
+    time.sleep(0.5)  # an event may be under way
+    while tracker.waiting:
+        time.sleep(0.01)
+    return uri, tracker, configs
+
+
+def test_the_end_of_a_sweep_reads_no_record_that_mlflow_holds(tracked, monkeypatch, records):
+    uri, tracker, configs = tracked
+    read, original = [], TrialRecords.result
+    monkeypatch.setattr(TrialRecords, "result", lambda self: read.append(self) or original(self))
+    records.trial(configs[0].trial_id).forget_result()  # and is told anew below
+    assert tracker.close({}, False, False) == "" and read == []
+    assert len(runs(uri)[2]) == 3
+
+
+def test_a_trial_whose_record_was_lost_is_told_again_without_points_twice(tracked, records):
+    uri, tracker, configs = tracked
+    tracker.close({}, False, False)
+    outbox = Outbox(uri, describe(uri), records)
+    outbox.begin(configs[0])
+    assert outbox.send()
+    client, _, children = runs(uri)
+    (run,) = [run for run in children if run.data.tags["trial"] == configs[0].trial_id]
+    assert run.info.status == "RUNNING" and all_points(client, run)
+    assert outbox.end_sweep({}, False, False), outbox.problem
+    assert_whole(uri, [ended(config) for config in configs])

@@ -1,0 +1,111 @@
+"""What is measured of a final model: everything that is asked for, the same for every model."""
+
+import statistics
+
+import pytest
+import torch
+
+from gon_core.config import DataConfig, EvaluationConfig
+from gon_core.data.splits import split
+from gon_core.evaluation import evaluate, perturbed, right_images
+from gon_core.models import MadryCNN
+from gon_core.rows import mean_top1
+from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.trials.measures import measure, prepare_data, write_examples
+
+DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
+ALL = EvaluationConfig(
+    measures=("attacks", "epsilon_star", "severities"), images=5, generator_steps=2,
+    generator_blocks=1, generator_batch=5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def splits(images):
+    return split(*images, DATA)
+
+
+@pytest.fixture(scope="module")
+def measured(splits):
+    return measure(MadryCNN(), prepare_data(splits, ALL), ALL)
+
+
+def test_accuracies_are_those_of_the_evaluation(measured, splits):
+    data = prepare_data(splits, EvaluationConfig())
+    model = MadryCNN()
+    expected = [*evaluate(model, data.validation), *evaluate(model, data.test)]
+    assert [row for row in measured.rows if row.split != "test_severities"] == expected
+    plain = measure(model, data, EvaluationConfig())
+    assert plain.rows == expected and plain.attacks == plain.perturbation_sizes == []
+    assert plain.files.keys() == {RIGHT} and data.severities is None
+
+
+def test_which_images_are_right_adds_up_to_the_accuracies(measured):
+    right = right_images.load(measured.files[RIGHT])
+    counted = {name: int(images.sum()) for name, images in right.items()}
+    assert counted == {row.corruption: row.correct for row in measured.rows if row.split == "test"}
+
+
+def test_attacks_and_sizes_take_the_first_images(measured, splits):
+    assert [(row.attack, row.size) for row in measured.attacks] == [("pgd", 0.1), ("ddn", 1.5)]
+    clean = next(r for r in measured.rows if r.split == "test" and r.corruption == "clean")
+    assert all(row.count == 5 and row.correct <= clean.correct for row in measured.attacks)
+    noises = [row.noise for row in measured.perturbation_sizes]
+    assert noises == ["gaussian", "uniform", "speckle", "adversarial_1x1", "adversarial_3x3"]
+    converged = [row.converged for row in measured.perturbation_sizes]
+    assert converged == [True] * 3 + [False] * 2  # one block is no convergence
+    shown = perturbed.load(measured.files[PERTURBED])
+    assert torch.equal(shown["clean"], splits.test.images[:3])
+    severe = [row for row in measured.rows if row.split == "test_severities"]
+    assert len(severe) == 76 and {row.count for row in severe} == {5}
+
+
+def test_severities_stand_beside_the_clean_accuracy_of_the_same_images(measured, splits):
+    (row,) = [r for r in measured.rows if (r.split, r.severity) == ("test_severities", 0)]
+    first = splits.test[:5]
+    with torch.inference_mode():
+        right = MadryCNN()(first.images.unsqueeze(1) / 255).argmax(1) == first.labels
+    assert (row.corruption, row.correct, row.count) == ("clean", int(right.sum()), 5)
+    assert mean_top1(measured.rows, "test_severities") == pytest.approx(
+        statistics.fmean(r.top1 for r in measured.rows if r.severity and _is_severe(r))
+    )
+
+
+def _is_severe(row):
+    return row.split == "test_severities"
+
+
+def test_it_tells_what_is_measured_now_and_how_far_a_generator_is(splits):
+    told = []
+    measure(MadryCNN(), prepare_data(splits, ALL), ALL, tell=told.append)
+    assert [line.split(",")[0] for line in told] == [
+        "accuracy on 12 validation and 16 test images", "five severities of each corruption",
+        "attack PGD", "attack DDN", "noise generator ant_1x1", "noise generator ant_3x3",
+        *(f"epsilon* under {noise} noise" for noise in (
+            "gaussian", "uniform", "speckle", "adversarial_1x1", "adversarial_3x3")),
+    ]  # fmt: skip
+
+
+def test_the_same_model_is_measured_the_same_again(measured, splits):
+    again = measure(MadryCNN(), prepare_data(splits, ALL), ALL)
+    assert again.rows == measured.rows and again.attacks == measured.attacks
+    assert again.perturbation_sizes == measured.perturbation_sizes
+    assert again.files == measured.files
+
+
+def test_no_image_travels_to_a_trial_that_is_not_used_there(splits):
+    data = prepare_data(splits, ALL)
+    sets = [data.validation, data.test, data.severities]
+    found = [data.training.images, *(each for one in sets for each in one.images.values())]
+    found += [data.training.labels, *(one.labels for one in sets)]
+    for tensor in found:  # a view is pickled with all that it is a view of
+        assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+
+
+def test_examples_are_written_once(splits, tmp_path):
+    folder = Folder(str(tmp_path))
+    write_examples(folder, splits, EvaluationConfig())
+    first = folder.read(EXAMPLES)
+    write_examples(folder, splits, ALL)
+    assert folder.read(EXAMPLES) == first
