@@ -1,39 +1,14 @@
-"""What a trial is: frozen, validated models, and the hash that names each trial.
+"""The training methods: one model each, with the values of its authors as defaults."""
 
-Imports neither torch nor anything slow, so that bad input is refused at once.
-"""
+from typing import Annotated, Literal
 
-import hashlib
-import json
-from typing import Annotated, Any, Literal
+from pydantic import Field, model_validator
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    model_serializer,
-    model_validator,
-)
+from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
 
-Dataset = Literal["mnist", "fashion_mnist", "kmnist"]
-Precision = Literal["fp32", "bf16"]
-DATASETS: tuple[str, ...] = ("mnist", "fashion_mnist", "kmnist")
-TRAINING_SET, TEST_SET = 60_000, 10_000  # images in each of the data sets
-HELD_OUT = 5_000  # training images that are never trained on, whatever the scale
-
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-UnsignedZero = AfterValidator(abs)  # -0.0 asks the same as 0.0: it must not name another trial
 Share = Annotated[float, Field(ge=0, le=1), UnsignedZero]
 Sigma = Annotated[float, Field(ge=0), UnsignedZero]
 Sigmas = Annotated[tuple[Sigma, ...], Field(min_length=1)]
-
-
-class Frozen(BaseModel):
-    """Base of all configuration: immutable, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MethodConfig(Frozen):
@@ -43,48 +18,6 @@ class MethodConfig(Frozen):
     def variant(self) -> str:
         """The method's name in tables, which tells variants of one method apart."""
         return str(self.model_dump()["method"])
-
-
-class DataConfig(Frozen):
-    """Which images.
-
-    Attributes:
-        dataset: its name; ``imagenet_c`` is only evaluated on.
-        training_images: how many to train on; None for all that are not held out.
-        validation_images: how many of the held-out training images to validate on.
-        test_images: how many of the test images, from the first.
-        split_seed: seed of the permutation that holds out.
-    """
-
-    dataset: Literal["mnist", "fashion_mnist", "kmnist", "imagenet_c"] = "mnist"
-    training_images: PositiveInt | None = None
-    validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = HELD_OUT
-    test_images: PositiveInt = 10_000
-    split_seed: int = 0
-
-
-class TrainingConfig(Frozen):
-    """SGD with momentum until convergence (appendix B).
-
-    Attributes:
-        batch_size: images per step; the last, smaller batch of an epoch is used too.
-        learning_rate: before the one decay.
-        momentum: of SGD.
-        decay_factor: the learning rate is multiplied by this once, at the first plateau.
-        patience: epochs without improvement that make a plateau.
-        min_improvement: the relative drop of the training loss that counts as improvement.
-        max_epochs: the budget; a trial that reaches it has not converged.
-        precision: bf16 runs forward and backward in bfloat16, with fp32 weights.
-    """
-
-    batch_size: PositiveInt = 300
-    learning_rate: PositiveFloat = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 0.9
-    decay_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    patience: PositiveInt = 10
-    min_improvement: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 1e-3
-    max_epochs: PositiveInt = 600
-    precision: Precision = "fp32"
 
 
 class Vanilla(MethodConfig):
@@ -359,75 +292,3 @@ VARIANTS: dict[str, Trained] = {
     "ant_3x3": ANT(epsilon=5.2, kernel_size=3),
     "ant_1x1_without_replay": ANT(epsilon=10, current_share=0.5, past_share=0),
 }
-
-
-class StartConfig(Frozen):
-    """The vanilla training that all trials start from; its weights are kept by ``content_hash``."""
-
-    model: Literal["madry_cnn"] = "madry_cnn"
-    data: DataConfig
-    training: TrainingConfig
-    seed: int = 0
-
-
-Measure = Literal["attacks", "epsilon_star", "severities"]
-
-
-class EvaluationConfig(Frozen):
-    """How a trained model is measured.
-
-    Attributes:
-        corruption_seed: seed of the corrupted validation and test images, equal for all trials.
-        measures: what is measured of the final model beside its accuracy on clean and corrupted
-            images: under attacks (Table 7), the median perturbation sizes epsilon* (Table 2), and
-            at five severities of each corruption, our extension of MNIST-C.
-        images: how many of the test images, from the first, these measures take; None for all.
-        corruption_set: SHA-256 of corrupted test images from a folder; None for those made here.
-        generator_steps: steps of an adversarial noise generator whose losses make one block; it is
-            trained against the final model until a block is no better than those before.
-        generator_blocks: the budget of such a training.
-        generator_batch: images of a step.
-        generator_learning_rate: of Adam.
-    """
-
-    corruption_seed: int = 0
-    measures: tuple[Measure, ...] = ()
-    images: PositiveInt | None = None
-    corruption_set: str | None = None
-    generator_steps: PositiveInt = 100
-    generator_blocks: PositiveInt = 100
-    generator_batch: PositiveInt = 300
-    generator_learning_rate: PositiveFloat = 5e-4
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, dump: Any) -> dict[str, Any]:
-        # Fields that came later must not change the names of trials that are on storage already.
-        values = dump(self)
-        asked = {name for name, field in type(self).model_fields.items()
-                 if getattr(self, name) != field.default}  # fmt: skip
-        return {name: values[name] for name in values if name in asked | {"corruption_seed"}}
-
-
-class TrialConfig(Frozen):
-    """One configuration plus one seed: everything that decides a trial's result.
-
-    Of given weights, ``training`` and ``start`` say nothing.
-    """
-
-    method: Annotated[Trained | Given, Field(discriminator="method")]
-    data: DataConfig
-    training: TrainingConfig
-    start: StartConfig | None
-    evaluation: EvaluationConfig = EvaluationConfig()
-    seed: int = 0
-
-    @property
-    def trial_id(self) -> str:
-        """The same question asked twice is the same trial."""
-        return content_hash(self)
-
-
-def content_hash(config: Frozen) -> str:
-    """Return 12 hexadecimal digits of the SHA-256 of ``config``'s canonical JSON."""
-    canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,0 +1,47 @@
+"""What a trial is: frozen, validated models, and the hash that names each trial.
+
+Imports neither torch nor anything slow, so that bad input is refused at once.
+"""
+
+from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, content_hash
+from gon_core.config.methods import (
+    ANT,
+    DDN,
+    GNT,
+    IMAGENET_ARCHITECTURES,
+    PGD,
+    VARIANTS,
+    Architecture,
+    AugMix,
+    Ford,
+    Given,
+    GNTMult,
+    Method,
+    MethodConfig,
+    PatchGaussian,
+    Speckle,
+    Trained,
+    Vanilla,
+    Variant,
+)
+from gon_core.config.training import Precision, TrainingConfig
+from gon_core.config.trial import (
+    DATASETS,
+    HELD_OUT,
+    TEST_SET,
+    TRAINING_SET,
+    DataConfig,
+    Dataset,
+    EvaluationConfig,
+    Measure,
+    StartConfig,
+    TrialConfig,
+)
+
+__all__ = [
+    "ANT", "DATASETS", "DDN", "GNT", "HELD_OUT", "IMAGENET_ARCHITECTURES", "PGD", "TEST_SET",
+    "TRAINING_SET", "VARIANTS", "Architecture", "AugMix", "DataConfig", "Dataset",
+    "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Measure", "Method", "MethodConfig",
+    "PatchGaussian", "PositiveFloat", "PositiveInt", "Precision", "Speckle", "StartConfig",
+    "Trained", "TrainingConfig", "TrialConfig", "Vanilla", "Variant", "content_hash",
+]  # fmt: skip
