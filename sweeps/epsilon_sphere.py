@@ -6,9 +6,9 @@ With --method it searches the size of another method's perturbations instead.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from typing import ClassVar, get_args
 

@@ -12,9 +12,9 @@ accuracies on clean and corrupted images.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from typing import Annotated
 

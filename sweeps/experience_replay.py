@@ -5,9 +5,9 @@ half comes from the current generator alone, or in part from past ones.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from typing import ClassVar
 

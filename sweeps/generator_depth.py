@@ -5,9 +5,9 @@ parameters and the accuracies, beside ours. The paper's own figures are for Imag
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from typing import ClassVar
 

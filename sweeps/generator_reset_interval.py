@@ -5,9 +5,9 @@ experience replay. With ``never`` there are none, and the current generator take
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from typing import ClassVar
 

@@ -6,9 +6,9 @@ whose Pareto front is drawn. The report says which parameters matter.
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from typing import Annotated, ClassVar, Literal
 

@@ -6,9 +6,9 @@ Each final model is measured on MNIST-C, under PGD and DDN attacks, by the noise
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from collections.abc import Sequence
 from typing import Any, ClassVar

@@ -6,9 +6,9 @@ with several seeds from the same vanilla model. Draws the paper's Figure 2 from 
 """
 
 if __name__ == "__main__":
-    from sweeps.engine.system.signals import heed
+    from sweeps.engine.system.signals import end_on_signals
 
-    heed()
+    end_on_signals()
 
 from typing import ClassVar, get_args
 

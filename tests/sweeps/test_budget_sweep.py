@@ -81,9 +81,9 @@ def test_the_command_that_carries_on_is_printed_recorded_and_enough(stopped):
     sweep, _, text = stopped
     (line,) = [line for line in text.splitlines() if "--budget-hours" in line]
     assert line.endswith("--max-concurrent 1 --budget-hours 6.5")  # 2 used, 4 x 1 and a tenth
-    assert sweep.records.usage.stopped().carry_on == line.strip()
+    assert sweep.records.usage.stopped().resume_command == line.strip()
     page = (sweep.folder / "report/report.html").read_text()
-    assert f"Carry on with a larger budget:</p><pre>{line.strip()}" in page
+    assert f"Resume with a larger budget:</p><pre>{line.strip()}" in page
 
 
 def test_mlflow_and_the_records_know_of_it(stopped):
@@ -138,7 +138,7 @@ def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
     assert code == 1, text
     assert f"trial {broken.trial_id} failed: {reason}" in text
     assert f"trial {broken.trial_id}: [/b]" in text
-    assert "Stopped by its budget of 0.5 hours. Carry on with a larger one:" in text
+    assert "Stopped by its budget of 0.5 hours. Resume with a larger one:" in text
     assert "Interrupted" not in text
 
 

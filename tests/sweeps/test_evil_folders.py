@@ -183,7 +183,7 @@ class Given:
     def checkpoint(self) -> Path:
         return self.trial(self.killed) / "checkpoints/epoch-000002"
 
-    def carry_on(self, weights=None):
+    def resume(self, weights=None):
         records = self.records.trial(self.killed.trial_id)
         return trial.run_trial(self.killed, self.data, weights or self.weights, records)
 
@@ -230,7 +230,7 @@ def test_a_checkpoint_replaced_by_a_payload_gives_way_to_the_one_before(
 ):
     (given.checkpoint / name).write_bytes(trap(kind))
     with caplog.at_level(logging.WARNING):
-        assert given.carry_on().status == "max_epochs"
+        assert given.resume().status == "max_epochs"
     assert "epoch-000002" in caplog.text
 
 
@@ -238,7 +238,7 @@ def test_a_checkpoint_replaced_by_a_payload_gives_way_to_the_one_before(
 def test_a_payload_under_a_right_hash_is_refused_or_passed_over(name, given, trap, caplog):
     forge(given.checkpoint, name, trap())
     with caplog.at_level(logging.WARNING):
-        result = given.carry_on()
+        result = given.resume()
     if result.status == "failed":
         first = result.reason.splitlines()[0]
         assert first.startswith("ValueError: not the ")
@@ -249,7 +249,7 @@ def test_a_payload_under_a_right_hash_is_refused_or_passed_over(name, given, tra
 @pytest.mark.parametrize("name", ["aaa.pkl", "zzz.pkl", "epoch-000009"])
 def test_a_stray_file_among_checkpoints_is_passed_over(name, given, trap):
     (given.trial(given.killed) / "checkpoints" / name).write_bytes(trap())
-    result = given.carry_on()
+    result = given.resume()
     assert result.status == "max_epochs", result.reason
 
 
@@ -264,7 +264,7 @@ def test_a_starting_model_replaced_by_a_payload_is_damaged(kind, given, trap, ca
 @pytest.mark.parametrize("kind", ["pickle", "torch.save"])
 def test_a_starting_model_that_is_a_payload_under_a_right_hash_fails_trials(kind, given, trap):
     weights = trap(kind)
-    result = given.carry_on(weights)
+    result = given.resume(weights)
     assert result.status == "failed"
     assert result.reason.startswith("ValueError: not the weights of a MadryCNN")
 
@@ -335,7 +335,7 @@ def test_a_report_passes_over_a_payload_with_a_warning(
     name, place, kind, given, trap, undrawn, monkeypatch, capsys, caplog
 ):
     if name == RIGHT:
-        given.carry_on()  # or there is nothing to compare with
+        given.resume()  # or there is nothing to compare with
     if name == PERTURBED:  # its record must name it, or it is not even looked at
         trial = SweepRecords(Folder(str(given.folder))).trial(given.ended.trial_id)
         trial.write_result(trial.result(), {PERTURBED: b""})
@@ -532,6 +532,6 @@ def test_a_sweep_is_carried_on_beside_every_kind_of_payload(given, trap, tmp_pat
     )  # fmt: skip
     printed = ended.stdout + ended.stderr
     assert ended.returncode == 0, printed
-    assert "Traceback" not in printed and "Carried on: 1 trials" in printed
+    assert "Traceback" not in printed and "Resumed: 1 trials" in printed
     results = given.records.results()
     assert [result.status for result in results] == ["max_epochs"] * 2

@@ -31,7 +31,7 @@ def interrupted(tmp_path_factory):
 def test_sigterm_keeps_checkpoints_and_ends_every_run(interrupted):
     sweep, process, printed, _ = interrupted
     assert process.returncode == 130 and "Traceback" not in printed, printed
-    assert "Carry on with" in printed and "sigma_line_search.py" in printed
+    assert "Resume with" in printed and "sigma_line_search.py" in printed
     assert sweep.checkpoints() and not sweep.result_stamps()
     _, parents, trials = sweep.mlflow_runs()
     assert {run.info.status for run in (*parents, *trials)} == {"KILLED"}
@@ -69,7 +69,7 @@ def test_a_second_ctrl_c_ends_within_five_seconds_and_the_sweep_can_be_carried_o
     out, err = process.communicate(timeout=PATIENCE)
     assert time.monotonic() - began < 5
     assert process.returncode == 130 and "Traceback" not in out + err, out + err
-    assert "Carry on with" in out + err
+    assert "Resume with" in out + err
     before = sweep.checkpoints()
     again = sweep.start()
     began_again = wait_for(

@@ -73,7 +73,7 @@ def test_where_not_even_records_find_room_the_sweep_ends_in_good_order(disk, tmp
     out, err = process.communicate(timeout=240)
     printed = out + err
     assert process.returncode == 1 and "Traceback" not in printed, printed
-    assert "No space left on device" in printed and "Carry on with" in printed
+    assert "No space left on device" in printed and "Resume with" in printed
     filler.unlink()
     code, printed = sweep.run()
     assert code == 0, printed

@@ -149,7 +149,7 @@ def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evalu
     out, err = process.communicate(timeout=120)
     said = "".join(said) + out
     assert process.returncode == 130, said + err
-    assert "Carry on with" in said and "Traceback" not in said + err
+    assert "Resume with" in said and "Traceback" not in said + err
     client = client_of(folder)
     experiment = client.get_experiment_by_name("gon/evaluate_checkpoint").experiment_id
     told = [r for r in client.search_runs([experiment]) if r.data.tags["sweep"].startswith("told")]

@@ -145,7 +145,7 @@ def test_after_ctrl_c_the_same_command_carries_on_where_it_stopped(finished):
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert "Carry on with" in out and "Traceback" not in out + err
+    assert "Resume with" in out and "Traceback" not in out + err
     stopped = [run_ for run_ in mlflow_runs(folder) if run_.data.tags["sweep"] == "stopped"]
     assert stopped and "RUNNING" not in {run_.info.status for run_ in stopped}
 
@@ -187,4 +187,4 @@ def test_ctrl_c_before_the_first_trial_leaves_no_traceback(tmp_path, seconds):
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert "Carry on with" in out + err and "Traceback" not in out + err
+    assert "Resume with" in out + err and "Traceback" not in out + err

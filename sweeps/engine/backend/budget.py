@@ -328,7 +328,7 @@ class Meter:
         """Return which limit would be passed if one more trial were started; None if it fits."""
         return self._limit_passed_with(self._forecast())
 
-    def insist(self) -> None:
+    def raise_if_spent(self) -> None:
         """Raise OutOfBudgetError if no trial would fit any more; asked while none can start yet."""
         if self.budget.limits and self.limit_reached() is not None:
             raise OutOfBudgetError

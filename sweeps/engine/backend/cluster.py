@@ -12,7 +12,7 @@ from typing import Any, Self
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.resources.cluster_check import LOOPBACK_GUARD, ClusterError, is_loopback
 from sweeps.engine.resources.ray_files import RayFolder, ensure_token, has_token
-from sweeps.engine.system.signals import take_back
+from sweeps.engine.system.signals import reinstall_handlers
 
 OBJECT_STORE_BYTES = 2 * 1024**3
 
@@ -89,7 +89,7 @@ class Cluster:
                 raise
             reason = "Ray did not start within half a minute: is the machine very busy?"
             raise ClusterError(reason) from error
-        take_back()
+        reinstall_handlers()
 
     def stop(self) -> None:
         """Begin to end Ray and all its processes.

@@ -12,7 +12,7 @@ from sweeps.engine.resources.cluster_check import UnsharedStorageError
 from sweeps.engine.search.search import Search
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import now
-from sweeps.engine.system.signals import insist
+from sweeps.engine.system.signals import raise_pending_interrupt
 from sweeps.engine.system.text import times
 from sweeps.engine.trials.trial import describe
 
@@ -131,7 +131,7 @@ class Driver:
 
     def suggest(self, tune_id: str) -> TrialConfig | None:
         """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
-        insist()
+        raise_pending_interrupt()
         if self.lost is not None or not self.may_start():
             return None
         if (proposed := self.search.next_trial()) is None:
@@ -183,7 +183,7 @@ class Driver:
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
         """Take in the metrics of an epoch; an epoch that was repeated counts once."""
-        insist()
+        raise_pending_interrupt()
         if tune_id not in self._running:
             return
         config, history = self._running[tune_id]
@@ -201,7 +201,7 @@ class Driver:
             nodes: asked for the scheduler's names of the machines that are there.
             reason: why it would die again; empty if that is not known.
         """
-        insist()
+        raise_pending_interrupt()
         if tune_id not in self._running:
             return False
         config, history = self._running[tune_id]

@@ -24,14 +24,14 @@ class Stop(BaseModel):
     Attributes:
         option: the option that set the limit.
         limit: its value, in hours or GPU-hours.
-        carry_on: the command that goes on, with a larger budget.
+        resume_command: the command that goes on, with a larger budget.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     option: Option
     limit: Amount
-    carry_on: str
+    resume_command: str
 
     @property
     def budget(self) -> str:

@@ -80,8 +80,8 @@ def make_stop(meter: Meter, trials_left: int) -> Stop | None:
         "--" + name.replace("_", "-"): f"{limit:g}"
         for name, limit in meter.larger(trials_left).items()
     }
-    carry_on = repeat_command(larger)
-    return Stop(option=option, limit=meter.budget.limits[option], carry_on=carry_on)
+    resume_command = repeat_command(larger)
+    return Stop(option=option, limit=meter.budget.limits[option], resume_command=resume_command)
 
 
 def used_line(meter: Meter, price: Price) -> str:

@@ -41,7 +41,7 @@ from sweeps.engine.runs.sweep import describe_parameter, refuse_another_question
 from sweeps.engine.system import provenance
 from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.system.leaving import refuse
-from sweeps.engine.system.signals import unwrapped
+from sweeps.engine.system.signals import as_keyboard_interrupt
 from sweeps.engine.system.text import duration
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 from sweeps.engine.trials import measures
@@ -102,7 +102,7 @@ def _evaluate_alone(
     tracker = Tracker(uri, description, records)
     interrupted = False
     try:
-        with unwrapped(), accuracies_of(options) as of_model:
+        with as_keyboard_interrupt(), accuracies_of(options) as of_model:
             for loaded, config in zip(models, configs, strict=True):
                 accuracies = of_model(loaded.model)
                 _evaluate(loaded, config, images, records, tracker, console, accuracies)
@@ -129,7 +129,7 @@ def _evaluate_alone(
         raise
     lines = [f"Report: {records.folder.path}/report/report.html", *([missing] if missing else [])]
     if interrupted:
-        lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
+        lines.append(f"Interrupted. Resume with:\n  {provenance.repeat_command()}")
     lines.append(f"Compare runs in the MLflow UI:\n  {description['tracking']}")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return INTERRUPTED if interrupted else DONE

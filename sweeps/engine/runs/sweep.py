@@ -38,7 +38,7 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
 from sweeps.engine.system.importing import IMPORTING
 from sweeps.engine.system.leaving import refuse
-from sweeps.engine.system.signals import held_back, unwrapped
+from sweeps.engine.system.signals import as_keyboard_interrupt, deferred_signals
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 
 # What a disk says that is full, too small, gone or not ours.
@@ -248,7 +248,7 @@ class _Run:
         self, cluster: Cluster, search: Search, finished: int, tracker: Tracker, lock: SweepLock
     ) -> int:
         try:
-            with unwrapped(), self.meter:
+            with as_keyboard_interrupt(), self.meter:
                 with suppress(OutOfBudgetError):
                     self._train(cluster, search, finished, tracker)
                 self._stop(search)
@@ -294,7 +294,7 @@ class _Run:
         plan, resources = self.plan, self.plan.resources
         self.console.print(f"{plan.question.title} Sweep {plan.name}, scale {plan.asked.scale}.")
         if finished:
-            self.console.print(f"Carried on: {finished} trials are recorded already.")
+            self.console.print(f"Resumed: {finished} trials are recorded already.")
         left = plan.number_of_trials - finished
         self.console.print(
             f"{left} {'trial' if left == 1 else 'trials'}, {at_a_time(resources)} on "
@@ -312,7 +312,7 @@ class _Run:
         plan, asked = self.plan, self.plan.asked
         progress = Progress(plan, self.console, finished, self.meter.text)
         with progress.shown():
-            with held_back():  # importing torch takes seconds, while Ray starts
+            with deferred_signals():  # importing torch takes seconds, while Ray starts
                 from sweeps.engine.backend import shared_storage, tuner
                 from sweeps.engine.backend.shared_data import SharedData
                 from sweeps.engine.backend.start_on_ray import StartTask
@@ -331,7 +331,7 @@ class _Run:
                 if not is_here:  # there it waits for a machine, which costs nothing
                     self.meter.start_epoch(metrics.seconds)
                 if not metrics.is_last:  # else it is whole in a moment, for a larger budget
-                    self.meter.insist()
+                    self.meter.raise_if_spent()
 
             limits = Limits(self.options.max_failures, self.options.max_node_losses)
             begun = starting_models.checkpoints(kept, plan.name)
@@ -344,7 +344,7 @@ class _Run:
                     kept,
                     asked.start,
                     begun,
-                    lambda: task.run(data, is_here, self.meter.insist),
+                    lambda: task.run(data, is_here, self.meter.raise_if_spent),
                     start_trained,
                 )
             speed = starting_models.seconds_per_image(kept, asked.start)
@@ -359,7 +359,7 @@ class _Run:
     def _prepare_data(self) -> "TrialData":
         import torch
 
-        with held_back():
+        with deferred_signals():
             from gon_core.data import idx  # torchvision
 
         from gon_core.data.splits import split
@@ -418,11 +418,11 @@ class _Run:
         lines = [line] if (line := used_line(self.meter, self.price)) else []
         folder = self.records.folder.path
         if interrupted:
-            lines.append(f"Interrupted. Carry on with:\n  {provenance.repeat_command()}")
+            lines.append(f"Interrupted. Resume with:\n  {provenance.repeat_command()}")
         else:
             if stop is not None:
-                text = f"Stopped by its {stop.budget}. Carry on with a larger one:"
-                lines.append(f"{text}\n  {stop.carry_on}")
+                text = f"Stopped by its {stop.budget}. Resume with a larger one:"
+                lines.append(f"{text}\n  {stop.resume_command}")
             lines.append(f"Report: {folder}/report/report.html")
         if missing:
             lines.append(missing)

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and what is said of bad input."""
+"""How a command ends: its exit code, and the message for bad input."""
 
 import os
 import sys
@@ -8,12 +8,12 @@ from typing import NoReturn
 from sweeps.engine.system.errors import OutsideError, StorageError
 from sweeps.engine.system.exit_codes import BAD_INPUT, INTERRUPTED, SOME_FAILED
 from sweeps.engine.system.provenance import redact, repeat_command
-from sweeps.engine.system.signals import heeded
+from sweeps.engine.system.signals import handled_signals
 from sweeps.engine.system.text import printable
 
 
 def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoReturn:
-    """Print every problem, without any password, and what came of it; exit with code 2."""
+    """Print every problem, without any password, and the outcome; exit with code 2."""
     lines = [f"  {printable(redact(problem))}" for problem in problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     print("\n".join([f"{count}, {outcome}:", *lines, "Try --help."]), file=sys.stderr)
@@ -23,25 +23,25 @@ def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoR
 def leave(main: Callable[[], int]) -> NoReturn:
     """Run the ``main`` of a sweep or a tool and end the process with its exit code.
 
-    That is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever it was about to do.
+    The code is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever the process was doing.
 
     The process ends without the seconds that Ray's and MLflow's own exits take: Ray is shut down
-    and everything is written by then, or Ctrl-C asked for it a second time. Nor does it wait for
-    what an object store was asked for and does not answer.
+    and everything is written by then, or Ctrl-C came a second time. It also does not wait for an
+    object store that does not answer.
     """
     try:
-        with heeded(f"Ended at once. Carry on with:\n  {repeat_command()}"):
+        with handled_signals(f"Ended at once. Resume with:\n  {repeat_command()}"):
             code = main()
     except SystemExit as refused:
         code = refused.code if isinstance(refused.code, int) else 1
     except KeyboardInterrupt:
-        print(f"\nInterrupted. Carry on with:\n  {repeat_command()}", file=sys.stderr)
+        print(f"\nInterrupted. Resume with:\n  {repeat_command()}", file=sys.stderr)
         code = INTERRUPTED
     except OutsideError as error:
         print(error, file=sys.stderr)
         code = BAD_INPUT
     except StorageError as error:
-        print(f"\n{error}\nCarry on with:\n  {repeat_command()}", file=sys.stderr)
+        print(f"\n{error}\nResume with:\n  {repeat_command()}", file=sys.stderr)
         code = SOME_FAILED
     sys.stdout.flush()
     sys.stderr.flush()

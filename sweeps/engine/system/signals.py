@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a sweep in good order; asked again, at once."""
+"""Ctrl-C, SIGTERM and SIGHUP end a sweep in good order; a second signal ends it at once."""
 
 import os
 import signal
@@ -13,49 +13,49 @@ from sweeps.engine.system.exit_codes import INTERRUPTED
 from sweeps.engine.system.provenance import repeat_command
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# `uv run` passes on what the terminal has sent to both: that is not a person asking twice.
+# `uv run` forwards what the terminal has sent to both: that is not a second key press.
 ONE_PRESS_SECONDS = 0.5
 
-_asked = threading.Event()
+_pending = threading.Event()  # a KeyboardInterrupt was raised and may have been dropped
 
 
-class _Asked:
-    """When the sweep was first told to end, and what is said when it is told again."""
+class _First:
+    """The first signal: when it came, and what a second one prints."""
 
-    first: float | None = None
+    at: float | None = None
     last_words = ""
 
 
-def heed() -> None:
-    """End this process at the first of these signals; what is ignored (``nohup``) stays so."""
+def end_on_signals() -> None:
+    """End this process at the first of these signals; one that is ignored (``nohup``) stays so."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
-    text = f"\nInterrupted. Carry on with:\n  {repeat_command()}\n"
+    text = f"\nInterrupted. Resume with:\n  {repeat_command()}\n"
     os.write(sys.stderr.fileno(), text.encode())
     os._exit(INTERRUPTED)
 
 
 @contextmanager
-def heeded(last_words: str = "") -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt while the block runs.
+def handled_signals(last_words: str = "") -> Iterator[None]:
+    """Make Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt while the block runs.
 
     A second one ends the process at once, with exit code 130: the records are whole at any moment.
-    SIGHUP stays ignored where ``nohup`` has said so.
+    SIGHUP stays ignored under ``nohup``.
 
     Args:
-        last_words: printed when that happens.
+        last_words: printed at the second signal.
     """
-    _asked.clear()
-    _Asked.first, _Asked.last_words = None, last_words
+    _pending.clear()
+    _First.at, _First.last_words = None, last_words
     try:
         with _handled_by(_interrupt):
             yield
     finally:
-        _Asked.first = None
+        _First.at = None
 
 
 @contextmanager
@@ -70,31 +70,31 @@ def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
             signal.signal(number, before)
 
 
-def take_back() -> None:
-    """Install the handlers of this process again, from its main thread, once Ray has started.
+def reinstall_handlers() -> None:
+    """Install the handlers of this process again, from its main thread, after Ray has started.
 
-    Ray's core puts one of its own before them. On SIGTERM that first looks up a stack trace, and
+    Ray's core installs its own before them. On SIGTERM that one first looks up a stack trace, and
     aborts the process if this takes more than three seconds, as it does on a busy machine.
     """
     for number in SIGNALS:
         signal.signal(number, signal.getsignal(number))
 
 
-def insist() -> None:
-    """Raise KeyboardInterrupt if one was raised before and went on being ignored.
+def raise_pending_interrupt() -> None:
+    """Raise KeyboardInterrupt if an earlier one was dropped.
 
     Python drops what is raised in a destructor or in a callback from C, of which Ray has many.
     """
-    if _asked.is_set():
-        _asked.clear()
+    if _pending.is_set():
+        _pending.clear()
         raise KeyboardInterrupt
 
 
 @contextmanager
-def unwrapped() -> Iterator[None]:
-    """Raise KeyboardInterrupt again for an error that a library made of one.
+def as_keyboard_interrupt() -> Iterator[None]:
+    """Turn an error that a library made of a KeyboardInterrupt back into one.
 
-    Pydantic does so where one comes while it calls Python; Ray Tune then makes its own of that.
+    Pydantic wraps one that comes while it calls Python; Ray Tune then wraps that error again.
     """
     try:
         yield
@@ -108,13 +108,13 @@ def unwrapped() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Let Ctrl-C and the like wait for the end of the block: raised in it, they abort torch's C++.
+def deferred_signals() -> Iterator[None]:
+    """Defer a first signal to the end of the block: raised in it, it would abort torch's C++.
 
-    A second one ends the process at once, as ever.
+    A second one ends the process at once, as always.
 
     Raises:
-        KeyboardInterrupt: at the end, if one came.
+        KeyboardInterrupt: at the end of the block, if a signal came.
     """
     came = False
 
@@ -130,17 +130,17 @@ def held_back() -> Iterator[None]:
 
 def _interrupt(signum: int, frame: object) -> None:
     if _is_first():
-        _asked.set()
+        _pending.set()
         raise KeyboardInterrupt
 
 
 def _is_first() -> bool:
-    """Return whether the sweep is told to end for the first time; end it if it is the second."""
-    if _Asked.first is None:
-        _Asked.first = time.monotonic()
+    """Return whether this is the first signal; end the process at a second one."""
+    if _First.at is None:
+        _First.at = time.monotonic()
         return True
-    if time.monotonic() - _Asked.first > ONE_PRESS_SECONDS:
+    if time.monotonic() - _First.at > ONE_PRESS_SECONDS:
         # Not by print: the signal may have come in the middle of another one.
-        os.write(sys.stderr.fileno(), f"\n{_Asked.last_words}\n".encode())
+        os.write(sys.stderr.fileno(), f"\n{_First.last_words}\n".encode())
         os._exit(INTERRUPTED)
     return False

@@ -233,8 +233,8 @@ def _provenance(summary: SweepSummary) -> str:
 def _next(summary: SweepSummary) -> str:
     description, stopped = summary.description, summary.stopped
     commands = {
-        "Carry on with a larger budget:": stopped.carry_on if stopped else None,
-        "Repeat or carry on this sweep:" if not stopped else "It was begun with:": description.get(
+        "Resume with a larger budget:": stopped.resume_command if stopped else None,
+        "Repeat or resume this sweep:" if not stopped else "It was begun with:": description.get(
             "command"
         ),
         "Every epoch of every trial, in MLflow:": description.get("tracking"),

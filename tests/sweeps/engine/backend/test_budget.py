@@ -338,7 +338,7 @@ def test_the_command_that_carries_on_has_a_budget_that_is_enough(meter, clock, m
         stop = make_stop(counting, 7)
     assert stop is not None and stop.budget == "budget of 3 GPU-hours"
     # 2 used and 7 x 2 to come, with a tenth more. 50 hours are enough for 2 + 4 rounds of 2.
-    assert stop.carry_on == "uv run python s.py --budget-hours 50 --a --budget-gpu-hours 18"
+    assert stop.resume_command == "uv run python s.py --budget-hours 50 --a --budget-gpu-hours 18"
 
 
 def test_what_was_used_is_told_with_its_price(meter, clock):
@@ -439,20 +439,20 @@ def test_before_the_first_trial_a_budget_ends_as_well(meter, clock):
     """While the vanilla model waits for a machine, or is trained."""
     counting = meter(Budget(hours=2))
     with counting:
-        counting.insist()
+        counting.raise_if_spent()
         clock.forward(2.5)
         with pytest.raises(OutOfBudgetError):
-            counting.insist()
+            counting.raise_if_spent()
     counting = meter(Budget(gpu_hours=1), Resources(1, 1.0, 8, grows=True))
     with counting:
         counting.start_epoch(0.9 * HOUR)
-        counting.insist()
+        counting.raise_if_spent()
         counting.start_epoch(0.2 * HOUR)
         with pytest.raises(OutOfBudgetError):
-            counting.insist()
+            counting.raise_if_spent()
     with meter(Budget()) as counting:
         clock.forward(1000)
-        counting.insist()
+        counting.raise_if_spent()
 
 
 @pytest.mark.parametrize("machines", [1, 2, 4])
@@ -541,7 +541,7 @@ def test_without_an_estimate_the_first_epoch_tells_what_comes_after_the_last_one
 
 
 def test_a_stop_of_the_budget_is_in_the_last_record_alone(meter, records, clock):
-    stop = Stop(option="budget_hours", limit=2.0, carry_on="again")
+    stop = Stop(option="budget_hours", limit=2.0, resume_command="again")
     with meter(Budget(hours=2)) as counting:
         counting.stop = stop
     assert records.usage.stopped() == stop

@@ -6,7 +6,7 @@ from sweeps.engine.records import Stop, Usage
 from sweeps.engine.report import sentences, write_report
 from sweeps.engine.report.summary.aggregate import summarise
 
-STOP = Stop(option="budget_gpu_hours", limit=0.5, carry_on="again --budget-gpu-hours 1.4")
+STOP = Stop(option="budget_gpu_hours", limit=0.5, resume_command="again --budget-gpu-hours 1.4")
 GRID = [[0.0], [0.2], [0.5], [0.9]]
 
 
@@ -69,12 +69,12 @@ def test_a_sweep_that_no_budget_stopped_last_says_nothing_of_one(stops, stop):
     report = write_report(records)
     page = records.folder.read("report/report.html").decode()
     assert sentence(records) == "" and report.answer[0].startswith("Best: sigma 0,")
-    assert "Stopped" not in page and "Repeat or carry on this sweep:" in page
+    assert "Stopped" not in page and "Repeat or resume this sweep:" in page
 
 
 def test_the_page_has_the_command_with_the_larger_budget(stop):
     records = stop([(0.0, 0, "converged", 70.0)], None, STOP, grid=GRID, seeds=1)
     write_report(records)
     page = records.folder.read("report/report.html").decode()
-    assert "Carry on with a larger budget:</p><pre>again --budget-gpu-hours 1.4</pre>" in page
+    assert "Resume with a larger budget:</p><pre>again --budget-gpu-hours 1.4</pre>" in page
     assert "It was begun with:" in page and "Repeat or" not in page

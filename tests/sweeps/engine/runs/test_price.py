@@ -310,8 +310,8 @@ def test_the_bytes_are_those_of_a_real_trial(config, data, start_weights, record
 
 
 def test_a_stop_says_its_budget():
-    assert Stop(option="budget_hours", limit=2, carry_on="").budget == "budget of 2 hours"
-    assert Stop(option="budget_gpu_hours", limit=0.5, carry_on="").budget == (
+    assert Stop(option="budget_hours", limit=2, resume_command="").budget == "budget of 2 hours"
+    assert Stop(option="budget_gpu_hours", limit=0.5, resume_command="").budget == (
         "budget of 0.5 GPU-hours"
     )
 

@@ -13,19 +13,24 @@ from pydantic import BaseModel, model_serializer
 
 import sweeps
 from sweeps.engine.runs.sweep import _Run
-from sweeps.engine.system.signals import heeded, held_back, insist, unwrapped
+from sweeps.engine.system.signals import (
+    as_keyboard_interrupt,
+    deferred_signals,
+    handled_signals,
+    raise_pending_interrupt,
+)
 from tests.s3_store import uri
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_that_was_swallowed_is_raised_again_once(number):
-    with heeded():
-        insist()
+    with handled_signals():
+        raise_pending_interrupt()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
         with pytest.raises(KeyboardInterrupt):
-            insist()
-        insist()
+            raise_pending_interrupt()
+        raise_pending_interrupt()
 
 
 def test_an_interrupt_that_a_library_made_an_error_of_is_one_again():
@@ -40,19 +45,19 @@ def test_an_interrupt_that_a_library_made_an_error_of_is_one_again():
         except ValueError:  # pydantic's, for whatever was raised
             raise RuntimeError("as Ray Tune does") from None
 
-    with pytest.raises(KeyboardInterrupt), heeded(), unwrapped():
+    with pytest.raises(KeyboardInterrupt), handled_signals(), as_keyboard_interrupt():
         scheduler()
 
 
 def test_an_error_that_no_interrupt_caused_stays_what_it_is():
-    with pytest.raises(ZeroDivisionError), unwrapped():
+    with pytest.raises(ZeroDivisionError), as_keyboard_interrupt():
         raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_for_the_end_of_the_block(number):
     done = False
-    with pytest.raises(KeyboardInterrupt), heeded(), held_back():
+    with pytest.raises(KeyboardInterrupt), handled_signals(), deferred_signals():
         os.kill(os.getpid(), number)
         done = True
     assert done
@@ -61,10 +66,10 @@ def test_an_interrupt_waits_for_the_end_of_the_block(number):
 TOLD = """
 import os, signal, sys, time
 from sweeps.engine.system.leaving import leave
-from sweeps.engine.system.signals import held_back
+from sweeps.engine.system.signals import deferred_signals
 def main():
     if sys.argv[1] == "importing":
-        with held_back():
+        with deferred_signals():
             tell()
     else:
         tell()
@@ -84,7 +89,7 @@ def test_whatever_a_sweep_does_it_can_be_told_to_end(number, where, presses):
     command = [sys.executable, "-c", TOLD, where, str(presses), str(int(number))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     words = "Interrupted" if presses == 1 else "Ended at once"
-    assert ended.returncode == 130 and f"{words}. Carry on with:" in ended.stderr, ended
+    assert ended.returncode == 130 and f"{words}. Resume with:" in ended.stderr, ended
     assert "Traceback" not in ended.stderr
 
 
@@ -113,8 +118,8 @@ def test_a_sweep_that_is_told_to_end_while_it_ends_leaves_no_run_running():
 
 STUBBORN = """
 import os, signal, sys, time
-from sweeps.engine.system.signals import heeded
-with heeded("last words"):
+from sweeps.engine.system.signals import handled_signals
+with handled_signals("last words"):
     for pause in map(float, sys.argv[1:]):
         try:
             os.kill(os.getpid(), signal.SIGINT)
@@ -167,7 +172,7 @@ def test_a_tool_that_waits_for_a_silent_store_ends_when_told_to(tool):
     assert process.returncode == 130 and not out
     assert "Traceback" not in err and "secret" not in err
     said, again = err.strip().splitlines()
-    assert said == "Interrupted. Carry on with:"
+    assert said == "Interrupted. Resume with:"
     assert shlex.split(again)[:-1] == ["uv", "run", "python", *words[:-1]]
 
 
@@ -187,15 +192,15 @@ def test_told_to_end_before_it_has_loaded_a_script_says_how_to_go_on(script, nam
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 130 and not ended.stdout
     again = f"uv run python sweeps/{script.name} --seeds 1"
-    assert ended.stderr == f"\nInterrupted. Carry on with:\n  {again}\n"
+    assert ended.stderr == f"\nInterrupted. Resume with:\n  {again}\n"
 
 
 def test_what_is_ignored_stays_ignored_before_a_script_has_loaded():
     code = """
 import os, signal
-from sweeps.engine.system.signals import heed
+from sweeps.engine.system.signals import end_on_signals
 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-heed()
+end_on_signals()
 os.kill(os.getpid(), signal.SIGHUP)
 print("goes on")
 """
