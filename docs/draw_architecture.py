@@ -1,6 +1,7 @@
 """Draws docs/architecture.png, the house in one picture, from the imports of the code.
 
-An arrow means "imports". One that follows from two others is left out. Run it as ``uv run python docs/draw_architecture.py``.
+An arrow means "imports". One that follows from two others is left out. Run it as
+``uv run python docs/draw_architecture.py``.
 """
 
 import ast
