@@ -186,7 +186,7 @@ class Brake:
 def describe(name: str) -> dict[str, Any]:
     """Return what the tracker needs of ``sweep.json``."""
     return {
-        "name": name, "question": "benchmark", "parameters": [{"name": "sigma"}], "seeds": [0],
+        "name": name, "experiment": "benchmark", "parameters": [{"name": "sigma"}], "seeds": [0],
         "code": {"git_sha": "unknown"}, "data_digest": "",
     }  # fmt: skip
 

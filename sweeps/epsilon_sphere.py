@@ -21,7 +21,7 @@ from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.methods import strength_problem
 from sweeps.engine.planning.plan import line_problems
 from sweeps.engine.planning.scales import scale_name
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.system.leaving import leave
 
 
@@ -58,7 +58,7 @@ def main() -> int:
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     grid = line(options.epsilons) if options.epsilons else None
-    return run_sweep(line_question(options), options, grid)
+    return run_sweep(line_spec(options), options, grid)
 
 
 if __name__ == "__main__":

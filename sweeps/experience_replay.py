@@ -16,7 +16,7 @@ from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.options import line
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
-from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.system.leaving import leave
 
 
@@ -26,9 +26,9 @@ class Options(AntOptions):
     searched: ClassVar[dict[str, str]] = {"past_share": "", "current_share": ""}
 
 
-def question(options: Options) -> Question:
-    """Return what is asked."""
-    return Question(
+def spec(options: Options) -> SweepSpec:
+    """Return what is searched, and where."""
+    return SweepSpec(
         name="experience_replay",
         title="Does experience replay help adversarial noise training?",
         space=(PAST_SHARE,),
@@ -36,7 +36,7 @@ def question(options: Options) -> Question:
         search="grid",
         coarse_grid=line(PAST_SHARE.values),
         paper_grid=line(PAST_SHARE.values),
-        cuts=options.cuts(),
+        deviations=options.deviations(),
         published={
             "rows": [{"point": [0.2], "table": "mnist_c_top1", "model": "ant_1x1"}],
         },
@@ -48,7 +48,7 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=grid_problems)
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(question(options), options)
+    return run_sweep(spec(options), options)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.options import whole_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
-from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.system.leaving import leave
 
 
@@ -57,9 +57,9 @@ def rows(options: Options) -> list[tuple[int, int]]:
     return [(d, k) for k in sorted(kernels) for d in sorted(depths) if (d, k) != (1, 3)]
 
 
-def question(options: Options) -> Question:
-    """Return what is asked."""
-    return Question(
+def spec(options: Options) -> SweepSpec:
+    """Return what is searched, and where."""
+    return SweepSpec(
         name="generator_depth",
         title="How deep a noise generator, and with which kernels?",
         space=(DEPTH, KERNEL_SIZE),
@@ -67,7 +67,7 @@ def question(options: Options) -> Question:
         search="grid",
         coarse_grid=GRID,
         paper_grid=GRID,
-        cuts=options.cuts(),
+        deviations=options.deviations(),
         published={"table_11": "generator_depth_imagenet_c"},
     )
 
@@ -77,7 +77,7 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=grid_problems)
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(question(options), options, rows(options))
+    return run_sweep(spec(options), options, rows(options))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.options import line, real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
-from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.system.leaving import leave
 
 
@@ -37,9 +37,9 @@ class Options(AntOptions):
         return real_numbers(given, above=0, words=("never",))
 
 
-def question(options: Options) -> Question:
-    """Return what is asked."""
-    return Question(
+def spec(options: Options) -> SweepSpec:
+    """Return what is searched, and where."""
+    return SweepSpec(
         name="reset_interval",
         title="How often should a fresh noise generator take over?",
         space=(RESET_INTERVAL,),
@@ -47,7 +47,7 @@ def question(options: Options) -> Question:
         search="grid",
         coarse_grid=line(COARSE_GRID),
         paper_grid=line(RESET_INTERVAL.values),
-        cuts=options.cuts(),
+        deviations=options.deviations(),
         published={
             "rows": [{"point": [0.33], "table": "mnist_c_top1", "model": "ant_1x1"}],
         },
@@ -60,7 +60,7 @@ def main() -> int:
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     return run_sweep(
-        question(options),
+        spec(options),
         options,
         line(options.reset_intervals) if options.reset_intervals else None,
     )

@@ -20,7 +20,7 @@ from sweeps.engine.cli.options import MOST_PROPOSALS, MOST_SEEDS, Sampler
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import problems
-from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.system.leaving import leave
 
 
@@ -57,16 +57,16 @@ class Options(AntOptions):
         return found | ({"warm_start": fault} if fault else {})
 
 
-def question(options: Options) -> Question:
-    """Return what is asked."""
-    return Question(
+def spec(options: Options) -> SweepSpec:
+    """Return what is searched, and where."""
+    return SweepSpec(
         name="joint",
         title="Which adversarial noise training is best, everything tuned together?",
         space=SPACE,
         method=options.ant,
         search="joint",
         proposals={"demo": 12, "paper": 60},
-        cuts=options.cuts(),
+        deviations=options.deviations(),
         objectives=("corrupted",) if options.objectives == 1 else ("clean", "corrupted"),
         warm_start=options.warm_start or (),
         nearest_legal=nearest_legal,
@@ -78,7 +78,7 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=problems)
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(question(options), options)
+    return run_sweep(spec(options), options)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.options import SweepOptions, line
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.plan import grid_problems
-from sweeps.engine.planning.question import Question
 from sweeps.engine.planning.scales import scale_name
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.system.leaving import leave
 
 
@@ -38,11 +38,11 @@ class Options(SweepOptions):
     )
 
 
-def question(options: Options) -> Question:
-    """Return what is asked."""
+def spec(options: Options) -> SweepSpec:
+    """Return what is searched, and where."""
     scale = scale_name(options)
     asked = options.method or tuple(VARIANTS)
-    return Question(
+    return SweepSpec(
         name="method_comparison",
         title="Which training withstands corruptions and attacks best?",
         space=(METHOD,),
@@ -50,7 +50,7 @@ def question(options: Options) -> Question:
         search="grid",
         coarse_grid=line(asked),
         paper_grid=line(asked),
-        cuts=methods.cuts(asked, scale),
+        deviations=methods.deviations(asked, scale),
         published=published(asked),
     )
 
@@ -70,7 +70,7 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=grid_problems)
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(question(options), options)
+    return run_sweep(spec(options), options)
 
 
 if __name__ == "__main__":

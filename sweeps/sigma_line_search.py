@@ -20,7 +20,7 @@ from sweeps.engine.cli.options import SweepOptions, line, real_numbers
 from sweeps.engine.planning.methods import strength_problem
 from sweeps.engine.planning.plan import line_problems
 from sweeps.engine.planning.scales import scale_name
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.system.leaving import leave
 
 
@@ -56,7 +56,7 @@ def main() -> int:
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
     grid = line(options.sigmas) if options.sigmas else None
-    return run_sweep(line_question(options), options, grid)
+    return run_sweep(line_spec(options), options, grid)
 
 
 if __name__ == "__main__":

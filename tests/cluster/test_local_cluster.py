@@ -19,7 +19,7 @@ from gon_core.data.splits import split
 from gon_core.models import MadryCNN
 from sweeps.engine.cli.options import line
 from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.measures import prepare_data
@@ -96,7 +96,7 @@ def shared_bytes():
     options = script.Options.model_validate(
         {"scale": "demo", "training_images": 3000, "validation_images": 30, "test_images": 30}
     )
-    asked = make_plan(line_question(options), options, line((0.0,))).asked
+    asked = make_plan(line_spec(options), options, line((0.0,))).config
     data = prepare_data(split(*idx.load("mnist", None), asked.data), asked.evaluation)
     return tensor_bytes(data), tensor_bytes(MadryCNN().state_dict())
 

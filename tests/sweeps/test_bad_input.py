@@ -21,7 +21,7 @@ from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.models.wong_cnn import wong_small
 from sweeps import sigma_line_search
 from sweeps.engine.planning import plan
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs import checkpoint_evaluation, checkpoint_models, checkpoint_options, sweep
@@ -345,7 +345,7 @@ def recorded(name: str = "taken", **changes):
         options = sigma_line_search.Options.model_validate(
             {"sigmas": "0.5", "seeds": 1, "num_trials": 0, "scale": "demo", "name": name}
         )
-        made = plan.make_plan(line_question(options), options, [(0.5,)])
+        made = plan.make_plan(line_spec(options), options, [(0.5,)])
         digest = plan.data_digest("mnist", None)
         description = sweep.describe_sweep(made, options, digest) | changes
         SweepRecords(Folder(str(root / "results" / name))).write_sweep(description)
@@ -356,9 +356,9 @@ def recorded(name: str = "taken", **changes):
 SAME = "--name taken --scale demo --sigmas 0.5 --num-trials 0"
 SWEEP_JSON = "results/taken/sweep.json"
 DAMAGED = (  # truncated, no JSON, a list, a word, without keys, a pickle
-    '{"asked": {"seeds"', "hello", "[]", '"asked"', "{}", b"\x80\x04\x95\x00",
+    '{"config": {"seeds"', "hello", "[]", '"config"', "{}", b"\x80\x04\x95\x00",
 )  # fmt: skip
-OTHERWISE = ("null", '{"asked": []}', '{"asked": null}', NESTED)
+OTHERWISE = ("null", '{"config": []}', '{"config": null}', NESTED)
 FOLDERS = [
     *(
         case(SIGMA, SAME, "--name:", "sweep.json is damaged", prepare=file(SWEEP_JSON, content))
@@ -377,8 +377,8 @@ FOLDERS = [
          prepare=recorded(), problems=2),
     case(SIGMA, f"{SAME} --seeds 1", "--name:", "the images are not those of the recorded",
          prepare=recorded(data_digest="another"), problems=2),
-    case(DEPTH, "--name taken --scale demo", "--name:", "holds another sweep", "question: recorded "
-         "sigma, now generator_depth", prepare=recorded(), problems=5),
+    case(DEPTH, "--name taken --scale demo", "--name:", "holds another sweep",
+         "experiment: recorded sigma, now generator_depth", prepare=recorded(), problems=5),
     case(JOINT, "--warm-start missing", "--warm-start: missing: no sweep there"),
     case(JOINT, "--warm-start results", "--warm-start: results: no sweep there"),
     case(JOINT, "--warm-start", "--warm-start: needs at least one folder"),
@@ -585,7 +585,7 @@ CHECKPOINTS = [
     *(
         case(EVAL, "--checkpoints good --name taken", "--name:", "sweep.json is damaged",
              prepare=all_of(good, file(SWEEP_JSON, content)))
-        for content in ("{", "{}", "[]", '{"asked": null}', NESTED, b"\x80\x04")
+        for content in ("{", "{}", "[]", '{"config": null}', NESTED, b"\x80\x04")
     ),
     case(EVAL, "--checkpoints good --name taken", "--name:", "sweep.json is damaged",
          prepare=all_of(good, folder(SWEEP_JSON))),
@@ -620,7 +620,7 @@ COMMANDS = [
     *(
         case(CHECK, "check results/taken", "results/taken: ", prepare=file(SWEEP_JSON, content))
         for content in (
-            "{", "[]", "5", NESTED, '{"asked": 5}', '{"grid": 5}', '{"grid": null}',
+            "{", "[]", "5", NESTED, '{"config": 5}', '{"grid": 5}', '{"grid": null}',
             '{"baselines": null}', '{"seeds": 3}',
         )
     ),

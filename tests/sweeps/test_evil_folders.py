@@ -32,7 +32,7 @@ from sweeps.engine import report
 from sweeps.engine.cli import command_line
 from sweeps.engine.cli.options import line
 from sweeps.engine.planning import plan
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import (
     EXAMPLES,
     MANIFEST,
@@ -127,7 +127,7 @@ class Killed(BaseException):
 
 def make_plan():
     options = command_line.parse(epsilon_sphere.Options, "", COMMAND, plan.line_problems)
-    return options, plan.make_plan(line_question(options), options, line(options.epsilons))
+    return options, plan.make_plan(line_spec(options), options, line(options.epsilons))
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +138,12 @@ def prepared(tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("prepared"))
         options, made = make_plan()
         digest = plan.data_digest("mnist", None)
-        splits = split(*idx.load("mnist"), made.asked.data)
-        data = measures.prepare_data(splits, made.asked.evaluation)
-        storage, start = Folder("results"), made.asked.start
+        splits = split(*idx.load("mnist"), made.config.data)
+        data = measures.prepare_data(splits, made.config.evaluation)
+        storage, start = Folder("results"), made.config.start
         records = SweepRecords(storage / made.name)
         records.write_sweep(sweep.describe_sweep(made, options, digest) | {"known": []})
-        measures.write_examples(records.folder, splits, made.asked.evaluation)
+        measures.write_examples(records.folder, splits, made.config.evaluation)
         kept = starting_models.folder(storage, start, digest)
         begun = starting_models.checkpoints(kept, made.name)
         weights = starting_models.get(
@@ -503,7 +503,7 @@ def test_a_search_passes_over_trials_that_are_payloads(given, trap, monkeypatch,
     from sweeps.engine.planning import warm_start
 
     options = joint_search.Options(scale="demo", warm_start=("results/given",))
-    known = warm_start.read(plan.make_plan(joint_search.question(options), options, None))
+    known = warm_start.read(plan.make_plan(joint_search.spec(options), options, None))
     assert known.passed_over == 1 and given.killed.trial_id in caplog.text
 
 

@@ -256,9 +256,9 @@ def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
     (result,) = SweepRecords(Folder(str(tmp_path / "results/published"))).results()
     assert {row.count for row in result.rows if row.split == "test"} == {5}
     recorded = json.loads((tmp_path / "results/published/sweep.json").read_text())
-    (asked,) = recorded["asked"]["trials"]
+    (asked,) = recorded["config"]["trials"]
     assert asked["evaluation"]["corruption_set"] and asked["data"]["test_images"] == 5
-    assert "5 of 10,000 test images" in recorded["cuts"]
+    assert "5 of 10,000 test images" in recorded["deviations"]
     # The figures show the images that were evaluated, which are all black here.
     shown = examples.load((tmp_path / "results/published" / EXAMPLES).read_bytes())
     assert all(int(images.max()) == 0 for by in shown.corrupted.values() for images in by.values())

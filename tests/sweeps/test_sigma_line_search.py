@@ -149,7 +149,7 @@ def test_after_ctrl_c_the_same_command_carries_on_where_it_stopped(finished):
     stopped = [run_ for run_ in mlflow_runs(folder) if run_.data.tags["sweep"] == "stopped"]
     assert stopped and "RUNNING" not in {run_.info.status for run_ in stopped}
 
-    shorter = json.loads((sweep / "sweep.json").read_text())["asked"]["training"]["max_epochs"]
+    shorter = json.loads((sweep / "sweep.json").read_text())["config"]["training"]["max_epochs"]
     assert shorter == 40
     ended = run(folder, *arguments)
     assert ended.returncode == 0, ended.stdout + ended.stderr

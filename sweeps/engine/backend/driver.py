@@ -177,7 +177,7 @@ class Driver:
             return None
         tune_id, config = self._waiting.popitem()
         del self._running[tune_id], self._deaths[tune_id]
-        self.search.ledger.put_back(self.plan.question.point(config.method), config.seed)
+        self.search.ledger.put_back(self.plan.spec.point(config.method), config.seed)
         self._tell_places(lambda listener: listener.withdrawn(config))
         return tune_id
 
@@ -279,7 +279,7 @@ class Driver:
             return
         if result is None or (reason and not result.is_final):
             # The trial did not write its record: ASHA stopped it, or it could not.
-            pruned = not failed and not reason and self.plan.asked.scheduler == "asha"
+            pruned = not failed and not reason and self.plan.config.scheduler == "asha"
             why = reason or ("its process died" if failed else "it ended without a record")
             result = self._without_record(
                 config, history, "pruned" if pruned else "failed", "" if pruned else why
@@ -287,7 +287,7 @@ class Driver:
             self._write(trial, result)
             if self.lost is not None:
                 return
-        point = self.plan.question.point(config.method)
+        point = self.plan.spec.point(config.method)
         objectives = self.plan.objectives(result)
         self.search.ledger.tell(point, config.seed, result.status, objectives)
         self._tell(lambda listener: listener.ended(result))

@@ -65,9 +65,9 @@ def make_scheduler(
         finished: what is recorded.
         withdraw: see ``Driver.withdraw``.
     """
-    if plan.asked.scheduler == "none":
+    if plan.config.scheduler == "none":
         return _FIFO(withdraw)
-    max_epochs = plan.asked.training.max_epochs
+    max_epochs = plan.config.training.max_epochs
     asha = _ASHA(
         withdraw,
         time_attr="epoch",

@@ -93,7 +93,7 @@ def run(
     driver = Driver(
         plan, search, records, listeners, limits, meter.may_start, meter.may_wait, place_listeners
     )
-    finished = records.results() if plan.asked.scheduler == "asha" else ()
+    finished = records.results() if plan.config.scheduler == "asha" else ()
     scheduler = make_scheduler(plan, finished, driver.withdraw)
     # The autoscaler is to see all waiting trials at once, whatever Tune's default is.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)

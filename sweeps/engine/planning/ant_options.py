@@ -141,12 +141,12 @@ class AntOptions(SweepOptions):
             or (getattr(method, name) != getattr(plain, name) and name not in self.searched)
         }
 
-    def cuts(self) -> tuple[str, ...]:
+    def deviations(self) -> tuple[str, ...]:
         """Return what of the method is otherwise than in the paper because of the scale."""
         method, paper = self.ant(), ANT(epsilon=PAPER_EPSILON)
-        cuts = []
+        deviations = []
         if method.pretraining_steps < paper.pretraining_steps:
-            cuts.append(
+            deviations.append(
                 f"a fresh generator is trained alone for {method.pretraining_steps} steps (the "
                 f"paper's code: {paper.pretraining_steps:,})"
             )
@@ -160,8 +160,8 @@ class AntOptions(SweepOptions):
             if name not in self.searched and getattr(method, name) != getattr(paper, name)
         ]
         if rates:
-            cuts.append(f"generator learning rate {', '.join(rates)}")
-        return tuple(cuts)
+            deviations.append(f"generator learning rate {', '.join(rates)}")
+        return tuple(deviations)
 
 
 def interval(given: object) -> object:

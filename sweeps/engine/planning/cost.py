@@ -92,13 +92,13 @@ def measure_speed(resources: Resources, training: TrainingConfig) -> Speed:
 
 def trial_seconds(plan: Plan, speed: Speed) -> float:
     """Return the mean wall time of trials that spend their whole budget of epochs."""
-    data, epochs = plan.asked.data, plan.asked.training.max_epochs
+    data, epochs = plan.config.data, plan.config.training.max_epochs
     images = data.training_images or TRAINING_SET - HELD_OUT
-    points = [*(plan.asked.grid or [tuple(parameter.paper for parameter in plan.question.space)])]
-    methods = [plan.question.method_at(point) for point in [*points, *plan.baseline_points]]
+    points = [*(plan.config.grid or [tuple(parameter.paper for parameter in plan.spec.space)])]
+    methods = [plan.spec.method_at(point) for point in [*points, *plan.baseline_points]]
     images_trained = images * epochs
     images_trained += statistics.fmean(
-        further_images(method, plan.asked.training, images, plan.resources.device)
+        further_images(method, plan.config.training, images, plan.resources.device)
         for method in methods
     )
     shared = images_trained / plan.resources.processes  # the rest is done by one process
@@ -109,9 +109,9 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
 
 def after_training_seconds(plan: Plan, speed: Speed) -> float:
     """Return the wall time of what is measured of a trial's final model."""
-    data = plan.asked.data
+    data = plan.config.data
     trained, evaluated = measured_images(
-        plan.asked.evaluation, data.test_images, plan.resources.device
+        plan.config.evaluation, data.test_images, plan.resources.device
     )
     evaluated += (CORRUPTIONS + 1) * (data.validation_images + data.test_images)
     return trained * speed.train + evaluated * speed.evaluate
@@ -119,7 +119,7 @@ def after_training_seconds(plan: Plan, speed: Speed) -> float:
 
 def seconds_per_image(plan: Plan, config: TrialConfig, epoch: float) -> float:
     """Return what an image of plain training takes, where an epoch of a trial takes ``epoch``."""
-    images = plan.asked.data.training_images or TRAINING_SET - HELD_OUT
+    images = plan.config.data.training_images or TRAINING_SET - HELD_OUT
     training, method = config.training, config.method
     assert not isinstance(method, Given), "weights that are given are not trained"
     device = plan.resources.device
@@ -171,5 +171,5 @@ def further_images(
 
 def start_seconds(plan: Plan, speed: Speed) -> float:
     """Return the wall time of the vanilla model that trials start from, if it converges late."""
-    images = plan.asked.data.training_images or TRAINING_SET - HELD_OUT
-    return images * plan.asked.start.training.max_epochs * speed.train
+    images = plan.config.data.training_images or TRAINING_SET - HELD_OUT
+    return images * plan.config.start.training.max_epochs * speed.train

@@ -64,7 +64,7 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
     on_gpu = plan.resources.device == "cuda"
     if on_gpu and not machine.gpu_count():
         return None
-    speed = measure_speed(plan.resources, plan.asked.training)
+    speed = measure_speed(plan.resources, plan.config.training)
     device = device_names(plan)[0] if on_gpu else "this machine's CPU"
     sharing = sharing_a_gpu(plan.resources)
     said = ""
@@ -105,7 +105,7 @@ def recorded_time(plan: Plan, storage: Folder) -> TimeEstimate | None:
             if (device := _device(plan, trial, result)) is not None:
                 kinds = found.setdefault(device, {})
                 kind = kinds.setdefault(result.config.method.method, _Recorded())
-                _add(kind, result, plan.asked.training.max_epochs)
+                _add(kind, result, plan.config.training.max_epochs)
         if any(min(_count(kinds, kind) for kind in wanted) >= ENOUGH for kinds in found.values()):
             break
     complete = {
@@ -119,7 +119,7 @@ def recorded_time(plan: Plan, storage: Folder) -> TimeEstimate | None:
     start = min(statistics.fmean(kinds[kind].epochs) for kind in wanted)  # as vanilla, or slower
     return TimeEstimate(
         statistics.fmean(statistics.fmean(kinds[kind].whole) for kind in wanted),
-        start * plan.asked.start.training.max_epochs,
+        start * plan.config.start.training.max_epochs,
         f"by the recorded speed of {trials} earlier trial{'s' * (trials > 1)} on {device}",
     )
 
@@ -137,9 +137,9 @@ def device_names(plan: Plan) -> list[str]:
 
 def _kinds(plan: Plan) -> list[str]:
     """Return the method of every point that is known in advance, as often as it has points."""
-    paper: Point = tuple(parameter.paper for parameter in plan.question.space)
-    points = [*(plan.asked.grid or [paper]), *plan.baseline_points]
-    return [plan.question.method_at(point).method for point in points]
+    paper: Point = tuple(parameter.paper for parameter in plan.spec.space)
+    points = [*(plan.config.grid or [paper]), *plan.baseline_points]
+    return [plan.spec.method_at(point).method for point in points]
 
 
 def _count(kinds: dict[str, _Recorded], kind: str) -> int:
@@ -166,7 +166,7 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
         try:
             records = SweepRecords(storage / name)
             description = records.read_sweep() or {}
-            if _asks_alike(plan, description.get("asked", {})) and _shares_alike(plan, records):
+            if _asks_alike(plan, description.get("config", {})) and _shares_alike(plan, records):
                 created = "~" if name == plan.name else str(description.get("created", ""))
                 others.append((created, records))
         except (OSError, ValueError, StorageError):
@@ -176,7 +176,7 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
 
 
 def _asks_alike(plan: Plan, asked: dict[str, Any]) -> bool:
-    ours = plan.asked.model_dump(mode="json")
+    ours = plan.config.model_dump(mode="json")
     return all(asked.get(key) == ours[key] for key in ("data", "evaluation"))
 
 
@@ -187,12 +187,12 @@ def _shares_alike(plan: Plan, records: SweepRecords) -> bool:
 
 def _is_alike(plan: Plan, result: TrialResult) -> bool:
     config: TrialConfig = result.config
-    training, ours = config.training, plan.asked.training
+    training, ours = config.training, plan.config.training
     return (
         bool(result.history)
         and result.is_measured
-        and config.data == plan.asked.data
-        and config.evaluation == plan.asked.evaluation
+        and config.data == plan.config.data
+        and config.evaluation == plan.config.evaluation
         and (training.batch_size, training.precision) == (ours.batch_size, ours.precision)
     )
 

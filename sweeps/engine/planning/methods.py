@@ -68,7 +68,7 @@ def strength_problem(variant: str, scale: str, values: Iterable[Value]) -> str:
     return f"for {variant}, {'; '.join(faults)}" if faults else ""
 
 
-def cuts(variants: Iterable[str], scale: str) -> tuple[str, ...]:
+def deviations(variants: Iterable[str], scale: str) -> tuple[str, ...]:
     """Return what of these methods is otherwise than their authors have it, in words."""
     found = []
     for variant in dict.fromkeys(variants):

@@ -26,8 +26,8 @@ from gon_core.data import files
 from search_spaces.parameter import Point, Real
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
-from sweeps.engine.planning.question import Question
 from sweeps.engine.planning.scales import SCALES, scale_name
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import TrialResult
 from sweeps.engine.resources import capacity, resources
 from sweeps.engine.resources.resources import Resources
@@ -37,13 +37,13 @@ from sweeps.engine.search.study import LINE_SAMPLERS
 from sweeps.engine.system.provenance import redact
 
 
-class Asked(Frozen):
+class SweepConfig(Frozen):
     """Everything that decides what a sweep finds; its hash names the sweep by default.
 
     Where and how fast it runs is not in here, so a sweep can be carried on with other resources.
     """
 
-    question: str
+    experiment: str
     scale: str
     data: DataConfig
     start: StartConfig
@@ -66,35 +66,35 @@ class Plan:
     """A whole sweep before it starts."""
 
     name: str
-    question: Question
-    asked: Asked
+    spec: SweepSpec
+    config: SweepConfig
     resources: Resources
     checkpoint_every: int
 
     @property
     def known_trials(self) -> list[TrialConfig]:
         """The trials that are known in advance: the grid, and the baselines."""
-        points = (*self.asked.grid, *self.baseline_points)
-        return [self.trial(point, seed) for point in points for seed in self.asked.seeds]
+        points = (*self.config.grid, *self.baseline_points)
+        return [self.trial(point, seed) for point in points for seed in self.config.seeds]
 
     @property
     def baseline_points(self) -> list[Point]:
         """The points of the methods that are trained beside what is searched."""
-        return [(name,) for name in self.question.baselines]
+        return [(name,) for name in self.spec.baselines]
 
     @property
     def number_of_trials(self) -> int:
         """All trials, with those whose point Optuna is yet to propose."""
-        return len(self.known_trials) + self.asked.proposals * len(self.asked.seeds)
+        return len(self.known_trials) + self.config.proposals * len(self.config.seeds)
 
     def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of one trial."""
         return TrialConfig(
-            method=self.question.method_at(point),
-            data=self.asked.data,
-            training=self.asked.training,
-            start=self.asked.start,
-            evaluation=self.asked.evaluation,
+            method=self.spec.method_at(point),
+            data=self.config.data,
+            training=self.config.training,
+            start=self.config.start,
+            evaluation=self.config.evaluation,
             seed=seed,
         )
 
@@ -104,72 +104,75 @@ class Plan:
         Args:
             known: what earlier sweeps found; a joint search learns from it.
         """
-        asked, question = self.asked, self.question
-        ledger = Ledger(asked.grid, asked.seeds, self.baseline_points)
-        seed = asked.seeds[0]
-        if question.search == "joint":
+        config, spec = self.config, self.spec
+        ledger = Ledger(config.grid, config.seeds, self.baseline_points)
+        seed = config.seeds[0]
+        if spec.search == "joint":
             return JointSearch(
-                ledger, question.space, asked.proposals, len(asked.objectives), asked.sampler,
-                seed, known, question.nearest_legal,
+                ledger, spec.space, config.proposals, len(config.objectives), config.sampler,
+                seed, known, spec.nearest_legal,
             )  # fmt: skip
-        if question.search == "grid":
+        if spec.search == "grid":
             return GridSearch(ledger)
-        (parameter,) = question.space
+        (parameter,) = spec.space
         assert isinstance(parameter, Real), "a line search is along real numbers"
-        return LineSearch(ledger, parameter, asked.proposals, asked.sampler, seed)
+        return LineSearch(ledger, parameter, config.proposals, config.sampler, seed)
 
     def objectives(self, result: TrialResult) -> Objectives | None:
         """Return what the search maximises, in percent; None unless it was measured."""
-        return result.objectives(self.asked.objectives)
+        return result.objectives(self.config.objectives)
 
     @property
-    def cuts(self) -> list[str]:
+    def deviations(self) -> list[str]:
         """What is smaller than in the paper, in words; empty if nothing is."""
-        data, paper = self.asked.data, SCALES["paper"]
-        cuts = training_cuts(data, self.asked.training, self.asked.start)
+        data, paper = self.config.data, SCALES["paper"]
+        deviations = training_deviations(data, self.config.training, self.config.start)
         if data.validation_images < HELD_OUT:
-            cuts.append(f"{data.validation_images:,} of {HELD_OUT:,} validation images")
+            deviations.append(f"{data.validation_images:,} of {HELD_OUT:,} validation images")
         if data.test_images < paper.test_images:
-            cuts.append(f"{data.test_images:,} of {paper.test_images:,} test images")
-        cuts += evaluation_cuts(self.asked.evaluation, data.test_images)
-        return cuts + list(self.question.cuts)
+            deviations.append(f"{data.test_images:,} of {paper.test_images:,} test images")
+        deviations += evaluation_deviations(self.config.evaluation, data.test_images)
+        return deviations + list(self.spec.deviations)
 
 
-def training_cuts(
+def training_deviations(
     data: DataConfig, training: TrainingConfig, start: StartConfig | None
 ) -> list[str]:
     """Return how trials are trained less, or otherwise, than in the paper, in words."""
-    paper, cuts = SCALES["paper"], []
+    paper, deviations = SCALES["paper"], []
     available = TRAINING_SET - HELD_OUT
     if data.training_images is not None and data.training_images < available:
-        cuts.append(f"{data.training_images:,} of {available:,} training images")
+        deviations.append(f"{data.training_images:,} of {available:,} training images")
     if training.max_epochs < paper.training.max_epochs:
         epochs = _plural(training.max_epochs, "epoch")
-        cuts.append(f"at most {epochs} a trial (the paper: until convergence, 500-600)")
+        deviations.append(f"at most {epochs} a trial (the paper: until convergence, 500-600)")
     if (rate := training.learning_rate) != paper.training.learning_rate:
-        cuts.append(f"learning rate {rate:g} (the paper: {paper.training.learning_rate:g})")
+        deviations.append(f"learning rate {rate:g} (the paper: {paper.training.learning_rate:g})")
     if start is not None and start.training.max_epochs < paper.start.max_epochs:
-        cuts.append(f"at most {_plural(start.training.max_epochs, 'vanilla epoch')} to start")
-    return cuts
+        deviations.append(f"at most {_plural(start.training.max_epochs, 'vanilla epoch')} to start")
+    return deviations
 
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + "s" * (count != 1)
 
 
-def evaluation_cuts(evaluation: EvaluationConfig, test_images: int) -> list[str]:
+def evaluation_deviations(evaluation: EvaluationConfig, test_images: int) -> list[str]:
     """Return what is measured less thoroughly than in the paper, in words."""
-    names, cuts = {"attacks": "attacks", "epsilon_star": "epsilon*", "severities": "severities"}, []
+    names, deviations = (
+        {"attacks": "attacks", "epsilon_star": "epsilon*", "severities": "severities"},
+        [],
+    )
     if evaluation.images is not None and evaluation.images < test_images:
         measured = ", ".join(names[measure] for measure in evaluation.measures)
-        cuts.append(f"{measured} on the first {evaluation.images:,} test images")
+        deviations.append(f"{measured} on the first {evaluation.images:,} test images")
     whole = EvaluationConfig()
     if "epsilon_star" in evaluation.measures and evaluation.generator_blocks < (
         whole.generator_blocks
     ):
         most = evaluation.generator_blocks * evaluation.generator_steps
-        cuts.append(f"generators against final models trained for at most {most:,} steps")
-    return cuts
+        deviations.append(f"generators against final models trained for at most {most:,} steps")
+    return deviations
 
 
 @cache
@@ -213,17 +216,17 @@ def grid_problems(options: SweepOptions) -> dict[str, str]:
     return found
 
 
-def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] | None) -> Plan:
+def make_plan(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | None) -> Plan:
     """Return the plan of a sweep from legal options.
 
     Args:
-        question: what is asked.
+        spec: what is asked.
         options: those in which ``problems`` finds none.
         grid: the points asked for, or None for those of the scale.
     """
     name = scale_name(options)
     scale = SCALES[name]
-    question = with_baselines(question, options.baselines, name)
+    spec = with_baselines(spec, options.baselines, name)
     data = DataConfig(
         dataset=options.dataset,
         training_images=options.training_images or scale.training_images,
@@ -239,63 +242,61 @@ def make_plan(question: Question, options: SweepOptions, grid: Sequence[Point] |
         | ({"max_epochs": options.max_epochs} if options.max_epochs else {})
     )
     if grid is None:
-        grid = question.paper_grid if name == "paper" else question.coarse_grid
-    proposals = question.proposals[name] if options.num_trials is None else options.num_trials
-    if question.search == "grid" or (question.search == "line" and len(grid) < 2):
+        grid = spec.paper_grid if name == "paper" else spec.coarse_grid
+    proposals = spec.proposals[name] if options.num_trials is None else options.num_trials
+    if spec.search == "grid" or (spec.search == "line" and len(grid) < 2):
         proposals = 0  # one value has no neighbours
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = data.model_copy(update={"validation_images": HELD_OUT, "test_images": TEST_SET})
-    asked = Asked(
-        question=question.name,
+    config = SweepConfig(
+        experiment=spec.name,
         scale=name,
         data=data,
         start=StartConfig(data=start_data, training=start),
         training=training,
         evaluation=make_evaluation(options, name),
-        fixed=question.fixed(grid),
+        fixed=spec.fixed(grid),
         grid=tuple(grid),
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
         proposals=proposals,
         sampler=options.sampler,
         scheduler=options.scheduler,
-        objectives=question.objectives,
-        warm_start=tuple(map(redact, question.warm_start)),
-        baselines={
-            name: method.model_dump(mode="json") for name, method in question.baselines.items()
-        },
+        objectives=spec.objectives,
+        warm_start=tuple(map(redact, spec.warm_start)),
+        baselines={name: method.model_dump(mode="json") for name, method in spec.baselines.items()},
     )
-    trials = (len(asked.grid) + len(question.baselines) + proposals) * len(asked.seeds)
-    at_once = capacity.JOINT_SLOTS if question.search == "joint" else capacity.MOST_SLOTS
+    trials = (len(config.grid) + len(spec.baselines) + proposals) * len(config.seeds)
+    at_once = capacity.JOINT_SLOTS if spec.search == "joint" else capacity.MOST_SLOTS
     return Plan(
-        name=options.name or f"{question.name}-{name}-{content_hash(asked)[:6]}",
-        question=question,
-        asked=asked,
+        name=options.name or f"{spec.name}-{name}-{content_hash(config)[:6]}",
+        spec=spec,
+        config=config,
         resources=resources.make_resources(options, min(at_once, trials)),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
 
 
-def with_baselines(question: Question, names: Sequence[str], scale: str) -> Question:
-    """Return the question with methods that are trained beside what it searches."""
+def with_baselines(spec: SweepSpec, names: Sequence[str], scale: str) -> SweepSpec:
+    """Return the spec with methods that are trained beside what it searches."""
     if not names:
-        return question
+        return spec
     return replace(
-        question,
+        spec,
         baselines={name: methods.at_scale(name, scale) for name in names},
-        cuts=tuple(dict.fromkeys((*question.cuts, *methods.cuts(names, scale)))),
+        deviations=tuple(dict.fromkeys((*spec.deviations, *methods.deviations(names, scale)))),
     )
 
 
-def baseline_problem(question: Question) -> str:
+def baseline_problem(spec: SweepSpec) -> str:
     """Return which baselines are points of the search itself, in words; empty if none is."""
-    names = [name for name, method in question.baselines.items() if _is_point(question, method)]
+    names = [name for name, method in spec.baselines.items() if _is_point(spec, method)]
     return f"this sweep itself searches what is trained as {', '.join(names)}" if names else ""
 
 
-def _is_point(question: Question, method: Trained) -> bool:
+def _is_point(spec: SweepSpec, method: Trained) -> bool:
     try:
-        point = question.searched_point(method)
-        return question.method(**question.values(point)) == method
+        point = spec.searched_point(method)
+        return spec.method(**spec.values(point)) == method
     except (AttributeError, ValidationError):  # it has no such parameter, or not such values
         return False
 

@@ -26,7 +26,7 @@ def rebuild_search(
     configs = records.trials()
     for trial_id, result in records.ask_each(TrialRecords.result, list(configs)):
         config = configs[trial_id]
-        point = plan.question.point(config.method)
+        point = plan.spec.point(config.method)
         search.ledger.propose(point)
         if result is not None and result.is_final:
             objectives = plan.objectives(result)

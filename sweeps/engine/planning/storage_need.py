@@ -28,11 +28,11 @@ class StorageNeed(NamedTuple):
 
 def measure_storage(plan: Plan) -> StorageNeed:
     """Return what a trial takes, by dumping the state of a training of each method."""
-    paper: Point = tuple(parameter.paper for parameter in plan.question.space)
-    points = [*(plan.asked.grid or [paper]), *plan.baseline_points]
+    paper: Point = tuple(parameter.paper for parameter in plan.spec.space)
+    points = [*(plan.config.grid or [paper]), *plan.baseline_points]
     needs = {}
     for point in points:
-        method = plan.question.method_at(point)
+        method = plan.spec.method_at(point)
         if method.method not in needs:
             needs[method.method] = _need(plan, point)
     return StorageNeed(*(max(sizes) for sizes in zip(*needs.values(), strict=True)))
@@ -44,9 +44,9 @@ def _need(plan: Plan, point: Point) -> StorageNeed:
     from gon_core.models import MadryCNN
     from gon_core.training import checkpoints, new_state
 
-    config = plan.trial(point, plan.asked.seeds[0])
+    config = plan.trial(point, plan.config.seeds[0])
     model = MadryCNN(torch.Generator().manual_seed(0))
-    state = new_state(model, config.training, config.seed, plan.question.method_at(point))
+    state = new_state(model, config.training, config.seed, plan.spec.method_at(point))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     state.optimizer.step()  # momentum is there from the first step on

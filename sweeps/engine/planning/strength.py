@@ -7,9 +7,9 @@ from search_spaces.parameter import Value
 from search_spaces.strength import STRENGTHS
 from sweeps.engine.cli.options import SweepOptions, line
 from sweeps.engine.planning.ant_options import AntOptions
-from sweeps.engine.planning.methods import PUBLISHED_ROWS, at_strength, cuts
-from sweeps.engine.planning.question import Question
+from sweeps.engine.planning.methods import PUBLISHED_ROWS, at_strength, deviations
 from sweeps.engine.planning.scales import scale_name
+from sweeps.engine.planning.spec import SweepSpec
 
 PUBLISHED_SIGMAS: dict[str, Any] = {
     "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
@@ -20,7 +20,7 @@ PUBLISHED_SIGMAS: dict[str, Any] = {
 }
 
 
-def line_question(options: SweepOptions) -> Question:
+def line_spec(options: SweepOptions) -> SweepSpec:
     """Return the question how strong ``--method`` should be."""
     variant, scale = options.variant, scale_name(options)
     strength = STRENGTHS[variant]
@@ -38,8 +38,8 @@ def line_question(options: SweepOptions) -> Question:
             return options.ant(**values)
         return at_strength(variant, scale, values[parameter.name])
 
-    own_cuts = options.cuts() if is_ant and isinstance(options, AntOptions) else ()
-    return Question(
+    own_deviations = options.deviations() if is_ant and isinstance(options, AntOptions) else ()
+    return SweepSpec(
         name=names.get(variant, f"{variant}_{parameter.name}"),
         title=titles.get(variant, f"Which {parameter.name} of {variant}?"),
         space=(parameter,),
@@ -47,7 +47,7 @@ def line_question(options: SweepOptions) -> Question:
         search="line",
         coarse_grid=line(strength.coarse_grid),
         paper_grid=line(strength.paper_grid),
-        cuts=own_cuts or cuts([variant], scale),
+        deviations=own_deviations or deviations([variant], scale),
         published=published,
     )
 

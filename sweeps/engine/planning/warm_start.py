@@ -62,7 +62,7 @@ def read(plan: Plan) -> Known:
     """
     by_point: dict[Point, list[Objectives]] = {}
     passed_over = 0
-    for folder in plan.question.warm_start:
+    for folder in plan.spec.warm_start:
         for result in SweepRecords(Folder(folder)).results():
             objectives = plan.objectives(result)
             if objectives is None:
@@ -80,11 +80,11 @@ def read(plan: Plan) -> Known:
 
 
 def _comparable_point(plan: Plan, result: TrialResult) -> Point | None:
-    config, question = result.config, plan.question
-    if any(not hasattr(config.method, parameter.name) for parameter in question.space):
+    config, spec = result.config, plan.spec
+    if any(not hasattr(config.method, parameter.name) for parameter in spec.space):
         return None
-    point = question.point(config.method)
-    inside = all(map(contains, question.space, point))
+    point = spec.point(config.method)
+    inside = all(map(contains, spec.space, point))
     if not inside or plan.trial(point, config.seed) != config:
         return None
     return point

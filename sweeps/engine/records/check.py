@@ -164,7 +164,7 @@ def _check_files(folder: Folder, result: TrialResult, found: _Findings) -> None:
 
 def _check_start(records: SweepRecords, description: dict) -> list[str]:
     """Return what is wrong with the starting model, or its checkpoints, beside the sweep."""
-    asked = description.get("asked", {}).get("start")
+    asked = description.get("config", {}).get("start")
     if not asked:
         return []
     storage = records.folder.parent

@@ -15,7 +15,7 @@ from sweeps.engine.records.usage import UsageRecords
 DESCRIPTION = "sweep.json"
 TRIAL_ID = re.compile(r"[0-9a-f]{12}")
 AT_A_TIME, AHEAD = 16, 160  # trials that are read together, and that wait in memory to be used
-KINDS = {dict: ("asked", "baselines"), list: ("grid", "seeds", "parameters", "known")}
+KINDS = {dict: ("config", "baselines"), list: ("grid", "seeds", "parameters", "known")}
 
 T = TypeVar("T")
 

@@ -216,7 +216,7 @@ def _beside(summary: SweepSummary) -> str:
 
 def cut_short(summary: SweepSummary) -> str:
     """Return what was cut short, by the scale and by a budget; empty if nothing was."""
-    cuts = [str(cut).strip().rstrip(".") for cut in summary.description.get("cuts") or []]
+    cuts = [str(cut).strip().rstrip(".") for cut in summary.description.get("deviations") or []]
     by_scale = f"Cut short: {'; '.join(cuts)}." if cuts else ""
     return f"{by_scale} {stopped_by_budget(summary)}".strip()
 
@@ -228,7 +228,7 @@ def stopped_by_budget(summary: SweepSummary) -> str:
     description, kind = summary.description, summary.kind
     names = description.get("baselines") or {}
     asked = [*(tuple(point) for point in description["grid"]), *((name,) for name in names)]
-    proposals = int((description.get("asked") or {}).get("proposals", 0))
+    proposals = int((description.get("config") or {}).get("proposals", 0))
     planned = (len(asked) + proposals) * len(description["seeds"])
     ended = sum(trial.is_final for trial in summary.trials)
     sentence = f"Stopped by its {summary.stopped.budget}: {ended} of {planned} trials ended"

@@ -37,7 +37,7 @@ from sweeps.engine.runs.checkpoint_cost import cost_text, expected
 from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
-from sweeps.engine.runs.sweep import describe_parameter, refuse_another_question
+from sweeps.engine.runs.sweep import describe_parameter, refuse_another_sweep
 from sweeps.engine.system import provenance
 from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.system.leaving import refuse
@@ -80,7 +80,7 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     ]  # fmt: skip
     description = describe_evaluation(options, models, configs, images)
     records = SweepRecords(Folder(options.storage) / description["name"])
-    refuse_another_question(records, description)
+    refuse_another_sweep(records, description)
     try:
         with SweepLock(records.folder):
             return _evaluate_alone(options, models, configs, images, records, description, console)
@@ -164,13 +164,13 @@ def announce(
     if images.mnist is not None and waiting:
         costs = [expected(loaded.model, images.mnist, images.config) for loaded in waiting]
         console.print(cost_text(costs), highlight=False, markup=False)
-    if cuts := evaluation_cuts(models, images):
+    if cuts := evaluation_deviations(models, images):
         console.print(f"Cut short: {'; '.join(cuts)}.", highlight=False, markup=False)
 
 
-def evaluation_cuts(models: Sequence[LoadedModel], images: Images) -> list[str]:
+def evaluation_deviations(models: Sequence[LoadedModel], images: Images) -> list[str]:
     """Return what is smaller than in the paper: the evaluation, and models beside its rows."""
-    cuts = plan.evaluation_cuts(images.config, images.data.test_images)
+    cuts = plan.evaluation_deviations(images.config, images.data.test_images)
     if images.mnist is None:
         return cuts
     counts = {
@@ -184,8 +184,8 @@ def evaluation_cuts(models: Sequence[LoadedModel], images: Images) -> list[str]:
     ] + cuts
     named: dict[str, list[str]] = {}
     for loaded in models:
-        if loaded.published_row and loaded.cuts:
-            named.setdefault(loaded.cuts, []).append(loaded.given.name)
+        if loaded.published_row and loaded.deviations:
+            named.setdefault(loaded.deviations, []).append(loaded.given.name)
     return cuts + [f"{', '.join(names)}: {text}" for text, names in named.items()]
 
 
@@ -205,12 +205,12 @@ def describe_evaluation(
     ]
     return {
         "name": options.name or f"{QUESTION}-{identity.hexdigest()[:6]}",
-        "question": QUESTION,
+        "experiment": QUESTION,
         "title": "How robust are these checkpoints?",
         "created": provenance.now(),
         "scale": "checkpoint",
-        "asked": {"trials": [config.model_dump(mode="json") for config in configs]},
-        "cuts": evaluation_cuts(models, images),
+        "config": {"trials": [config.model_dump(mode="json") for config in configs]},
+        "deviations": evaluation_deviations(models, images),
         "search": "grid",
         "parameters": [describe_parameter(parameter)],
         "objectives": ["corrupted"],

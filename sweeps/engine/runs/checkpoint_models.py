@@ -51,12 +51,12 @@ class LoadedModel:
         return self.trial is not None and self.trial.data.dataset == "mnist"
 
     @property
-    def cuts(self) -> str:
+    def deviations(self) -> str:
         """What of its training is smaller than in the paper, in words; empty if nothing is."""
         trial = self.trial
         if trial is None or isinstance(trial.method, Given):
             return ""
-        found = plan.training_cuts(trial.data, trial.training, trial.start)
+        found = plan.training_deviations(trial.data, trial.training, trial.start)
         return ", ".join([*found, *methods.changes(trial.method.variant, trial.method)])
 
 

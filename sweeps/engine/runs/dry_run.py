@@ -20,31 +20,35 @@ def show_plan(
     console: Console,
 ) -> None:
     """Print every trial that would run, what each needs and what all of them cost."""
-    if plan.question.search == "joint":
+    if plan.spec.search == "joint":
         console.print(_space_table(plan))
     if plan.known_trials:
         console.print(_trials_table(plan, records))
     for line in price_lines(plan, estimate, records, start_is_kept, price):
         console.print(line, highlight=False)
-    show_cuts(plan, console)
+    show_deviations(plan, console)
     console.print("Dry run: nothing was started, nothing was written.")
 
 
 def _trials_table(plan: Plan, records: SweepRecords) -> Table:
-    names, resources = [parameter.name for parameter in plan.question.space], plan.resources
+    names, resources = [parameter.name for parameter in plan.spec.space], plan.resources
     table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
     for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
         table.add_column(column, justify="left" if column in ("trial", "record") else "right")
-    needs = (str(resources.all_cpus), f"{resources.gpus:g}", f"<= {plan.asked.training.max_epochs}")
+    needs = (
+        str(resources.all_cpus),
+        f"{resources.gpus:g}",
+        f"<= {plan.config.training.max_epochs}",
+    )
     for config in plan.known_trials:
         result = records.trial(config.trial_id).result()
-        values = [show(value) for value in plan.question.point(config.method)]
+        values = [show(value) for value in plan.spec.point(config.method)]
         values += [""] * (len(names) - len(values))  # a baseline has its name alone
         status = result.status if result else "to run"
         table.add_row(config.trial_id, *values, str(config.seed), *needs, status)
-    if proposals := plan.asked.proposals:
-        by_optuna = [f"by {plan.asked.sampler}", *[""] * (len(names) - 1)]
-        seeds = ", ".join(map(str, plan.asked.seeds))
+    if proposals := plan.config.proposals:
+        by_optuna = [f"by {plan.config.sampler}", *[""] * (len(names) - 1)]
+        seeds = ", ".join(map(str, plan.config.seeds))
         label = f"{proposals} proposal{'s' * (proposals > 1)}"
         table.add_row(label, *by_optuna, seeds, *needs, "as found")
     return table
@@ -52,13 +56,13 @@ def _trials_table(plan: Plan, records: SweepRecords) -> Table:
 
 def _space_table(plan: Plan) -> Table:
     title = (
-        f"plan of sweep {plan.name}: {plan.asked.proposals} points by {plan.asked.sampler}, "
-        f"{len(plan.asked.seeds)} seed{'s' * (len(plan.asked.seeds) > 1)} each"
+        f"plan of sweep {plan.name}: {plan.config.proposals} points by {plan.config.sampler}, "
+        f"{len(plan.config.seeds)} seed{'s' * (len(plan.config.seeds) > 1)} each"
     )
     table = Table(title=title, title_justify="left")
     for column in ("parameter", "range", "unit", "paper"):
         table.add_column(column)
-    for parameter in plan.question.space:
+    for parameter in plan.spec.space:
         if isinstance(parameter, Choice):
             values = ", ".join(map(show, parameter.values))
         else:
@@ -68,7 +72,7 @@ def _space_table(plan: Plan) -> Table:
     return table
 
 
-def show_cuts(plan: Plan, console: Console) -> None:
+def show_deviations(plan: Plan, console: Console) -> None:
     """Print what is smaller than in the paper."""
-    if plan.cuts:
-        console.print(f"Scale {plan.asked.scale} is cut short: {'; '.join(plan.cuts)}.")
+    if plan.deviations:
+        console.print(f"Scale {plan.config.scale} is cut short: {'; '.join(plan.deviations)}.")

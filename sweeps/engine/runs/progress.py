@@ -101,7 +101,7 @@ class Progress:
 
     def start_trained(self, metrics: "EpochMetrics") -> None:
         """An epoch of the vanilla model ended."""
-        budget = self._plan.asked.start.training.max_epochs
+        budget = self._plan.config.start.training.max_epochs
         self._start_line = (
             f"vanilla start: epoch {metrics.epoch}/{budget}, loss {metrics.train_loss:.4f}, "
             f"training accuracy {metrics.train_accuracy:.1f} %"
@@ -110,7 +110,7 @@ class Progress:
 
     def started(self, config: TrialConfig) -> None:
         """Listen: a trial is to run, as soon as there is a place."""
-        point = self._plan.question.point(config.method)
+        point = self._plan.spec.point(config.method)
         self._running[config.trial_id] = _Row(config, point)
 
     def placed(self, config: TrialConfig) -> None:
@@ -159,7 +159,7 @@ class Progress:
         )
 
     def _label(self, config: TrialConfig) -> str:
-        values = self._plan.question.values(self._plan.question.point(config.method))
+        values = self._plan.spec.values(self._plan.spec.point(config.method))
         named = " ".join(f"{name} {show(value)}" for name, value in values.items())
         return f"{config.trial_id} {named} seed {config.seed}:"
 
@@ -202,7 +202,7 @@ class Progress:
     def _render(self) -> Group:
         table = Table(title=f"sweep {self._plan.name}", title_justify="left", expand=False)
         table.add_column("trial")
-        names = [HEADS.get(p.name, p.name) for p in self._plan.question.space]
+        names = [HEADS.get(p.name, p.name) for p in self._plan.spec.space]
         for name in (*names, "seed", "epoch", "loss", MIXED):
             table.add_column(name, justify="right")
         table.add_column("status")
@@ -226,7 +226,7 @@ class Progress:
         accuracy = f"{metrics[VALIDATION_METRIC]:.1f} %" if metrics else "-"
         status = Text(row.status, style=STYLES[row.status])
         values = [*map(show, row.point)]
-        values += [""] * (len(self._plan.question.space) - len(values))  # of a baseline
+        values += [""] * (len(self._plan.spec.space) - len(values))  # of a baseline
         return [
             row.config.trial_id, *values, str(row.config.seed), epoch, loss, accuracy,
             status,

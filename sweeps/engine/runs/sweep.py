@@ -19,8 +19,8 @@ from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.cost import Speed, trial_seconds
 from sweeps.engine.planning.estimate import estimate_time
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.planning.question import Question
 from sweeps.engine.planning.rebuild import rebuild_search
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import Stop, SweepRecords, starting_models
 from sweeps.engine.records.lock import SweepIsRunningError, SweepLock, holder
 from sweeps.engine.records.starting_models import DivergedStartError
@@ -28,7 +28,7 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.runs.allowance import make_meter, make_stop, used_line
-from sweeps.engine.runs.dry_run import show_cuts, show_plan
+from sweeps.engine.runs.dry_run import show_deviations, show_plan
 from sweeps.engine.runs.price import Price, at_a_time
 from sweeps.engine.runs.progress import Progress
 from sweeps.engine.search.ledger import Objectives
@@ -49,13 +49,11 @@ if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
     from sweeps.engine.trials.measures import TrialData
 
 
-def run_sweep(
-    question: Question, options: SweepOptions, grid: Sequence[Point] | None = None
-) -> int:
+def run_sweep(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | None = None) -> int:
     """Run a sweep, or carry it on; print how it goes and what came out.
 
     Args:
-        question: what is asked.
+        spec: what is searched.
         options: legal ones.
         grid: the points asked for, or None for the scale's.
 
@@ -68,8 +66,8 @@ def run_sweep(
             is less than its first trial needs, or if a machine does not see its storage.
     """
     console = Console()
-    plan = planning.make_plan(question, options, grid)
-    if rule := planning.baseline_problem(plan.question):
+    plan = planning.make_plan(spec, options, grid)
+    if rule := planning.baseline_problem(plan.spec):
         refuse([f"--method: {rule}"])
     storage = Folder(options.storage)
     records = SweepRecords(storage / plan.name)
@@ -80,8 +78,8 @@ def run_sweep(
     else:
         digest = planning.data_digest(options.dataset, options.data_dir)
     description = describe_sweep(plan, options, digest)
-    refuse_another_question(records, description)
-    kept = starting_models.folder(storage, plan.asked.start, digest)
+    refuse_another_sweep(records, description)
+    kept = starting_models.folder(storage, plan.config.start, digest)
     budget = Budget(options.budget_gpu_hours, options.budget_hours)
     price = Price(budget, options.price_per_gpu_hour)
     if options.dry_run:
@@ -105,7 +103,7 @@ def known_points(
     before = records.read_sweep()
     if before is not None:
         return [(tuple(point), tuple(values)) for point, values in before.get("known", [])]
-    if not plan.asked.warm_start:
+    if not plan.config.warm_start:
         return []
     known = warm_start.read(plan)
     console.print(
@@ -131,22 +129,22 @@ def download(options: SweepOptions) -> None:
 def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[str, Any]:
     """Return the content of ``sweep.json``; see ``sweeps.engine.report`` for who reads it."""
     uri = options.tracking_uri or default_uri(options.storage)
-    on_mnist = plan.asked.data.dataset == "mnist"
+    on_mnist = plan.config.data.dataset == "mnist"
     return {
         "name": plan.name,
-        "question": plan.question.name,
-        "title": plan.question.title,
+        "experiment": plan.spec.name,
+        "title": plan.spec.title,
         "created": provenance.now(),
-        "scale": plan.asked.scale,
-        "asked": plan.asked.model_dump(mode="json"),
-        "cuts": plan.cuts,
-        "search": plan.question.search,
-        "parameters": [describe_parameter(parameter) for parameter in plan.question.space],
-        "objectives": list(plan.asked.objectives),
-        "published": plan.question.published if on_mnist else None,
-        "seeds": list(plan.asked.seeds),
-        "grid": [list(point) for point in plan.asked.grid],
-        "baselines": plan.asked.baselines,
+        "scale": plan.config.scale,
+        "config": plan.config.model_dump(mode="json"),
+        "deviations": plan.deviations,
+        "search": plan.spec.search,
+        "parameters": [describe_parameter(parameter) for parameter in plan.spec.space],
+        "objectives": list(plan.config.objectives),
+        "published": plan.spec.published if on_mnist else None,
+        "seeds": list(plan.config.seeds),
+        "grid": [list(point) for point in plan.config.grid],
+        "baselines": plan.config.baselines,
         "code": provenance.code_version(),
         "packages": provenance.package_versions(),
         "data_digest": data_digest,
@@ -161,21 +159,21 @@ def describe_parameter(parameter: Parameter) -> dict[str, Any]:
     return {"kind": type(parameter).__name__.lower(), **asdict(parameter)}
 
 
-def refuse_another_question(records: SweepRecords, description: dict[str, Any]) -> None:
+def refuse_another_sweep(records: SweepRecords, description: dict[str, Any]) -> None:
     """Exit with code 2 if the folder holds a sweep that asks something else, naming what."""
     if records.folder.is_local and Path(records.folder.path).is_file():
         refuse([f"--name: {records.folder.path} is a file, choose another name"])
     try:
         before = records.read_sweep()
-        asked = before["asked"] if before is not None else {}
+        config = before["config"] if before is not None else {}
     except (ValueError, KeyError, TypeError, OSError) as error:
         refuse([f"--name: {records.folder.path}/sweep.json is damaged ({error!r})"])
     if before is None:
         return
     differences = [
-        f"{key}: recorded {asked.get(key)}, now {value}"
-        for key, value in description["asked"].items()
-        if asked.get(key) != value
+        f"{key}: recorded {config.get(key)}, now {value}"
+        for key, value in description["config"].items()
+        if config.get(key) != value
     ]
     if description["data_digest"] not in ("", before.get("data_digest")):
         differences.append("the images are not those of the recorded trials (SHA-256 differs)")
@@ -292,24 +290,24 @@ class _Run:
 
     def _announce(self, finished: int) -> None:
         plan, resources = self.plan, self.plan.resources
-        self.console.print(f"{plan.question.title} Sweep {plan.name}, scale {plan.asked.scale}.")
+        self.console.print(f"{plan.spec.title} Sweep {plan.name}, scale {plan.config.scale}.")
         if finished:
             self.console.print(f"Resumed: {finished} trials are recorded already.")
         left = plan.number_of_trials - finished
         self.console.print(
             f"{left} {'trial' if left == 1 else 'trials'}, {at_a_time(resources)} on "
-            f"{resources.device}, {plan.asked.training.precision}; kept in "
+            f"{resources.device}, {plan.config.training.precision}; kept in "
             f"{self.records.folder.path}"
         )
-        show_cuts(plan, self.console)
-        on_cpu_in_bf16 = plan.asked.training.precision == "bf16" and resources.device == "cpu"
+        show_deviations(plan, self.console)
+        on_cpu_in_bf16 = plan.config.training.precision == "bf16" and resources.device == "cpu"
         if on_cpu_in_bf16 and not machine.has_bf16():
             self.console.print(
                 "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
             )
 
     def _train(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> None:
-        plan, asked = self.plan, self.plan.asked
+        plan, config = self.plan, self.plan.config
         progress = Progress(plan, self.console, finished, self.meter.text)
         with progress.shown():
             with deferred_signals():  # importing torch takes seconds, while Ray starts
@@ -318,7 +316,7 @@ class _Run:
                 from sweeps.engine.backend.start_on_ray import StartTask
             data = SharedData(self._prepare_data())
             kept = starting_models.folder(
-                self.storage, asked.start, self.description["data_digest"]
+                self.storage, config.start, self.description["data_digest"]
             )
             if plan.resources.device != "cpu" or self.options.address is not None:
                 cluster.wait()
@@ -336,18 +334,18 @@ class _Run:
             limits = Limits(self.options.max_failures, self.options.max_node_losses)
             begun = starting_models.checkpoints(kept, plan.name)
             task = StartTask(
-                asked.start, begun, self.records.folder, plan.resources, plan.checkpoint_every,
+                config.start, begun, self.records.folder, plan.resources, plan.checkpoint_every,
                 limits,
             )  # fmt: skip
             with self.meter.start_model() if is_here else nullcontext():
                 weights = starting_models.get(
                     kept,
-                    asked.start,
+                    config.start,
                     begun,
                     lambda: task.run(data, is_here, self.meter.raise_if_spent),
                     start_trained,
                 )
-            speed = starting_models.seconds_per_image(kept, asked.start)
+            speed = starting_models.seconds_per_image(kept, config.start)
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
             cluster.wait()
@@ -367,9 +365,9 @@ class _Run:
 
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         images = idx.load(self.options.dataset, self.options.data_dir)
-        splits = split(*images, self.plan.asked.data)
-        measures.write_examples(self.records.folder, splits, self.plan.asked.evaluation)
-        return measures.prepare_data(splits, self.plan.asked.evaluation)
+        splits = split(*images, self.plan.config.data)
+        measures.write_examples(self.records.folder, splits, self.plan.config.evaluation)
+        return measures.prepare_data(splits, self.plan.config.evaluation)
 
     def _conclude(self, tracker: Tracker, interrupted: bool) -> int:
         try:

@@ -38,7 +38,7 @@ def replay(records: SweepRecords, uri: str) -> int:
         results, begun = records.results(), records.trials()
         failed = any(result.status == "failed" for result in results)
         points = [*description.get("grid", []), *description.get("baselines", {})]
-        points += [None] * description.get("asked", {}).get("proposals", 0)
+        points += [None] * description.get("config", {}).get("proposals", 0)
         planned = len(points) * len(description.get("seeds", []))
         outbox = Outbox(uri, description, records)
         summary = headline(summarise(records))

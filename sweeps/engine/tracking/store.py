@@ -143,7 +143,7 @@ class Store:
     def _ensure_experiment(self, path: Path | None) -> str:
         from mlflow.exceptions import MlflowException
 
-        name = f"gon/{self._description['question']}"
+        name = f"gon/{self._description['experiment']}"
         if (found := self._client.get_experiment_by_name(name)) is not None:
             return found.experiment_id
         location = None
@@ -209,7 +209,7 @@ class Store:
             "sweep_folder": self._folder,
             "git_sha": description["code"]["git_sha"],
             "mlflow.source.git.commit": description["code"]["git_sha"],
-            "mlflow.source.name": f"sweeps.{description['question']}",
+            "mlflow.source.name": f"sweeps.{description['experiment']}",
             "data_digest": description["data_digest"],
             "kind": "trial" if key else "sweep",
         } | tags

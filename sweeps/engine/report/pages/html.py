@@ -170,7 +170,7 @@ def _searched(summary: SweepSummary) -> str:
     ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
     known = sentences.plural(len(summary.known), "point")
     learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
-    sampler = (summary.description.get("asked") or {}).get("sampler")
+    sampler = (summary.description.get("config") or {}).get("sampler")
     by = f" by the sampler {sampler}" if sampler else ""
     return f"{ranges}; proposed{by}{learned}"
 

@@ -4,7 +4,7 @@ import sweeps.sigma_line_search as script
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.cli.options import line
 from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, Attempt, TrialResult
 from sweeps.engine.system.errors import StorageError
 
@@ -35,7 +35,7 @@ def drive(records):
         options = script.Options(
             scale="demo", sigmas=(0.5,), seeds=seeds, num_trials=0, scheduler=scheduler
         )
-        plan = make_plan(line_question(options), options, line(options.sigmas))
+        plan = make_plan(line_spec(options), options, line(options.sigmas))
         search = plan.search({})
         listener = Listening()
         return Driver(plan, search, records, [listener], Limits(failures, 3)), search, listener

@@ -14,7 +14,7 @@ from sweeps import (
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.options import line
 from sweeps.engine.planning.plan import grid_problems, line_problems, make_plan, problems
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 
 CHECKS = {
     epsilon_sphere: line_problems,
@@ -93,14 +93,14 @@ def test_every_option_reaches_the_method():
 def test_the_paper_scale_is_the_paper_and_says_no_cuts():
     options = epsilon_sphere.Options(scale="paper")
     assert options.ant() == ANT(epsilon=10.0)
-    assert options.cuts() == ()
-    assert epsilon_sphere.Options(scale="demo").cuts()
+    assert options.deviations() == ()
+    assert epsilon_sphere.Options(scale="demo").deviations()
 
 
 def plan(script, **given):
     options = script.Options(scale="demo", seeds=1, **given)
-    question = getattr(script, "question", line_question)
-    return make_plan(question(options), options, None)
+    spec = getattr(script, "spec", line_spec)
+    return make_plan(spec(options), options, None)
 
 
 def test_without_replay_the_current_generator_takes_the_share():
@@ -120,13 +120,11 @@ def test_the_depth_sweep_runs_every_row_of_table_11():
 def test_never_is_a_reset_interval_like_any_other():
     options = generator_reset_interval.Options(scale="demo", reset_intervals=(0.5, "never"))
     assert options.reset_intervals == (0.5, "never")
-    made = make_plan(
-        generator_reset_interval.question(options), options, line(options.reset_intervals)
-    )
+    made = make_plan(generator_reset_interval.spec(options), options, line(options.reset_intervals))
     assert [config.method.reset_interval for config in made.known_trials[::3]] == [0.5, "never"]
 
 
 def test_what_is_not_searched_names_the_sweep():
     assert plan(epsilon_sphere).name != plan(epsilon_sphere, depth=2).name
-    assert plan(epsilon_sphere).asked.fixed["depth"] == 4
-    assert "epsilon" not in plan(epsilon_sphere).asked.fixed
+    assert plan(epsilon_sphere).config.fixed["depth"] == 4
+    assert "epsilon" not in plan(epsilon_sphere).config.fixed

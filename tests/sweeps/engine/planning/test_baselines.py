@@ -13,16 +13,16 @@ import sweeps.sigma_line_search as sigma_script
 from gon_core.config import VARIANTS
 from sweeps.engine.planning.methods import at_scale
 from sweeps.engine.planning.plan import baseline_problem, make_plan, with_baselines
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.search.ledger import Ledger
 
 SCRIPTS = {
-    "sigma": (sigma_script, line_question),
-    "epsilon": (epsilon_script, line_question),
-    "depth": (depth_script, depth_script.question),
-    "reset": (reset_script, reset_script.question),
-    "replay": (replay_script, replay_script.question),
-    "joint": (joint_script, joint_script.question),
+    "sigma": (sigma_script, line_spec),
+    "epsilon": (epsilon_script, line_spec),
+    "depth": (depth_script, depth_script.spec),
+    "reset": (reset_script, reset_script.spec),
+    "replay": (replay_script, replay_script.spec),
+    "joint": (joint_script, joint_script.spec),
 }
 # What such a sweep searches already: each is one of its own points, or differs in what it searches.
 OWN_POINTS = {
@@ -33,10 +33,10 @@ OWN_POINTS = {
 
 
 def make(script, *methods, **changes):
-    module, question = SCRIPTS[script]
+    module, spec = SCRIPTS[script]
     options = module.Options(method=methods or None, scale="demo", **changes)
     assert options.problems() == {}
-    return make_plan(question(options), options, None)
+    return make_plan(spec(options), options, None)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -48,45 +48,45 @@ def test_every_method_can_be_given_to_every_sweep(script, variant):
         return
     plan = make(script, variant)
     is_searched = variant in SCRIPTS[script][0].Options.methods
-    assert plan.question.baselines.keys() == (set() if is_searched else {variant})
+    assert plan.spec.baselines.keys() == (set() if is_searched else {variant})
     beside = make(script, own, variant) if variant != own else plan
     trained = [t for t in beside.known_trials if t.method == at_scale(variant, "demo")]
     if variant != own:
-        assert [trial.seed for trial in trained] == list(beside.asked.seeds)
-        assert {trial.training for trial in trained} == {beside.asked.training}
-        assert {trial.start for trial in trained} == {beside.asked.start}
-        assert baseline_problem(beside.question) == ""
+        assert [trial.seed for trial in trained] == list(beside.config.seeds)
+        assert {trial.training for trial in trained} == {beside.config.training}
+        assert {trial.start for trial in trained} == {beside.config.start}
+        assert baseline_problem(beside.spec) == ""
 
 
 def test_a_baseline_is_a_point_of_its_name_even_where_it_has_the_searched_field():
     plan = make("epsilon", "ant_1x1", "pgd", "ant_3x3")
-    question = plan.question
+    spec = plan.spec
     assert "epsilon" in type(VARIANTS["pgd"]).model_fields
-    assert question.point(at_scale("pgd", "demo")) == ("pgd",)
-    assert question.point(at_scale("ant_3x3", "demo")) == ("ant_3x3",)
-    assert question.point(question.method(epsilon=5.2)) == (5.2,)
-    assert question.values(("pgd",)) == {"method": "pgd"}
+    assert spec.point(at_scale("pgd", "demo")) == ("pgd",)
+    assert spec.point(at_scale("ant_3x3", "demo")) == ("ant_3x3",)
+    assert spec.point(spec.method(epsilon=5.2)) == (5.2,)
+    assert spec.values(("pgd",)) == {"method": "pgd"}
 
 
 def test_a_method_that_is_a_point_of_the_search_is_no_baseline():
     options = epsilon_script.Options(scale="demo", kernel_size="3")
-    question = with_baselines(line_question(options), ["ant_3x3", "pgd"], "demo")
-    assert "itself searches what is trained as ant_3x3" in baseline_problem(question)
+    spec = with_baselines(line_spec(options), ["ant_3x3", "pgd"], "demo")
+    assert "itself searches what is trained as ant_3x3" in baseline_problem(spec)
 
 
 def test_baselines_are_a_part_of_what_is_asked_and_without_any_the_name_stays():
     with_one, without = make("sigma", "vanilla"), make("sigma")
     assert with_one.name != without.name
-    assert "baselines" not in without.asked.model_dump()
-    assert with_one.number_of_trials == without.number_of_trials + len(without.asked.seeds)
+    assert "baselines" not in without.config.model_dump()
+    assert with_one.number_of_trials == without.number_of_trials + len(without.config.seeds)
     pgd = make("sigma", "gnt", "pgd")
-    assert any(cut.startswith("pgd: epsilon 0.2 (not 0.3)") for cut in pgd.cuts)
+    assert any(cut.startswith("pgd: epsilon 0.2 (not 0.3)") for cut in pgd.deviations)
 
 
 def test_baselines_run_after_the_grid_and_are_never_searched_from():
     plan = make("sigma", "vanilla", seeds=1)
     search = plan.search({})
-    asked = [search.next_trial() for _ in range(len(plan.asked.grid) + 1)]
+    asked = [search.next_trial() for _ in range(len(plan.config.grid) + 1)]
     assert asked[-1] == (("vanilla",), 0)
     assert search.next_trial() is None and not search.is_exhausted
     for point, seed in asked:
@@ -109,5 +109,5 @@ def test_a_carried_on_sweep_does_not_propose_its_baselines_again():
 
 
 def test_a_question_without_baselines_knows_none():
-    question = replace(line_question(sigma_script.Options(scale="demo")), baselines={})
-    assert not question.is_baseline(("vanilla",)) and not question.is_baseline((0.5,))
+    spec = replace(line_spec(sigma_script.Options(scale="demo")), baselines={})
+    assert not spec.is_baseline(("vanilla",)) and not spec.is_baseline((0.5,))

@@ -1,4 +1,4 @@
-"""Which methods a sweep's question can be asked of, and how they are at each scale and strength."""
+"""Which methods a sweep's spec can be asked of, and how they are at each scale and strength."""
 
 import pytest
 
@@ -15,12 +15,12 @@ from sweeps.engine.planning.methods import (
     at_scale,
     at_strength,
     changes,
-    cuts,
+    deviations,
     published_row,
     strength_problem,
 )
 from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 
 SCRIPTS = {
     "sigma": sigma_script, "epsilon": epsilon_script, "depth": depth_script,
@@ -39,13 +39,13 @@ def test_a_variant_tells_its_name_at_every_scale(variant):
 def test_every_method_with_noise_can_be_searched_along_its_strength(variant, script):
     options = SCRIPTS[script].Options(method=[variant], scale="demo")
     assert options.problems() == {}
-    question = line_question(options)
+    spec = line_spec(options)
     strength = STRENGTHS[variant]
-    assert question.space == (strength.parameter,)
-    plan = make_plan(question, options, None)
-    assert plan.asked.grid == line(strength.coarse_grid)
-    for trial, point in zip(plan.known_trials[::3], plan.asked.grid, strict=True):
-        assert trial.method.variant == variant and question.point(trial.method) == point
+    assert spec.space == (strength.parameter,)
+    plan = make_plan(spec, options, None)
+    assert plan.config.grid == line(strength.coarse_grid)
+    for trial, point in zip(plan.known_trials[::3], plan.config.grid, strict=True):
+        assert trial.method.variant == variant and spec.point(trial.method) == point
 
 
 def test_several_sigmas_keep_their_ratios():
@@ -59,8 +59,8 @@ def test_an_illegal_strength_is_named():
 
 
 def test_what_the_demo_cuts_of_a_method_is_said():
-    assert cuts(VARIANTS, "paper") == ()
-    (found,) = cuts(["pgd"], "demo")
+    assert deviations(VARIANTS, "paper") == ()
+    (found,) = deviations(["pgd"], "demo")
     assert found.startswith("pgd: ") and "steps 3 (not 40)" in found
 
 
@@ -135,11 +135,11 @@ def test_an_ant_sweep_takes_the_other_variants():
 def test_measures_are_in_the_trials_name_only_where_they_are_asked_for():
     plain = sigma_script.Options(sigmas=(0.5,), scale="demo")
     asked = sigma_script.Options(sigmas=(0.5,), scale="demo", evaluate=["severities", "attacks"])
-    plans = [make_plan(line_question(o), o, line(o.sigmas)) for o in (plain, asked)]
-    assert plans[0].asked.evaluation.model_dump() == {"corruption_seed": 0}
-    assert plans[1].asked.evaluation.measures == ("attacks", "severities")
-    assert plans[1].asked.evaluation.images == 300
-    assert any("first 300 test images" in cut for cut in plans[1].cuts)
+    plans = [make_plan(line_spec(o), o, line(o.sigmas)) for o in (plain, asked)]
+    assert plans[0].config.evaluation.model_dump() == {"corruption_seed": 0}
+    assert plans[1].config.evaluation.measures == ("attacks", "severities")
+    assert plans[1].config.evaluation.images == 300
+    assert any("first 300 test images" in cut for cut in plans[1].deviations)
     whole = sigma_script.Options(scale="paper", sigmas=(0.5,))
-    plan = make_plan(line_question(whole), whole, line(whole.sigmas))
-    assert len(plan.asked.evaluation.measures) == 3 and plan.cuts == []
+    plan = make_plan(line_spec(whole), whole, line(whole.sigmas))
+    assert len(plan.config.evaluation.measures) == 3 and plan.deviations == []

@@ -10,7 +10,7 @@ from sweeps.engine.planning.cost import (
     trial_seconds,
 )
 from sweeps.engine.planning.plan import Resources, make_plan
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.resources import capacity
 from sweeps.engine.resources.resources import make_resources
 from sweeps.engine.system import machine
@@ -18,27 +18,27 @@ from sweeps.engine.system import machine
 
 def plan_of(**options):
     parsed = script.Options(**options)
-    return make_plan(line_question(parsed), parsed, parsed.sigmas and line(parsed.sigmas))
+    return make_plan(line_spec(parsed), parsed, parsed.sigmas and line(parsed.sigmas))
 
 
 def test_the_demo_says_what_it_cut():
-    cuts = " ".join(plan_of(scale="demo").cuts)
+    cuts = " ".join(plan_of(scale="demo").deviations)
     for word in ("10,000 of 55,000 training", "epochs", "validation images", "test images"):
         assert word in cuts
 
 
 def test_the_paper_scale_cuts_nothing_and_takes_the_whole_grid():
     plan = plan_of(scale="paper")
-    assert plan.cuts == []
-    assert plan.asked.grid == line(PAPER_GRID)
-    assert plan.asked.training.batch_size == 300 and plan.asked.training.learning_rate == 1e-3
+    assert plan.deviations == []
+    assert plan.config.grid == line(PAPER_GRID)
+    assert plan.config.training.batch_size == 300 and plan.config.training.learning_rate == 1e-3
 
 
 def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(monkeypatch):
     monkeypatch.setattr(machine, "gpu_count", lambda: 0)
     monkeypatch.setattr(machine, "cpu_count", lambda: 6)
     plan = plan_of()
-    assert plan.asked.scale == "demo"
+    assert plan.config.scale == "demo"
     assert plan.resources == Resources(cpus=1, gpus=0.0, slots=6)
     assert plan.resources.device == "cpu"
 
@@ -56,7 +56,7 @@ def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, mon
     monkeypatch.setattr(machine, "gpu_count", lambda: 2)
     monkeypatch.setattr(machine, "cpu_count", lambda: 8)
     plan = plan_of(**options)
-    assert plan.asked.scale == "paper" and plan.resources.device == "cuda"
+    assert plan.config.scale == "paper" and plan.resources.device == "cuda"
     assert plan.resources.slots == slots
 
 
@@ -89,8 +89,8 @@ def test_processes_share_the_training_and_change_nothing_else_of_the_sweep(monke
     monkeypatch.setattr(machine, "cpu_count", lambda: 4)
     one = plan_of(scale="demo", max_concurrent=1)
     two = plan_of(scale="demo", max_concurrent=1, processes_per_trial=2)
-    assert two.asked == one.asked and two.name == one.name
-    training = 10_000 * one.asked.training.max_epochs * 1e-3
+    assert two.config == one.config and two.name == one.name
+    training = 10_000 * one.config.training.max_epochs * 1e-3
     speed = Speed(train=1e-3, evaluate=1e-4)
     assert trial_seconds(one, speed) - trial_seconds(two, speed) == pytest.approx(training / 2)
 
@@ -98,23 +98,23 @@ def test_processes_share_the_training_and_change_nothing_else_of_the_sweep(monke
 def test_the_expected_time_follows_from_the_work():
     plan = plan_of(scale="demo", max_concurrent=1)
     speed = Speed(train=1e-3, evaluate=1e-4)
-    epochs = plan.asked.training.max_epochs
+    epochs = plan.config.training.max_epochs
     one = trial_seconds(plan, speed)
     assert one == pytest.approx(10_000 * epochs * 1e-3 + (16 * 1500 + 500 * epochs) * 1e-4)
-    start = 10_000 * plan.asked.start.training.max_epochs * 1e-3
+    start = 10_000 * plan.config.start.training.max_epochs * 1e-3
     assert start_seconds(plan, speed) == pytest.approx(start)
 
 
 def test_the_speed_is_measured():
     plan = plan_of(scale="demo")
-    speed = measure_speed(Resources(1, 0.0, 1), plan.asked.training)
+    speed = measure_speed(Resources(1, 0.0, 1), plan.config.training)
     assert 0 < speed.evaluate < speed.train < 1
 
 
 def test_trials_of_a_plan_differ_in_nothing_but_value_and_seed():
     plan = plan_of(scale="demo", sigmas=(0.0, 0.5), seeds=2)
     ids = {trial.trial_id for trial in plan.known_trials}
-    assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.asked.proposals
+    assert len(ids) == 4 and plan.number_of_trials == 4 + 2 * plan.config.proposals
     starts = {trial.start for trial in plan.known_trials}
     assert len(starts) == 1
 

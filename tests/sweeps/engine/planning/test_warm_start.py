@@ -7,7 +7,7 @@ from sweeps import epsilon_sphere, joint_search
 from sweeps.engine.cli.options import line
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 
@@ -16,7 +16,7 @@ RATE = 1e-4
 
 def joint_plan(folder, **given):
     options = joint_search.Options(scale="demo", warm_start=(folder,), **given)
-    return make_plan(joint_search.question(options), options, None)
+    return make_plan(joint_search.spec(options), options, None)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def earlier(tmp_path):
         options = epsilon_sphere.Options(
             scale="demo", seeds=2, generator_learning_rate=RATE, num_trials=0, **given
         )
-        plan = make_plan(line_question(options), options, line((7.0, 10.0, 18.0)))
+        plan = make_plan(line_spec(options), options, line((7.0, 10.0, 18.0)))
         records = SweepRecords(Folder(str(tmp_path / "earlier")))
         records.write_sweep({})
         for config in plan.known_trials:

@@ -108,7 +108,7 @@ def test_a_damaged_checkpoint_of_the_vanilla_model_is_found(sweep, config, data)
     start = StartConfig(data=config.data, training=config.training)
     description = {
         "name": "mine", "grid": [[0.5]], "seeds": [0], "data_digest": "abc",
-        "asked": {"start": start.model_dump(mode="json")},
+        "config": {"start": start.model_dump(mode="json")},
     }  # fmt: skip
     records.write_sweep(description)
     kept = starting_models.folder(records.folder.parent, start, "abc")

@@ -43,11 +43,11 @@ def description(space=(SIGMA,), seeds=3, **changes):
     """Return what sweep.json says, by default of a search for sigma."""
     return {
         "name": "sigma-demo",
-        "question": "sigma",
+        "experiment": "sigma",
         "title": "Which sigma of Gaussian noise training?",
         "created": "2026-11-22T13:00:00+00:00",
         "scale": "demo",
-        "cuts": CUTS,
+        "deviations": CUTS,
         "search": "line",
         "parameters": parameters(space),
         "objectives": ["corrupted"],

@@ -138,7 +138,7 @@ def test_table_7_says_that_attacks_are_on_fewer_images_than_the_clean_accuracy(t
 
 def test_published_rows_of_methods_that_were_not_asked_for_stand_in_table_6_alone(tmp_path):
     options = method_comparison.Options(method=["vanilla", "augmix", "ant_1x1"], scale="demo")
-    published = method_comparison.question(options).published
+    published = method_comparison.spec(options).published
     trials = [methods(1)[0], methods(1)[6], methods(1)[9]]
     records = write_sweep(tmp_path, trials, **METHODS | {"published": published, "seeds": 1})
     summary = summarise(records)

@@ -100,7 +100,7 @@ def test_markdown_table(make_sweep, line_search):
 def test_nothing_is_called_converged_that_is_not(make_sweep):
     statuses = ("max_epochs", "pruned", "diverged", "failed")
     trials = [(0.1 * i, 0, s, 80.0 if i == 0 else None) for i, s in enumerate(statuses)]
-    records = make_sweep(trials, seeds=1, cuts=[])
+    records = make_sweep(trials, seeds=1, deviations=[])
     write_report(records)
     for name in ("report.html", "table.md"):
         text = read(records, name).decode()
@@ -174,7 +174,7 @@ def test_the_window_names_the_folder_and_not_every_file(make_sweep, line_search)
 def test_text_of_the_user_is_never_markup(make_sweep):
     evil = '<script>alert("x")</script> | $\\frac{1$ & **bold**'
     trials = [(0.5, 0, "converged", 80.0), (0.5, 1, "failed", None)]
-    records = make_sweep(trials, name=evil, title=evil, cuts=[evil], command=evil)
+    records = make_sweep(trials, name=evil, title=evil, deviations=[evil], command=evil)
     failed = next(r for r in records.results() if r.status == "failed")
     records.trial(failed.trial_id).write_result(failed.model_copy(update={"reason": evil}))
     write_report(records)
@@ -188,7 +188,7 @@ def test_text_of_the_user_is_never_markup(make_sweep):
 @pytest.mark.parametrize("width", [80, 120, 160])
 def test_terminal_cuts_nothing_off(make_sweep, width):
     grid = [round(0.05 * i, 2) for i in range(21)]
-    records = make_sweep([(s, 0, "max_epochs", 80 + s) for s in grid], seeds=1, cuts=[])
+    records = make_sweep([(s, 0, "max_epochs", 80 + s) for s in grid], seeds=1, deviations=[])
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
     summary = summarise(records)
     console.print(to_terminal(summary, build_table(summary), (), ("Best.",), (), console))

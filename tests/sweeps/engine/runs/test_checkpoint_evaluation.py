@@ -17,7 +17,7 @@ from sweeps.engine.planning.methods import at_scale
 from sweeps.engine.records import MODEL, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs.checkpoint_cost import Cost, cost_text, expected, speed_of
-from sweeps.engine.runs.checkpoint_evaluation import evaluation_cuts
+from sweeps.engine.runs.checkpoint_evaluation import evaluation_deviations
 from sweeps.engine.runs.checkpoint_images import Images, generator_budget
 from sweeps.engine.runs.checkpoint_models import load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
@@ -47,7 +47,7 @@ def load(tmp_path):
 
 def cuts_of(loaded, data):
     images = Images(EvaluationConfig(), DataConfig(), "", mnist=data)
-    return evaluation_cuts([loaded], images)
+    return evaluation_deviations([loaded], images)
 
 
 def test_a_trial_stands_beside_its_row_and_says_how_much_less_it_was_trained(load, data):
@@ -92,7 +92,7 @@ def test_a_name_that_was_given_decides(load):
 def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, cut):
     assert generator_budget(steps) == fields
     config = EvaluationConfig(measures=("epsilon_star",), **fields)
-    found = plan.evaluation_cuts(config, 10_000)
+    found = plan.evaluation_deviations(config, 10_000)
     assert [cut in text for text in found] == ([True] if cut else [])
     assert bool(config.model_dump().keys() & {"generator_steps", "generator_blocks"}) is bool(cut)
 

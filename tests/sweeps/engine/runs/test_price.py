@@ -23,7 +23,7 @@ from sweeps.engine.planning.cost import (
 from sweeps.engine.planning.estimate import TimeEstimate, estimate_time, recorded_time
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.storage_need import measure_storage
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, Attempt, SweepRecords, TrialResult, Usage
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.usage import Stop
@@ -39,7 +39,7 @@ HOURLY = TimeEstimate(trial=3600.0, start=1800.0, source="by a made-up speed")
 def plan_of(**options):
     given = {"scale": "demo", "sigmas": (0.0, 0.5), "seeds": 2, "num_trials": 1} | options
     parsed = script.Options(**given)
-    return make_plan(line_question(parsed), parsed, line(parsed.sigmas)), parsed
+    return make_plan(line_spec(parsed), parsed, line(parsed.sigmas)), parsed
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_every_method_needs_a_record(without_gpu, tmp_path):
     storage = Folder(str(tmp_path))
     record(storage, 100.0, "cpu, 1 thread(s)", evaluate=())
     options = comparison.Options(scale="demo", method=("vanilla", "gnt"), evaluate=())
-    plan = make_plan(comparison.question(options), options, None)
+    plan = make_plan(comparison.spec(options), options, None)
     assert recorded_time(plan, storage) is None
     record(storage, 50.0, "cpu, 1 thread(s)", evaluate=(), method=("gnt", "vanilla"), trials=6)
     found = recorded_time(plan, storage)
@@ -267,7 +267,9 @@ def test_every_method_needs_a_record(without_gpu, tmp_path):
     assert found.trial == pytest.approx(((2 * 55 + 40) + (2 * (300 / 5 + 5) + 40)) / 2)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"asked": []}', '{"asked": {"data": 3}}', "\x80"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"config": []}', '{"config": {"data": 3}}', "\x80"]
+)
 def test_what_is_no_sweep_is_passed_over(content, without_gpu, tmp_path):
     storage = Folder(str(tmp_path))
     (tmp_path / "a.txt").write_text(content)

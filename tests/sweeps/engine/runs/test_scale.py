@@ -19,7 +19,7 @@ from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.cli.options import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.rebuild import rebuild_search
-from sweeps.engine.planning.strength import line_question
+from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import TrialRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs.progress import SHOWN_ENDED, SHOWN_RUNNING, Progress
@@ -59,9 +59,9 @@ def plan_of(search):
     if search == "line":
         sigmas = tuple(0.05 * step for step in range(TRIALS // 2))
         options = script.Options(scale="demo", sigmas=sigmas, seeds=2, num_trials=0)
-        return make_plan(line_question(options), options, line(options.sigmas))
+        return make_plan(line_spec(options), options, line(options.sigmas))
     options = joint_search.Options(scale="demo", num_trials=TRIALS, sampler=search)
-    return make_plan(joint_search.question(options), options, None)
+    return make_plan(joint_search.spec(options), options, None)
 
 
 def run_one(driver, name):

@@ -159,7 +159,7 @@ def test_a_replay_ends_the_runs_of_trials_whose_driver_is_gone(config, records, 
 
 
 def test_a_sweep_that_is_short_of_its_proposals_is_not_finished(config, records, description, uri):
-    records.write_sweep(description | {"asked": {"proposals": 1}})
+    records.write_sweep(description | {"config": {"proposals": 1}})
     record(records, ended(config))
     replay(records, uri)
     assert runs(uri)[1][0].info.status == "KILLED"

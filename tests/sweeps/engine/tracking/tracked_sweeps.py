@@ -16,7 +16,7 @@ from sweeps.engine.tracking.outbox import Outbox
 def describe(uri: str) -> dict:
     """Return what ``sweep.json`` holds of a sweep over one sigma with one seed."""
     return {
-        "name": "mine", "question": "sigma", "title": "Which sigma?",
+        "name": "mine", "experiment": "sigma", "title": "Which sigma?",
         "parameters": [{"kind": "real", "name": "sigma", "low": 0.0, "high": 2.0, "step": 0.01,
                         "unit": "1", "paper": 0.5, "log": False}],
         "created": "2026-01-01", "scale": "demo", "search": "line", "objectives": ["corrupted"],

@@ -11,7 +11,7 @@ Objective = Literal["corrupted", "clean"]
 
 
 @dataclass(frozen=True)
-class Question:
+class SweepSpec:
     """What a sweep asks.
 
     Attributes:
@@ -24,7 +24,7 @@ class Question:
         coarse_grid: the points to begin with at demo scale.
         paper_grid: those at paper scale.
         proposals: how many points Optuna adds, by scale.
-        cuts: what of the method is smaller than in the paper, in words.
+        deviations: what of the method is smaller than in the paper, in words.
         published: where the paper's answer stands in ``gon_core.paper``, for the report.
         nearest_legal: from any point of a joint search to the one that is run instead.
         objectives: what is maximised, of the validation images.
@@ -41,7 +41,7 @@ class Question:
     coarse_grid: Sequence[Point] = ()
     paper_grid: Sequence[Point] = ()
     proposals: dict[str, int] = field(default_factory=lambda: {"demo": 1, "paper": 6})
-    cuts: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
     published: dict[str, Any] | None = None
     objectives: tuple[Objective, ...] = ("corrupted",)
     warm_start: tuple[str, ...] = ()
