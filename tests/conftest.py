@@ -1,6 +1,7 @@
 """What all tests share. Imports nothing of gon_core: pytest's hook must see its first import."""
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,40 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 
 REAL_SWEEPS = Path(__file__).parent / "sweeps"
+MAY_START_PROCESSES = {"end_to_end", "system", "slow", "cluster", "gpu"}
 
 
 def pytest_collection_modifyitems(items):
     """Begin with the real sweeps: the longest tests, at the end, would leave other cores idle."""
     items.sort(key=lambda item: item.path.parent != REAL_SWEEPS)
+
+
+class Guard:
+    """Refuses to start another Python while ``test`` runs that has no marker for it."""
+
+    test: str | None = None
+
+    def __call__(self, event, arguments):
+        if self.test is None or event not in ("subprocess.Popen", "os.fork"):
+            return
+        program = Path(str(arguments[0])).name if arguments else "fork"
+        if program.startswith(("python", "fork", "ray", "mlflow")):
+            pytest.fail(f"{self.test} starts a process ({program}): mark it as system")
+
+
+GUARD = Guard()
+sys.addaudithook(GUARD)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Let tests without a marker, and their fixtures, start no further Python."""
+    marked = any(marker.name in MAY_START_PROCESSES for marker in item.iter_markers())
+    GUARD.test = None if marked else item.nodeid
+    try:
+        return (yield)
+    finally:
+        GUARD.test = None
 
 
 @pytest.fixture(autouse=True, scope="session")

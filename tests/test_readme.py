@@ -32,6 +32,7 @@ def test_every_file_it_links_to_exists():
         assert target.startswith("http") or (ROOT / target).exists(), target
 
 
+@pytest.mark.system
 def test_its_library_example_trains():
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(example.strip().splitlines()) <= 14

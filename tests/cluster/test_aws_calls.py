@@ -6,7 +6,7 @@ from tests.cluster.definitions import read
 
 pytest.importorskip("boto3", reason="only who starts clusters has it")
 moto = pytest.importorskip("moto", reason="the simulated EC2")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 ADDRESS = "203.0.113.7/32"
 

@@ -161,6 +161,7 @@ def made_up_question(alone, monkeypatch):
     return write
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(
     ("answer", "can"), [("true", True), ("false", False), ("null", True)]
 )  # fmt: skip
@@ -174,6 +175,7 @@ def test_the_answer_is_no_only_where_the_autoscaler_has_said_so(
     assert (warning in caplog.text) is (answer == "null")
 
 
+@pytest.mark.cluster
 def test_a_question_that_must_be_killed_is_taken_back_by_another_process(made_up_question):
     asked = made_up_question(
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -187,6 +189,7 @@ def test_a_question_that_must_be_killed_is_taken_back_by_another_process(made_up
     assert asked() == "54" and time.monotonic() - started < 10
 
 
+@pytest.mark.cluster
 def test_a_question_that_cannot_be_taken_back_is_told_of_in_one_line(made_up_question):
     asked = made_up_question("print('asked', flush=True)\nraise RuntimeError('it is gone')")
     with pytest.raises(ClusterError, match="it is gone; it may start a machine and keep it") as why:
@@ -194,6 +197,7 @@ def test_a_question_that_cannot_be_taken_back_is_told_of_in_one_line(made_up_que
     assert asked() == "54" and "\n" not in str(why.value)
 
 
+@pytest.mark.cluster
 def test_a_question_is_first_told_to_end_and_has_time_to(made_up_question):
     asked = made_up_question(
         "def end(*_):\n    print('null')\n    sys.exit()\n"
@@ -223,7 +227,7 @@ def member(cluster, alone, monkeypatch):
     return cluster
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_more_than_any_machine_type_has_is_refused_as_the_autoscaler_says(member, capsys):
     started = time.monotonic()
     said = refused(capsys, "--address", member.address, "--gpus-per-trial", "4")
@@ -238,7 +242,7 @@ def test_more_than_any_machine_type_has_is_refused_as_the_autoscaler_says(member
     assert "--cpus-per-trial: no machine" in said
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.parametrize(
     ("token", "says"),
     [("f" * 32, "our token is not its token"), ("", "it asks for a token, and we have none")],
@@ -250,7 +254,7 @@ def test_a_wrong_token_is_refused_at_once(token, says, member, capsys, monkeypat
     assert time.monotonic() - started < 30
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_cluster_that_lets_in_everyone_is_refused_unless_it_is_on_loopback(alone, monkeypatch):
     with LocalCluster(workers=0, cpus=2, has_token=False) as cluster:
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -266,7 +270,7 @@ def test_a_cluster_that_lets_in_everyone_is_refused_unless_it_is_on_loopback(alo
             cluster_check.ask(cluster.address)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_plan_for_a_cluster_starts_nothing(member, alone):
     command = [
         sys.executable, sigma_line_search.__file__, "--address", member.address, "--dry-run",

@@ -98,6 +98,7 @@ PLACEHOLDERS = {
 }
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 @pytest.mark.parametrize("file", PLACEHOLDERS)
 def test_each_placeholder_is_replaced(file, shell, tmp_path):
@@ -124,6 +125,7 @@ def test_each_placeholder_is_replaced(file, shell, tmp_path):
         assert any(value in text for text in after)
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_options_that_two_commands_share_are_split_by_the_shell(shell):
     if not shutil.which(shell):

@@ -191,7 +191,7 @@ print([can_have(autoscaler, {"CPU": 1.0, "GPU": float(gpus)}, time.monotonic() +
 """
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_machine_that_starts_for_another_sweep_does_not_make_a_too_large_trial_possible(cluster):
     said, _ = start(cluster, "-c", BESIDE_ANOTHER, cluster.address).communicate(timeout=PATIENCE)
     assert said.splitlines()[-1] == "[False, True]"
@@ -221,7 +221,7 @@ def asking(cluster):
     return process
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_asker_that_is_told_to_end_takes_its_question_back(number, silent):
     process = asking(silent)
@@ -233,7 +233,7 @@ def test_an_asker_that_is_told_to_end_takes_its_question_back(number, silent):
     assert not requested(silent)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_the_question_of_an_asker_that_was_killed_can_be_taken_back(silent):
     process = asking(silent)
     process.kill()

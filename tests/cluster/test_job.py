@@ -15,7 +15,7 @@ from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.test_cluster_docs import DOCS
 from tests.sweeps.faults import SWEEPS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 SIZES = (
     "--scale demo --sigmas 0 0.5 --seeds 1 --num-trials 0 --training-images 600 "

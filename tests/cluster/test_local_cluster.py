@@ -27,7 +27,7 @@ from tests.cluster.local_cluster import HEAD, PATIENCE, LocalCluster, seen
 from tests.s3_store import s3_store, uri
 from tests.sweeps.faults import SWEEPS, TIMINGS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 # Some seconds an epoch, so that there is time to take a machine away.
 ARGUMENTS = (

@@ -19,7 +19,7 @@ from sweeps.engine.records.storage import Folder
 from tests.cluster.local_cluster import LocalCluster
 from tests.sweeps.faults import SWEEPS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from sweeps.engine.trials.trial import make_deterministic
 from tests.cluster.local_cluster import LocalCluster
 from tests.sweeps.faults import PATIENCE, SWEEPS, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 ARGUMENTS = (
     "--sigmas", "0.5", "--seeds", "1", "--num-trials", "0", "--training-images", "3000",

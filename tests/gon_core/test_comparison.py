@@ -17,6 +17,7 @@ accuracies = st.integers(0, 10_000).map(lambda n: n / 100)
 samples = st.dictionaries(st.integers(0, 30), st.tuples(accuracies, accuracies), min_size=2)
 
 
+@pytest.mark.system
 def test_comparing_needs_no_torch():
     code = (
         "import sys, gon_core.comparison; "

@@ -10,7 +10,10 @@ from sweeps.engine.planning.cost import further_images, measure_speed
 from sweeps.engine.resources.resources import Resources
 from tests.gon_core.training.test_every_method import EVERY
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
 CONFIG = TrainingConfig(max_epochs=3)
 IMAGES = 6000
 

@@ -6,7 +6,10 @@ import torch
 from sweeps.engine.records.check import check
 from tests.sweeps.faults import Sweep, kill, wait_for
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
 LINE = "--scale demo --sigmas 0 0.3 0.6 0.9 --seeds 1 --num-trials 0 --max-epochs 3"
 
 

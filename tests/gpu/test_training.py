@@ -10,7 +10,10 @@ from gon_core.seeding import generator
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from tests.gon_core.training.test_every_method import EVERY_METHOD, proceed
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
 CONFIG = TrainingConfig(batch_size=25, learning_rate=0.05, max_epochs=2)
 
 

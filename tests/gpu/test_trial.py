@@ -15,7 +15,10 @@ from sweeps.engine.trials.measures import measure, prepare_data
 from sweeps.engine.trials.trial import run_trial
 from tests.sweeps.engine.trials.test_trial import timeless
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
 DATA = DataConfig(training_images=1000, validation_images=100, test_images=200)
 EVALUATION = EvaluationConfig(
     measures=("attacks", "epsilon_star", "severities"), images=100, generator_steps=10,

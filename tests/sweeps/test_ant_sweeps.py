@@ -13,6 +13,8 @@ from mlflow import MlflowClient
 from sweeps.engine.records import NOISE, SweepRecords
 from sweeps.engine.records.storage import Folder
 
+pytestmark = pytest.mark.system
+
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
         "--start-epochs", "1", "--max-epochs", "2", "--seeds", "1", "--storage", "results",

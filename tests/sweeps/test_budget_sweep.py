@@ -13,6 +13,8 @@ import pytest
 
 from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
 
+pytestmark = pytest.mark.system
+
 AN_HOUR_A_TRIAL = """
 import sys, time
 from functools import partial

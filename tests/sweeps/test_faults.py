@@ -10,6 +10,8 @@ import pytest
 
 from tests.sweeps.faults import PATIENCE, Sweep, kill, wait_for, wait_until_gone
 
+pytestmark = pytest.mark.system
+
 KILLS = 20
 LONG = "--sigmas 0.3 0.5 --seeds 1 --num-trials 0 --max-epochs 60"
 

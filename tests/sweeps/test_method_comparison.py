@@ -67,6 +67,7 @@ def client_of(folder):
     return MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
 
 
+@pytest.mark.system
 def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
     folder, ended = compared
     assert ended.returncode == 0 and "Traceback" not in ended.stdout + ended.stderr, ended.stderr
@@ -97,12 +98,14 @@ def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
             "mnist_c_severities/5/mean"} <= child.data.metrics.keys()  # fmt: skip
 
 
+@pytest.mark.system
 def test_a_dry_run_names_every_method(tmp_path):
     ended = run(tmp_path, "method_comparison", "--dry-run", "--scale", "demo", "--seeds", 1)
     assert ended.returncode == 0, ended.stderr
     assert all(f" {name} " in ended.stdout for name in VARIANTS) and "12 trials" in ended.stdout
 
 
+@pytest.mark.system
 def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
     folder, _ = compared
     ended, arguments = evaluated
@@ -130,6 +133,7 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
     assert again.returncode == 0 and again.stdout.count("recorded already") == 2, again.stderr
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evaluated, number):
     folder, _ = compared
@@ -244,6 +248,7 @@ def test_bad_checkpoints_and_folders_are_refused_and_run_no_code(tmp_path, capsy
     assert not (tmp_path / "touched").exists() and not (tmp_path / "results").exists()
 
 
+@pytest.mark.system
 def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
     folder, _ = compared
     trial = next((folder / "results/tiny/trials").iterdir())

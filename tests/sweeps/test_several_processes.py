@@ -11,7 +11,10 @@ from sweeps.engine.system import machine
 from tests.sweeps.engine.runs.test_security import process_tree
 from tests.sweeps.faults import PATIENCE, Sweep, is_alive, wait_for, wait_until_gone
 
-pytestmark = pytest.mark.skipif(machine.cpu_count() < 2, reason="needs two cores")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(machine.cpu_count() < 2, reason="needs two cores"),
+]
 ONE = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 2"
 TWO = f"{ONE} --processes-per-trial 2"
 

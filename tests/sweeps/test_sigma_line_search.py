@@ -21,6 +21,8 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.measures import prepare_data
 from sweeps.engine.trials.trial import make_deterministic, run_trial
 
+pytestmark = pytest.mark.system
+
 SCRIPT = Path(__file__).parents[2] / "sweeps/sigma_line_search.py"
 SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
          "--start-epochs", "1", "--storage", "results")  # fmt: skip

@@ -17,6 +17,7 @@ NAMES = [f"{p}-{n}-ubyte" for p in ("train", "t10k") for n in ("images-idx3", "l
 DIGEST = "b2d8f5bf39174ee5ffeefa97e42d673c35432b411bb5d1f74fbbeddae7f1690a"
 
 
+@pytest.mark.system
 def test_checking_needs_no_torch():
     code = (
         "import sys, gon_core.config; from gon_core.data import files; "

@@ -51,6 +51,7 @@ def test_the_table_cannot_be_changed():
         ARCHITECTURES["madry_cnn"].classes = 11  # type: ignore[misc]
 
 
+@pytest.mark.system
 def test_names_are_known_without_torch():
     code = (
         "import gon_core.architectures as a, sys\n"

@@ -51,6 +51,7 @@ def alone(tmp_path_factory):
     return run
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", EVERY)
 def test_several_processes_end_where_one_does(name, several, alone):
     size, folder, found = several
@@ -71,6 +72,7 @@ def test_several_processes_end_where_one_does(name, several, alone):
             assert ours == pytest.approx(theirs, rel=1e-4)
 
 
+@pytest.mark.system
 def test_every_process_ends_with_the_same_bits(several):
     size, folder, _ = several
     for path in folder.glob("*.0.*"):
@@ -80,6 +82,7 @@ def test_every_process_ends_with_the_same_bits(several):
             )
 
 
+@pytest.mark.system
 def test_a_process_that_is_out_of_step_is_noticed_by_all(several):
     size, _, found = several
     for one in found:

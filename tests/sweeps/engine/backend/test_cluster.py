@@ -144,6 +144,7 @@ leave(script.main)
 """
 
 
+@pytest.mark.system
 def test_one_that_is_gone_in_the_middle_ends_an_evaluation_in_one_line(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(MadryCNN()))
     arguments = "--checkpoints model.safetensors --evaluate none --test-images 30 --name one"
@@ -174,6 +175,7 @@ leave(script.main)
 """
 
 
+@pytest.mark.system
 def test_storage_that_a_late_machine_does_not_see_ends_the_sweep_and_says_so(tmp_path):
     sweep = Sweep(tmp_path, "--sigmas 0 --seeds 1 --num-trials 0 --max-epochs 1")
     sweep.command[1:2] = ["-c", UNSEEN]

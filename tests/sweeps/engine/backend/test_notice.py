@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 
+import pytest
+
 from sweeps.engine.backend.notice import Notice, signs
 
 TWO_BLOCKS = """
@@ -29,6 +31,7 @@ time.sleep(60)  # Ray's main thread waits for messages
 """
 
 
+@pytest.mark.system
 def test_a_thread_is_told_and_the_process_goes_on_until_the_block_is_left():
     process = subprocess.Popen(
         [sys.executable, "-c", TWO_BLOCKS],
@@ -60,6 +63,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.system
 def test_a_trial_puts_up_a_sign_by_which_it_can_be_told(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     process = subprocess.Popen(
@@ -80,6 +84,7 @@ def test_a_trial_puts_up_a_sign_by_which_it_can_be_told(tmp_path, monkeypatch):
         process.kill()
 
 
+@pytest.mark.system
 def test_the_sign_of_a_killed_trial_is_down(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     process = subprocess.Popen(

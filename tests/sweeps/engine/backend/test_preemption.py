@@ -15,6 +15,8 @@ import pytest
 from sweeps.engine.backend import preemption
 from tests.sweeps.engine.backend.test_notice import SIGN
 
+pytestmark = pytest.mark.system
+
 STARTED_AGAIN = """
 import os, time
 from sweeps.engine.backend.notice import Notice

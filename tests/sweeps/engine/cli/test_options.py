@@ -140,6 +140,7 @@ def run_script(*arguments, cwd):
     )  # fmt: skip
 
 
+@pytest.mark.system
 def test_the_real_script_refuses_before_it_imports_ray_or_writes(tmp_path):
     ended = run_script("--sigmas", "-1", "--seeds", "0", cwd=tmp_path)
     assert ended.returncode == 2
@@ -153,6 +154,7 @@ def test_the_real_script_refuses_before_it_imports_ray_or_writes(tmp_path):
     assert seen.stdout.split() == ["False", "False"]
 
 
+@pytest.mark.system
 def test_help_explains_every_option(tmp_path):
     ended = run_script("--help", cwd=tmp_path)
     assert ended.returncode == 0

@@ -16,6 +16,8 @@ from tests.gcs_store import BUCKET, gcs_store, uri
 from tests.sweeps.engine.records.store_contract import LARGE, check_a_file
 from tests.sweeps.faults import ENVIRONMENT
 
+pytestmark = pytest.mark.system
+
 SCRIPT = Path(__file__).parents[4] / "sweeps/sigma_line_search.py"
 SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30", "--seeds",
          "1", "--start-epochs", "1", "--max-epochs", "2", "--num-trials", "0", "--name", "small",

@@ -58,6 +58,7 @@ def claim(**changes):
     return replace(mine, **changes)
 
 
+@pytest.mark.system
 def test_a_second_driver_is_told_who_runs_the_sweep_and_a_killed_ones_claim_is_taken_over(sweep):
     holder = start(HOLD, sweep.uri, 60)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
@@ -77,6 +78,7 @@ def test_a_second_driver_is_told_who_runs_the_sweep_and_a_killed_ones_claim_is_t
     assert read_claims(sweep) == {}
 
 
+@pytest.mark.system
 def test_of_drivers_that_start_at_once_exactly_one_holds_the_sweep(sweep):
     moment = time.time() + 3
     racers = [start(RACE, sweep.uri, moment) for _ in range(6)]

@@ -385,11 +385,13 @@ def refused(storage: str, folder: Path) -> str:
     return problem
 
 
+@pytest.mark.system
 def test_a_bucket_that_does_not_exist_is_refused_before_anything_starts(moto, tmp_path):
     problem = refused(uri(moto, bucket="nowhere"), tmp_path)
     assert "NO_SUCH_BUCKET" in problem and "nowhere" in problem
 
 
+@pytest.mark.system
 def test_a_key_without_permission_is_refused_before_anything_starts(moto, tmp_path):
     reset = f"http://{moto[0]}:{moto[1]}/moto-api/reset-auth"
 
@@ -405,6 +407,7 @@ def test_a_key_without_permission_is_refused_before_anything_starts(moto, tmp_pa
     assert (Folder(uri(moto)) / "still").names() == []
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_bucket_that_may_only_be_written_is_refused(proxy, tmp_path, method):
     proxy.chosen = lambda called, path: called == method
@@ -412,11 +415,13 @@ def test_a_bucket_that_may_only_be_written_is_refused(proxy, tmp_path, method):
     assert "ACCESS_DENIED" in refused(uri(proxy.server_address), tmp_path)
 
 
+@pytest.mark.system
 def test_a_server_that_is_silent_is_refused_before_anything_starts(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "no success in" in refused(uri(silent.getsockname()), tmp_path)
 
 
+@pytest.mark.system
 def test_a_server_that_is_not_there_is_refused_before_anything_starts(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = closed.getsockname()

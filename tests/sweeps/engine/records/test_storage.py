@@ -42,6 +42,7 @@ def folder(tmp_path):
     return Folder(str(tmp_path / "sweep"))
 
 
+@pytest.mark.system
 def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(folder):
     folder.write("file", b"old")
     ended = run(FULL_DISK, folder)
@@ -50,6 +51,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(folder):
     assert os.listdir(folder.path) == ["file"]
 
 
+@pytest.mark.system
 def test_what_a_killed_process_left_is_no_record_and_is_cleared_by_the_next_write(folder):
     folder.write("file", b"old")
     ended = run(KILLED, folder)

@@ -142,6 +142,7 @@ def test_a_socket_that_listens_everywhere_is_seen():
         assert server.getsockname()[:2] in listening([os.getpid()])
 
 
+@pytest.mark.system
 def test_ray_listens_on_loopback_alone_whatever_the_environment_says(cluster):
     process, *_ = cluster
     found = listening(process_tree(process.pid))
@@ -150,6 +151,7 @@ def test_ray_listens_on_loopback_alone_whatever_the_environment_says(cluster):
     assert {address for address, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, found
 
 
+@pytest.mark.system
 def test_ray_answers_only_who_has_its_token_which_is_in_a_file_of_ours_alone(cluster):
     process, home, address, _ = cluster
     token = home / ".ray/auth_token"
@@ -170,6 +172,7 @@ def test_ray_answers_only_who_has_its_token_which_is_in_a_file_of_ours_alone(clu
         urlopen("http://{}:{}/get_or_create_runtime_env".format(*agent), b"", timeout=30)
 
 
+@pytest.mark.system
 def test_the_temporary_folder_of_ray_is_ours_alone(cluster):
     *_, folder = cluster
     assert mode(folder_of_ours(folder)) == 0o700
@@ -234,6 +237,7 @@ with RayFolder() as folder:
 """
 
 
+@pytest.mark.system
 def test_the_folder_of_a_killed_sweep_is_removed_by_the_next_and_no_other(home, short, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", str(short))
     holding = [
@@ -311,12 +315,14 @@ def refused(folder: Path, *arguments: str) -> str:
     return ended.stderr
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["..", ".", "/tmp/x", "../x", "a/b", "a\nb", "é", "a b", "~"])
 def test_a_sweep_cannot_be_called_what_is_no_folder_in_the_storage(name, tmp_path):
     assert "--name" in refused(tmp_path, "--name", name)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.system
 def test_a_sweep_whose_folder_leads_out_of_the_storage_is_refused(tmp_path):
     storage, outside = tmp_path / "results", tmp_path / "outside"
     storage.mkdir()
@@ -339,6 +345,7 @@ def test_a_sweep_whose_folder_leads_out_of_the_storage_is_refused(tmp_path):
 SECRETS = ("hush", "AKIDSECRET")
 
 
+@pytest.mark.system
 def test_no_message_about_bad_input_holds_a_secret(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("storage: s3://AKIDSECRET:hu/sh-hush@bucket/x\nseedz: 1\n")

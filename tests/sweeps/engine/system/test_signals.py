@@ -81,6 +81,7 @@ leave(main)
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     ("where", "presses"), [("anywhere", 1), ("importing", 1), ("importing", 2)]
@@ -93,6 +94,7 @@ def test_whatever_a_sweep_does_it_can_be_told_to_end(number, where, presses):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.system
 def test_nohup_keeps_its_word():
     command = ["nohup", sys.executable, "-c", TOLD, "anywhere", "1", str(int(signal.SIGHUP))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -136,12 +138,14 @@ def run_stubborn(*pauses):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.system
 def test_asked_a_second_time_the_process_ends_at_once_with_its_last_words():
     ended = run_stubborn(0.7, 30)
     assert ended.returncode == 130
     assert ended.stdout == "asked\n" and ended.stderr == "\nlast words\n"
 
 
+@pytest.mark.system
 def test_one_press_that_arrives_twice_is_one():
     ended = run_stubborn(0.01, 0.01)
     assert ended.returncode == 0 and ended.stdout == "asked\nleft\n"
@@ -150,6 +154,7 @@ def test_one_press_that_arrives_twice_is_one():
 TOOLS = ("report", "records check", "tracking replay")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_tool_that_waits_for_a_silent_store_ends_when_told_to(tool):
     """It takes the question and never answers, as a store whose network is gone."""
@@ -179,6 +184,7 @@ def test_a_tool_that_waits_for_a_silent_store_ends_when_told_to(tool):
 SCRIPTS = [path for path in Path(sweeps.__file__).parent.glob("*.py") if path.name != "__init__.py"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_told_to_end_before_it_has_loaded_a_script_says_how_to_go_on(script, name):
@@ -195,6 +201,7 @@ def test_told_to_end_before_it_has_loaded_a_script_says_how_to_go_on(script, nam
     assert ended.stderr == f"\nInterrupted. Resume with:\n  {again}\n"
 
 
+@pytest.mark.system
 def test_what_is_ignored_stays_ignored_before_a_script_has_loaded():
     code = """
 import os, signal

@@ -446,6 +446,7 @@ def test_a_folder_without_a_sweep_exits_with_2_and_one_line(tmp_path, content, c
     assert err.count("\n") == 1 and str(tmp_path) in err
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("arguments", [["--help"], ["replay", "--help"]])
 def test_help_is_given(arguments):
     command = [sys.executable, "-m", "sweeps.engine.tracking", *arguments]
@@ -499,6 +500,7 @@ def test_epochs_fit_into_requests_and_none_is_torn_apart():
     assert len(groups) == 3 and list(in_requests([])) == []
 
 
+@pytest.mark.system
 def test_a_sweep_that_mlflow_holds_is_not_told_again(config, records, description, uri):
     """A later process of a finished sweep does not even import MLflow."""
     records.write_sweep(description)

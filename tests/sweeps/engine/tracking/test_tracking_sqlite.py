@@ -62,6 +62,7 @@ def content(path):
     return version, sorted(tables), sorted(name for (name,) in names)
 
 
+@pytest.mark.system
 def test_eight_processes_share_one_new_store(tmp_path):
     """Each tells it of a sweep of its own, from nothing to the end, at the same time."""
     code = """
@@ -169,6 +170,7 @@ def test_a_file_that_is_no_store_is_refused_and_kept(tmp_path, kind):
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.system
 def test_the_lock_of_a_killed_process_holds_up_nobody(tmp_path):
     path = tmp_path / "mlflow.db"
     code = (

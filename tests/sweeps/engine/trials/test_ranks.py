@@ -26,6 +26,8 @@ from tests.eager import use_eager_kernels
 from tests.sweeps.engine.runs.test_security import listening, process_tree
 from tests.sweeps.faults import is_alive, wait_until_gone
 
+pytestmark = pytest.mark.system
+
 LONG = """
 import sys
 from gon_core.config import *
