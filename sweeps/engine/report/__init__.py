@@ -12,8 +12,8 @@ from search_spaces.parameter import Point
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.appendix_figures import appendix_drawings
-from sweeps.engine.report.figures.choice import drawings
-from sweeps.engine.report.figures.noise_sheet import read_portraits
+from sweeps.engine.report.figures.catalogue import drawings
+from sweeps.engine.report.figures.noise_overview import read_portraits
 from sweeps.engine.report.figures.style import render
 from sweeps.engine.report.pages.html import Picture, to_page
 from sweeps.engine.report.pages.markdown import to_document
@@ -23,17 +23,17 @@ from sweeps.engine.report.summary.importance import measure_importances
 from sweeps.engine.report.summary.parquet import render_parquet
 from sweeps.engine.report.tables.comparisons import build_comparisons
 from sweeps.engine.report.tables.corruption_errors import build_corruption_errors
-from sweeps.engine.report.tables.method_tables import (
+from sweeps.engine.report.tables.generator_depth import build_rows
+from sweeps.engine.report.tables.methods import (
     build_method_tables,
     terminal_tables,
 )
-from sweeps.engine.report.tables.perturbation_table import (
+from sweeps.engine.report.tables.perturbations import (
     build_perturbations,
     terminal_perturbations,
 )
-from sweeps.engine.report.tables.table_11 import build_rows
-from sweeps.engine.report.tables.text_tables import TextTable
-from sweeps.engine.report.tables.trial_tables import build_table
+from sweeps.engine.report.tables.points import build_table
+from sweeps.engine.report.tables.table import TextTable
 
 __all__ = ["Report", "headline", "print_report", "write_report"]
 

@@ -11,15 +11,15 @@ from gon_core.evaluation import examples, perturbed
 from search_spaces.sigma import PAPER_GRID
 from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
 from sweeps.engine.records.storage import NOT_THERE, Folder
-from sweeps.engine.report.figures.choice import IN_PARQUET, IN_TABLES, Drawing
+from sweeps.engine.report.figures.catalogue import IN_PARQUET, IN_TABLES, Drawing
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
-from sweeps.engine.report.figures.example_sheets import (
+from sweeps.engine.report.figures.examples import (
     draw_corruptions,
     draw_perturbed,
     draw_sigmas,
 )
-from sweeps.engine.report.figures.perturbation_figure import draw_perturbations, perturbation_title
-from sweeps.engine.report.figures.severity_figure import draw_severities
+from sweeps.engine.report.figures.perturbations import draw_perturbations, perturbation_title
+from sweeps.engine.report.figures.severities import draw_severities
 from sweeps.engine.report.summary.aggregate import SweepSummary
 
 SHOWN_SIGMAS = 8  # of the published ones, where a sweep has none of its own

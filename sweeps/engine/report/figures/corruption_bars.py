@@ -9,9 +9,9 @@ from matplotlib.ticker import MaxNLocator
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.rows import CLEAN
 from search_spaces.parameter import Point
-from sweeps.engine.report.figures import series
-from sweeps.engine.report.figures.blocks import Blocks
-from sweeps.engine.report.figures.marks import arms, clip_note
+from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report.figures.accuracy_marks import arms, clip_note
+from sweeps.engine.report.figures.panels import Blocks
 from sweeps.engine.report.figures.style import OURS, PUBLISHED, add_title_and_caption, say
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
@@ -44,24 +44,24 @@ def draw_corruption_bars(summary: SweepSummary) -> Figure:
     Dots are means over seeds with their 95 % intervals; bars reach from them to 100 %. Where the
     paper published the same row its accuracy is marked. Of many points the best are shown.
     """
-    points = series.shown(summary)
+    points = point_rows.shown(summary)
     panels = [_panel(summary, points, name) for name in (CLEAN, MEAN, *CORRUPTIONS)]
-    high = series.height(points)
+    high = point_rows.height(points)
     layout = Blocks(
-        len(panels), COLUMNS, COLUMN, GAP, series.margin(summary, points), ((TOP, high),),
+        len(panels), COLUMNS, COLUMN, GAP, point_rows.margin(summary, points), ((TOP, high),),
         TOP + high + BELOW,
     )  # fmt: skip
     figure = layout.figure()
     for item, panel in enumerate(panels):
         (axes,) = layout.add(figure, item)
         _draw_panel(axes, panel, summary, points)
-        series.name_rows(axes, summary, points, layout.is_first(item))
+        point_rows.name_rows(axes, summary, points, layout.is_first(item))
     published = any(panel.published for panel in panels)
     estimates = [estimate for panel in panels for estimate in panel.estimates.values()]
-    whiskers = series.intervals(estimate.is_over_seeds for estimate in estimates)
+    whiskers = point_rows.intervals(estimate.is_over_seeds for estimate in estimates)
     cut = clip_note(estimate.interval for estimate in estimates)
     lines = [BARS, whiskers, cut, PUBLISHED_MARK if published else ""]
-    add_title_and_caption(figure, TITLE, series.caption(summary, points, lines))
+    add_title_and_caption(figure, TITLE, point_rows.caption(summary, points, lines))
     return figure
 
 
@@ -76,7 +76,7 @@ def _panel(summary: SweepSummary, points: list[PointSummary], name: str) -> Pane
 
 
 def _estimate(point: PointSummary, name: str) -> Estimate | None:
-    return point.test if name == MEAN else series.accuracy(point, "test", name)
+    return point.test if name == MEAN else point_rows.accuracy(point, "test", name)
 
 
 def _draw_panel(
@@ -101,9 +101,9 @@ def _draw_panel(
                 markeredgewidth=2.2, zorder=4, clip_on=False,
             )  # fmt: skip
         if estimate := panel.estimates.get(point.point):
-            _draw_bar(axes, row, estimate, series.is_best(summary, point))
+            _draw_bar(axes, row, estimate, point_rows.is_best(summary, point))
             is_highest = round(estimate.mean, 1) == round(highest, 1)
-            series.write(axes, row, f"{estimate.mean:.1f}", bold=is_highest)
+            point_rows.write(axes, row, f"{estimate.mean:.1f}", bold=is_highest)
 
 
 def _draw_bar(axes: Axes, row: int, estimate: Estimate, is_best: bool) -> None:

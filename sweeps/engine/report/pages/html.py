@@ -7,13 +7,14 @@ from html import escape
 from string import Template
 
 from sweeps.engine.report import sentences
-from sweeps.engine.report.pages.html_trials import shown_trials, trials_table
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.space import range_text, value_text
-from sweeps.engine.report.tables import table_11, text_tables
-from sweeps.engine.report.tables.table_11 import DepthRow
-from sweeps.engine.report.tables.text_tables import TextTable
-from sweeps.engine.report.tables.trial_tables import Table, best_rows, to_html
+from sweeps.engine.report.tables import generator_depth
+from sweeps.engine.report.tables import table as text_tables
+from sweeps.engine.report.tables.generator_depth import DepthRow
+from sweeps.engine.report.tables.points import Table, best_rows, to_html
+from sweeps.engine.report.tables.table import TextTable
+from sweeps.engine.report.tables.trials import shown_trials, trials_table
 
 MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
 STYLE = """
@@ -187,8 +188,10 @@ def _figure(picture: Picture) -> str:
 def _depths(rows: Sequence[DepthRow]) -> str:
     if not rows:
         return ""
-    note = _paragraph([table_11.NOTE], "note")
-    return f"<h2>{escape(table_11.TITLE)}</h2>\n{_wide(table_11.to_html(rows))}\n{note}"
+    note = _paragraph([generator_depth.NOTE], "note")
+    return (
+        f"<h2>{escape(generator_depth.TITLE)}</h2>\n{_wide(generator_depth.to_html(rows))}\n{note}"
+    )
 
 
 def _further(table: TextTable) -> str:

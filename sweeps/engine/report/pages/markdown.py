@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from sweeps.engine.report import sentences
 from sweeps.engine.report.summary.aggregate import SweepSummary
-from sweeps.engine.report.tables import table_11, text_tables
-from sweeps.engine.report.tables.table_11 import DepthRow
-from sweeps.engine.report.tables.text_tables import TextTable
-from sweeps.engine.report.tables.trial_tables import Table, markdown_text, to_markdown
+from sweeps.engine.report.tables import generator_depth
+from sweeps.engine.report.tables import table as text_tables
+from sweeps.engine.report.tables.generator_depth import DepthRow
+from sweeps.engine.report.tables.points import Table, markdown_text, to_markdown
+from sweeps.engine.report.tables.table import TextTable
 
 
 def to_document(
@@ -30,7 +31,7 @@ def to_document(
     lines = [f"# {markdown_text(summary.description['title'])}", ""]
     lines += [f"**{markdown_text(cut)}**", ""] if cut else []
     lines += [*(f"{markdown_text(sentence)}  " for sentence in answer), ""]
-    lines += table_11.to_markdown(depths) if depths else []
+    lines += generator_depth.to_markdown(depths) if depths else []
     rows = to_markdown(table)
     lines += [*rows, ""] if rows else []
     notes = (sentences.how_trials_ended(summary), sentences.what_was_measured(summary))

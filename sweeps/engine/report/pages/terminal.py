@@ -10,11 +10,12 @@ from rich.text import Text
 
 from sweeps.engine.report import sentences
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, SweepSummary
-from sweeps.engine.report.tables import table_11, text_tables
-from sweeps.engine.report.tables.method_tables import is_comparison
-from sweeps.engine.report.tables.table_11 import DepthRow
-from sweeps.engine.report.tables.text_tables import TextTable
-from sweeps.engine.report.tables.trial_tables import ENDED, Row, Table, best_rows
+from sweeps.engine.report.tables import generator_depth
+from sweeps.engine.report.tables import table as text_tables
+from sweeps.engine.report.tables.generator_depth import DepthRow
+from sweeps.engine.report.tables.methods import is_comparison
+from sweeps.engine.report.tables.points import ENDED, Row, Table, best_rows
+from sweeps.engine.report.tables.table import TextTable
 
 MOST = 8  # points of a joint search, the best and the Pareto front; table.md has all
 MOST_OF_A_GRID = 100  # points of another search; of more than these the best as well
@@ -39,7 +40,7 @@ def to_terminal(
     if hidden := len(table.rows) - len(rows):
         parts.append(Text(f"{sentences.plural(hidden, 'further point')} in table.md.", style="dim"))
     if depths:
-        parts += [_depths(depths), Text(table_11.NOTE, style="dim")]
+        parts += [_depths(depths), Text(generator_depth.NOTE, style="dim")]
     parts += [text_tables.to_terminal(further)] if further else []
     halves = (has_blocks and rows) or depths  # tables of half widths
     notes = [sentences.how_trials_ended(summary), *([sentences.INTERVALS] if halves else [])]
@@ -103,12 +104,12 @@ def _note(row: Row) -> tuple[str, str]:
 def _depths(rows: Sequence[DepthRow]) -> RichTable:
     # The paper's row under ours: beside each other they would be too wide for many a window.
     table = RichTable(
-        title=f"{table_11.TITLE}, ours on MNIST-C, the paper's on ImageNet-C",
+        title=f"{generator_depth.TITLE}, ours on MNIST-C, the paper's on ImageNet-C",
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
     )  # fmt: skip
     for name in ("depth", "kernel", ""):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
-    for name in table_11.OURS:
+    for name in generator_depth.OURS:
         table.add_column(
             name.replace("mean without", "mean\nwithout"), justify="right", no_wrap=True
         )

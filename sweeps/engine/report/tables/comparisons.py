@@ -15,10 +15,10 @@ from gon_core.comparison import PairedDifference, mcnemar_exact, paired_differen
 from gon_core.evaluation import right_images
 from gon_core.rows import CLEAN
 from sweeps.engine.records import RIGHT, SweepRecords, TrialResult
-from sweeps.engine.report.figures import series
+from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
-from sweeps.engine.report.tables.text_tables import TextTable
+from sweeps.engine.report.tables.table import TextTable
 
 BASELINE = "vanilla"
 MOST = 40  # points of a joint search, the best of them
@@ -138,7 +138,7 @@ def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Tex
         return ()
     rows = tuple(
         (
-            series.row_name(summary, c.point),
+            point_rows.row_name(summary, c.point),
             c.measure,
             *_texts(c.paired),
             f"{c.paired.pairs} {c.over}",

@@ -13,7 +13,7 @@ from sweeps.engine.records import TrialResult
 from sweeps.engine.report.sentences import percent
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows
-from sweeps.engine.report.tables.text_tables import TextTable
+from sweeps.engine.report.tables.table import TextTable
 
 TITLE = "Corruption errors on ImageNet-C"
 NOTE = (

@@ -15,16 +15,16 @@ from gon_core.evaluation.examples import Examples
 from gon_core.rows import SEVERITIES_SPLIT, AccuracyRow
 from search_spaces.sigma import SIGMA
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
-from sweeps.engine.report.figures.example_sheets import (
+from sweeps.engine.report.figures.examples import (
     draw_corruptions,
     draw_perturbed,
     draw_sigmas,
 )
-from sweeps.engine.report.figures.grid_figure import draw_grid
-from sweeps.engine.report.figures.line_figure import draw_line
-from sweeps.engine.report.figures.perturbation_figure import draw_perturbations
-from sweeps.engine.report.figures.severity_figure import draw_severities
-from sweeps.engine.report.figures.sheet import FRAME, SIDE
+from sweeps.engine.report.figures.grid import draw_grid
+from sweeps.engine.report.figures.image_sheet import FRAME, SIDE
+from sweeps.engine.report.figures.line import draw_line
+from sweeps.engine.report.figures.perturbations import draw_perturbations
+from sweeps.engine.report.figures.severities import draw_severities
 from sweeps.engine.report.figures.style import PUBLISHED, STYLE, render
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import (

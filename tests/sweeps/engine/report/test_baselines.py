@@ -7,10 +7,10 @@ import pytest
 
 from gon_core.config import GNT, VARIANTS
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures.line_figure import draw_line
+from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.summary.aggregate import headline, summarise
 from sweeps.engine.report.tables.comparisons import compare
-from sweeps.engine.report.tables.trial_tables import build_table
+from sweeps.engine.report.tables.points import build_table
 from tests.sweeps.engine.report.made_up import (
     JOINT,
     SPACES,

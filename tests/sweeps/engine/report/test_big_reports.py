@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.figures import style
-from sweeps.engine.report.figures.choice import drawings
+from sweeps.engine.report.figures.catalogue import drawings
 from sweeps.engine.report.pages import html
 from sweeps.engine.report.summary import importance, parquet
 from sweeps.engine.report.summary.aggregate import summarise
@@ -70,7 +70,7 @@ def test_parquet_in_pieces_holds_the_same(big, monkeypatch):
 
 def test_importances_of_very_many_points_look_at_some_and_say_so(big, monkeypatch):
     monkeypatch.setattr(importance, "MOST_EXPLAINED", 8)
-    monkeypatch.setattr("sweeps.engine.report.figures.space_figures.MOST_EXPLAINED", 8)
+    monkeypatch.setattr("sweeps.engine.report.figures.parameters.MOST_EXPLAINED", 8)
     looked_at = []
     monkeypatch.setattr(
         importance, "importances", lambda space, known, index: looked_at.append(known) or {"a": 1.0}
@@ -90,7 +90,7 @@ def test_very_many_marks_are_pixels(big, monkeypatch):
         return style.render("slices", found["slices"].draw, ("svg",))["slices.svg"]
 
     assert b"<image" not in size()
-    monkeypatch.setattr("sweeps.engine.report.figures.space_figures.MOST_VECTORS", 5)
+    monkeypatch.setattr("sweeps.engine.report.figures.parameters.MOST_VECTORS", 5)
     assert b"<image" in size()
 
 

@@ -6,7 +6,7 @@ import pytest
 from gon_core.config import Given
 from search_spaces.parameter import Choice
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures.grid_figure import draw_grid
+from sweeps.engine.report.figures.grid import draw_grid
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import measured_result, write_sweep

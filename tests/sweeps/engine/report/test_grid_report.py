@@ -6,7 +6,7 @@ import matplotlib
 import pytest
 from pyarrow import parquet
 
-from sweeps.engine.report.figures.grid_figure import draw_grid
+from sweeps.engine.report.figures.grid import draw_grid
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import SPACES, ant_result

@@ -4,8 +4,8 @@ import matplotlib
 import pytest
 
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures.joint_figures import draw_front, draw_turns
-from sweeps.engine.report.figures.space_figures import draw_slices
+from sweeps.engine.report.figures.joint_search import draw_front, draw_turns
+from sweeps.engine.report.figures.parameters import draw_slices
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.importance import measure_importances

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gon_core.evaluation import learned_noise
-from sweeps.engine.report.figures.line_figure import draw_line, sigma_ticks
+from sweeps.engine.report.figures.line import draw_line, sigma_ticks
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import epsilon_line

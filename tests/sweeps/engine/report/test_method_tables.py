@@ -15,11 +15,11 @@ from gon_core.comparison import mcnemar_exact, paired_difference
 from gon_core.evaluation import right_images
 from sweeps.engine.records import RIGHT
 from sweeps.engine.report import print_report, write_report
-from sweeps.engine.report.figures.grid_figure import draw_grid
+from sweeps.engine.report.figures.grid import draw_grid
 from sweeps.engine.report.sentences import INTERVALS
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.tables.comparisons import build_comparisons, compare
-from sweeps.engine.report.tables.method_tables import (
+from sweeps.engine.report.tables.methods import (
     COLUMNS,
     TITLE_6,
     TITLE_7,
@@ -29,8 +29,8 @@ from sweeps.engine.report.tables.method_tables import (
     table_7,
     terminal_tables,
 )
-from sweeps.engine.report.tables.text_tables import to_terminal
-from sweeps.engine.report.tables.trial_tables import build_table
+from sweeps.engine.report.tables.points import build_table
+from sweeps.engine.report.tables.table import to_terminal
 from tests.sweeps.engine.report.made_up import METHODS, measured_sigmas, methods, write_sweep
 
 TABLE_7 = METHODS | {"published": METHODS["published"] | {"table_7": "mnist_adversarial"}}

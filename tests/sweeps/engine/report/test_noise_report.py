@@ -14,7 +14,7 @@ from sweeps.engine.records import NOISE
 from sweeps.engine.report import write_report
 from sweeps.engine.report.figures import noise_panels
 from sweeps.engine.report.figures.learned_noise import Portrait, draw_portrait, render_trial
-from sweeps.engine.report.figures.noise_sheet import best_portrait, draw_overview, read_portraits
+from sweeps.engine.report.figures.noise_overview import best_portrait, draw_overview, read_portraits
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import (

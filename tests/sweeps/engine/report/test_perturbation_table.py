@@ -9,7 +9,7 @@ from gon_core.config import GNT, VARIANTS
 from search_spaces.sigma import SIGMA
 from sweeps.engine.report import write_report
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.tables.perturbation_table import (
+from sweeps.engine.report.tables.perturbations import (
     build_perturbations,
     terminal_perturbations,
 )

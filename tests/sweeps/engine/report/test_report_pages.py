@@ -14,10 +14,10 @@ from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation.examples import Examples, dump
 from sweeps.engine.records import EXAMPLES
 from sweeps.engine.report import print_report, write_report
-from sweeps.engine.report.figures.line_figure import draw_line
+from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.pages.terminal import to_terminal
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.tables.trial_tables import build_table
+from sweeps.engine.report.tables.points import build_table
 from tests.sweeps.engine.report.made_up import measured_sigmas, noise_file, write_sweep
 
 FILES = [

@@ -10,9 +10,9 @@ from pyarrow import parquet
 
 from gon_core.config import VARIANTS
 from gon_core.rows import CLEAN
-from sweeps.engine.report.pages.html_trials import trials_table
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.parquet import render_parquet
+from sweeps.engine.report.tables.trials import trials_table
 from sweeps.engine.tracking.points import final_metrics
 from tests.sweeps.engine.report.made_up import (
     METHODS,

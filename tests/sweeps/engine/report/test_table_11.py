@@ -9,7 +9,7 @@ from rich.console import Console
 from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.estimates import corrupted_rows
-from sweeps.engine.report.tables.table_11 import build_rows, count_parameters
+from sweeps.engine.report.tables.generator_depth import build_rows, count_parameters
 from tests.sweeps.engine.report.made_up import SPACES, TABLE_11, ant_result
 
 

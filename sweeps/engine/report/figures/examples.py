@@ -14,9 +14,9 @@ from gon_core.evaluation.examples import PUBLISHED_SEVERITY, Examples
 from gon_core.noise import add_gaussian_noise
 from gon_core.rows import CLEAN
 from sweeps.engine.records import TrialResult
-from sweeps.engine.report.figures import series
-from sweeps.engine.report.figures.perturbation_figure import NOISES
-from sweeps.engine.report.figures.sheet import Cell, Sheet, draw_sheet
+from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report.figures.image_sheet import Cell, Sheet, draw_sheet
+from sweeps.engine.report.figures.perturbations import NOISES
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.space import value_text
 
@@ -102,15 +102,15 @@ def draw_perturbed(
         perturbed: by trial id and noise, the same digits of all trials; ``clean`` without noise.
     """
     found = {point.point: _first(point, perturbed) for point in summary.compared}
-    shown = [point for point in series.shown(summary) if found[point.point]]
+    shown = [point for point in point_rows.shown(summary) if found[point.point]]
     trials = [trial for point in shown if (trial := found[point.point])]
     kinds = {noise for trial in trials for noise in perturbed[trial.trial_id]} - {CLEAN}
     noises = [noise for noise in NOISES if noise in kinds] + sorted(kinds - set(NOISES))
-    rows = [series.name(summary, point) for point in shown]
+    rows = [point_rows.name(summary, point) for point in shown]
     images = [[perturbed[t.trial_id].get(noise, ()) for noise in noises] for t in trials]
     cells = [[list(cell[:DIGITS]) for cell in row] for row in images]
     notes = [[_size_text(trial, noise) for noise in noises] for trial in trials]
-    bold = [series.is_best(summary, point) for point in shown]
+    bold = [point_rows.is_best(summary, point) for point in shown]
     if trials and CLEAN in perturbed[trials[0].trial_id]:
         clean = list(perturbed[trials[0].trial_id][CLEAN][:DIGITS])
         rows, bold = ["without noise", *rows], [False, *bold]
@@ -121,7 +121,7 @@ def draw_perturbed(
     ]
     sheet = Sheet(cells, [noise.replace("_", " ") for noise in noises], rows, notes, bold)
     title = "Example images with noise of the median perturbation size epsilon*"
-    return draw_sheet(sheet, title, series.caption(summary, shown, lines))
+    return draw_sheet(sheet, title, point_rows.caption(summary, shown, lines))
 
 
 def _first(point: PointSummary, perturbed: Mapping[str, object]) -> TrialResult | None:

@@ -11,9 +11,9 @@ from gon_core.intervals import Interval, mean_interval
 from gon_core.rows import CLEAN, AccuracyRow, AttackRow, PerturbationSizeRow
 from search_spaces.parameter import Point
 from sweeps.engine.records import TrialResult
-from sweeps.engine.report.figures import series
-from sweeps.engine.report.figures.blocks import Blocks
-from sweeps.engine.report.figures.marks import arms, clip_note
+from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report.figures.accuracy_marks import arms, clip_note
+from sweeps.engine.report.figures.panels import Blocks
 from sweeps.engine.report.figures.style import (
     GREY,
     OURS,
@@ -76,13 +76,13 @@ def draw_perturbations(
         summary: what to show; of many points the best.
         published: by point and attack's name, such as ``ddn``, the paper's accuracy in percent.
     """
-    points = series.shown(summary)
+    points = point_rows.shown(summary)
     noises, attacks = noises_of(points), attacks_of(points)
     if not noises and not attacks:
         return _nothing()
     layout = Blocks(
-        len(noises) + len(attacks), COLUMNS, COLUMN, GAP, series.margin(summary, points),
-        ((TOP, series.height(points)),), TOP + series.height(points) + BELOW,
+        len(noises) + len(attacks), COLUMNS, COLUMN, GAP, point_rows.margin(summary, points),
+        ((TOP, point_rows.height(points)),), TOP + point_rows.height(points) + BELOW,
     )  # fmt: skip
     figure = layout.figure()
     panels = [layout.add(figure, item)[0] for item in range(layout.items)]
@@ -94,7 +94,7 @@ def draw_perturbations(
     for axes, attack in zip(panels[len(noises) :], attacks, strict=True):
         _draw_attack(axes, attack, points, given)
     for item, axes in enumerate(panels):
-        series.name_rows(axes, summary, points, layout.is_first(item))
+        point_rows.name_rows(axes, summary, points, layout.is_first(item))
     title = perturbation_title([trial for point in points for trial in point.trials])
     add_title_and_caption(figure, title, _caption(summary, points, sizes, attacks, given))
     return figure
@@ -198,7 +198,7 @@ def _draw_sizes(
             others = [median for median in size.medians if math.isfinite(median)]
             axes.plot(others, [row] * len(others), "o", color=GREY, markersize=3, zorder=4)
             axes.plot([0.97], [row], ">", transform=at_edge, markersize=6, label="never", **kind)
-        series.write(axes, row, size.text)
+        point_rows.write(axes, row, size.text)
 
 
 def _draw_attack(
@@ -223,7 +223,7 @@ def _draw_attack(
                 [found.mean], [row], xerr=arms([found.interval]), fmt="o", color=OURS, markersize=4,
                 linewidth=1.1, capsize=2, capthick=0.9, zorder=4, clip_on=False,
             )  # fmt: skip
-            series.write(axes, row, f"{found.mean:.1f}")
+            point_rows.write(axes, row, f"{found.mean:.1f}")
 
 
 def _caption(
@@ -249,10 +249,10 @@ def _caption(
         "" if all(size.converged for size in drawn) else HOLLOW,
         ATTACKS if attacks else "",
         PUBLISHED_MARK if marked else "",
-        series.intervals(kinds, one_seed),
+        point_rows.intervals(kinds, one_seed),
         clip_note(estimate.interval for estimate in found),
     ]
-    return series.caption(summary, points, lines)
+    return point_rows.caption(summary, points, lines)
 
 
 def _nothing() -> Figure:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from search_spaces.parameter import Choice, Parameter, Point, Value
-from sweeps.engine.report.figures.marks import (
+from sweeps.engine.report.figures.accuracy_marks import (
     Look,
     Place,
     accuracy_caption,

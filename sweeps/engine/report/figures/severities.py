@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.rows import CLEAN, SEVERITIES_SPLIT
-from sweeps.engine.report.figures import series
-from sweeps.engine.report.figures.marks import arms, clip_note
+from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report.figures.accuracy_marks import arms, clip_note
 from sweeps.engine.report.figures.style import (
     GREY,
     OURS,
@@ -66,34 +66,34 @@ def draw_severities(summary: SweepSummary) -> Figure:
         or (summary.is_baseline(point.point) and estimates[point.point])
     ]
     lines = [
-        Line(series.name(summary, point), estimates[point.point], kind)
+        Line(point_rows.name(summary, point), estimates[point.point], kind)
         for point, kind in zip(points, _looks(summary, points), strict=True)
     ]
     figure, panels = _panels(len(lines))
     for axes, corruption in zip(panels, CORRUPTIONS, strict=True):
         _draw_panel(axes, corruption, lines)
-    _add_legend(figure, lines, [series.is_best(summary, point) for point in points])
+    _add_legend(figure, lines, [point_rows.is_best(summary, point) for point in points])
     drawn = [
         estimate
         for line in lines
         for by_severity in line.estimates.values()
         for estimate in by_severity.values()
     ]
-    whiskers = series.intervals(estimate.is_over_seeds for estimate in drawn)
+    whiskers = point_rows.intervals(estimate.is_over_seeds for estimate in drawn)
     cut = clip_note(estimate.interval for estimate in drawn)
     words = [EXTENSION, whiskers, cut]
-    add_title_and_caption(figure, TITLE, series.caption(summary, points, words))
+    add_title_and_caption(figure, TITLE, point_rows.caption(summary, points, words))
     return figure
 
 
 def _estimates(point: PointSummary) -> dict[str, dict[int, Estimate]]:
-    clean = series.accuracy(point, SEVERITIES_SPLIT, CLEAN) or _on_the_same_images(point)
+    clean = point_rows.accuracy(point, SEVERITIES_SPLIT, CLEAN) or _on_the_same_images(point)
     found = {}
     for corruption in CORRUPTIONS:
         corrupted = {
             severity: estimate
             for severity in SEVERITIES
-            if (estimate := series.accuracy(point, SEVERITIES_SPLIT, corruption, severity))
+            if (estimate := point_rows.accuracy(point, SEVERITIES_SPLIT, corruption, severity))
         }
         if corrupted:
             found[corruption] = ({0: clean} if clean else {}) | corrupted
@@ -104,13 +104,13 @@ def _on_the_same_images(point: PointSummary) -> Estimate | None:
     # Records from before the split had a clean row: test images, if severities have all of them.
     counts = {row.count for trial in point.trials for row in trial.severity_rows}
     tested = {row.count for trial in point.trials for row in clean_rows(trial)}
-    return series.accuracy(point, "test", CLEAN) if counts == tested else None
+    return point_rows.accuracy(point, "test", CLEAN) if counts == tested else None
 
 
 def _looks(summary: SweepSummary, points: Sequence[PointSummary]) -> list[dict[str, Any]]:
     looks, others = [], 0
     for index, point in enumerate(points):
-        if series.is_best(summary, point):
+        if point_rows.is_best(summary, point):
             kind = {"color": OURS, "marker": "D", "linewidth": 2.2, "zorder": 6}
         elif index == 0:
             kind = {"color": "black", "marker": "P", "linewidth": 1.8, "zorder": 5}

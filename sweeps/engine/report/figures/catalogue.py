@@ -6,16 +6,16 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from sweeps.engine.report.figures.grid_figure import draw_grid
-from sweeps.engine.report.figures.joint_figures import draw_front, draw_turns
-from sweeps.engine.report.figures.line_figure import draw_line
-from sweeps.engine.report.figures.noise_sheet import (
+from sweeps.engine.report.figures.grid import draw_grid
+from sweeps.engine.report.figures.joint_search import draw_front, draw_turns
+from sweeps.engine.report.figures.line import draw_line
+from sweeps.engine.report.figures.noise_overview import (
     Portraits,
     best_portrait,
     draw_overview,
     draw_portrait,
 )
-from sweeps.engine.report.figures.space_figures import draw_importances, draw_slices
+from sweeps.engine.report.figures.parameters import draw_importances, draw_slices
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.importance import Importances
 

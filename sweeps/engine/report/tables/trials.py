@@ -15,7 +15,7 @@ from sweeps.engine.report.summary.estimates import (
     share_unattainable,
 )
 from sweeps.engine.report.summary.space import value_text
-from sweeps.engine.report.tables.trial_tables import html_head
+from sweeps.engine.report.tables.points import html_head
 
 WORDS = ("trial", "status", "device")  # heads of columns that hold no numbers
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from gon_core.evaluation.learned_noise import LearnedNoise
 from search_spaces.parameter import Value
-from sweeps.engine.report.figures.marks import (
+from sweeps.engine.report.figures.accuracy_marks import (
     Look,
     accuracy_caption,
     draw_baselines,

@@ -15,8 +15,8 @@ from search_spaces.parameter import Point
 from sweeps.engine.records import NOISE, SweepRecords
 from sweeps.engine.records.storage import NOT_THERE
 from sweeps.engine.report.figures import noise_panels
-from sweeps.engine.report.figures.blocks import Blocks, share_range
 from sweeps.engine.report.figures.learned_noise import Portrait, draw_portrait
+from sweeps.engine.report.figures.panels import Blocks, share_range
 from sweeps.engine.report.figures.style import OURS, add_title_and_caption
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sweeps.engine.report.figures.marks import (
+from sweeps.engine.report.figures.accuracy_marks import (
     arms,
     caption,
     draw_off_curve,

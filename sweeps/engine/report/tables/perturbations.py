@@ -6,9 +6,9 @@ Where methods are compared their accuracy under attack is Table 7, and not told 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from sweeps.engine.report.figures import series
-from sweeps.engine.report.figures.marks import clip
-from sweeps.engine.report.figures.perturbation_figure import (
+from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report.figures.accuracy_marks import clip
+from sweeps.engine.report.figures.perturbations import (
     attack_accuracy_of,
     attack_name,
     attacks_of,
@@ -17,8 +17,8 @@ from sweeps.engine.report.figures.perturbation_figure import (
     size_of,
 )
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
-from sweeps.engine.report.tables.method_tables import is_comparison
-from sweeps.engine.report.tables.text_tables import TextTable, in_blocks
+from sweeps.engine.report.tables.methods import is_comparison
+from sweeps.engine.report.tables.table import TextTable, in_blocks
 
 SIZES = (
     "epsilon*: the l2 size, on images in [0, 1], at which noise makes half of the test images "
@@ -39,7 +39,7 @@ def build_perturbations(summary: SweepSummary) -> tuple[TextTable, ...]:
     if not columns:
         return ()
     rows = tuple(
-        (series.row_name(summary, point), *(text(point) for text in columns.values()))
+        (point_rows.row_name(summary, point), *(text(point) for text in columns.values()))
         for point in summary.compared
     )
     return (TextTable(_title(summary), ("", *columns), rows, _note(columns, rows)),)
@@ -47,11 +47,13 @@ def build_perturbations(summary: SweepSummary) -> tuple[TextTable, ...]:
 
 def terminal_perturbations(summary: SweepSummary, width: int) -> tuple[TextTable, ...]:
     """Return the same for a window, a column for each point, in blocks; of many points the best."""
-    points = series.shown(summary)
+    points = point_rows.shown(summary)
     columns = _columns(summary, points)
     if not columns:
         return ()
-    cells = {series.row_name(summary, p): [text(p) for text in columns.values()] for p in points}
+    cells = {
+        point_rows.row_name(summary, p): [text(p) for text in columns.values()] for p in points
+    }
     tables = in_blocks(_title(summary), list(columns), cells, width)
     return (*tables[:-1], replace(tables[-1], note=_note(columns, cells.values())))
 

@@ -12,7 +12,7 @@ from gon_core.config import ANT
 from gon_core.noise import NoiseGenerator
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate, corrupted_rows, estimate
-from sweeps.engine.report.tables.trial_tables import half_width, markdown_line, markdown_text
+from sweeps.engine.report.tables.points import half_width, markdown_line, markdown_text
 
 CHANNELS = 1  # of every data set that a trial can be trained on
 NOISES = ("shot_noise", "impulse_noise")  # MNIST-C's noise category

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from search_spaces.parameter import Choice, Parameter, Real, Value, Whole
-from sweeps.engine.report.figures.blocks import Blocks, share_range
-from sweeps.engine.report.figures.joint_figures import EARLIER, complete_points, joint_caption
+from sweeps.engine.report.figures.joint_search import EARLIER, complete_points, joint_caption
+from sweeps.engine.report.figures.panels import Blocks, share_range
 from sweeps.engine.report.figures.style import (
     GREY,
     MOST_VECTORS,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 
 from gon_core.rows import AccuracyRow
-from sweeps.engine.report.figures import marks
+from sweeps.engine.report.figures import accuracy_marks
 from sweeps.engine.report.figures.style import OURS
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate, estimate
@@ -99,7 +99,7 @@ def caption(
         f"Not measured: {', '.join(lost)}." if lost else "",
     ]
     paragraph = " ".join(filter(None, sentences))
-    return [*([paragraph] if paragraph else []), *marks.caption(summary)]
+    return [*([paragraph] if paragraph else []), *accuracy_marks.caption(summary)]
 
 
 def margin(summary: SweepSummary, points: Sequence[PointSummary]) -> float:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sweeps.engine.report.tables.trial_tables import html_head, markdown_line, markdown_text
+from sweeps.engine.report.tables.points import html_head, markdown_line, markdown_text
 
 BETWEEN = 2  # letters between two columns in a terminal
 

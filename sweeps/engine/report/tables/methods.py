@@ -15,7 +15,7 @@ from sweeps.engine.report.summary.aggregate import CLEAN, PointSummary, SweepSum
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
 from sweeps.engine.report.summary.published import table_7_rows
 from sweeps.engine.report.summary.space import CHECKPOINT
-from sweeps.engine.report.tables.text_tables import TextTable, in_blocks
+from sweeps.engine.report.tables.table import TextTable, in_blocks
 
 COLUMNS = (CLEAN, "mean", *CORRUPTIONS)
 ATTACKS = {"ddn": "l2 (1.5), DDN", "pgd": "l-inf (0.1), PGD"}
