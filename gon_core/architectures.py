@@ -1,20 +1,21 @@
-"""The architectures that weights can be given for, by name.
+"""The models by name: what is trained, and what weights can be given for.
 
 Imports no torch, so that a name is refused before anything slow starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from gon_core.config import Architecture
 from gon_core.names import nearest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Generator, nn
+
+ImageShape = tuple[int, int, int]
+"""Channels, height and width."""
 
 
 @dataclass(frozen=True)
@@ -22,71 +23,130 @@ class Description:
     """What a model takes and answers.
 
     Attributes:
-        construct: returns the model on the CPU, with the same first weights each time if it is one
-            for MNIST; takes [batch, *image_shape] in [0, 1] to logits [batch, classes].
-        kind: what it classifies.
-        classes: how many answers it has.
-        image_shape: channels, height and width; ImageNet's models take other sizes, too.
+        construct: takes the number of classes, the shape of the images, and the generator that
+            draws the initial weights, or None for one that is seeded with 0; returns the model on
+            the CPU. It takes images [batch, channel, height, width] in [0, 1] to logits
+            [batch, class].
+        classes: how many the published model tells apart.
+        image_shape: of the images that it was published for.
+        any_classes: whether it can be made for another number of classes.
+        any_shape: whether it takes images of another shape.
+        is_slow: whether it takes seconds to import.
     """
 
-    construct: Callable[[], nn.Module]
-    kind: Literal["mnist", "imagenet"]
+    construct: Callable[[int, ImageShape, Generator | None], nn.Module]
     classes: int
-    image_shape: tuple[int, int, int]
+    image_shape: ImageShape
+    any_classes: bool = False
+    any_shape: bool = False
+    is_slow: bool = False
+
+    def fits(self, classes: int, image_shape: ImageShape) -> bool:
+        """Return whether it can tell so many classes apart in images of this shape."""
+        return (self.any_classes or self.classes == classes) and (
+            self.any_shape or self.image_shape == image_shape
+        )
 
 
 def describe(name: str) -> Description:
-    """Return the description of a named architecture.
+    """Return the description of a named model.
 
     Raises:
         ValueError: unknown name; says all of them and the nearest.
     """
-    for known, description in ARCHITECTURES.items():
-        if known == name:
-            return description
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
     legal, hint = ", ".join(ARCHITECTURES), nearest(name, ARCHITECTURES)
     raise ValueError(f"architecture must be one of {legal}, got {name!r} ({hint}?)")
 
 
-def _madry_cnn() -> nn.Module:
+def known(name: str) -> str:
+    """Return a name in ``ARCHITECTURES`` as it is.
+
+    Raises:
+        ValueError: unknown name; says all of them and the nearest, for whoever adds what was given.
+    """
+    if name not in ARCHITECTURES:
+        hint = nearest(name, ARCHITECTURES).strip("'")
+        raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}; did you mean {hint}?")
+    return name
+
+
+def fitting(classes: int, image_shape: ImageShape) -> tuple[str, ...]:
+    """Return the names of the models for so many classes and images of this shape."""
+    return tuple(name for name, found in ARCHITECTURES.items() if found.fits(classes, image_shape))
+
+
+def make(
+    name: str,
+    classes: int | None = None,
+    image_shape: ImageShape | None = None,
+    generator: Generator | None = None,
+) -> nn.Module:
+    """Return a named model on the CPU.
+
+    Args:
+        name: one in ``ARCHITECTURES``.
+        classes: how many it tells apart; by default as many as it was published for.
+        image_shape: channels, height and width of its images; by default as published.
+        generator: draws the initial weights; one that is seeded with 0 by default.
+
+    Raises:
+        ValueError: unknown name, or the model is for other classes or images.
+    """
+    description = describe(name)
+    classes = description.classes if classes is None else classes
+    image_shape = description.image_shape if image_shape is None else image_shape
+    if not description.fits(classes, image_shape):
+        wanted = f"{classes} classes in images of {' x '.join(map(str, image_shape))}"
+        legal = ", ".join(fitting(classes, image_shape)) or "none"
+        raise ValueError(f"{name} is not for {wanted}; models that are: {legal}")
+    return description.construct(classes, image_shape, generator)
+
+
+def register(name: str, description: Description) -> None:
+    """Add a model of your own; one of the same name is replaced.
+
+    Processes that a sweep starts elsewhere must register it as well.
+    """
+    ARCHITECTURES[name] = description
+
+
+def _madry_cnn(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
     from gon_core.models.madry_cnn import MadryCNN
 
-    return MadryCNN()
+    return MadryCNN(generator, classes, image_shape)
 
 
-def _wong_small() -> nn.Module:
+def _wong_small(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
     from gon_core.models.wong_cnn import wong_small
 
-    return wong_small()
+    return wong_small(generator)
 
 
-def _wong_large() -> nn.Module:
+def _wong_large(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
     from gon_core.models.wong_cnn import wong_large
 
-    return wong_large()
+    return wong_large(generator)
 
 
-def _on_mnist(construct: Callable[[], nn.Module]) -> Description:
-    return Description(construct, "mnist", classes=10, image_shape=(1, 28, 28))
-
-
-def _on_imagenet(name: str) -> Description:
-    def construct() -> nn.Module:
+def _of_torchvision(name: str) -> Description:
+    def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
         from gon_core.models.imagenet import backbone
 
         return backbone(name)
 
-    return Description(construct, "imagenet", classes=1000, image_shape=(3, 224, 224))
+    return Description(construct, 1000, (3, 224, 224), any_shape=True, is_slow=True)
 
 
-ARCHITECTURES: Mapping[Architecture, Description] = MappingProxyType(
-    {
-        "madry_cnn": _on_mnist(_madry_cnn),
-        "wong_small": _on_mnist(_wong_small),
-        "wong_large": _on_mnist(_wong_large),
-        "resnet18": _on_imagenet("resnet18"),
-        "resnet50": _on_imagenet("resnet50"),
-        "densenet121": _on_imagenet("densenet121"),
-    }
-)
-"""Every architecture by its name."""
+DIGITS: ImageShape = (1, 28, 28)
+ARCHITECTURES = {
+    "madry_cnn": Description(_madry_cnn, 10, DIGITS, any_classes=True, any_shape=True),
+    "wong_small": Description(_wong_small, 10, DIGITS),
+    "wong_large": Description(_wong_large, 10, DIGITS),
+    "resnet18": _of_torchvision("resnet18"),
+    "resnet50": _of_torchvision("resnet50"),
+    "densenet121": _of_torchvision("densenet121"),
+}
+"""Every model by its name. To add one, write its file and name it here."""
+OF_IMAGENET = tuple(name for name, found in ARCHITECTURES.items() if found.classes == 1000)

@@ -8,7 +8,6 @@ from gon_core.config.methods import (
     ANT,
     DDN,
     GNT,
-    IMAGENET_ARCHITECTURES,
     PGD,
     VARIANTS,
     Architecture,
@@ -39,7 +38,7 @@ from gon_core.config.trial import (
 )
 
 __all__ = [
-    "ANT", "DATASETS", "DDN", "GNT", "HELD_OUT", "IMAGENET_ARCHITECTURES", "PGD", "TEST_SET",
+    "ANT", "DATASETS", "DDN", "GNT", "HELD_OUT", "PGD", "TEST_SET",
     "TRAINING_SET", "VARIANTS", "Architecture", "AugMix", "DataConfig", "Dataset",
     "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Measure", "Method", "MethodConfig",
     "PatchGaussian", "PositiveFloat", "PositiveInt", "Precision", "Speckle", "StartConfig",

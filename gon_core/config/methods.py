@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from gon_core import architectures
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
 
 Share = Annotated[float, Field(ge=0, le=1), UnsignedZero]
@@ -242,10 +243,7 @@ class AugMix(MethodConfig):
     solarize: bool = False
 
 
-Architecture = Literal[
-    "madry_cnn", "wong_small", "wong_large", "resnet18", "resnet50", "densenet121"
-]  # fmt: skip
-IMAGENET_ARCHITECTURES = ("resnet18", "resnet50", "densenet121")
+Architecture = Annotated[str, AfterValidator(architectures.known)]
 
 
 class Given(MethodConfig):
@@ -253,7 +251,7 @@ class Given(MethodConfig):
 
     Attributes:
         name: what tables call the model.
-        architecture: one of ``gon_core.models.weights.CONSTRUCTORS``.
+        architecture: one of ``gon_core.architectures.ARCHITECTURES``.
         sha256: of the tensors, so that other weights are another trial.
     """
 

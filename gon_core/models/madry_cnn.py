@@ -20,23 +20,33 @@ class MadryCNN(nn.Module):
     Args:
         generator: draws the initial weights; two models from equal generators are bit-identical.
             Defaults to a generator seeded with 0.
+        classes: how many it tells apart.
+        image_shape: channels, height and width, the latter two at least 4.
 
     References:
         Madry et al., "Towards deep learning models resistant to adversarial attacks", 2017;
         appendix B of the Game of Noise paper ("the same model architecture as [6]").
     """
 
-    def __init__(self, generator: Generator | None = None) -> None:
+    def __init__(
+        self,
+        generator: Generator | None = None,
+        classes: int = 10,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+    ) -> None:
         super().__init__()
+        channels, height, width = image_shape
         # torch's own first weights would be drawn from the global stream.
-        self.conv1 = skip_init(nn.Conv2d, 1, 32, 5, padding=2)
+        self.conv1 = skip_init(nn.Conv2d, channels, 32, 5, padding=2)
         self.conv2 = skip_init(nn.Conv2d, 32, 64, 5, padding=2)
-        self.hidden = skip_init(nn.Linear, 7 * 7 * 64, 1024)
-        self.logits = skip_init(nn.Linear, 1024, 10)
+        self.hidden = skip_init(nn.Linear, (height // 4) * (width // 4) * 64, 1024)
+        self.logits = skip_init(nn.Linear, 1024, classes)
         initialise(self, generator if generator is not None else torch.Generator().manual_seed(0))
         self.to(memory_format=torch.channels_last)  # 1.2x faster on a CPU
 
-    def forward(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 10"]:
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch label"]:
         """Return the logits of ``images`` in [0, 1]."""
         # ReLU and max commute; pooling first leaves a quarter of the values to rectify.
         x = F.relu(F.max_pool2d(convolve(self.conv1, images), 2))

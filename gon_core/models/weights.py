@@ -3,7 +3,7 @@
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,12 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from gon_core.architectures import ARCHITECTURES, describe
-
-CONSTRUCTORS: dict[str, Callable[[], nn.Module]] = {
-    name: description.construct for name, description in ARCHITECTURES.items()
-}
-"""Every architecture by its name in ``gon_core.config.Architecture``."""
+from gon_core.architectures import ARCHITECTURES, ImageShape, make
 
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 CONVERT = (
@@ -28,7 +23,7 @@ CONVERT = (
 LISTED = 4
 LONGEST_NAME, LONGEST_ERROR = 80, 200
 LONGEST_HEAD = 100_000_000  # bytes, the limit of safetensors itself
-SMALL = 20  # tensors; the models for MNIST have fewer
+SMALL = 20  # tensors; models that are quick to import have fewer
 
 
 class WeightsError(ValueError):
@@ -117,33 +112,46 @@ def _shown(text: str, longest: int = LONGEST_NAME) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
-def load_weights(path: Path, architecture: str) -> nn.Module:
+def load_weights(
+    path: Path,
+    architecture: str,
+    classes: int | None = None,
+    image_shape: ImageShape | None = None,
+) -> nn.Module:
     """Return the model of a named architecture with the weights of a file, in evaluation mode.
 
     Args:
         path: a safetensors file.
         architecture: a name in ``gon_core.architectures.ARCHITECTURES``.
+        classes: how many it tells apart; by default as many as it was published for.
+        image_shape: channels, height and width of its images; by default as published.
 
     Raises:
         WeightsError: see ``read_state``; or keys that are missing or unexpected, or other shapes,
             with the architecture that would fit, if one does.
-        ValueError: unknown architecture.
+        ValueError: unknown architecture, or one for other classes or images.
     """
-    return build(read_state(path), architecture, str(path))
+    return build(read_state(path), architecture, str(path), classes, image_shape)
 
 
-def build(state: Mapping[str, Tensor], architecture: str, source: str) -> nn.Module:
+def build(
+    state: Mapping[str, Tensor],
+    architecture: str,
+    source: str,
+    classes: int | None = None,
+    image_shape: ImageShape | None = None,
+) -> nn.Module:
     """Return the model with these tensors; see ``load_weights``.
 
     Args:
         state: tensors by name.
         architecture: a name in ``gon_core.architectures.ARCHITECTURES``.
         source: what to call them in an error.
+        classes, image_shape: as for ``load_weights``.
     """
-    describe(architecture)  # refuses an unknown name
-    model = CONSTRUCTORS[architecture]()
+    model = make(architecture, classes, image_shape)
     if faults := difference(state, model.state_dict()):
-        fitting = guess_architecture(state)
+        fitting = guess_architecture(state, classes, image_shape)
         hint = f"; these are the weights of a {fitting}" if fitting else _prefix_hint(state, model)
         raise WeightsError(f"{source}: not the weights of a {architecture}: {faults}{hint}")
     model.load_state_dict(dict(state))
@@ -180,14 +188,27 @@ def _prefix_hint(state: Mapping[str, Tensor], model: nn.Module) -> str:
     return ""
 
 
-def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
-    """Return the architecture whose names and shapes fit these tensors; None if there is none."""
+def guess_architecture(
+    state: Mapping[str, Tensor],
+    classes: int | None = None,
+    image_shape: ImageShape | None = None,
+) -> str | None:
+    """Return the architecture whose names and shapes fit these tensors; None if there is none.
+
+    Args:
+        state: tensors by name.
+        classes, image_shape: as for ``load_weights``.
+    """
     for name, description in ARCHITECTURES.items():
         # torchvision takes seconds to import: only where the tensors are as many.
-        if (len(state) < SMALL) != (description.kind == "mnist"):
+        if description.is_slow != (len(state) >= SMALL):
+            continue
+        wanted_classes = description.classes if classes is None else classes
+        wanted_shape = description.image_shape if image_shape is None else image_shape
+        if not description.fits(wanted_classes, wanted_shape):
             continue
         with torch.device("meta"):  # names and shapes alone
-            wanted = CONSTRUCTORS[name]().state_dict()
+            wanted = make(name, wanted_classes, wanted_shape).state_dict()
         if not difference(state, wanted):
             return name
     return None

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from gon_core.config import VARIANTS
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import examples
-from gon_core.models.weights import CONSTRUCTORS
+from gon_core.models import make
 from gon_core.models.wong_cnn import wong_small
 from sweeps.engine.records import EXAMPLES, RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -220,7 +220,7 @@ def bad_commands(folder):
     yield ["--checkpoints", truncated], "truncated"
     yield ["--checkpoints", missing, "--architecture", "wong_small"], "missing 0.bias"
     yield ["--checkpoints", unexpected, "--architecture", "wong_small"], "unexpected extra"
-    save_file(CONSTRUCTORS["resnet18"]().state_dict(), folder / "resnet.safetensors")
+    save_file(make("resnet18").state_dict(), folder / "resnet.safetensors")
     yield ["--checkpoints", folder / "resnet.safetensors"], "a resnet18 is for ImageNet"
     yield ["--checkpoints", folder], "a folder without model.safetensors"
     for fault, says in {
@@ -276,7 +276,6 @@ def imagenet(tmp_path, monkeypatch):
 
     from gon_core import architectures
     from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
-    from gon_core.models import weights
     from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 
     class Mean(torch.nn.Module):
@@ -291,9 +290,8 @@ def imagenet(tmp_path, monkeypatch):
             return torch.stack([-bright, bright * self.scale], 1)
 
     monkeypatch.chdir(tmp_path)
-    tiny = architectures.Description(Mean, "imagenet", classes=2, image_shape=(3, 224, 224))
+    tiny = architectures.Description(lambda *made: Mean(), 2, (3, 224, 224))
     monkeypatch.setattr(architectures, "ARCHITECTURES", {"resnet18": tiny})
-    monkeypatch.setitem(weights.CONSTRUCTORS, "resnet18", Mean)
     for corruption in ALEXNET_ERRORS:
         for severity in range(1, 6):
             for label in (0, 1):

@@ -88,7 +88,7 @@ def refuse_another_kind(architecture: str, options: CheckpointOptions, file: Pat
 
     Grey images would go through an ImageNet model, and its answers would mean nothing.
     """
-    if (architectures.describe(architecture).kind == "imagenet") != options.on_imagenet:
+    if (architecture in architectures.OF_IMAGENET) != options.on_imagenet:
         raise WeightsError(f"{file}: a {architecture} is for ImageNet: give --imagenet-c FOLDER")
 
 

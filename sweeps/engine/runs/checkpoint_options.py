@@ -7,7 +7,8 @@ from typing import Annotated, get_args
 
 from pydantic import Field, field_validator
 
-from gon_core.config import HELD_OUT, IMAGENET_ARCHITECTURES, TEST_SET, Architecture, Measure
+from gon_core.architectures import OF_IMAGENET
+from gon_core.config import HELD_OUT, TEST_SET, Architecture, Measure
 from sweeps.engine.cli.options import CommandOptions, Cores
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -92,11 +93,11 @@ class CheckpointOptions(CommandOptions):
         if self.names and len(self.names) != len(self.checkpoints):
             counts = f"{len(self.names)} for {len(self.checkpoints)} checkpoints"
             found["names"] = f"must be as many as checkpoints, given: {counts}"
-        is_imagenet = self.architecture in IMAGENET_ARCHITECTURES
+        is_imagenet = self.architecture in OF_IMAGENET
         if is_imagenet and not self.on_imagenet:
             found["architecture"] = f"{self.architecture} is for ImageNet: give --imagenet-c FOLDER"
         if self.on_imagenet and not is_imagenet:
-            legal = ", ".join(IMAGENET_ARCHITECTURES)
+            legal = ", ".join(OF_IMAGENET)
             rule = f"must be one of {legal} with --imagenet-c"
             found["architecture"] = f"{rule}, given: {self.architecture or 'nothing'}"
         asked = self.evaluate if "evaluate" in self.model_fields_set else None

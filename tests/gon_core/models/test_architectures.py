@@ -1,34 +1,44 @@
-"""The table of architectures, which is known before torch is."""
+"""The models by name, which are known before torch is."""
 
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError
-from typing import get_args
 
 import pytest
 import torch
 
-from gon_core.architectures import ARCHITECTURES, describe
-from gon_core.config import IMAGENET_ARCHITECTURES, Architecture
-from gon_core.models.weights import CONSTRUCTORS
+from gon_core.architectures import ARCHITECTURES, OF_IMAGENET, describe, fitting, make
+from gon_core.config import Given
 
-
-def test_it_describes_every_name_that_a_configuration_may_have():
-    assert tuple(ARCHITECTURES) == get_args(Architecture) == tuple(CONSTRUCTORS)
-    kinds = {name: description.kind for name, description in ARCHITECTURES.items()}
-    imagenet = tuple(name for name, kind in kinds.items() if kind == "imagenet")
-    assert imagenet == IMAGENET_ARCHITECTURES
-    assert set(kinds.values()) == {"mnist", "imagenet"}
+DIGITS = (1, 28, 28)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_constructor_makes_what_is_described(name):
+def test_a_configuration_may_name_it_and_it_makes_what_is_described(name):
+    assert Given(name="a", architecture=name, sha256="b").architecture == name
     description = describe(name)
     # ImageNet's models are only asked for shapes.
-    with torch.device("meta" if description.kind == "imagenet" else "cpu"):
-        model = description.construct().eval()
+    with torch.device("meta" if description.is_slow else "cpu"):
+        model = make(name).eval()
         logits = model(torch.rand(2, *description.image_shape))
     assert logits.shape == (2, description.classes)
+
+
+def test_madry_cnn_is_made_for_other_classes_and_images():
+    model = make("madry_cnn", 5, (3, 16, 12))
+    assert model(torch.rand(2, 3, 16, 12)).shape == (2, 5)
+
+
+def test_those_that_fit_are_known():
+    assert fitting(10, DIGITS) == ("madry_cnn", "wong_small", "wong_large")
+    assert OF_IMAGENET == ("resnet18", "resnet50", "densenet121")
+    assert fitting(1000, (3, 299, 299)) == ("madry_cnn", *OF_IMAGENET)
+
+
+def test_a_model_for_other_images_is_refused_with_those_that_fit():
+    with pytest.raises(ValueError, match=r"wong_small is not for 5 classes in images of 3 x 16 x 16"
+                       ".*models that are: madry_cnn"):  # fmt: skip
+        make("wong_small", 5, (3, 16, 16))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +54,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(name, hint):
     assert f"got {name!r}" in message and f"('{hint}" in message
 
 
-def test_the_table_cannot_be_changed():
-    with pytest.raises(TypeError):
-        ARCHITECTURES["mine"] = ARCHITECTURES["madry_cnn"]  # type: ignore[index]
+def test_a_description_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         ARCHITECTURES["madry_cnn"].classes = 11  # type: ignore[misc]
 
@@ -54,8 +62,8 @@ def test_the_table_cannot_be_changed():
 @pytest.mark.system
 def test_names_are_known_without_torch():
     code = (
-        "import gon_core.architectures as a, sys\n"
-        "assert a.describe('resnet50').kind == 'imagenet'\n"
+        "import gon_core.architectures as a, gon_core.benchmarks as b, sys\n"
+        "assert a.describe(b.get('mnist').model).classes == 10\n"
         "assert not {'torch', 'torchvision', 'pyarrow'} & sys.modules.keys()"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,9 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from gon_core.config import Architecture
-from gon_core.models import imagenet, weights
-from gon_core.models.weights import CONSTRUCTORS, WeightsError, digest, load_weights, read_state
+from gon_core.models import imagenet, make, weights
+from gon_core.models.weights import WeightsError, digest, load_weights, read_state
 
 MNIST = ("madry_cnn", "wong_small", "wong_large")
 
@@ -32,11 +31,7 @@ class Evil:
 
 
 def state_of(name):
-    return {k: v.contiguous() for k, v in CONSTRUCTORS[name]().state_dict().items()}
-
-
-def test_every_architecture_that_can_be_named_can_be_built():
-    assert tuple(CONSTRUCTORS) == Architecture.__args__
+    return {k: v.contiguous() for k, v in make(name).state_dict().items()}
 
 
 @pytest.mark.parametrize("name", MNIST)
@@ -51,9 +46,7 @@ def test_weights_come_back_and_are_recognised(name, tmp_path):
 
 
 def test_torchvisions_weights_are_recognised_and_built():
-    state = {
-        name: tensor.clone() for name, tensor in CONSTRUCTORS["resnet18"]().state_dict().items()
-    }
+    state = {name: tensor.clone() for name, tensor in make("resnet18").state_dict().items()}
     assert weights.guess_architecture(state) == "resnet18"
     assert isinstance(weights.build(state, "resnet18", "here"), imagenet.Normalised)
     # Counters are often left out; an answer more is another model.
@@ -194,7 +187,7 @@ def test_no_code_in_a_pickle_is_run(tmp_path):
 @pytest.mark.system
 def test_the_conversion_that_a_refusal_gives_works(tmp_path):
     path = tmp_path / "model.pt"
-    model = CONSTRUCTORS["madry_cnn"]()  # channels last, which safetensors refuses
+    model = make("madry_cnn")  # channels last, which safetensors refuses
     torch.save(model.state_dict(), path)
     with pytest.raises(WeightsError) as refused:
         read_state(path)

@@ -1,0 +1,194 @@
+"""What there is to know of a data set, for training on it and for testing on it.
+
+Imports no torch: a benchmark is described before anything slow starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gon_core import architectures
+from gon_core.config.methods import ANT, Trained
+from gon_core.config.training import TrainingConfig
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from gon_core.data.splits import LabelledImages
+
+ScaleName = Literal["demo", "paper"]
+
+
+@dataclass(frozen=True)
+class CorruptionSuite:
+    """A set of corruptions that models are tested under.
+
+    Attributes:
+        name: of its metrics, for example ``mnist_c``.
+        title: of its figures and tables, for example ``MNIST-C``.
+        corruptions: their names, in the order of tables.
+        severities: of each corruption; all of them enter its mean.
+        corrupt: takes uint8 images [batch, channel, height, width], the name of a corruption, a
+            severity, a seed, and the index in the whole set of the first of these images; returns
+            new images of the same shape. What becomes of an image depends on its index alone.
+        block: images whose index begins at a multiple of this can be corrupted apart.
+        in_memory: whether all corrupted copies of a split fit in memory: made once then, else
+            batch by batch.
+    """
+
+    name: str
+    title: str
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    corrupt: Callable[[Tensor, str, int, int, int], Tensor]
+    block: int = 1
+    in_memory: bool = True
+
+
+@dataclass(frozen=True)
+class Strength:
+    """The one number that a training method is tuned by: where a line search looks for it.
+
+    Attributes:
+        parameter: a field, or a property, of the method.
+        low: least value that is searched, inclusive.
+        high: greatest value that is searched.
+        step: values are multiples of it.
+        unit: for axes and tables.
+        coarse_grid: to begin with at demo scale.
+        paper_grid: to begin with at paper scale.
+        joint: the range in which a search over several parameters looks; None for the same.
+    """
+
+    parameter: str
+    low: float
+    high: float
+    step: float
+    unit: str
+    coarse_grid: tuple[float, ...]
+    paper_grid: tuple[float, ...]
+    joint: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is run: images, limits of epochs, and how far methods and measures are reduced.
+
+    Attributes:
+        training_images: how many to train on; None for all that are not held out.
+        validation_images: how many of the images that are held out.
+        test_images: how many of the test images.
+        start: training of the vanilla model that all trials start from.
+        training: training of a trial.
+        checkpoint_every: epochs between checkpoints.
+        methods: deviations of the training methods from their authors', by method and field.
+        evaluation: deviations of the measures of a final model from the paper's, by field.
+    """
+
+    training_images: int | None
+    validation_images: int
+    test_images: int
+    start: TrainingConfig
+    training: TrainingConfig
+    checkpoint_every: int
+    methods: Mapping[str, Mapping[str, float | int]] = field(default_factory=dict)
+    evaluation: Mapping[str, float | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the paper's figures of this benchmark stand in ``gon_core.paper``.
+
+    Attributes:
+        top1: the table of accuracies by corruption.
+        rows: by training method, the row of that table that its model stands beside.
+        adversarial: the table of accuracies under attack.
+        curves: by training method, the table of accuracy against its strength, and the names of
+            the columns of the two.
+        title: what the table of accuracies is called in the paper.
+    """
+
+    top1: str
+    rows: Mapping[str, str]
+    adversarial: str
+    curves: Mapping[str, tuple[str, str, str]]
+    title: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set, the corruptions that its models are tested under, and the paper's settings.
+
+    Attributes:
+        name: of ``--dataset`` and of records.
+        title: for people.
+        image_shape: channels, height and width.
+        classes: how many there are.
+        training_images: images of the published training set.
+        test_images: images of the published test set.
+        held_out: training images that are never trained on, whatever the scale.
+        read: takes the folder of the data set, or None where the images are embedded; returns
+            training and test images. Raises ``gon_core.data.files.DataFileError``.
+        check: takes the same; returns the SHA-256 of the files, or raises that error.
+        download: fetches the files into a folder; None where the images are embedded.
+        model: the classifier that is trained, a name in ``gon_core.architectures``.
+        methods: the training methods with the values of the paper, or of their authors.
+        strengths: by training method, where its strength is searched.
+        scales: how much is run.
+        suites: the corruptions of the splits ``validation`` and ``test``. With ``severities``
+            there is a third, an extension of test images whose rows enter no published mean.
+        measures: what can be measured of a final model beside these accuracies.
+        published: the paper's figures; None if it has none.
+        augment: changes training images [batch, channel, height, width] in [0, 1] before any noise,
+            with draws from a generator; None to leave them as they are.
+    """
+
+    name: str
+    title: str
+    image_shape: tuple[int, int, int]
+    classes: int
+    training_images: int
+    test_images: int
+    held_out: int
+    read: Callable[[Path | None], tuple[LabelledImages, LabelledImages]]
+    check: Callable[[Path | None], str]
+    download: Callable[[Path], None] | None
+    model: str
+    methods: Mapping[str, Trained]
+    strengths: Mapping[str, Strength]
+    scales: Mapping[ScaleName, Scale]
+    suites: Mapping[str, CorruptionSuite]
+    measures: tuple[str, ...]
+    published: Published | None = None
+    augment: Callable[[Tensor, Generator], Tensor] | None = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the images come with this package, so that no folder is read."""
+        return self.download is None
+
+    @property
+    def pool(self) -> int:
+        """How many images can be trained on: those that are not held out."""
+        return self.training_images - self.held_out
+
+    def make_model(self, name: str | None = None, generator: Generator | None = None) -> nn.Module:
+        """Return a model for these images and classes, on the CPU.
+
+        Args:
+            name: one in ``gon_core.architectures``; by default the benchmark's own.
+            generator: draws the initial weights; one that is seeded with 0 by default.
+
+        Raises:
+            ValueError: unknown name, or the model is for other classes or images.
+        """
+        return architectures.make(name or self.model, self.classes, self.image_shape, generator)
+
+    def ant(self, variant: str) -> ANT:
+        """Return the adversarial noise training of a name in ``methods``."""
+        method = self.methods[variant]
+        assert isinstance(method, ANT), f"{variant} is no adversarial noise training"
+        return method
