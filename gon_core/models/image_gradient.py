@@ -9,17 +9,17 @@ from torch.autograd.function import once_differentiable
 
 
 def convolve(
-    layer: nn.Module, images: Float[Tensor, "batch 1 height width"]
+    layer: nn.Module, images: Float[Tensor, "batch channel height width"]
 ) -> Float[Tensor, "batch feature height width"]:
-    """Return ``layer(images)``; where ``images`` want a gradient, they get it quickly.
+    """Return ``layer(images)``; where images of one channel want a gradient, they get it quickly.
 
     Args:
-        layer: an ``nn.Conv2d`` from one channel, of stride 1, with a square kernel and the padding
-            that keeps the images' size.
-        images: of one channel.
+        layer: an ``nn.Conv2d`` of stride 1, with a square kernel and the padding that keeps the
+            images' size.
+        images: of the layer's channels.
     """
     on_cpu = images.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    if not images.requires_grad or not on_cpu:
+    if not images.requires_grad or not on_cpu or images.shape[1] > 1:
         return layer(images)
     weight = layer.weight
     assert isinstance(weight, Tensor)

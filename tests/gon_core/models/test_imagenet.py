@@ -78,7 +78,7 @@ def test_the_global_stream_is_not_changed():
 def test_torchvision_is_imported_late():
     code = (
         "import gon_core.models.imagenet, gon_core.models.weights as w, sys\n"
-        "w.guess_architecture(w.CONSTRUCTORS['wong_small']().state_dict())\n"
+        "w.guess_architecture(w.make('wong_small').state_dict())\n"
         "assert 'torchvision' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
