@@ -52,7 +52,7 @@ COLUMNS = {
 def plan_of(search: str, trials: int) -> Any:
     """Return the plan of a sweep of that many trials, and its options."""
     from sweeps import generator_depth, joint_search, sigma_line_search
-    from sweeps.engine.cli.options import line
+    from sweeps.engine.cli.grids import line
     from sweeps.engine.planning.plan import make_plan
     from sweeps.engine.planning.strength import line_spec
 

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from gon_core.config import Variant
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import line, real_numbers
+from sweeps.engine.cli.grids import line, real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.methods import strength_problem
 from sweeps.engine.planning.plan import line_problems
@@ -34,9 +34,9 @@ class Options(AntOptions):
     searched: ClassVar[dict[str, str]] = {"epsilon": "--epsilons"}
 
     epsilons: tuple[float, ...] | None = Field(
-        None, description="Grid of epsilon, l2 norm on [0, 1] pixels, each > 0; of another "
-        "--method, of its own number. Default: by --scale.",
-    )  # fmt: skip
+        None,
+        description="Grid of epsilon, or of the number of another --method. Default: by --scale.",
+    )
 
     @field_validator("epsilons", mode="before")
     @classmethod

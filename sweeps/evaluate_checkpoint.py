@@ -30,10 +30,7 @@ class Options(CheckpointOptions):
     """Which checkpoints, on which images, what is measured, and how thoroughly."""
 
     generator_steps: Annotated[int, Field(ge=1, le=MOST_GENERATOR_STEPS)] | None = Field(
-        None,
-        description="Most steps of each of the two noise generators that epsilon* trains against a "
-        "model, in blocks of 100; fewer than 10000 are recorded and shown as a cut. Default: "
-        "10000, or as many as it takes to converge.",
+        None, description="Limit of a noise generator's steps for epsilon*. Default: 10000."
     )
 
 

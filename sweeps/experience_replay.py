@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from search_spaces.experience_replay import PAST_SHARE
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec

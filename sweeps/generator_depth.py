@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from search_spaces.generator_depth import DEPTH, GRID, KERNEL_SIZE
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import whole_numbers
+from sweeps.engine.cli.grids import whole_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec
@@ -31,7 +31,7 @@ class Options(AntOptions):
         None, description="Convolutions of the generator, each 1 to 8. Default: 1 to 5."
     )
     kernel_sizes: tuple[int, ...] | None = Field(
-        None, description="1, 3 or both. Default: both. (Depth 1 has no layer to be 3x3.)"
+        None, description="Kernels of the generator; depth 1 has none of 3x3. Default: 1 and 3."
     )
 
     @field_validator("depths", mode="before")

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from search_spaces.reset_interval import COARSE_GRID, RESET_INTERVAL
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import line, real_numbers
+from sweeps.engine.cli.grids import line, real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec

@@ -30,19 +30,19 @@ class Options(AntOptions):
     searched: ClassVar[dict[str, str]] = {p.name: "" for p in SPACE} | {"current_share": ""}
 
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = Field(
-        1, description="Seeds per point; in a large space more points tell more than more seeds."
+        1, description="Seeds per point; in a large space more points help more than more seeds."
     )
     num_trials: Annotated[int, Field(ge=1, le=MOST_PROPOSALS)] | None = Field(
         None, description="Points that Optuna proposes. Default: 12 (demo), 60 (paper)."
     )
     sampler: Sampler = Field(
-        "tpe", description="Optuna's: tpe, gp (Gaussian process), nsga2 (genetic) or random."
+        "tpe", description="Optuna's sampler: gp is a Gaussian process, nsga2 is genetic."
     )
     objectives: Literal[1, 2] = Field(
-        1, description="1: corrupted validation accuracy. 2: clean and corrupted, a Pareto front."
+        1, description="1: corrupted validation accuracy; 2: clean and corrupted, a Pareto front."
     )
     warm_start: tuple[str, ...] | None = Field(
-        None, description="Folders of earlier sweeps whose trials the sampler learns from."
+        None, description="Folders of earlier sweeps that the sampler learns from. Default: none."
     )
 
     @field_validator("objectives", mode="before")

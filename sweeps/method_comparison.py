@@ -18,7 +18,8 @@ from pydantic import Field
 from gon_core.config import VARIANTS, Measure
 from search_spaces.method import METHOD
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import SweepOptions, line
+from sweeps.engine.cli.grids import line
+from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.scales import scale_name
@@ -33,8 +34,7 @@ class Options(SweepOptions):
 
     evaluate: tuple[Measure, ...] | None = Field(
         ("attacks", "epsilon_star", "severities"),
-        description="Measured of each final model beside clean and corrupted accuracy: attacks, "
-        "epsilon_star, severities, all or none. Default: all.",
+        description="Further measures of final models. Default: all.",
     )
 
 

@@ -16,7 +16,8 @@ from pydantic import Field, field_validator
 
 from gon_core.config import Variant
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import SweepOptions, line, real_numbers
+from sweeps.engine.cli.grids import line, real_numbers
+from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.methods import strength_problem
 from sweeps.engine.planning.plan import line_problems
 from sweeps.engine.planning.scales import scale_name
@@ -32,9 +33,9 @@ class Options(SweepOptions):
     )  # fmt: skip
 
     sigmas: tuple[float, ...] | None = Field(
-        None, description="Grid of sigma in [0, 1] pixel units, each >= 0; of another --method, of "
-        "its own number. Default: by --scale.",
-    )  # fmt: skip
+        None,
+        description="Grid of sigma, or of the number of another --method. Default: by --scale.",
+    )
 
     @field_validator("sigmas", mode="before")
     @classmethod

@@ -17,7 +17,7 @@ import sweeps.sigma_line_search as script
 from gon_core.data import idx
 from gon_core.data.splits import split
 from gon_core.models import MadryCNN
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import SweepRecords

@@ -30,7 +30,7 @@ from gon_core.training.checkpoints import MODEL, STATE, TRAINING
 from sweeps import epsilon_sphere
 from sweeps.engine import report
 from sweeps.engine.cli import command_line
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import (

@@ -31,26 +31,23 @@ class AntOptions(SweepOptions):
         None, description="Convolutions of the noise generator, 1 to 8. Default: 4."
     )
     reset_interval: Annotated[float, Field(gt=0)] | Literal["never"] | None = Field(
-        None, description="Epochs after which a fresh generator takes over, or never. "
-        "Default: 0.33.",
-    )  # fmt: skip
+        None, description="Epochs after which a fresh generator takes over. Default: 0.33."
+    )
     generator_learning_rate: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Of Adam, beside the classifier. Default: by --scale."
+        None, description="Learning rate of the generator's Adam. Default: by --scale."
     )
     clean_share: Share | None = Field(
         None, description="Share of each batch that stays clean. Default: 0.5."
     )
     past_share: Share | None = Field(
-        None, description="Share with noise of past generators (experience replay); 0 for none. "
-        "Default: 0.2. The current generator makes the rest.",
-    )  # fmt: skip
+        None, description="Share with noise of past generators (experience replay). Default: 0.2."
+    )
     current_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Share with noise of the current generator. Default: the rest."
     )
     pretraining_steps: Annotated[int, Field(ge=0, le=MOST_GENERATOR_STEPS)] | None = Field(
-        None, description="Steps that a fresh generator is first trained alone. Default: by "
-        "--scale.",
-    )  # fmt: skip
+        None, description="Steps that a fresh generator trains alone first. Default: by --scale."
+    )
 
     @field_validator("kernel_size", mode="before")
     @classmethod

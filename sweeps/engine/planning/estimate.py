@@ -9,7 +9,7 @@ from typing import Any
 
 from gon_core.config import TrialConfig
 from search_spaces.parameter import Point
-from sweeps.engine.cli.options import RESERVED_NAMES
+from sweeps.engine.cli.storage_checks import RESERVED_NAMES
 from sweeps.engine.planning.cost import measure_speed, start_seconds, trial_seconds
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult

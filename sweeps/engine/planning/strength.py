@@ -5,7 +5,8 @@ from typing import Any
 from gon_core.config import ANT, VARIANTS
 from search_spaces.parameter import Value
 from search_spaces.strength import STRENGTHS
-from sweeps.engine.cli.options import SweepOptions, line
+from sweeps.engine.cli.grids import line
+from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.methods import PUBLISHED_ROWS, at_strength, deviations
 from sweeps.engine.planning.scales import scale_name

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field, field_validator
 
@@ -21,21 +21,22 @@ from sweeps.engine.system import machine
 class CheckpointOptions(CommandOptions):
     """Which checkpoints, on which images, and what is measured."""
 
+    about: ClassVar[str] = "what is evaluated"
+
     checkpoints: tuple[Path, ...] = Field(
-        (), description="Folders of trials or of their checkpoints, or safetensors files."
+        (), description="Folders of trials or of their checkpoints, or safetensors files. Required."
     )
     names: tuple[str, ...] | None = Field(
-        None, description="What to call them, one each. A name of a row of Table 6, such as "
-        "provable_wong, stands beside that row. Default: from the checkpoints.",
-    )  # fmt: skip
+        None,
+        description="Names; one of a row of Table 6 stands beside it. Default: from the paths.",
+    )
     architecture: Architecture | None = Field(
-        None, description="Of a plain state dict. Default: found by the tensors' names and shapes."
+        None, description="Architecture of a state dict. Default: found by its tensors."
     )
     evaluate: tuple[Measure, ...] | None = Field(
-        ("attacks", "epsilon_star", "severities"),
-        description="Measured beside clean and corrupted accuracy: attacks, epsilon_star, "
-        "severities, all or none. Default: all.",
+        ("attacks", "epsilon_star", "severities"), description="Further measures. Default: all."
     )
+
     evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
         None, description="Test images that --evaluate takes. Default: all."
     )
@@ -46,19 +47,18 @@ class CheckpointOptions(CommandOptions):
         HELD_OUT, description="Held-out training images. Default: 5000."
     )
     mnist_c: Path | None = Field(
-        None, description="Folder of the published MNIST-C, to be used instead of our corruptions."
+        None, description="Folder of the published MNIST-C. Default: our own corruptions."
     )
     imagenet_c: Path | None = Field(
-        None, description="Folder of ImageNet-C, for the ImageNet architectures."
+        None, description="Folder of ImageNet-C, for its architectures. Default: none."
     )
-    cpus: Cores = Field(1, description="Threads; on a cluster, of each shard.")
+    cpus: Cores = Field(1, description="Threads; on a cluster those of each shard.")
     address: str | None = Field(
         None,
-        description="Ray cluster whose machines evaluate the corruption sets, in shards: auto or "
-        "HOST:PORT. Default: this process does. Attacks and epsilon* are measured here.",
+        description="Ray cluster that evaluates the corruption sets. Default: this process does.",
     )
     gpus_per_shard: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="GPUs of each shard, on a cluster; fractions share one."
+        0.0, description="GPUs of a shard on a cluster; 0.25 shares one."
     )
 
     @field_validator("checkpoints", "names", mode="before")

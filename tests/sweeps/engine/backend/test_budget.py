@@ -17,7 +17,7 @@ from sweeps.engine.backend.budget import (
     spent_before,
 )
 from sweeps.engine.backend.driver import Driver, Limits
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import Stop, TrialResult, Usage

@@ -2,7 +2,7 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend.driver import Driver, Limits
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, Attempt, TrialResult

@@ -12,7 +12,7 @@ from sweeps import (
     joint_search,
 )
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import grid_problems, line_problems, make_plan, problems
 from sweeps.engine.planning.strength import line_spec
 

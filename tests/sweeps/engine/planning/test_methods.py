@@ -10,7 +10,7 @@ import sweeps.sigma_line_search as sigma_script
 from gon_core.config import VARIANTS
 from search_spaces.strength import STRENGTHS
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.methods import (
     at_scale,
     at_strength,

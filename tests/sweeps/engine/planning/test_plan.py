@@ -2,7 +2,7 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from search_spaces.sigma import PAPER_GRID
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.cost import (
     Speed,
     measure_speed,

@@ -4,7 +4,7 @@ import pytest
 
 from gon_core.rows import AccuracyRow
 from sweeps import epsilon_sphere, joint_search
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec

@@ -10,7 +10,7 @@ import sweeps.sigma_line_search as script
 from gon_core.config import ANT, TrainingConfig
 from gon_core.training import checkpoints
 from sweeps.engine.backend.budget import Budget
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import estimate as estimating
 from sweeps.engine.planning.cost import (
     SHARES,

@@ -7,7 +7,7 @@ from rich.console import Console
 
 import sweeps.sigma_line_search as script
 from gon_core.training.loop import EpochMetrics
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult

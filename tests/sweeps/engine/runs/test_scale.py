@@ -16,7 +16,7 @@ import sweeps.sigma_line_search as script
 from search_spaces.joint import SPACE, nearest_legal
 from sweeps import joint_search
 from sweeps.engine.backend.driver import Driver, Limits
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.rebuild import rebuild_search
 from sweeps.engine.planning.strength import line_spec

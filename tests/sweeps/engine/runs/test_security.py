@@ -25,7 +25,7 @@ from pyarrow import fs
 
 import sweeps.sigma_line_search as script
 from sweeps import joint_search
-from sweeps.engine.cli.options import line
+from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
