@@ -49,7 +49,7 @@ def print_help(model: type[CommandOptions], description: str) -> None:
     """Print what a command does and all its options, for the width of the terminal."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     width = min(console.width, WIDEST)
-    console.print(f"usage: {sys.argv[0]} [OPTIONS]")
+    console.print(f"usage: {Path(sys.argv[0]).name} [OPTIONS]")
     for paragraph in description.strip().split("\n\n"):
         console.print("\n" + textwrap.fill(" ".join(paragraph.split()), width))
     for title, options in {"general": GENERAL, **grouped(model)}.items():

@@ -123,7 +123,7 @@ class SweepOptions(CommandOptions):
 
     scale: Scale | None = Field(
         None,
-        description="demo: minutes on two cores; paper: full size. Default: paper on a GPU, or demo.",
+        description="demo: minutes on two cores; paper: in full. Default: demo without a GPU.",
     )
     method: tuple[Variant, ...] | None = Field(
         None,
@@ -194,7 +194,7 @@ class SweepOptions(CommandOptions):
     )
     wait_for_driver: Annotated[float, Field(ge=0, le=86400)] = Field(
         0.0,
-        description="Seconds to wait until another driver of this sweep ends. Default: do not wait.",
+        description="Seconds to wait for another driver of the sweep to end. Default: refuse.",
     )
     budget_gpu_hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] | None = Field(
         None, description="Start no trial that would pass this, over all runs. Default: no limit."

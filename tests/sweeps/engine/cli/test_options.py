@@ -174,3 +174,22 @@ def test_a_store_that_is_silent_and_a_cluster_are_asked_at_the_same_time(capsys,
     monkeypatch.setattr(script.Options, "storage_problems", lambda self: ask("storage"))
     said = refusal(capsys, check=lambda options: ask("address"))
     assert "--storage: is silent" in said and "--address: is silent" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--seeds=2", "--sigmas=0,0.5"], (2, (0.0, 0.5))),
+        (["--sigmas", "1e-3", "--seeds", "1", "--seeds", "4"], (4, (0.001,))),
+        (["--seeds", "2", "--sigmas", ".5", "--dry_run"], (2, (0.5,))),
+    ],
+)
+def test_words_are_read_as_they_are_typed(arguments, expected):
+    found = options(*arguments)
+    assert (found.seeds, found.sigmas) == expected
+
+
+def test_an_unknown_flag_takes_its_words_with_it(capsys):
+    message = refusal(capsys, "--sgimas", "1", "2", "3", "--dry-run", "yes", "--seeds", "1", "2")
+    assert message.startswith("3 problems")
+    assert "yes: unknown argument" in message and "2: unknown argument" in message
