@@ -251,6 +251,7 @@ class Driver:
             seconds={"training": sum(entry["seconds"] for entry in history)},
             ended=now(),
             device=self._device(),
+            device_type=self.plan.resources.device,
         )
 
     def _write(self, trial: TrialRecords, result: TrialResult) -> None:

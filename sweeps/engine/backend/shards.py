@@ -20,8 +20,9 @@ from gon_core import evaluation
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
+from gon_core.formats import evaluation_code
 from gon_core.rows import AccuracyRow
-from sweeps.engine.records.training_code import evaluation_code, other_evaluation_code
+from sweeps.engine.backend.shared_storage import other_code
 from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.trials.trial import make_deterministic
@@ -116,9 +117,9 @@ def _in_one_line() -> Iterator[None]:
 
 def _on_a_machine(
     function: Any, model: nn.Module, shard: Any, resources: Resources, bf16: bool,
-    code: dict[str, str],
+    code: dict[str, int | str],
 ) -> list[Any]:  # fmt: skip
-    if problem := other_evaluation_code(code):
+    if problem := other_code(code, evaluation_code()):
         raise ClusterError(problem)
     make_deterministic(resources.device, resources.cpus)
     try:

@@ -1,9 +1,13 @@
-"""Whether every machine of a cluster sees the folder that a sweep is kept in."""
+"""Whether a machine of a cluster fits: it sees the folder of the sweep, and has the same code."""
+
+import socket
+from collections.abc import Mapping
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
 
@@ -46,6 +50,17 @@ def unshared(folder: Folder, host: str) -> str:
         f"{folder.uri} is not seen from {host}: --storage must be one that all machines share, "
         "such as s3:// or gs://"
     )
+
+
+def other_code(drivers: Mapping[str, int | str], here: Mapping[str, int | str]) -> str:
+    """Return in which formats and versions this machine differs from the driver; empty if in none.
+
+    Args:
+        drivers: ``training_code`` or ``evaluation_code`` as the driver sees it.
+        here: the same on this machine.
+    """
+    differing = "; ".join(differences(drivers, here))
+    return f"{socket.gethostname()} has other code than the driver: {differing}" * bool(differing)
 
 
 def _sees(folder: Folder, witness: str) -> bool:

@@ -11,17 +11,17 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from gon_core.config import StartConfig
 from gon_core.data.splits import LabelledImages
+from gon_core.formats import training_code
 from gon_core.training import StoppedError
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.backend.driver import Limits, is_gone
 from sweeps.engine.backend.notice import Notice
 from sweeps.engine.backend.shared_data import SharedData, fetch
-from sweeps.engine.backend.shared_storage import unshared
+from sweeps.engine.backend.shared_storage import other_code, unshared
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records.starting_models import StartModel
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.sweep import DESCRIPTION
-from sweeps.engine.records.training_code import other_code, training_code
 from sweeps.engine.resources.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.system.text import times
 from sweeps.engine.trials.start_training import train_start
@@ -175,14 +175,14 @@ def living_nodes() -> set[str]:
 
 
 def _train_there(
-    task: StartTask, images: list[ray.ObjectRef], code: dict[str, str]
+    task: StartTask, images: list[ray.ObjectRef], code: dict[str, int | str]
 ) -> Iterator[_Begun | EpochMetrics | StartModel]:
     node = ray.get_runtime_context().get_node_id()
     sees = task.sweep.exists(DESCRIPTION)
     yield _Begun(node, "" if sees else unshared(task.sweep, socket.gethostname()))
     if not sees:
         return
-    if problem := other_code(code):  # its model would be kept for all sweeps
+    if problem := other_code(code, training_code()):  # its model would be kept for all sweeps
         raise RuntimeError(problem)
     with Notice(NAME, node) as notice, suppress(StoppedError):
         yield from task.train(fetch(images).training, notice.is_given)

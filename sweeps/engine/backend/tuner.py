@@ -22,18 +22,18 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from gon_core.config import TrialConfig
+from gon_core.formats import training_code
 from gon_core.training import StoppedError
 from sweeps.engine.backend.budget import Meter
 from sweeps.engine.backend.driver import Driver, Limits, Listener, PlaceListener
 from sweeps.engine.backend.notice import Notice
 from sweeps.engine.backend.schedulers import make_scheduler
 from sweeps.engine.backend.shared_data import SharedData, fetch
-from sweeps.engine.backend.shared_storage import unshared
+from sweeps.engine.backend.shared_storage import other_code, unshared
 from sweeps.engine.backend.start_on_ray import living_nodes
 from sweeps.engine.planning.plan import Plan, Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.records.training_code import other_code, training_code
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
 from sweeps.engine.search.search import Search
 from sweeps.engine.system.errors import StorageError
@@ -121,13 +121,13 @@ def run(
 
 def _trainable(
     config: dict[str, str], images: list[ray.ObjectRef], start_weights: bytes | None,
-    folder: Folder, resources: Resources, checkpoint_every: int, code: dict[str, str],
+    folder: Folder, resources: Resources, checkpoint_every: int, code: dict[str, int | str],
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)
     if not kept.folder.exists("trial.json"):  # the driver wrote it
         return tune.report(NOTHING | {UNSHARED: unshared(kept.folder, socket.gethostname())})
-    if problem := other_code(code):
+    if problem := other_code(code, training_code()):
         return tune.report(NOTHING | {UNRECORDED: problem})
     node = ray.get_runtime_context().get_node_id()
     try:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gon_core.formats import training_code
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.records.training_code import training_code
 from sweeps.engine.system.errors import StorageError
 
 MANIFEST = "manifest.json"

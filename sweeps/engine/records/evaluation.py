@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from gon_core.formats import evaluation_code
 from gon_core.rows import AccuracyRow, AttackRow, PerturbationSizeRow
 from sweeps.engine.records import hashed
 from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.records.training_code import evaluation_code
 
 SUFFIX = ".json"
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from gon_core.config import TrialConfig
+from gon_core.formats import EVALUATION_FORMAT, TRAINING_FORMAT
 from gon_core.rows import (
     CLEAN,
     SEVERITIES_SPLIT,
@@ -37,6 +39,10 @@ class TrialResult(BaseModel):
         seconds: wall time by part: ``training``, ``evaluation``.
         ended: time of day, ISO 8601, UTC.
         device: where it was trained, with the number of threads.
+        device_type: ``cpu`` or ``cuda``; empty where the trial's process did not say.
+        training_format: of the code that trained it, see ``gon_core.formats``.
+        evaluation_format: of the code that evaluated it.
+        torch: version of torch.
         files: SHA-256 of the files beside the result, by name.
         notes: what went wrong on the way and was made good, such as a damaged checkpoint.
     """
@@ -57,6 +63,10 @@ class TrialResult(BaseModel):
     seconds: dict[str, float] = {}
     ended: str = ""
     device: str = ""
+    device_type: str = ""
+    training_format: int = TRAINING_FORMAT
+    evaluation_format: int = EVALUATION_FORMAT
+    torch: str = Field(default_factory=lambda: metadata.version("torch"))
     files: dict[str, str] = {}
     notes: list[str] = []
 

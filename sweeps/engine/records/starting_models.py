@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gon_core.config import HELD_OUT, TRAINING_SET, StartConfig, content_hash
+from gon_core.formats import TRAINING_FORMAT
 from sweeps.engine.records import MODEL, STARTING_MODELS
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import StorageError
@@ -41,9 +42,9 @@ class DivergedStartError(RuntimeError):
 
 
 def folder(storage: Folder, start: StartConfig, data_digest: str) -> Folder:
-    """Return where the model of this configuration, trained on these images, is kept."""
-    name = hashlib.sha256(f"{content_hash(start)} {data_digest}".encode()).hexdigest()[:12]
-    return storage / STARTING_MODELS / name
+    """Return where the model of this configuration, data and training format is kept."""
+    identity = f"{content_hash(start)} {data_digest} {TRAINING_FORMAT}"
+    return storage / STARTING_MODELS / hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
 def checkpoints(kept: Folder, sweep: str) -> Folder:

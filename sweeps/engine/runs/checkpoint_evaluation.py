@@ -265,6 +265,7 @@ def _evaluate(
         seconds={"evaluation": seconds},
         ended=provenance.now(),
         device=describe("cpu"),
+        device_type="cpu",
     )
     trial.write_result(result, found.files)
     tracker.ended(result)

@@ -297,6 +297,7 @@ class _Run:
             },
             ended=now(),
             device=describe(self.device, self.processes) + self._solver(),
+            device_type=self.device,
             notes=[note for attempt in self.records.attempts() for note in attempt.notes],
         )
 

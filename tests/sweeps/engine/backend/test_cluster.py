@@ -14,12 +14,12 @@ from torch import nn
 
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.formats import evaluation_code
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
 from sweeps.engine.backend import cluster, shards
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.records.training_code import evaluation_code
 from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
 from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
@@ -123,8 +123,10 @@ def test_a_machine_with_other_code_evaluates_nothing():
         return shards._on_a_machine(evaluate, MODEL, SHARD, RESOURCES, False, code)
 
     assert ask(evaluation_code()) == ["rows"]
-    with pytest.raises(ClusterError, match="has other evaluation code than the driver: gon_core"):
-        ask(evaluation_code() | {"gon_core": "another"})
+    with pytest.raises(
+        ClusterError, match="other code than the driver: evaluation_format 99, here"
+    ):
+        ask(evaluation_code() | {"evaluation_format": 99})
 
 
 # The cluster answers when it is asked, and is gone when the images have been made.

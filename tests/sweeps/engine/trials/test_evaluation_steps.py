@@ -275,7 +275,7 @@ def spoil(kept, how, monkeypatch):
     else:
         assert how == "another code"
         with monkeypatch.context() as patch:
-            newer = {"gon_core": "0123456789abcdef", "torch": "9.9"}
+            newer = {"evaluation_format": 99, "torch": "9.9"}
             patch.setattr("sweeps.engine.records.evaluation.evaluation_code", lambda: newer)
             kept.write_finding(DAMAGED, Finding(), "")
 
@@ -285,7 +285,7 @@ def spoil(kept, how, monkeypatch):
     [("truncated", "not JSON"), ("a flipped bit", "SHA-256"), ("no hash", "no SHA-256"),
      ("another step", "step test-clean, here test-fog"), ("a pickle", "not JSON"),
      ("another model", "of.model 0000"),
-     ("another code", "code.gon_core 0123456789abcdef")],
+     ("another code", "code.evaluation_format 99, here ")],
 )  # fmt: skip
 def test_a_damaged_or_foreign_step_is_measured_again_with_a_warning(
     how, says, few, undisturbed, done, tmp_path, monkeypatch, caplog

@@ -2,7 +2,9 @@ import math
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from gon_core.formats import EVALUATION_FORMAT, TRAINING_FORMAT
 from gon_core.training import StoppedError
 from gon_core.training.checkpoints import MODEL
 from sweeps.engine.records import Checkpoint
@@ -39,6 +41,9 @@ def test_a_trial_is_trained_evaluated_and_recorded(config, data, start_weights, 
     ]
     assert result.objective == pytest.approx(sum(corrupted) / 15)
     assert records.trial(config.trial_id).result() == result
+    formats = (result.training_format, result.evaluation_format)
+    assert formats == (TRAINING_FORMAT, EVALUATION_FORMAT)
+    assert torch.__version__.startswith(result.torch) and result.device_type == "cpu"
     assert records.trials() == {config.trial_id: config}
 
 

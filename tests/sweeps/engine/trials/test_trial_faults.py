@@ -9,12 +9,12 @@ import pytest
 import torch
 from ray.exceptions import RayError
 
+from gon_core.formats import training_code
 from gon_core.training import StoppedError
 from gon_core.training.checkpoints import MODEL
 from sweeps.engine.backend import tuner
 from sweeps.engine.cli.storage_checks import refuse_unwritable
 from sweeps.engine.records.check import check
-from sweeps.engine.records.training_code import training_code
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.runs.sweep import storage_problem
 from sweeps.engine.search.ledger import Ledger
