@@ -7,12 +7,16 @@ import gc
 import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.resources.cluster_check import LOOPBACK_GUARD, ClusterError, is_loopback
 from sweeps.engine.resources.ray_files import RayFolder, ensure_token, has_token
 from sweeps.engine.system.signals import reinstall_handlers
+
+if TYPE_CHECKING:  # it loads torch, while Ray starts
+    from sweeps.engine.trials.measures import TrialData
 
 OBJECT_STORE_BYTES = 2 * 1024**3
 
@@ -41,7 +45,7 @@ SLOW_START = "timed out during startup"  # in the text of the plain Exception th
 
 
 class Cluster:
-    """Ray, as a context: begins to start, or to connect, at once; is left when the block is.
+    """Ray, a ``Backend``: begins to start, or to connect, at once; is left when the block is.
 
     Without an address it runs on loopback. Only who has its token can talk to it; token and
     temporary folder are this user's alone. If Ray does not start, the folder with its logs is left
@@ -90,6 +94,13 @@ class Cluster:
             reason = "Ray did not start within half a minute: is the machine very busy?"
             raise ClusterError(reason) from error
         reinstall_handlers()
+
+    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
+        """Run the trials that ``driver`` suggests where there is room; return when all ended."""
+        from sweeps.engine.backend import tuner
+        from sweeps.engine.backend.shared_data import SharedData
+
+        tuner.run(driver, SharedData(data), start_weights, self.scratch)
 
     def stop(self) -> None:
         """Begin to end Ray and all its processes.

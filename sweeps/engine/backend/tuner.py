@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,16 @@ from ray.tune.search import Searcher
 from gon_core.config import TrialConfig
 from gon_core.formats import training_code
 from gon_core.training import StoppedError
-from sweeps.engine.backend.budget import Meter
-from sweeps.engine.backend.driver import Driver, Limits, Listener, PlaceListener
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.notice import Notice
 from sweeps.engine.backend.schedulers import make_scheduler
 from sweeps.engine.backend.shared_data import SharedData, fetch
 from sweeps.engine.backend.shared_storage import other_code, unshared
 from sweeps.engine.backend.start_on_ray import living_nodes
-from sweeps.engine.planning.plan import Plan, Resources
+from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
-from sweeps.engine.search.search import Search
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
 
@@ -52,36 +49,20 @@ class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
 
 
-def run(
-    plan: Plan,
-    search: Search,
-    data: SharedData,
-    start_weights: bytes | None,
-    records: SweepRecords,
-    listeners: Sequence[Listener],
-    place_listeners: Sequence[PlaceListener],
-    limits: Limits,
-    meter: Meter,
-    scratch: Path,
-) -> None:
-    """Run the trials that ``search`` proposes; return when all of them have ended.
+def run(driver: Driver, data: SharedData, start_weights: bytes | None, scratch: Path) -> None:
+    """Run the trials that ``driver`` suggests on the Ray that has started; see ``Backend.run``.
 
     Args:
-        plan: resources, scheduler, and what a trial is made of.
-        search: asked for trials, told how they ended.
+        driver: suggests trials.
         data: shared by all trials.
         start_weights: the vanilla model.
-        records: where the trials write.
-        listeners: told of each event.
-        place_listeners: told of which trials have a place.
-        limits: how often a trial is carried on.
-        meter: of the budget; asked before each trial.
         scratch: a folder for what Ray Tune keeps; worth nothing afterwards.
 
     Raises:
         OSError, StorageError: a record could not be written by the driver either.
         UnsharedStorageError: a trial ran on a machine that does not see the records.
     """
+    plan, records = driver.plan, driver.records
     resources = plan.resources
     trainable = tune.with_resources(
         tune.with_parameters(
@@ -90,9 +71,6 @@ def run(
         ),
         resources.per_trial,
     )  # fmt: skip
-    driver = Driver(
-        plan, search, records, listeners, limits, meter.may_start, meter.may_wait, place_listeners
-    )
     finished = records.results() if plan.config.scheduler == "asha" else ()
     scheduler = make_scheduler(plan, finished, driver.withdraw)
     # The autoscaler is to see all waiting trials at once, whatever Tune's default is.

@@ -12,7 +12,8 @@ from rich.console import Console
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine.backend.budget import Budget, Meter, OutOfBudgetError
 from sweeps.engine.backend.cluster import Cluster
-from sweeps.engine.backend.driver import Limits
+from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.backend.protocol import Backend, BackendFactory
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
@@ -49,13 +50,19 @@ if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
     from sweeps.engine.trials.measures import TrialData
 
 
-def run_sweep(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | None = None) -> int:
+def run_sweep(
+    spec: SweepSpec,
+    options: SweepOptions,
+    grid: Sequence[Point] | None = None,
+    backend: BackendFactory = Cluster,
+) -> int:
     """Run a sweep, or carry it on; print how it goes and what came out.
 
     Args:
         spec: what is searched.
         options: legal ones.
         grid: the points asked for, or None for the scale's.
+        backend: what runs the trials.
 
     Returns:
         The exit code: 0 done, 1 some trial failed, 3 ended by its budget and none failed, 130
@@ -93,7 +100,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | No
     start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
     meter = make_meter(plan, storage, records, budget, start_is_kept, console)
     known = known_points(plan, records, console)
-    return _Run(plan, options, storage, records, description, known, console, meter, price).run()
+    return _Run(
+        plan, options, storage, records, description, known, console, meter, price, backend
+    ).run()
 
 
 def known_points(
@@ -208,6 +217,7 @@ class _Run:
     console: Console
     meter: Meter
     price: Price
+    make_backend: BackendFactory
 
     def run(self) -> int:
         try:
@@ -239,11 +249,11 @@ class _Run:
             return self._conclude(tracker, interrupted=False)
         asked = self.options.address
         address = cluster_check.resolve(asked) if asked is not None else None
-        with Cluster(self.plan.resources, address) as cluster:
+        with self.make_backend(self.plan.resources, address) as cluster:
             return self._run_on(cluster, search, finished, tracker, lock)
 
     def _run_on(
-        self, cluster: Cluster, search: Search, finished: int, tracker: Tracker, lock: SweepLock
+        self, cluster: Backend, search: Search, finished: int, tracker: Tracker, lock: SweepLock
     ) -> int:
         try:
             with as_keyboard_interrupt(), self.meter:
@@ -306,12 +316,12 @@ class _Run:
                 "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
             )
 
-    def _train(self, cluster: Cluster, search: Search, finished: int, tracker: Tracker) -> None:
+    def _train(self, cluster: Backend, search: Search, finished: int, tracker: Tracker) -> None:
         plan, config = self.plan, self.plan.config
         progress = Progress(plan, self.console, finished, self.meter.text)
         with progress.shown():
             with deferred_signals():  # importing torch takes seconds, while Ray starts
-                from sweeps.engine.backend import shared_storage, tuner
+                from sweeps.engine.backend import shared_storage
                 from sweeps.engine.backend.shared_data import SharedData
                 from sweeps.engine.backend.start_on_ray import StartTask
             data = SharedData(self._prepare_data())
@@ -349,10 +359,11 @@ class _Run:
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
             cluster.wait()
-            tuner.run(
-                plan, search, data, weights, self.records, (self.meter, progress, tracker),
-                (self.meter, progress), limits, self.meter, cluster.scratch,
+            driver = Driver(
+                plan, search, self.records, (self.meter, progress, tracker), limits,
+                self.meter.may_start, self.meter.may_wait, (self.meter, progress),
             )  # fmt: skip
+            cluster.run(driver, data.data, weights)
 
     def _prepare_data(self) -> "TrialData":
         import torch

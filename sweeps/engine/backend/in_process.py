@@ -1,0 +1,94 @@
+"""Trials run by this process, one after the other."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Self
+
+from gon_core.config import TrialConfig
+from sweeps.engine.backend.driver import Driver
+from sweeps.engine.planning.plan import Resources
+from sweeps.engine.records import TrialResult
+from sweeps.engine.trials.measures import TrialData
+from sweeps.engine.trials.trial import make_deterministic, run_trial
+
+NODE = "this process"
+
+RunTrial = Callable[..., TrialResult]
+"""``run_trial``, or what stands for it in a test."""
+
+
+class ProcessDiedError(BaseException):
+    """Raised by a ``RunTrial`` to stand for the death of a process; no error of a trial's own."""
+
+
+class InProcess:
+    """Runs trials in this process, without Ray: a ``Backend``.
+
+    No scheduler stops unpromising trials.
+
+    Args:
+        resources: of each trial.
+        address: of no cluster.
+        run: runs one trial, and writes its record.
+    """
+
+    def __init__(
+        self, resources: Resources, address: str | None = None, run: RunTrial = run_trial
+    ) -> None:
+        assert address is None, "this process is on no cluster"
+        self._resources, self._run = resources, run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
+
+    def wait(self) -> None:
+        """Return at once."""
+
+    def stop(self) -> None:
+        """Nothing has been started."""
+
+    def join(self) -> None:
+        """Return at once."""
+
+    def run(self, driver: Driver, data: TrialData, start_weights: bytes | None) -> None:
+        """Run the trials that ``driver`` suggests."""
+        resources = self._resources
+        make_deterministic(resources.device, resources.cpus)
+        on_device = data.to(resources.device)
+        for name in map(str, count(1)):
+            config = None if driver.is_over else driver.suggest(name)
+            if config is None:
+                break
+            self._run_one(driver, name, config, on_device, start_weights)
+        if driver.lost is not None:
+            raise driver.lost
+
+    def _run_one(
+        self, driver: Driver, name: str, config: TrialConfig, data: TrialData,
+        start_weights: bytes | None,
+    ) -> None:  # fmt: skip
+        while True:
+            driver.began(name, [NODE])
+            try:
+                result = self._run(
+                    config,
+                    data,
+                    start_weights,
+                    driver.records.trial(config.trial_id),
+                    device=self._resources.device,
+                    checkpoint_every=driver.plan.checkpoint_every,
+                    report=lambda metrics: driver.reported(name, metrics),
+                    processes=self._resources.processes,
+                    node=NODE,
+                )
+            except ProcessDiedError as death:
+                if driver.is_given_up(name, lambda: [NODE], str(death)) or driver.lost is not None:
+                    break
+                continue
+            if result.history:  # the last epoch comes with the result
+                driver.reported(name, result.history[-1])
+            break
+        driver.ended(name, failed=False)

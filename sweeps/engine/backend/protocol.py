@@ -1,0 +1,61 @@
+"""What a sweep needs of whatever runs its trials: Ray, or this process."""
+
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from sweeps.engine.backend.driver import Driver
+from sweeps.engine.planning.plan import Resources
+
+if TYPE_CHECKING:  # it loads torch: whatever can be refused is refused before
+    from sweeps.engine.trials.measures import TrialData
+
+
+class Backend(Protocol):
+    """Runs trials, and reports to a ``Driver`` what happens to them.
+
+    As a context: what it needs begins to start when it is made, and has ended when the block is
+    left.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: Any) -> None: ...
+
+    def wait(self) -> None:
+        """Return when trials can run.
+
+        Raises:
+            ClusterError: they never will.
+        """
+        ...
+
+    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
+        """Run the trials that ``driver`` suggests; return when it suggests no more.
+
+        Each is run by ``run_trial``, which writes its record. ``driver`` is notified when a process
+        of it begins (``began``), of each epoch (``reported``), of a process that died
+        (``is_given_up``) and of its end (``ended``).
+
+        Args:
+            driver: suggests trials.
+            data: the images; whatever is not in memory is opened where a trial runs.
+            start_weights: of the vanilla model.
+
+        Raises:
+            OSError, StorageError: a record could not be written by the driver either.
+            UnsharedStorageError: a trial ran on a machine that does not see the records.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Begin to end all processes of trials."""
+        ...
+
+    def join(self) -> None:
+        """Return when all of them have ended, after ``stop``."""
+        ...
+
+
+class BackendFactory(Protocol):
+    """Makes a backend for trials that occupy ``resources``, on the cluster at an address if any."""
+
+    def __call__(self, resources: Resources, address: str | None) -> Backend: ...
