@@ -1,7 +1,6 @@
 """A Ray cluster on this machine that grows and shrinks, for tests: ports, folder and token its own.
 
-Its workers are pretended: raylets of Ray's fake node provider, each with one CPU and one GPU that
-is only said to be there. The head has no place for trials.
+Its workers are raylets of Ray's fake node provider, each with one CPU. The head runs no trials.
 """
 
 import json
@@ -18,13 +17,12 @@ from pathlib import Path
 import yaml
 
 from sweeps.engine.resources.cluster_check import LOOPBACK_GUARD
-from sweeps.engine.resources.resources import PRETEND
 from tests.sweeps.engine.runs.test_security import process_tree
 
 HEAD = "f" * 51 + "00000"  # the fake provider's name of the head
 IDLE_SECONDS = 12
 PATIENCE = 90.0  # seconds in which something must happen on a busy machine
-WORKER = {"resources": {"CPU": 1, "GPU": 1}, "node_config": {}, "min_workers": 0}
+WORKER = {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0}
 NOTHING = (
     "initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands",
     "head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files",
@@ -64,7 +62,7 @@ class LocalCluster:
         self.dashboard = f"http://127.0.0.1:{self._dashboard_port}"
         token = {"RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_AUTH_MODE": "token"}
         self.environment = {
-            LOOPBACK_GUARD: "0", "RAY_USAGE_STATS_ENABLED": "0", PRETEND: "1",
+            LOOPBACK_GUARD: "0", "RAY_USAGE_STATS_ENABLED": "0",
             "GON_FUSION": "eager", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             **(token if has_token else {"RAY_AUTH_MODE": "disabled"}),
         }  # fmt: skip
@@ -132,7 +130,7 @@ class LocalCluster:
             },
             "available_node_types": {
                 "ray.head.default": {"resources": {}, "node_config": {}, "max_workers": 0},
-                "gpu_worker": WORKER | {"max_workers": self._workers},
+                "worker": WORKER | {"max_workers": self._workers},
             },
             **{name: [] for name in NOTHING},
         }  # fmt: skip

@@ -5,21 +5,21 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 
 from sweeps import sigma_line_search
 from sweeps.engine.cli import command_line
 from sweeps.engine.planning import plan
-from sweeps.engine.resources import capacity, cluster_check, cluster_question
+from sweeps.engine.resources import capacity, cluster_check
 from sweeps.engine.resources.cluster_check import ClusterError, ClusterFacts, Node
 from tests.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    capacity.ask.cache_clear()
+    for cached in (capacity.ask, capacity.no_machine_for):
+        cached.cache_clear()
     yield
     capacity.ask.cache_clear()
 
@@ -72,7 +72,7 @@ def test_auto_is_the_cluster_that_this_machine_is_a_node_of(alone, monkeypatch):
 
 
 def test_without_a_token_only_a_cluster_on_loopback_is_asked(alone, capsys, monkeypatch):
-    monkeypatch.setattr(cluster_check, "knock", lambda address: None)
+    monkeypatch.setattr(cluster_check, "connect", lambda address: None)
     for there in (None, "an empty file", "a folder"):
         if there == "an empty file":
             (alone / "token").touch()
@@ -82,6 +82,7 @@ def test_without_a_token_only_a_cluster_on_loopback_is_asked(alone, capsys, monk
         assert "--address: needs the cluster's token" in said, there
 
 
+@pytest.mark.system
 def test_what_listens_but_is_no_ray_is_given_up(alone, monkeypatch):
     monkeypatch.setattr(cluster_check, "ASK_SECONDS", 4.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -92,12 +93,7 @@ def test_what_listens_but_is_no_ray_is_given_up(alone, monkeypatch):
         assert time.monotonic() - started < 15
 
 
-def test_all_that_is_asked_of_an_address_has_half_a_minute_together():
-    most = cluster_check.ASK_SECONDS + cluster_check.END_SECONDS + cluster_check.TAKE_BACK_SECONDS
-    assert most < 30 and cluster_check.KNOCK_SECONDS < cluster_check.ASK_SECONDS
-    assert cluster_question.CALL_SECONDS * 2 <= cluster_check.LEAVE_SECONDS
-
-
+@pytest.mark.system
 def test_what_listens_and_says_nothing_is_refused_in_one_time_and_asked_once(
     alone, capsys, monkeypatch
 ):
@@ -113,7 +109,7 @@ def test_what_listens_and_says_nothing_is_refused_in_one_time_and_asked_once(
 
 @pytest.mark.parametrize("hanging", ["getaddrinfo", "create_connection"])
 def test_a_name_that_is_looked_up_for_ever_is_given_up(hanging, alone, capsys, monkeypatch):
-    monkeypatch.setattr(cluster_check, "KNOCK_SECONDS", 0.3)
+    monkeypatch.setattr(cluster_check, "CONNECT_SECONDS", 0.3)
     over = threading.Event()
 
     def hang(*_, **__):
@@ -127,84 +123,47 @@ def test_a_name_that_is_looked_up_for_ever_is_given_up(hanging, alone, capsys, m
     over.set()
 
 
-GROWS = ClusterFacts((Node(4, 0),), grows=True)
-
-
-def test_the_autoscaler_is_asked_only_for_what_is_not_there_and_in_what_time_is_left(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        cluster_check, "_ask_autoscaler", lambda *given: asked.append(given) or False
-    )
-    assert cluster_check.can_have("head:1", GROWS, 4, 0)
-    assert not cluster_check.can_have("head:1", ClusterFacts((Node(4, 0),), grows=False), 4, 1)
-    assert cluster_check.can_have("head:1", replace(GROWS, seconds=21.0), 4, 1)
-    assert not asked, "it is there, there is none, there is no time"
-    assert not cluster_check.can_have("head:1", replace(GROWS, seconds=7.0), 4, 1)
-    assert asked == [("head:1", 4, 1, cluster_check.ASK_SECONDS - 7)]
-
-
 @pytest.fixture
-def made_up_question(alone, monkeypatch):
-    """Return a function that makes code the question, and one that returns what was asked."""
-    for name, value in {"ASK_SECONDS": 6.0, "END_SECONDS": 0.5}.items():
-        monkeypatch.setattr(cluster_check, name, value)
-    monkeypatch.setattr(cluster_check, "QUESTION", "made_up_question")
-    monkeypatch.setenv("PYTHONPATH", str(alone))
-    head = (
-        f"import signal, sys, time\nopen({str(alone / 'asked')!r}, 'a').write(str(len(sys.argv)))\n"
-    )
+def facts(monkeypatch):
+    """Return a function that sets what the cluster at head:1 has."""
+    monkeypatch.setattr(cluster_check, "resolve", lambda address: address)
 
-    def write(code):
-        (alone / "made_up_question.py").write_text(head + code)
-        return lambda: (alone / "asked").read_text()
+    def set_facts(*nodes, grows):
+        monkeypatch.setattr(cluster_check, "ask", lambda address: ClusterFacts(tuple(nodes), grows))
 
-    return write
+    return set_facts
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize(
-    ("answer", "can"), [("true", True), ("false", False), ("null", True)]
-)  # fmt: skip
-def test_the_answer_is_no_only_where_the_autoscaler_has_said_so(
-    answer, can, made_up_question, caplog
+    ("arguments", "says"),
+    [
+        (("--gpus-per-trial", "1"), "--gpus-per-trial: no machine of the cluster has 1 CPUs and 1"),
+        (("--cpus-per-trial", "9"), "--cpus-per-trial: no machine of the cluster has 9 CPUs and 0"),
+    ],
+)
+def test_a_trial_that_fits_no_machine_is_refused_where_the_cluster_does_not_grow(
+    arguments, says, facts, alone, capsys
 ):
-    asked = made_up_question(f"print('asked')\nprint({answer!r})")
-    assert cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1) is can
-    assert asked() == "5", "of itself it leaves nothing"
-    warning = "does not say whether it can start a machine with 4 CPUs and 1 GPUs: what needs one"
-    assert (warning in caplog.text) is (answer == "null")
+    facts(Node(4, 0), grows=False)
+    said = refused(capsys, "--address", "head:1", *arguments)
+    assert says in said and "the largest of now has 4 CPUs and 0 GPUs" in said
 
 
-@pytest.mark.cluster
-def test_a_question_that_must_be_killed_is_taken_back_by_another_process(made_up_question):
-    asked = made_up_question(
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "if len(sys.argv) == 5:\n"
-        "    print('asked', flush=True)\n"
-        "    time.sleep(60)"
-    )
-    started = time.monotonic()
-    with pytest.raises(ClusterError, match=r"its autoscaler is silent$"):
-        cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1)
-    assert asked() == "54" and time.monotonic() - started < 10
+def test_a_trial_that_fits_no_machine_of_now_is_a_warning_where_the_cluster_grows(facts, caplog):
+    facts(Node(4, 0), grows=True)
+    options = sigma_line_search.Options(address="head:1", gpus_per_trial=1)
+    for _ in range(2):
+        assert capacity.cluster_problems(options, 1, 1) == {}
+    (warning,) = caplog.records
+    assert "waits until the autoscaler starts one" in warning.getMessage()
+    caplog.clear()
+    assert capacity.cluster_problems(options, 4, 0) == {} and not caplog.records
 
 
-@pytest.mark.cluster
-def test_a_question_that_cannot_be_taken_back_is_told_of_in_one_line(made_up_question):
-    asked = made_up_question("print('asked', flush=True)\nraise RuntimeError('it is gone')")
-    with pytest.raises(ClusterError, match="it is gone; it may start a machine and keep it") as why:
-        cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1)
-    assert asked() == "54" and "\n" not in str(why.value)
-
-
-@pytest.mark.cluster
-def test_a_question_is_first_told_to_end_and_has_time_to(made_up_question):
-    asked = made_up_question(
-        "def end(*_):\n    print('null')\n    sys.exit()\n"
-        "signal.signal(signal.SIGTERM, end)\nprint('asked', flush=True)\ntime.sleep(60)"
-    )
-    assert cluster_check.can_have("127.0.0.1:1", GROWS, 4, 1)
-    assert asked() == "5"
+def test_gpus_must_be_given_where_a_cluster_that_grows_has_none_now(facts):
+    facts(Node(4, 0), grows=True)
+    options = sigma_line_search.Options(address="head:1")
+    assert "say how many, or 0" in capacity.cluster_problems(options, 1, 0)["gpus_per_trial"]
 
 
 def test_parts_of_gpus_are_parts_of_one():
@@ -228,24 +187,9 @@ def member(cluster, alone, monkeypatch):
 
 
 @pytest.mark.cluster
-def test_more_than_any_machine_type_has_is_refused_as_the_autoscaler_says(member, capsys):
-    started = time.monotonic()
-    said = refused(capsys, "--address", member.address, "--gpus-per-trial", "4")
-    assert "--gpus-per-trial: no machine of the cluster has, nor could be started with, 4 CPUs" in (
-        " ".join(said.split())
-    )
-    assert time.monotonic() - started < 30
-    said = refused(capsys, "--address", member.address)
-    assert "--gpus-per-trial: say how many, or 0" in said
-    said = refused(capsys, "--address", member.address, "--gpus-per-trial", "0",
-                   "--cpus-per-trial", "64")  # fmt: skip
-    assert "--cpus-per-trial: no machine" in said
-
-
-@pytest.mark.cluster
 @pytest.mark.parametrize(
     ("token", "says"),
-    [("f" * 32, "our token is not its token"), ("", "it asks for a token, and we have none")],
+    [("f" * 32, "our token is not its token"), ("", "it needs a token, and we have none")],
 )
 def test_a_wrong_token_is_refused_at_once(token, says, member, capsys, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", token)
@@ -260,13 +204,11 @@ def test_a_cluster_that_lets_in_everyone_is_refused_unless_it_is_on_loopback(alo
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         found = cluster_check.ask(cluster.address)
         assert found.nodes == (Node(2, 0),) and not found.grows
-        assert cluster_check.can_have(cluster.address, found, 1, 0)
-        assert not cluster_check.can_have(cluster.address, found, 3, 0)
         # As if it were elsewhere; the processes that ask it are told the truth.
         monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 32)
         monkeypatch.setenv(cluster_check.LOOPBACK_GUARD, "0")
         monkeypatch.setattr(cluster_check, "is_loopback", lambda address: False)
-        with pytest.raises(ClusterError, match="asks for no token"):
+        with pytest.raises(ClusterError, match="needs no token"):
             cluster_check.ask(cluster.address)
 
 
@@ -274,7 +216,7 @@ def test_a_cluster_that_lets_in_everyone_is_refused_unless_it_is_on_loopback(alo
 def test_a_plan_for_a_cluster_starts_nothing(member, alone):
     command = [
         sys.executable, sigma_line_search.__file__, "--address", member.address, "--dry-run",
-        "--gpus-per-trial", "1", "--scale", "demo",
+        "--gpus-per-trial", "0", "--scale", "demo",
     ]  # fmt: skip
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=alone)
     assert ended.returncode == 0 and "nothing was started" in ended.stdout, ended.stderr

@@ -33,7 +33,7 @@ def test_a_submitted_sweep_outlives_the_terminal_that_submitted_it(tmp_path):
             os.environ | cluster.environment | {"RAY_API_SERVER_ADDRESS": cluster.dashboard}
         )
         script = "sweeps/sigma_line_search.py"
-        storage = f"--storage {tmp_path / 'results'} --address auto --gpus-per-trial 1"
+        storage = f"--storage {tmp_path / 'results'} --address auto --gpus-per-trial 0"
         inside = f"cd {SWEEPS.parent} && exec {sys.executable} {script} {SIZES} {storage}"
         # Without --no-wait it would show what the job prints; it is ended before the job is.
         terminal = subprocess.Popen(

@@ -60,7 +60,7 @@ def cluster():
 def command(cluster, folder, *arguments):
     return [
         sys.executable, str(SWEEPS / "sigma_line_search.py"), *ARGUMENTS, "--storage", str(folder),
-        "--address", cluster.address, "--gpus-per-trial", "1", *arguments,
+        "--address", cluster.address, "--gpus-per-trial", "0", *arguments,
     ]  # fmt: skip
 
 
@@ -240,7 +240,7 @@ def test_hours_that_are_over_end_a_sweep_to_which_no_machine_comes(tmp_path):
 
 
 def hold_a_machine(cluster):
-    """Return a process that keeps a part of a GPU, so that no trial has all of it."""
+    """Return a process that keeps a part of a core, so that no trial has all of it."""
     held = subprocess.Popen(
         [sys.executable, "-c", HOLDING, cluster.address], stdout=subprocess.PIPE, text=True,
         stderr=subprocess.DEVNULL, env=os.environ | cluster.environment, cwd="/",
@@ -256,7 +256,7 @@ ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
 class Holding:
     def there(self):
         return "there"
-held = ray.remote(num_gpus=0.1)(Holding).remote()
+held = ray.remote(num_cpus=0.1)(Holding).remote()
 print(ray.get(held.there.remote()), flush=True)
 time.sleep(600)
 """

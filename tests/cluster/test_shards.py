@@ -33,7 +33,7 @@ def test_a_checkpoint_is_evaluated_to_the_same_numbers(cluster, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(model))
     found = {}
     for name, arguments in {
-        "here": [], "there": ["--address", cluster.address, "--gpus-per-shard", "1"],
+        "here": [], "there": ["--address", cluster.address, "--gpus-per-shard", "0"],
     }.items():  # fmt: skip
         ended = subprocess.run(
             [
@@ -61,10 +61,10 @@ from sweeps.engine.resources.resources import Resources
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 2))
 images = imagenet_c_folder.open_folder(Path(sys.argv[2]), ("fog", "snow"), classes=2, side=8)
-with Cluster(Resources(1, 1.0, 1, is_pretended=True), sys.argv[1]) as cluster:
+with Cluster(Resources(1, 0.0, 1), sys.argv[1]) as cluster:
     cluster.wait()
     from sweeps.engine.backend.shards import Shards
-    shards = Shards(Resources(1, 1.0, 1, is_pretended=True), model)
+    shards = Shards(Resources(1, 0.0, 1), model)
     rows = shards.evaluate_imagenet_c(model, images)
     print(json.dumps([dataclasses.asdict(row) for row in rows]))
     pids = shards._run(lambda *_: [os.getpid()], model, list(range(12)), False)
@@ -101,7 +101,7 @@ import json, os, signal, sys, time
 import torch
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.resources.resources import Resources
-resources = Resources(1, 1.0, 1, is_pretended=True)
+resources = Resources(1, 0.0, 1)
 
 def where(model, shard, device, bf16):
     number, marker = shard

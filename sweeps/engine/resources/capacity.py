@@ -1,6 +1,7 @@
 """What there is for trials, where they run: on this machine, or on a Ray cluster."""
 
-from dataclasses import dataclass, replace
+import logging
+from dataclasses import dataclass
 from functools import cache
 
 from sweeps.engine.cli.options import SweepOptions
@@ -14,6 +15,8 @@ JOINT_SLOTS = 8
 # At each step Tune looks through all trials that wait: that is 8 ms of these, 250 of 6,000 (see
 # docs/scale.md).
 MOST_SLOTS = 1000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,23 +59,10 @@ def of(options: SweepOptions) -> Capacity:
 
 
 @cache
-def ask(address: str, cpus: float = 0.0, gpus: float = 0.0) -> ClusterFacts | ClusterError:
-    """Return what a cluster has, or why it cannot be used.
-
-    Args:
-        address: ``HOST:PORT``, or ``auto``.
-        cpus: what a trial needs, to ask whether the cluster can have a machine for it; 0 not to
-            ask. An autoscaler may start one then.
-        gpus: likewise.
-    """
+def ask(address: str) -> ClusterFacts | ClusterError:
+    """Return what the cluster at ``HOST:PORT``, or ``auto``, has, or why it cannot be used."""
     try:
-        place = cluster_check.resolve(address)
-        if not cpus:
-            return cluster_check.ask(place)
-        found = ask(address)
-        if isinstance(found, ClusterError):
-            return found
-        return replace(found, can_fit=cluster_check.can_have(place, found, cpus, gpus))
+        return cluster_check.ask(cluster_check.resolve(address))
     except ClusterError as error:
         return error
 
@@ -93,20 +83,26 @@ def cluster_problems(options: SweepOptions, cpus: int, gpus: float) -> dict[str,
     if options.gpus_per_trial is None and found.grows and not has_gpu:
         rule = "say how many, or 0: the cluster has no GPU now, and may start machines with some"
         return {"gpus_per_trial": rule}
-    if options.dry_run and found.grows:
-        return {}  # asking its autoscaler could start a machine
-    fitting = ask(options.address, cpus, gpus)
-    if isinstance(fitting, ClusterError):
-        return {"address": str(fitting)}
-    if fitting.can_fit:
+    if not (problem := no_machine_for(options.address, found, cpus, gpus)):
         return {}
-    need = f"{cpus} CPUs and {gpus:g} GPUs a trial"
+    most = max((node.gpus for node in found.nodes), default=0)
+    return {"gpus_per_trial" if gpus > most else "cpus_per_trial": problem}
+
+
+@cache
+def no_machine_for(address: str, found: ClusterFacts, cpus: int, gpus: float) -> str:
+    """Return why no machine of a cluster can run what needs this much; empty if one can.
+
+    A cluster that grows may start one: then a warning says, once, what may be waited for.
+    """
+    if found.fits_now(cpus, gpus):
+        return ""
     most = max(found.nodes, key=lambda node: (node.gpus, node.cpus), default=Node(0, 0))
-    largest = f"the largest of now has {most.cpus:g} CPUs and {most.gpus:g} GPUs"
-    types = (
-        "no machine of the cluster has, nor could be started with,"
-        if found.grows
-        else ("no machine of the cluster has")
+    reason = (
+        f"no machine of the cluster has {cpus} CPUs and {gpus:g} GPUs; "
+        f"the largest of now has {most.cpus:g} CPUs and {most.gpus:g} GPUs"
     )
-    name = "gpus_per_trial" if gpus > most.gpus else "cpus_per_trial"
-    return {name: f"{types} {need}; {largest}"}
+    if not found.grows:
+        return reason
+    log.warning("at %s %s: what needs them waits until the autoscaler starts one", address, reason)
+    return ""

@@ -1,4 +1,4 @@
-"""Asks a Ray cluster what it has, in a process of its own, which can be ended where it hangs.
+"""Asks a Ray cluster what it has, in a process of its own, which can be killed if it hangs.
 
 ``python -m sweeps.engine.resources.cluster_facts ADDRESS`` prints one JSON object.
 """
@@ -9,17 +9,20 @@ import sys
 from typing import Any
 
 import ray
+from ray.core.generated import autoscaler_pb2
 
-from sweeps.engine.resources.cluster_question import RayAutoscaler
-
-CALL_SECONDS = 10  # who started this process ends it earlier
+GENERATED: Any = autoscaler_pb2  # its names are made when it is imported
+RAYLET: Any = ray._raylet  # pyright: ignore[reportAttributeAccessIssue]  (written in Cython)
+CALL_SECONDS = 10  # the process that started this one kills it earlier
 
 
 def main(address: str) -> None:
     """Print what the cluster at ``address`` has."""
     ray.init(address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    status = RayAutoscaler(ray.get_runtime_context().gcs_address, CALL_SECONDS).status()
+    client = RAYLET.GcsClient(address=ray.get_runtime_context().gcs_address)
+    status = GENERATED.GetClusterStatusReply()
+    status.ParseFromString(client.get_cluster_status(timeout_s=CALL_SECONDS))
     found: dict[str, Any] = {
         "nodes": [{"cpus": n.get("CPU", 0.0), "gpus": n.get("GPU", 0.0)} for n in nodes],
         "grows": status.HasField("autoscaling_state"),

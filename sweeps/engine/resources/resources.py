@@ -1,15 +1,12 @@
 """What each trial occupies, and how many run at a time: by the options, and by what there is."""
 
 import math
-import os
 from dataclasses import dataclass
 
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.resources import capacity
 from sweeps.engine.resources.capacity import Capacity
 
-# Set, it makes trials that reserve GPUs compute on CPUs: to try a cluster out on a machine without.
-PRETEND = "GON_PRETEND_GPUS"
 LEAST_SHARE = 0.01  # of a GPU: what CUDA itself needs of its memory; Ray rounds to 0.0001
 
 
@@ -24,8 +21,6 @@ class Resources:
         processes: that train a trial together; with GPUs, one for each of its own.
         grows: whether the machines for so many trials are yet to come, or not: on a cluster that
             starts them.
-        is_pretended: whether the GPUs are only said to be there, and trials compute on CPUs; see
-            ``PRETEND``.
     """
 
     cpus: int
@@ -33,12 +28,11 @@ class Resources:
     slots: int
     processes: int = 1
     grows: bool = False
-    is_pretended: bool = False
 
     @property
     def device(self) -> str:
         """``cuda`` where a trial gets any part of a GPU, else ``cpu``."""
-        return "cuda" if self.gpus > 0 and not self.is_pretended else "cpu"
+        return "cuda" if self.gpus > 0 else "cpu"
 
     @property
     def all_cpus(self) -> int:
@@ -54,11 +48,6 @@ class Resources:
     def per_trial(self) -> dict[str, float]:
         """What Ray keeps for a trial, all of it on one node."""
         return {"cpu": self.all_cpus, "gpu": self.gpus}
-
-
-def pretends() -> bool:
-    """Return whether GPUs are only said to be there."""
-    return bool(os.environ.get(PRETEND))
 
 
 def problems(options: SweepOptions) -> dict[str, str]:
@@ -152,5 +141,4 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
         slots=min(slots, options.max_concurrent or slots),
         processes=processes,
         grows=there.grows,
-        is_pretended=pretends(),
     )

@@ -32,7 +32,7 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import headline, print_report, write_report
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.cluster_check import ClusterError
-from sweeps.engine.resources.resources import Resources, pretends
+from sweeps.engine.resources.resources import Resources
 from sweeps.engine.runs.checkpoint_cost import cost_text, expected
 from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
@@ -141,9 +141,7 @@ def accuracies_of(options: CheckpointOptions) -> Iterator[Callable[[nn.Module], 
     if options.address is None:
         yield lambda model: evaluation
         return
-    resources = Resources(
-        cpus=options.cpus, gpus=options.gpus_per_shard, slots=1, is_pretended=pretends()
-    )
+    resources = Resources(cpus=options.cpus, gpus=options.gpus_per_shard, slots=1)
     with Cluster(resources, cluster_check.resolve(options.address)) as cluster:
         cluster.wait()
         from sweeps.engine.backend.shards import Shards

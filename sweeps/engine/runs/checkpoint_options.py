@@ -137,14 +137,10 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
 
 def _cluster_problems(options: CheckpointOptions, address: str) -> dict[str, str]:
     facts = capacity.ask(address)
-    if not isinstance(facts, ClusterError) and not share_problem(options.gpus_per_shard):
-        facts = capacity.ask(address, options.cpus, options.gpus_per_shard)
     if isinstance(facts, ClusterError):
         return {"address": str(facts)}
-    if facts.can_fit is not False:
-        return {}
-    need = f"{options.cpus} CPUs and {options.gpus_per_shard:g} GPUs"
-    return {"address": f"no machine of the cluster has, nor could be started with, {need}"}
+    problem = capacity.no_machine_for(address, facts, options.cpus, options.gpus_per_shard)
+    return {"address": problem} if problem else {}
 
 
 def _fault_of(folder: Folder) -> str:
