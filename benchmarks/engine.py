@@ -78,7 +78,7 @@ def plain(folder: Path, with_mlflow: bool) -> None:
             }
         for name in ("validation", "test"):
             rows = list(evaluation.evaluate(model, data[name]))
-            result |= {f"{name}/{row.corruption}": row.top1 for row in rows}
+            result |= {f"{name}/{row.setting}": row.value for row in rows}
             result[f"{name}/mean"] = evaluation.mean_top1(rows, name)
         tune.report(result)
 

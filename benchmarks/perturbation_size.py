@@ -72,16 +72,17 @@ def measure(model: MadryCNN, data: LabelledImages, noise: Noise, precision: floa
     bisected, forwards = bisect_each(model, data, noise, precision)
     print(f"{noise.name}, {len(data)} images: {median}")
     found = {
-        "the median alone": (median.median, median.forwards),
-        "per image, grid": (each.median, each.forwards),
+        "the median alone": (median.value, median.extra["forwards"]),
+        "per image, grid": (each.value, each.extra["forwards"]),
         "per image, bisection": (bisected, forwards),
     }
+    _, forwards_of_median = found["the median alone"]
     for label, (size, looks) in found.items():
         line = f"  {label:21} epsilon* {size:8.4f}  {looks / len(data):6.2f} forwards"
         if label == "the median alone":
             line += f"  {seconds:6.1f} s"
         else:
-            line += f"  {looks / median.forwards:5.2f}x the median alone, target {TARGET}"
+            line += f"  {looks / forwards_of_median:5.2f}x the median alone, target {TARGET}"
         print(line, flush=True)
 
 

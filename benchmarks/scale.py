@@ -100,20 +100,19 @@ class Worker:
     def end(self, records: Any, config: Any) -> None:
         """Write the attempt and the result of a trial."""
         from gon_core.corruptions.mnist_c import CORRUPTIONS
-        from gon_core.evaluation import mean_top1
-        from gon_core.rows import AccuracyRow
+        from gon_core.measurement import accuracy_row, mean_top1
         from sweeps.engine.records import MODEL, Attempt, TrialResult
         from sweeps.engine.system.provenance import now
 
         images = {"validation": 2_000, "test": 10_000}
         rows = [
-            AccuracyRow(split, name, int(bool(index)), round(count * accuracy / 100), count)
+            accuracy_row(split, name, int(bool(index)), round(count * accuracy / 100), count)
             for split, count in images.items()
             for index, name in enumerate(("clean", *CORRUPTIONS))
             for accuracy in [top1(config) + (index % 5 - 2 if index else 12)]
         ]
         result = TrialResult(
-            trial_id=config.trial_id, config=config, status="max_epochs", rows=rows,
+            trial_id=config.trial_id, config=config, status="max_epochs", measurements=rows,
             history=self.history(config), objective=mean_top1(rows, "validation"),
             best_epoch=self.epochs, ended=now(), device="cpu, 1 thread(s)",
             seconds={"training": 2.0 * self.epochs, "evaluation": 9.0},

@@ -11,7 +11,7 @@ from gon_core.data.corruption_folders import check_names, folder_faults, refuse
 from gon_core.data.files import CLASSES, SIDE
 from gon_core.data.npy import open_array, read_header
 from gon_core.data.splits import LabelledImages
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 
 IDENTITY = "identity"  # the published name of the images without corruption
 BLOCK = 1000  # images in memory at a time beside the result

@@ -26,19 +26,17 @@ from gon_core.evaluation.corruption_sets import evaluate_imagenet_c, read_mnist_
 from gon_core.evaluation.noise_directions import NOISES, Noise
 from gon_core.evaluation.perturbation_size import median_perturbation_size, perturbation_sizes
 from gon_core.intervals import Interval, mean_interval, standard_error, wilson_interval
-from gon_core.rows import AccuracyRow, AttackRow, PerturbationSizeRow, mean_top1
+from gon_core.measurement import Measurement, mean_top1
 
 __all__ = [
     "NOISES",
-    "AccuracyRow",
     "AdversarialNoise",
-    "AttackRow",
     "DDNAttack",
     "EvaluationSet",
     "Interval",
+    "Measurement",
     "Noise",
     "PGDAttack",
-    "PerturbationSizeRow",
     "SeveritySets",
     "adversarial_noise",
     "attack_accuracy",

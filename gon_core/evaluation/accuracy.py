@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
-from gon_core.rows import CLEAN, SEVERITIES_SPLIT, AccuracyRow
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, Measurement, accuracy_row
 
 BATCH_SIZE = 250
 
@@ -89,7 +89,7 @@ def batches(data: LabelledImages) -> Iterator[Batch]:
 
 def evaluate(
     model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-) -> Iterator[AccuracyRow]:
+) -> Iterator[Measurement]:
     """Yield the accuracy of ``model`` on the clean images and under each corruption."""
     for row, _ in evaluate_images(model, evaluation_set, bf16):
         yield row
@@ -97,12 +97,12 @@ def evaluate(
 
 def evaluate_images(
     model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-) -> Iterator[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:
     """Yield what ``evaluate`` does, each with which images are right, for paired tests."""
     for name, images in evaluation_set.images.items():
         data = LabelledImages(images, evaluation_set.labels)
         counts = count(model, batches(data), bf16)
-        row = AccuracyRow(
+        row = accuracy_row(
             split=evaluation_set.split,
             corruption=name,
             severity=0 if name == CLEAN else 1,
@@ -115,7 +115,7 @@ def evaluate_images(
 
 def evaluate_severities(
     model: nn.Module, sets: SeveritySets, bf16: bool = False
-) -> Iterator[AccuracyRow]:
+) -> Iterator[Measurement]:
     """Yield the accuracy of ``model`` on each of the sets, at five severities a corruption.
 
     Where the sets hold the same images without corruption, as (``clean``, 0), theirs is a row too:
@@ -123,7 +123,7 @@ def evaluate_severities(
     """
     for (name, severity), images in sets.images.items():
         counts = count(model, batches(LabelledImages(images, sets.labels)), bf16)
-        yield AccuracyRow(
+        yield accuracy_row(
             split=SEVERITIES_SPLIT,
             corruption=name,
             severity=severity,

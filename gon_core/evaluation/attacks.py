@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation.accuracy import batches
 from gon_core.evaluation.frozen import frozen
-from gon_core.rows import AttackRow
+from gon_core.measurement import Measurement
 
 PGD_STEPS_AT_A_TIME = 10
 """Steps between two looks at which images are broken; a look costs a third of a step."""
@@ -94,7 +94,7 @@ Attack = PGDAttack | DDNAttack
 
 def attack_accuracy(
     model: nn.Module, data: LabelledImages, attack: Attack, stream: Generator
-) -> AttackRow:
+) -> Measurement:
     """Return how many images ``model`` still classifies right under ``attack``.
 
     Images that are wrong without an attack are counted as wrong and not attacked.
@@ -124,7 +124,14 @@ def attack_accuracy(
             if len(images):
                 found = perturb(model, images, labels, attack, stream)
                 correct += len(images) - broken(model, images, found, labels, attack).sum()
-    return AttackRow(attack.name, attack.norm, attack.size, int(correct), len(data))
+    return Measurement(
+        measure="attacks",
+        split="test",
+        setting=attack.name,
+        value=100 * int(correct) / len(data),
+        count=len(data),
+        extra={"correct": int(correct), "norm": attack.norm, "size": attack.size},
+    )
 
 
 def perturb(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gon_core.corruptions import mnist_c
 from gon_core.data.splits import LabelledImages
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from gon_core import paper
+from gon_core.measurement import CLEAN, TOP1, Measurement, select
 from gon_core.names import nearest
-from gon_core.rows import CLEAN, AccuracyRow
 
 # Fractions of 1, means over the severities.
 ALEXNET_ERRORS: dict[str, float] = {
@@ -59,7 +59,7 @@ def mean_without_noise(percent: Mapping[str, float]) -> float:
 
 
 def errors_over_severities(
-    rows: Iterable[AccuracyRow], split: str, severities: Sequence[int] = SEVERITIES
+    rows: Iterable[Measurement], split: str, severities: Sequence[int] = SEVERITIES
 ) -> dict[str, float]:
     """Return the top-1 error of each corruption, averaged over its severities, in percent.
 
@@ -72,11 +72,9 @@ def errors_over_severities(
         ValueError: names every corruption with other severities.
     """
     errors: dict[str, dict[int, list[float]]] = {}
-    for row in rows:
-        if row.split == split and row.corruption != CLEAN:
-            errors.setdefault(row.corruption, {}).setdefault(row.severity, []).append(
-                100 - row.top1
-            )
+    for row in select(rows, TOP1, split):
+        if row.setting != CLEAN and row.severity is not None:
+            errors.setdefault(row.setting, {}).setdefault(row.severity, []).append(100 - row.value)
     faults = []
     for name, by_severity in errors.items():
         found = sorted(severity for severity, values in by_severity.items() for _ in values)

@@ -10,7 +10,7 @@ from gon_core.data import mnist_c_folder
 from gon_core.data.imagenet_c_folder import SEVERITIES, ImageNetC
 from gon_core.evaluation.accuracy import Batch, count
 from gon_core.evaluation.corrupted_sets import EvaluationSet
-from gon_core.rows import CLEAN, AccuracyRow
+from gon_core.measurement import CLEAN, Measurement, accuracy_row
 
 
 def read_mnist_c(root: Path) -> EvaluationSet:
@@ -33,7 +33,7 @@ def evaluate_imagenet_c(
     batch_size: int = 64,
     bf16: bool = False,
     device: str | torch.device = "cpu",
-) -> Iterator[AccuracyRow]:
+) -> Iterator[Measurement]:
     """Yield the accuracy of ``model`` under each corruption at each severity, as it is known.
 
     Args:
@@ -54,7 +54,7 @@ def evaluate_imagenet_c(
     for corruption in images.corruptions:
         for severity in SEVERITIES:
             counts = count(model, on_device(corruption, severity), bf16)
-            yield AccuracyRow(
+            yield accuracy_row(
                 split="test",
                 corruption=corruption,
                 severity=severity,

@@ -11,7 +11,7 @@ from torch import Tensor
 from gon_core.corruptions import mnist_c
 from gon_core.corruptions.mnist_c import PUBLISHED_SEVERITY, SEVERITIES
 from gon_core.data.splits import LabelledImages
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 
 SAMPLES = 6
 

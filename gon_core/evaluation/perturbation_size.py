@@ -24,7 +24,7 @@ from gon_core.evaluation.frozen import frozen
 from gon_core.evaluation.median_search import find_ranks, look_below
 from gon_core.evaluation.noise_directions import Noise
 from gon_core.evaluation.size_search import start
-from gon_core.rows import PerturbationSizeRow
+from gon_core.measurement import Extra, Measurement
 
 CONFIDENCE = 0.95
 
@@ -40,7 +40,7 @@ def median_perturbation_size(
     count_never: bool = False,
     search: Literal["auto", "per image"] = "auto",
     converged: bool = True,
-) -> PerturbationSizeRow:
+) -> Measurement:
     """Return epsilon*, the least size at which at least half of the images are misclassified.
 
     The search for the median alone gives way to one for each image where, of the images that are
@@ -60,6 +60,27 @@ def median_perturbation_size(
             change the median and takes a look at up to half of the images.
         search: "per image" to search the size of every image in any case.
         converged: whether the generator that makes the noise has converged, for the row.
+
+    Returns:
+        The median as ``value``: the least size at which half of the images are misclassified;
+        infinity where it takes more than all noise. At least half are misclassified at it or at
+        less in any case. It is at most ``precision`` too large if every image that is right at it
+        is right at all smaller sizes, which ``non_monotone`` shows, and after a search for each
+        image if none is misclassified between two radii of its grid alone. Further columns:
+
+        - ``low``, ``high``: ends of the median's distribution-free 95 % confidence interval.
+        - ``already_wrong``: images misclassified without noise, whose size is 0.
+        - ``never``: images that are right at the end of their noise's reach, whose size is
+          infinity; absent where not all of them were looked at there.
+        - ``saturated``: images that cannot be moved by the median, because all of their pixels that
+          have noise clip before. Beyond that they stay as they are, at their largest size.
+        - ``sampled``: images right at the median that were looked at at smaller sizes, too; 0 where
+          the size of every image was searched from the start.
+        - ``non_monotone``: those of them that are misclassified at a smaller size.
+        - ``per_image``: whether the size of every image was searched, and not the median alone.
+        - ``forwards``: images that went through the classifier in all.
+        - ``precision``: of the sizes.
+        - ``converged``: whether the generator that makes the noise had converged.
 
     Raises:
         ValueError: an argument out of range; the message names all of them.
@@ -90,21 +111,27 @@ def median_perturbation_size(
             found.exhaust()
     undecided = found.wrong.isinf() & found.right.isfinite()
     median = found.bracket(middle)[1]
-    return PerturbationSizeRow(
-        noise=noise.name,
-        median=median,
-        low=found.bracket(first)[0],
-        high=found.bracket(last)[1],
+    extra: dict[str, Extra] = {
+        "low": found.bracket(first)[0],
+        "high": found.bracket(last)[1],
+        "already_wrong": int((found.wrong == 0).sum()),
+        "saturated": int((found.reach < median).sum()),
+        "sampled": sampled,
+        "non_monotone": non_monotone,
+        "per_image": per_image,
+        "forwards": found.forwards,
+        "precision": precision,
+        "converged": converged,
+    }
+    if not undecided.any():
+        extra["never"] = int(found.right.isinf().sum())
+    return Measurement(
+        measure="epsilon_star",
+        split="test",
+        setting=noise.name,
+        value=median,
         count=len(data),
-        already_wrong=int((found.wrong == 0).sum()),
-        never=None if undecided.any() else int(found.right.isinf().sum()),
-        saturated=int((found.reach < median).sum()),
-        sampled=sampled,
-        non_monotone=non_monotone,
-        per_image=per_image,
-        forwards=found.forwards,
-        precision=precision,
-        converged=converged,
+        extra=extra,
     )
 
 
@@ -134,6 +161,12 @@ def perturbation_sizes(
         found = start(model, data, noise, stream, precision)
         found.search_each()
     return found.wrong
+
+
+def share_non_monotone(row: Measurement) -> float:
+    """Return the images that are right again at the median, in percent of those looked at."""
+    sampled, wrong_below = row.number("sampled"), row.number("non_monotone")
+    return 100 * wrong_below / sampled if sampled and wrong_below else 0.0
 
 
 def ranks(count: int) -> tuple[int, int, int]:

@@ -10,8 +10,8 @@ from safetensors.torch import save as save_tensors
 from torch import Generator, Tensor
 
 from gon_core.evaluation.noise_directions import Noise
+from gon_core.measurement import CLEAN
 from gon_core.noise import scale_to_sphere
-from gon_core.rows import CLEAN
 
 SAMPLES = 3
 

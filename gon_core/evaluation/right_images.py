@@ -9,7 +9,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 
 RightImages = Mapping[str, Bool[Tensor, " image"]]
 """By corruption, and under ``clean`` without one; the images in the order of their set."""

@@ -47,12 +47,12 @@ def test_a_checkpoint_is_evaluated_to_the_same_numbers(cluster, tmp_path):
         assert ended.returncode == 0, ended.stdout + ended.stderr
         records = SweepRecords(Folder(str(tmp_path / "results" / name)))
         (result,) = records.results()
-        found[name] = result.rows, records.trial(result.trial_id).folder.read(RIGHT)
+        found[name] = result.measurements, records.trial(result.trial_id).folder.read(RIGHT)
     assert found["there"] == found["here"] and len(found["here"][0]) == 16 + 16 + 76
 
 
 ON_A_CLUSTER = """
-import dataclasses, json, os, sys
+import json, os, sys
 from pathlib import Path
 import torch
 from gon_core.data import imagenet_c_folder
@@ -66,7 +66,7 @@ with Cluster(Resources(1, 0.0, 1), sys.argv[1]) as cluster:
     from sweeps.engine.backend.shards import Shards
     shards = Shards(Resources(1, 0.0, 1), model)
     rows = shards.evaluate_imagenet_c(model, images)
-    print(json.dumps([dataclasses.asdict(row) for row in rows]))
+    print(json.dumps([row.model_dump() for row in rows]))
     pids = shards._run(lambda *_: [os.getpid()], model, list(range(12)), False)
     print(len({pid for (pid,) in pids}))
 """
@@ -90,10 +90,10 @@ def test_imagenet_c_is_read_by_the_machines_and_rows_keep_their_order(cluster, t
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 2))
     images = imagenet_c_folder.open_folder(Path(tmp_path), ("fog", "snow"), classes=2, side=8)
-    expected = [vars(row) for row in evaluation.evaluate_imagenet_c(model, images)]
+    expected = [row.model_dump() for row in evaluation.evaluate_imagenet_c(model, images)]
     found, processes = map(json.loads, ended.stdout.splitlines()[-2:])
     assert processes <= 3  # twelve shards: each machine's process does one after the other
-    assert found == expected and len({row["correct"] for row in found}) > 1
+    assert found == expected and len({row["extra"]["correct"] for row in found}) > 1
 
 
 LOSING_A_MACHINE = """

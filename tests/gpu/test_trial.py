@@ -44,7 +44,7 @@ def run(method, data, folder, **keywords):
 
 
 def figures(result):
-    return result.rows, result.attacks, result.perturbation_sizes
+    return result.measurements
 
 
 @METHODS
@@ -79,15 +79,15 @@ def test_it_measures_what_a_cpu_measures(data):
     on_cpu = MadryCNN()
     checkpoints.restore_model(on_cpu, weights)
     gpu, cpu = measure(model, data, EVALUATION), measure(on_cpu, data.to("cpu"), EVALUATION)
-    for ours, theirs in zip(gpu.rows, cpu.rows, strict=True):
-        names = [(row.split, row.corruption, row.severity) for row in (ours, theirs)]
+    for ours, theirs in zip(gpu.of("top1"), cpu.of("top1"), strict=True):
+        names = [(row.split, row.setting, row.severity) for row in (ours, theirs)]
         assert names[0] == names[1]
-        assert abs(ours.correct - theirs.correct) <= 1
-    for ours, theirs in zip(gpu.attacks, cpu.attacks, strict=True):
-        assert abs(ours.top1 - theirs.top1) <= 5
-    for ours, theirs in zip(gpu.perturbation_sizes, cpu.perturbation_sizes, strict=True):
-        assert ours.noise == theirs.noise
-        assert ours.median == pytest.approx(theirs.median, rel=0.15)
+        assert abs(ours.extra["correct"] - theirs.extra["correct"]) <= 1
+    for ours, theirs in zip(gpu.of("attacks"), cpu.of("attacks"), strict=True):
+        assert abs(ours.value - theirs.value) <= 5
+    for ours, theirs in zip(gpu.of("epsilon_star"), cpu.of("epsilon_star"), strict=True):
+        assert ours.setting == theirs.setting
+        assert ours.value == pytest.approx(theirs.value, rel=0.15)
 
 
 def test_too_little_memory_is_named(data, tmp_path):

@@ -76,16 +76,16 @@ def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
     records = SweepRecords(Folder(str(folder / "results/tiny")))
     assert records.folder.exists(EXAMPLES)
     for result in records.results():
-        assert [row.attack for row in result.attacks] == ["pgd", "ddn"]
-        assert {row.count for row in result.attacks} == {4}
-        assert sum(row.split == "test_severities" for row in result.rows) == 76
+        assert [row.setting for row in result.of("attacks")] == ["pgd", "ddn"]
+        assert {row.count for row in result.of("attacks")} == {4}
+        assert sum(row.split == "test_severities" for row in result.measurements) == 76
         trial = records.trial(result.trial_id).folder
         assert trial.exists(RIGHT)
     table = pq.read_table(folder / "results/tiny/results.parquet").to_pylist()
     kinds = [row["measure"] for row in table]
-    assert (kinds.count("accuracy"), kinds.count("attack")) == (3 * (32 + 76), 3 * 2)
+    assert (kinds.count("top1"), kinds.count("attacks")) == (3 * (32 + 76), 3 * 2)
     assert {row["variant"] for row in table} == {"vanilla", "gnt", "pgd"}
-    assert all(row["top5"] >= row["top1"] for row in table if row["measure"] == "accuracy")
+    assert all(row["top5"] >= row["value"] for row in table if row["measure"] == "top1")
     client = client_of(folder)
     experiment = client.get_experiment_by_name("gon/method_comparison").experiment_id
     runs = client.search_runs([experiment])
@@ -94,8 +94,8 @@ def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
     for name in FIGURES:
         assert f"report/{name}.png" in shown and f"report/{name}.svg" in shown
     child = next(r for r in runs if r.data.tags["kind"] == "trial")
-    assert {"attack/pgd_linf_0.1", "attack/ddn_l2_1.5", "clean/top5", "mnist_c/fog",
-            "mnist_c_severities/5/mean"} <= child.data.metrics.keys()  # fmt: skip
+    assert {"attacks/pgd_linf_0.1", "attacks/ddn_l2_1.5", "clean/top5", "mnist_c/fog",
+            "test_severities/mnist_c/severity_5"} <= child.data.metrics.keys()  # fmt: skip
 
 
 @pytest.mark.system
@@ -119,9 +119,8 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
         "ours": "evaluated", "provable_wong": "evaluated",
     }  # fmt: skip
     trained = SweepRecords(Folder(str(folder / "results/tiny"))).results()[0]
-    rows = [row for row in trained.rows if row.split != "test_severities"]
-    assert results["ours"].rows == rows  # to the digit what its own trial measured
-    assert results["ours"].attacks == trained.attacks
+    rows = [row for row in trained.measurements if row.split != "test_severities"]
+    assert results["ours"].measurements == rows  # to the digit what its own trial measured
     client = client_of(folder)
     experiment = client.get_experiment_by_name("gon/evaluate_checkpoint").experiment_id
     runs = client.search_runs([experiment])
@@ -259,7 +258,7 @@ def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
     )  # fmt: skip
     assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
     (result,) = SweepRecords(Folder(str(tmp_path / "results/published"))).results()
-    assert {row.count for row in result.rows if row.split == "test"} == {5}
+    assert {row.count for row in result.of("top1", "test")} == {5}
     recorded = json.loads((tmp_path / "results/published/sweep.json").read_text())
     (asked,) = recorded["config"]["trials"]
     assert asked["evaluation"]["corruption_set"] and asked["data"]["test_images"] == 5
@@ -319,7 +318,7 @@ def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(imagenet, t
     expected = 10 / ALEXNET_ERRORS["fog"] / 15  # 10 % wrong under fog, over its severities
     assert f"mCE {expected:.1f} %" in printed, printed
     (result,) = SweepRecords(Folder(str(tmp_path / "results/imagenet"))).results()
-    assert len(result.rows) == 75
+    assert len(result.measurements) == 75
     document = (tmp_path / "results/imagenet/report/table.md").read_text()
     assert (
         "ImageNet-C mean" in document

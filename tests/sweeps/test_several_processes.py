@@ -45,9 +45,9 @@ def test_two_processes_find_what_one_does(finished):
         losses = [[entry["train_loss"] for entry in each.history] for each in (result, other)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
         # Of 30 images one more or less may be right, where two classes are as likely to 1e-6.
-        for ours, theirs in zip(result.rows, other.rows, strict=True):
-            assert (ours.split, ours.corruption) == (theirs.split, theirs.corruption)
-            assert abs(ours.top1 - theirs.top1) <= 100 / 30 + 1e-9
+        for ours, theirs in zip(result.measurements, other.measurements, strict=True):
+            assert (ours.split, ours.setting) == (theirs.split, theirs.setting)
+            assert abs(ours.value - theirs.value) <= 100 / 30 + 1e-9
 
 
 def test_what_was_made_by_one_process_is_not_made_again_by_two(finished):

@@ -122,7 +122,7 @@ def test_a_trial_gives_the_same_bits_alone_as_beside_others(finished, tmp_path):
     weights = starting_models.stored(kept)
     alone_records = SweepRecords(Folder(str(tmp_path))).trial(beside.trial_id)
     alone = run_trial(beside.config, data, weights, alone_records)
-    assert alone.rows == beside.rows and alone.objective == beside.objective
+    assert alone.measurements == beside.measurements and alone.objective == beside.objective
     assert alone_records.folder.read(MODEL) == records.trial(beside.trial_id).folder.read(MODEL)
 
 

@@ -21,7 +21,7 @@ from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
 from gon_core.formats import evaluation_code
-from gon_core.rows import AccuracyRow
+from gon_core.measurement import Measurement
 from sweeps.engine.backend.shared_storage import other_code
 from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
@@ -49,14 +49,14 @@ class Shards:
 
     def evaluate(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-    ) -> Iterator[AccuracyRow]:
+    ) -> Iterator[Measurement]:
         """Yield the accuracy of ``model`` on the clean images and under each corruption."""
         for row, _ in self.evaluate_images(model, evaluation_set, bf16):
             yield row
 
     def evaluate_images(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-    ) -> Iterator[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+    ) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:
         """Yield what ``evaluate`` does, each with which images are right."""
         shards = [
             replace(evaluation_set, images={name: images})
@@ -67,13 +67,13 @@ class Shards:
 
     def evaluate_severities(
         self, model: nn.Module, sets: SeveritySets, bf16: bool = False
-    ) -> Iterator[AccuracyRow]:
+    ) -> Iterator[Measurement]:
         """Yield the accuracy of ``model`` on each of the sets."""
         shards = [replace(sets, images={key: images}) for key, images in sets.images.items()]
         for (row,) in self._run(_evaluate_severities, model, shards, bf16):
             yield row
 
-    def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[AccuracyRow]:
+    def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[Measurement]:
         """Yield the accuracy of ``model`` under each corruption at each severity.
 
         Every machine reads the images from the folder, which must be there on all of them.
@@ -131,18 +131,18 @@ def _on_a_machine(
 
 def _evaluate_images(
     model: nn.Module, shard: EvaluationSet, device: str, bf16: bool
-) -> list[tuple[AccuracyRow, Bool[Tensor, " image"]]]:
+) -> list[tuple[Measurement, Bool[Tensor, " image"]]]:
     return list(evaluation.evaluate_images(model, shard.to(device), bf16))
 
 
 def _evaluate_severities(
     model: nn.Module, shard: SeveritySets, device: str, bf16: bool
-) -> list[AccuracyRow]:
+) -> list[Measurement]:
     return list(evaluation.evaluate_severities(model, shard.to(device), bf16))
 
 
 def _evaluate_imagenet_c(
     model: nn.Module, shard: ImageNetC, device: str, bf16: bool
-) -> list[AccuracyRow]:
+) -> list[Measurement]:
     with torch.inference_mode():
         return list(evaluation.evaluate_imagenet_c(model, shard, bf16=bf16, device=device))

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from gon_core.formats import evaluation_code
-from gon_core.rows import AccuracyRow, AttackRow, PerturbationSizeRow
+from gon_core.measurement import Measurement
 from sweeps.engine.records import hashed
 from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
@@ -19,9 +19,7 @@ class Finding(BaseModel):
     """What one step of an evaluation found.
 
     Attributes:
-        rows: accuracies.
-        attacks: accuracies under attack.
-        perturbation_sizes: epsilon*.
+        measurements: of any measure.
         tensors: safetensors that later steps, or the trial's files, are made of.
         converged: whether a noise generator that was trained had converged.
         seconds: that it took.
@@ -35,9 +33,7 @@ class Finding(BaseModel):
         val_json_bytes="base64",
     )
 
-    rows: list[AccuracyRow] = []
-    attacks: list[AttackRow] = []
-    perturbation_sizes: list[PerturbationSizeRow] = []
+    measurements: list[Measurement] = []
     tensors: bytes = b""
     converged: bool = True
     seconds: float = 0.0

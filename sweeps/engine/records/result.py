@@ -9,17 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gon_core.config import TrialConfig
 from gon_core.formats import EVALUATION_FORMAT, TRAINING_FORMAT
-from gon_core.rows import (
-    CLEAN,
-    SEVERITIES_SPLIT,
-    AccuracyRow,
-    AttackRow,
-    PerturbationSizeRow,
-)
+from gon_core.measurement import CLEAN, TOP1, Measurement, select
 from sweeps.engine.records import hashed
 
 Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed", "evaluated"]
-VALIDATION_CLEAN = ("validation", CLEAN)
 
 
 class TrialResult(BaseModel):
@@ -31,9 +24,7 @@ class TrialResult(BaseModel):
         status: only ``converged`` is ever shown as converged; given weights are ``evaluated``.
         reason: why, where the status does not say it (an error with its traceback).
         history: the metrics of every epoch, in order.
-        rows: every accuracy measured on the final model; empty unless it was evaluated.
-        attacks: its accuracies under attack; empty unless they were asked for.
-        perturbation_sizes: its median perturbation sizes epsilon*; empty unless asked for.
+        measurements: all that was measured of the final model; empty unless it was evaluated.
         objective: what the search maximises, in percent; None unless it was evaluated.
         best_epoch: the epoch with the best validation accuracy.
         seconds: wall time by part: ``training``, ``evaluation``.
@@ -55,9 +46,7 @@ class TrialResult(BaseModel):
     status: Status
     reason: str = ""
     history: list[dict[str, float]] = []
-    rows: list[AccuracyRow] = []
-    attacks: list[AttackRow] = []
-    perturbation_sizes: list[PerturbationSizeRow] = []
+    measurements: list[Measurement] = []
     objective: float | None = None
     best_epoch: int | None = None
     seconds: dict[str, float] = {}
@@ -78,14 +67,13 @@ class TrialResult(BaseModel):
         """
         if self.objective is None:
             return None
-        clean = [row.top1 for row in self.rows if (row.split, row.corruption) == VALIDATION_CLEAN]
+        clean = [row.value for row in self.of(TOP1, "validation") if row.setting == CLEAN]
         known = {"corrupted": self.objective} | ({"clean": clean[0]} if clean else {})
         return tuple(known[name] for name in names)
 
-    @property
-    def severity_rows(self) -> list[AccuracyRow]:
-        """The accuracies at the five severities of our extension of MNIST-C, if measured."""
-        return [row for row in self.rows if row.split == SEVERITIES_SPLIT]
+    def of(self, measure: str, split: str | None = None) -> list[Measurement]:
+        """Return what was measured by one measure, on all splits or on one."""
+        return select(self.measurements, measure, split)
 
     def may_have(self, name: str) -> bool:
         """Whether a file was kept beside the record; records of earlier versions do not say."""

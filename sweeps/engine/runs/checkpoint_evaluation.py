@@ -22,7 +22,7 @@ from gon_core.config import (
 )
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
-from gon_core.rows import AccuracyRow
+from gon_core.measurement import Measurement, mean_top1
 from search_spaces.parameter import Choice
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.planning import plan
@@ -240,7 +240,7 @@ def _evaluate(
     tracker.started(config)
     started = time.perf_counter()
     if images.imagenet_c is not None:
-        found = Measured(rows=_imagenet_rows(loaded.model, images.imagenet_c, console, accuracies))
+        found = Measured(_imagenet_rows(loaded.model, images.imagenet_c, console, accuracies))
     else:
         assert images.mnist is not None, "MNIST models are evaluated on MNIST"
 
@@ -251,15 +251,13 @@ def _evaluate(
             loaded.model, images.mnist, images.config, tell=tell, accuracies=accuracies
         )
     seconds = time.perf_counter() - started
-    rows = [row for row in found.rows if row.split == "validation"]
+    has_validation = any(row.split == "validation" for row in found.measurements)
     result = TrialResult(
         trial_id=config.trial_id,
         config=config,
         status="evaluated",
-        rows=found.rows,
-        attacks=found.attacks,
-        perturbation_sizes=found.perturbation_sizes,
-        objective=evaluation.mean_top1(rows, "validation") if rows else None,
+        measurements=found.measurements,
+        objective=mean_top1(found.measurements, "validation") if has_validation else None,
         seconds={"evaluation": seconds},
         ended=provenance.now(),
         device=describe("cpu"),
@@ -274,13 +272,13 @@ def _evaluate(
 
 def _imagenet_rows(
     model: nn.Module, images: ImageNetC, console: Console, accuracies: Accuracies
-) -> list[AccuracyRow]:
+) -> list[Measurement]:
     rows = []
     with torch.inference_mode():
         for row in accuracies.evaluate_imagenet_c(model, images):
             rows.append(row)
             console.print(
-                f"  {row.corruption} {row.severity}: {row.top1:.1f} %", highlight=False, style="dim"
+                f"  {row.setting} {row.severity}: {row.value:.1f} %", highlight=False, style="dim"
             )
     errors = evaluation.errors_over_severities(rows, "test")
     accuracy = {name: 100 - error for name, error in errors.items()}

@@ -17,7 +17,7 @@ from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.data.splits import Splits, split
 from gon_core.evaluation import EvaluationSet
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 from sweeps.engine.planning import plan
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from sweeps.engine.trials import measures

@@ -2,11 +2,11 @@
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from gon_core.rows import CLEAN, AccuracyRow
+from gon_core.measurement import CLEAN, TOP1, Measurement
 from sweeps.engine.records import TrialResult
 
 POINTS_PER_REQUEST = 1000  # MLflow's limit
@@ -77,54 +77,61 @@ def same(one: float | None, other: float) -> bool:
     return one == other or (one is not None and math.isnan(one) and math.isnan(other))
 
 
-def _means(corrupted: Sequence[AccuracyRow]) -> dict[str, float]:
-    """Return further means over corrupted images, in percent: top-5, and top-1 without noise."""
-    found = {}
-    quiet = [row.top1 for row in corrupted if row.corruption not in NOISES]
-    if quiet and len(quiet) < len(corrupted):
-        found["mean_without_noise"] = statistics.fmean(quiet)
-    top5 = [row.top5 for row in corrupted if row.top5 is not None]
-    if len(top5) == len(corrupted):
-        found["mean_top5"] = statistics.fmean(top5)
-    return found
-
-
 def final_metrics(result: TrialResult) -> dict[str, float]:
-    """Return the figures of a trial's final model by MLflow name: accuracies in percent, sizes."""
+    """Return what was measured of a trial's final model by MLflow name, in the measures' units."""
+    is_imagenet = result.config.data.dataset == "imagenet_c"
+    name = "imagenet_c" if is_imagenet else "mnist_c"
     metrics: dict[str, float] = {}
-    name = "imagenet_c" if result.config.data.dataset == "imagenet_c" else "mnist_c"
-    for split, prefix in (("test", ""), ("validation", "validation/")):
-        rows = [row for row in result.rows if row.split == split]
-        corrupted = [row for row in rows if row.corruption != CLEAN]
-        means = {  # over severities, of which MNIST-C has one
-            corruption: statistics.fmean(r.top1 for r in corrupted if r.corruption == corruption)
-            for corruption in dict.fromkeys(row.corruption for row in corrupted)
-        }
-        metrics |= {f"{prefix}{name}/{corruption}": value for corruption, value in means.items()}
-        metrics |= {f"{prefix}clean/top1": row.top1 for row in rows if row.corruption == CLEAN}
-        if corrupted:
-            mean = sum(row.top1 for row in corrupted) / len(corrupted)
-            metrics[f"{prefix}{name}/mean"] = mean
-            metrics |= {f"{prefix}{name}/{key}": value for key, value in _means(corrupted).items()}
-        metrics |= {
-            f"{prefix}clean/top5": row.top5
-            for row in rows
-            if row.corruption == CLEAN and row.top5 is not None
-        }
-    for severity in sorted({row.severity for row in result.severity_rows}):
-        top1 = [row.top1 for row in result.severity_rows if row.severity == severity]
-        metrics[f"mnist_c_severities/{severity}/mean"] = sum(top1) / len(top1)
-    metrics |= {f"attack/{row.attack}_{row.norm}_{row.size:g}": row.top1 for row in result.attacks}
-    for row in result.perturbation_sizes:
-        metrics[f"epsilon_star/{row.noise}"] = row.median
-        # MLflow cannot hold infinity: this one says that the median is.
-        metrics[f"epsilon_star_infinite/{row.noise}"] = float(math.isinf(row.median))
-        metrics[f"epsilon_star_non_monotone/{row.noise}"] = row.share_non_monotone
-    if name == "imagenet_c" and result.rows:
+    for split in dict.fromkeys(row.split for row in result.of(TOP1)):
+        prefix = "" if split == "test" else f"{split}/"
+        metrics |= _accuracies(result.of(TOP1, split), prefix, name)
+    for row in result.measurements:
+        if row.measure != TOP1:
+            metrics |= _metrics(row)
+    if is_imagenet and result.of(TOP1):
         from gon_core.evaluation import corruption_error  # slow: it loads torch
 
-        errors = corruption_error.errors_over_severities(result.rows, "test")
+        errors = corruption_error.errors_over_severities(result.measurements, "test")
         relative = corruption_error.corruption_errors(errors)
         metrics |= {f"imagenet_c/corruption_error/{key}": ce for key, ce in relative.items()}
         metrics["imagenet_c/mce"] = statistics.fmean(relative.values())
     return metrics | {f"seconds/{part}": seconds for part, seconds in result.seconds.items()}
+
+
+def _accuracies(rows: Sequence[Measurement], prefix: str, name: str) -> dict[str, float]:
+    """Return the accuracies on one split, by corruption (over its severities) and their means."""
+    corrupted = [row for row in rows if row.setting != CLEAN]
+    metrics = {
+        f"{prefix}{name}/{setting}": _mean_top1(row for row in corrupted if row.setting == setting)
+        for setting in dict.fromkeys(row.setting for row in corrupted)
+    }
+    for row in rows:
+        if row.setting == CLEAN:
+            metrics[f"{prefix}clean/top1"] = row.value
+            if (top5 := row.number("top5")) is not None:
+                metrics[f"{prefix}clean/top5"] = top5
+    if not corrupted:
+        return metrics
+    metrics[f"{prefix}{name}/mean"] = _mean_top1(corrupted)
+    quiet = [row for row in corrupted if row.setting not in NOISES]
+    if quiet and len(quiet) < len(corrupted):
+        metrics[f"{prefix}{name}/mean_without_noise"] = _mean_top1(quiet)
+    top5s = [row.number("top5") for row in corrupted]
+    if None not in top5s:
+        metrics[f"{prefix}{name}/mean_top5"] = statistics.fmean(top5 or 0.0 for top5 in top5s)
+    severities = sorted({row.severity or 0 for row in corrupted})
+    if len(severities) > 1:
+        for severity in severities:
+            top1 = _mean_top1(row for row in corrupted if row.severity == severity)
+            metrics[f"{prefix}{name}/severity_{severity}"] = top1
+    return metrics
+
+
+def _mean_top1(rows: Iterable[Measurement]) -> float:
+    return statistics.fmean(row.value for row in rows)
+
+
+def _metrics(row: Measurement) -> dict[str, float]:
+    name = f"{row.measure}/{row.setting}"
+    # MLflow cannot hold infinity: the second one says that the value is.
+    return {name: row.value, f"{row.measure}_infinite/{row.setting}": float(math.isinf(row.value))}

@@ -13,12 +13,9 @@ from gon_core import evaluation
 from gon_core.config import ANT, VARIANTS, EvaluationConfig
 from gon_core.data.splits import LabelledImages, Splits
 from gon_core.evaluation import (
-    AccuracyRow,
-    AttackRow,
     DDNAttack,
     EvaluationSet,
     Noise,
-    PerturbationSizeRow,
     PGDAttack,
     SeveritySets,
     examples,
@@ -27,7 +24,7 @@ from gon_core.evaluation import (
 )
 from gon_core.evaluation.accuracy import BATCH_SIZE
 from gon_core.evaluation.attacks import Attack
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN, Measurement, select
 from gon_core.seeding import generator
 from gon_core.training import checkpoints
 from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT, Finding
@@ -109,15 +106,11 @@ class Measured:
     """The figures of one model.
 
     Attributes:
-        rows: accuracies on validation and test images.
-        attacks: accuracies under attack.
-        perturbation_sizes: epsilon* by noise.
+        measurements: of all measures.
         files: content by name, for the trial's folder.
     """
 
-    rows: list[AccuracyRow] = field(default_factory=list)
-    attacks: list[AttackRow] = field(default_factory=list)
-    perturbation_sizes: list[PerturbationSizeRow] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -157,19 +150,20 @@ def _measure(
 ) -> Measured:  # fmt: skip
     found = Measured()
     _begin_accuracies(heart, data)
-    found.rows += accuracy_steps.validation_rows(steps, model, data.validation, bf16, accuracies)
-    rows, right = accuracy_steps.test_rows(steps, model, data.test, bf16, accuracies)
-    found.rows += rows
+    rows = found.measurements
+    rows += accuracy_steps.validation_rows(steps, model, data.validation, bf16, accuracies)
+    test, right = accuracy_steps.test_rows(steps, model, data.test, bf16, accuracies)
+    rows += test
     found.files[RIGHT] = right_images.dump(right)
     clean = LabelledImages(data.test.images[CLEAN], data.test.labels)[: config.images]
     if "severities" in config.measures:
         assert data.severities is not None, "severities are measured but were not made"
         heart.begin(f"five severities of each corruption, {len(data.severities.labels):,} images")
-        found.rows += accuracy_steps.severity_rows(steps, model, data.severities, bf16, accuracies)
+        rows += accuracy_steps.severity_rows(steps, model, data.severities, bf16, accuracies)
     if "attacks" in config.measures:
         for attack in ATTACKS:
             measure_it = partial(_attack, model, clean, config, attack, heart)
-            found.attacks += steps.take(f"attack-{attack.name}", measure_it).attacks
+            rows += steps.take(f"attack-{attack.name}", measure_it).measurements
     if "epsilon_star" in config.measures:
         _measure_sizes(found, steps, model, data, clean, config, heart)
     return found
@@ -192,7 +186,7 @@ def _attack(
 ) -> Finding:  # fmt: skip
     heart.begin(f"attack {attack.name.upper()}, {len(clean):,} images")
     stream = _stream(config, f"attack {attack.name}", clean)
-    return Finding(attacks=[evaluation.attack_accuracy(model, clean, attack, stream)])
+    return Finding(measurements=[evaluation.attack_accuracy(model, clean, attack, stream)])
 
 
 def _measure_sizes(
@@ -215,8 +209,8 @@ def _measure_sizes(
         noises[noise.name] = (noise, trained.converged)
     for name, (noise, converged) in noises.items():
         measure_size = partial(_measure_size, model, clean, noise, converged, config, heart)
-        found.perturbation_sizes += steps.take(f"epsilon-{name}", measure_size).perturbation_sizes
-    sizes = {row.noise: row.median for row in found.perturbation_sizes}
+        found.measurements += steps.take(f"epsilon-{name}", measure_size).measurements
+    sizes = {row.setting: row.value for row in select(found.measurements, "epsilon_star")}
     kinds = {name: noise for name, (noise, _) in noises.items()}
     stream = _stream(config, "perturbed", clean)
     shown = perturbed.perturb(clean.images, kinds, sizes, stream)
@@ -256,7 +250,7 @@ def _measure_size(
     heart.begin(f"epsilon* under {noise.name} noise, {len(clean):,} images")
     stream = _stream(config, f"noise {noise.name}", clean)
     row = evaluation.median_perturbation_size(model, clean, noise, stream, converged=converged)
-    return Finding(perturbation_sizes=[row])
+    return Finding(measurements=[row])
 
 
 def _stream(config: EvaluationConfig, name: str, images: LabelledImages) -> Generator:

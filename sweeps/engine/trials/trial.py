@@ -16,9 +16,9 @@ import torch
 from gon_core import evaluation, seeding
 from gon_core.config import ANT, Given, TrialConfig
 from gon_core.evaluation import learned_noise
+from gon_core.measurement import CLEAN, mean_top1
 from gon_core.models import MadryCNN
 from gon_core.noise import solver_name
-from gon_core.rows import CLEAN
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.convergence import Event, ended
 from gon_core.training.opponent import Opponent
@@ -285,10 +285,8 @@ class _Run:
             status=status,
             reason=reason,
             history=self.history,
-            rows=found.rows,
-            attacks=found.attacks,
-            perturbation_sizes=found.perturbation_sizes,
-            objective=evaluation.mean_top1(found.rows, "validation") if found.rows else None,
+            measurements=found.measurements,
+            objective=mean_top1(found.measurements, "validation") if measured else None,
             best_epoch=best_epoch(self.history),
             seconds={
                 "training": sum(entry["seconds"] for entry in self.history),

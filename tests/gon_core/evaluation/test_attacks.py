@@ -11,7 +11,6 @@ from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
 from gon_core.evaluation.frozen import frozen
 from gon_core.models import MadryCNN
-from gon_core.rows import AttackRow
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
 
@@ -75,7 +74,7 @@ def l2_distances(model, data):
 def test_pgd_finds_the_worst_case_of_a_linear_classifier(noise_images, size, scale):
     model = linear(scale)
     row = attack_accuracy(model, noise_images, PGDAttack(size), generator(0, "attack"))
-    assert row.correct == linf_survivors(model, noise_images, size)
+    assert row.extra["correct"] == linf_survivors(model, noise_images, size)
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0])
@@ -84,7 +83,11 @@ def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
     distances = l2_distances(model, noise_images)
     for size in (0.1, 0.2, 0.4, 0.8):
         row = attack_accuracy(model, noise_images, DDNAttack(size), generator(0, "attack"))
-        assert int((distances > size).sum()) <= row.correct <= int((distances * 1.05 > size).sum())
+        assert (
+            int((distances > size).sum())
+            <= row.extra["correct"]
+            <= int((distances * 1.05 > size).sum())
+        )
 
 
 @pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
@@ -95,7 +98,7 @@ def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
     clean = count_correct(model, data)
     sizes = (1e-6, 0.003, 0.03) if kind is PGDAttack else (1e-6, 0.6, 1.5)
     correct = [
-        attack_accuracy(model, data, kind(size, steps=20), generator(0, "attack")).correct
+        attack_accuracy(model, data, kind(size, steps=20), generator(0, "attack")).extra["correct"]
         for size in sizes
     ]
     assert clean == 20 >= correct[0] > correct[1] > correct[2]
@@ -127,13 +130,13 @@ class Counting(nn.Module):
 def test_broken_images_are_left_out_of_further_work(noise_images):
     counting = Counting(linear())
     easy = PGDAttack(0.1, step_size=0.1)
-    assert attack_accuracy(counting, noise_images, easy, generator(0)).correct == 0
+    assert attack_accuracy(counting, noise_images, easy, generator(0)).extra["correct"] == 0
     assert counting.seen < 20 * len(noise_images)  # of 100 steps
 
     wrong = LabelledImages(noise_images.images, 1 - linear_answers(noise_images))
     for attack in ATTACKS:
         counting.seen = 0
-        assert attack_accuracy(counting, wrong, attack, generator(0)).correct == 0
+        assert attack_accuracy(counting, wrong, attack, generator(0)).extra["correct"] == 0
         assert counting.seen == len(wrong)
 
 
@@ -177,7 +180,7 @@ def test_ddn_breaks_the_same_images_as_a_whole_run_with_less_work(taught, size, 
     # The others are what the whole run makes of them, wherever that is.
     torch.testing.assert_close(found[~broken], expected[~broken], rtol=0, atol=1e-3)
     row = attack_accuracy(model, data, attack, generator(0))
-    assert row.correct == len(data) - int(expected_broken.sum())
+    assert row.extra["correct"] == len(data) - int(expected_broken.sum())
 
 
 @pytest.mark.parametrize("size", [0.1, 0.2, 0.4])
@@ -198,7 +201,7 @@ def test_no_image_goes_through_ddn_once_it_is_broken(taught):
     model, data = taught
     counting = Counting(model)
     row = attack_accuracy(counting, data, DDNAttack(20.0, steps=100), generator(0))
-    assert row.correct == 0
+    assert row.extra["correct"] == 0
     assert counting.seen < 25 * len(data)  # of 102
 
 
@@ -244,13 +247,6 @@ def test_a_failing_classifier_is_restored_too():
     with pytest.raises(ZeroDivisionError), frozen(model):
         1 / 0  # noqa: B018
     assert model.training
-
-
-def test_a_row_has_percent_and_interval():
-    row = AttackRow("pgd", "linf", 0.1, 764, 1000)
-    assert row.top1 == row.interval.estimate == pytest.approx(76.4)
-    assert row.interval.low < row.top1 < row.interval.high
-    assert math.isclose(row.interval.high - row.interval.low, 5.3, abs_tol=0.1)
 
 
 def test_bad_input_is_named(noise_images):

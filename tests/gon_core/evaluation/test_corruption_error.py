@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from gon_core import paper
 from gon_core.evaluation import (
-    AccuracyRow,
     corruption_errors,
     errors_over_severities,
     mean_corruption_error,
     mean_without_noise,
 )
+from gon_core.measurement import accuracy_row
 
 
 def table(name):
@@ -157,14 +157,14 @@ def test_faulty_errors_are_refused_all_at_once(function, change, messages):
 
 def rows(name, by_severity, split="test"):
     """Return rows of 10 images with so many right by severity."""
-    return [AccuracyRow(split, name, severity, n, 10) for severity, n in by_severity.items()]
+    return [accuracy_row(split, name, severity, n, 10) for severity, n in by_severity.items()]
 
 
 def test_severities_are_averaged():
     five = {1: 9, 2: 8, 3: 6, 4: 4, 5: 0}
     found = errors_over_severities(
         [
-            AccuracyRow("test", "clean", 0, 10, 10),
+            accuracy_row("test", "clean", 0, 10, 10),
             *rows("fog", five),
             *rows("fog", {1: 0}, "validation"),
             *rows("snow", dict(reversed(five.items()))),
@@ -179,7 +179,7 @@ def test_severities_are_averaged():
 
 @pytest.mark.parametrize("severities", [[1, 2, 3, 5], [1, 2, 3, 4, 5, 5], [0, 1, 2, 3, 4], [1]])
 def test_other_severities_are_refused(severities):
-    faulty = [AccuracyRow("test", "fog", severity, 5, 10) for severity in severities]
+    faulty = [accuracy_row("test", "fog", severity, 5, 10) for severity in severities]
     whole = rows("snow", dict.fromkeys(range(1, 6), 5))
     with pytest.raises(ValueError, match="fog has the severities") as caught:
         errors_over_severities(whole + faulty, "test")

@@ -61,15 +61,15 @@ def test_imagenet_c_gives_a_row_per_corruption_and_severity(images, linear, batc
     opened, pixels = images
     model = linear(3 * SIDE * SIDE, CLASSES).train()
     rows = [*evaluate_imagenet_c(model, opened, batch_size)]
-    assert [(row.corruption, row.severity) for row in rows] == [*pixels]
+    assert [(row.setting, row.severity) for row in rows] == [*pixels]
     labels = torch.arange(2 * CLASSES) // 2
     for row, made in zip(rows, pixels.values(), strict=True):
         logits = model(made / 255)
         above = (logits > logits.gather(1, labels.unsqueeze(1))).sum(1)
-        assert row.correct == int((above == 0).sum())
-        assert row.correct_top5 == int((above < 5).sum())
+        assert row.extra["correct"] == int((above == 0).sum())
+        assert row.extra["top5"] == pytest.approx(100 * int((above < 5).sum()) / row.count)
         assert row.count == 2 * CLASSES and row.split == "test"
-    assert len({row.correct for row in rows}) > 1 and model.training
+    assert len({row.extra["correct"] for row in rows}) > 1 and model.training
     assert set(errors_over_severities(rows, "test")) == {"snow", "frost"}
 
 

@@ -19,7 +19,7 @@ from gon_core.evaluation import (
     perturbation_sizes,
     size_search,
 )
-from gon_core.evaluation.perturbation_size import ranks
+from gon_core.evaluation.perturbation_size import ranks, share_non_monotone
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 
@@ -96,14 +96,14 @@ def test_the_median_is_that_of_the_closed_form(spread, count):
     row = median_perturbation_size(Linear(), data, BRIGHTER, stream(), count_never=True)
     sizes = closed_form(data).sort().values
     first, middle, last = ranks(count)
-    assert row.median == pytest.approx(float(sizes[middle - 1]), abs=1.1 * PRECISION)
+    assert row.value == pytest.approx(float(sizes[middle - 1]), abs=1.1 * PRECISION)
     low = float(sizes[first - 1]) if first else 0.0
     high = float(sizes[last - 1]) if last <= count else math.inf
-    assert row.low == pytest.approx(low, abs=1.1 * PRECISION)
-    assert row.high == pytest.approx(high, abs=1.1 * PRECISION)
-    assert row.low <= row.median <= row.high
-    assert row.already_wrong == int((closed_form(data) == 0).sum())
-    assert row.never == row.non_monotone == 0 and not row.per_image
+    assert row.extra["low"] == pytest.approx(low, abs=1.1 * PRECISION)
+    assert row.extra["high"] == pytest.approx(high, abs=1.1 * PRECISION)
+    assert row.extra["low"] <= row.value <= row.extra["high"]
+    assert row.extra["already_wrong"] == int((closed_form(data) == 0).sum())
+    assert row.extra["never"] == row.extra["non_monotone"] == 0 and not row.extra["per_image"]
 
 
 @pytest.mark.parametrize("name", NOISES)
@@ -117,34 +117,36 @@ def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, m
     )
     with torch.no_grad():
         found = size_search.start(model, data, NOISES[name], stream(), PRECISION)
-        for size, at_least in ((row.low - PRECISION, 17), (row.median - PRECISION, 24)):
+        for size, at_least in ((row.extra["low"] - PRECISION, 17), (row.value - PRECISION, 24)):
             near = torch.full_like(found.reach, min(max(size, 0.0), found.limit))
             assert found.look(found.everything, near)[0].sum() <= at_least
         at_the_end = ~found.look(found.everything, found.reach)[0]
-    assert not row.per_image and row.never == int((at_the_end & (found.wrong > 0)).sum())
+    assert not row.extra["per_image"] and row.extra["never"] == int(
+        (at_the_end & (found.wrong > 0)).sum()
+    )
     sizes = perturbation_sizes(model, data, NOISES[name], stream(), precision=PRECISION)
     each = median_perturbation_size(model, data, NOISES[name], stream(), search="per image")
-    assert each.per_image and each.median == sizes.sort().values[24]
-    assert each.never == int(sizes.isinf().sum())
-    if math.isfinite(row.median):
-        assert (sizes <= row.median + PRECISION).sum() >= 25
+    assert each.extra["per_image"] and each.value == sizes.sort().values[24]
+    assert each.extra["never"] == int(sizes.isinf().sum())
+    if math.isfinite(row.value):
+        assert (sizes <= row.value + PRECISION).sum() >= 25
 
 
 @pytest.mark.parametrize(("count", "times"), [(300, 4.5), (1000, 5), (5000, 5)])
 def test_it_takes_a_fifth_of_the_forwards(spread, count, times):
     model, data = Linear(), spread[:count]
     row = median_perturbation_size(model, data, BRIGHTER, stream())
-    assert model.seen == row.forwards and row.never is None
+    assert model.seen == row.extra["forwards"] and "never" not in row.extra
     model.seen, some = 0, data[:500]
     each = median_perturbation_size(model, some, BRIGHTER, stream(), search="per image")
-    assert model.seen == each.forwards
-    assert each.forwards / each.count >= 5 * row.forwards / row.count
+    assert model.seen == each.extra["forwards"]
+    assert each.extra["forwards"] / each.count >= 5 * row.extra["forwards"] / row.count
     # Beside a search that leaves out the grid, too, but for the interval of few images.
     with torch.no_grad():
         found = size_search.start(model, some, BRIGHTER, stream(), PRECISION)
         found.exhaust()
         found.bisect(found.everything)
-    assert found.forwards / len(some) >= times * row.forwards / row.count
+    assert found.forwards / len(some) >= times * row.extra["forwards"] / row.count
 
 
 class Known(nn.Module):
@@ -210,10 +212,10 @@ def test_no_guess_changes_what_is_found(sizes, seed, kind):
 def test_where_most_are_right_at_any_size_the_others_are_not_looked_at():
     model, data = Known([math.inf] * 240, [[1.0] * 7] * 240), known_images(240)
     row = median_perturbation_size(model, data, SIDEWAYS, stream())
-    assert math.isinf(row.median) and math.isinf(row.low) and row.never is None
-    assert row.forwards == len(model.looks) < 2 * 240
+    assert math.isinf(row.value) and math.isinf(row.extra["low"]) and "never" not in row.extra
+    assert row.extra["forwards"] == len(model.looks) < 2 * 240
     counted = median_perturbation_size(model, data, SIDEWAYS, stream(), count_never=True)
-    assert counted.never == 240 and counted.median == row.median
+    assert counted.extra["never"] == 240 and counted.value == row.value
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 60, 1000])
@@ -230,7 +232,7 @@ def test_images_that_are_wrong_already_have_size_0():
     data = greys([200] * 6 + [100] * 5)
     assert perturbation_sizes(Linear(), data, BRIGHTER, stream())[:6].eq(0).all()
     row = median_perturbation_size(Linear(), data, BRIGHTER, stream())
-    assert (row.median, row.already_wrong, row.saturated) == (0.0, 6, 0)
+    assert (row.value, row.extra["already_wrong"], row.extra["saturated"]) == (0.0, 6, 0)
 
 
 def test_images_that_never_are_have_size_infinity():
@@ -240,36 +242,50 @@ def test_images_that_never_are_have_size_infinity():
         row = median_perturbation_size(
             Linear(), data, DARKER, stream(), search=search, count_never=True
         )
-        assert math.isinf(row.median) and row.never == row.saturated == 11
+        assert math.isinf(row.value) and row.extra["never"] == row.extra["saturated"] == 11
 
 
 def test_a_saturated_image_stays_at_the_end_of_its_reach():
     black = greys([0] * 7)
     for search in ("auto", "per image"):
         row = median_perturbation_size(Linear(), black, NOISES["speckle"], stream(), search=search)
-        assert row.never == 7 and math.isinf(row.median) and row.forwards == 7
+        assert row.extra["never"] == 7 and math.isinf(row.value) and row.extra["forwards"] == 7
     # The lighter ones reach white, at a size the darker ones pass on their way to grey.
     mixed = greys([120] * 3 + [20] * 8)
     light = Linear()
     light.forward = lambda images: Linear.forward(light, images - 0.499)
     row = median_perturbation_size(light, mixed, BRIGHTER, stream())
-    assert row.saturated == 3 and row.median == pytest.approx(28 * (0.999 - 20 / 255), abs=2e-3)
+    assert row.extra["saturated"] == 3 and row.value == pytest.approx(
+        28 * (0.999 - 20 / 255), abs=2e-3
+    )
 
 
 def test_a_class_that_comes_back_is_seen_and_searched_per_image():
     model, data = Shell((3.0, 6.0)), greys([128] * 50)
     row = median_perturbation_size(model, data, BRIGHTER, stream())
-    assert row.sampled > 30 and row.non_monotone > 15 and row.share_non_monotone > 40
-    assert row.per_image and row.never == 0
-    assert 3.0 <= row.median <= 3.0 + PRECISION + 1e-5
+    assert (
+        row.extra["sampled"] > 30
+        and row.extra["non_monotone"] > 15
+        and share_non_monotone(row) > 40
+    )
+    assert row.extra["per_image"] and row.extra["never"] == 0
+    assert 3.0 <= row.value <= 3.0 + PRECISION + 1e-5
     # The two spans look alike to a bisection that starts far out; the search finds the nearer.
     sizes = perturbation_sizes(Shell((2.0, 3.0), (6.0, 99.0)), data, BRIGHTER, stream())
     assert ((sizes >= 2) & (sizes <= 2 + PRECISION + 1e-5)).all()
     asked = median_perturbation_size(model, data, BRIGHTER, stream(), search="per image")
-    assert (asked.median, asked.low, asked.high) == (row.median, row.low, row.high)
-    assert asked.per_image and asked.sampled == asked.non_monotone == 0
+    assert (asked.value, asked.extra["low"], asked.extra["high"]) == (
+        row.value,
+        row.extra["low"],
+        row.extra["high"],
+    )
+    assert asked.extra["per_image"] and asked.extra["sampled"] == asked.extra["non_monotone"] == 0
     trusting = median_perturbation_size(model, data, BRIGHTER, stream(), tolerance=1.0)
-    assert not trusting.per_image and math.isinf(trusting.median) and trusting.non_monotone > 5
+    assert (
+        not trusting.extra["per_image"]
+        and math.isinf(trusting.value)
+        and trusting.extra["non_monotone"] > 5
+    )
 
 
 @pytest.mark.parametrize(("hidden", "searched"), [(2, False), (90, True)])
@@ -288,10 +304,12 @@ def test_many_images_are_asked_before_all_are_searched(hidden, searched):
     sizes = [20.0 + i / 100 if i % 2 == 0 else 10.0 + i / 100 for i in range(250)]
     model = SomeHide(sizes, [[1.0] * 7] * 250)
     row = median_perturbation_size(model, known_images(250), SIDEWAYS, stream())
-    assert row.per_image == searched
-    assert row.sampled in (12, 60) and (row.sampled == 60) == (row.non_monotone > 0)
+    assert row.extra["per_image"] == searched
+    assert row.extra["sampled"] in (12, 60) and (row.extra["sampled"] == 60) == (
+        row.extra["non_monotone"] > 0
+    )
     if searched:
-        assert row.median == pytest.approx(10.69, abs=2 * PRECISION)  # 90 hide, then come 35
+        assert row.value == pytest.approx(10.69, abs=2 * PRECISION)  # 90 hide, then come 35
 
 
 def test_noises_are_what_their_names_say():
@@ -352,7 +370,7 @@ def test_a_generator_trained_alone_fools_more_with_the_same_bits(kernel_size):
     assert first.noise.name == f"adversarial_{kernel_size}x{kernel_size}"
     row = median_perturbation_size(model, data, first.noise, stream())
     plain = median_perturbation_size(model, data, NOISES["gaussian"], stream())
-    assert row.noise == first.noise.name and row.median < plain.median
+    assert row.setting == first.noise.name and row.value < plain.value
 
 
 def test_training_alone_ends_at_a_plateau(mnist):

@@ -12,8 +12,8 @@ from gon_core.evaluation import (
     evaluate_severities,
     mean_top1,
 )
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT
 from gon_core.models import MadryCNN
-from gon_core.rows import CLEAN, SEVERITIES_SPLIT
 
 ALL = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
 
@@ -45,29 +45,29 @@ def test_sets_move_to_a_device(sets):
 
 def test_rows_have_a_split_of_their_own(sets, model):
     rows = list(evaluate_severities(model, sets))
-    assert [(row.corruption, row.severity) for row in rows] == ALL
+    assert [(row.setting, row.severity) for row in rows] == ALL
     assert {(row.split, row.count) for row in rows} == {(SEVERITIES_SPLIT, 40)}
     for row in rows:
-        images = sets.images[row.corruption, row.severity].unsqueeze(1).float() / 255
+        images = sets.images[row.setting, row.severity].unsqueeze(1).float() / 255
         with torch.inference_mode():
             right = model(images).argmax(1) == sets.labels
-        assert row.correct == int(right.sum())
-        assert row.correct_top5 is not None and row.correct_top5 >= row.correct
+        assert row.extra["correct"] == int(right.sum())
+        assert row.extra["top5"] >= row.value
 
 
 def test_sets_may_hold_the_same_images_without_corruption(sets, model, digits):
     with_clean = SeveritySets({(CLEAN, 0): digits.images} | sets.images, sets.labels)
     first, *rest = evaluate_severities(model, with_clean)
-    assert (first.split, first.corruption, first.severity) == (SEVERITIES_SPLIT, CLEAN, 0)
-    assert (first.correct, first.count) == (count_correct(model, digits), 40)
+    assert (first.split, first.setting, first.severity) == (SEVERITIES_SPLIT, CLEAN, 0)
+    assert (first.extra["correct"], first.count) == (count_correct(model, digits), 40)
     assert rest == list(evaluate_severities(model, sets))
 
 
 def test_the_third_severity_has_the_published_accuracy(sets, model, evaluation_sets):
     test = list(evaluate(model, evaluation_sets["test", 1]))
-    published = {row.corruption: row.correct for row in test if row.corruption != "clean"}
+    published = {row.setting: row.extra["correct"] for row in test if row.setting != "clean"}
     rows = list(evaluate_severities(model, sets))
-    assert {row.corruption: row.correct for row in rows if row.severity == 3} == published
+    assert {row.setting: row.extra["correct"] for row in rows if row.severity == 3} == published
     assert mean_top1(test + rows, "test") == mean_top1(test, "test")
 
 

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import examples, perturbed
+from gon_core.measurement import SEVERITIES_SPLIT, TOP1
 from search_spaces.sigma import PAPER_GRID
 from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
 from sweeps.engine.records.storage import NOT_THERE, Folder
@@ -34,7 +35,7 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
     A file of examples that is damaged costs its figure, with a warning, and nothing else.
     """
     found = []
-    if any(trial.severity_rows for trial in summary.trials):
+    if any(trial.of(TOP1, SEVERITIES_SPLIT) for trial in summary.trials):
         found.append(
             Drawing(
                 "accuracy_vs_severity",
@@ -87,7 +88,7 @@ def _perturbations(summary: SweepSummary, records: SweepRecords) -> list[Drawing
         found.append(
             Drawing("examples_by_epsilon_star", caption, lambda: draw_perturbed(summary, images))
         )
-    if any(trial.attacks or trial.perturbation_sizes for trial in summary.trials):
+    if any(trial.of("attacks") or trial.of("epsilon_star") for trial in summary.trials):
         published = summary.published.attacks
         found.append(
             Drawing(

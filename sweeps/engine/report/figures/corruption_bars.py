@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 from search_spaces.parameter import Point
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.figures.accuracy_marks import arms, clip_note

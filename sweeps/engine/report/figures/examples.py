@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gon_core import seeding
 from gon_core.evaluation.examples import PUBLISHED_SEVERITY, Examples
+from gon_core.measurement import CLEAN
 from gon_core.noise import add_gaussian_noise
-from gon_core.rows import CLEAN
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.figures.image_sheet import Cell, Sheet, draw_sheet
@@ -130,7 +130,7 @@ def _first(point: PointSummary, perturbed: Mapping[str, object]) -> TrialResult 
 
 
 def _size_text(trial: TrialResult, noise: str) -> str:
-    sizes = [row.median for row in trial.perturbation_sizes if row.noise == noise]
+    sizes = [row.value for row in trial.of("epsilon_star") if row.setting == noise]
     if not sizes:
         return ""
     return f"{sizes[0]:.1f}" if math.isfinite(sizes[0]) else "never"

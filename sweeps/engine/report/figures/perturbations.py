@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gon_core.intervals import Interval, mean_interval
-from gon_core.rows import CLEAN, AccuracyRow, AttackRow, PerturbationSizeRow
+from gon_core.measurement import Measurement
 from search_spaces.parameter import Point
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.figures import point_rows
@@ -107,23 +107,22 @@ def perturbation_title(trials: Sequence[TrialResult], attacks: bool = True) -> s
         trials: that were measured.
         attacks: whether the accuracies under attack are told.
     """
-    sizes = "median perturbation size epsilon*" * any(t.perturbation_sizes for t in trials)
-    attacked = "accuracy under attack" * (attacks and any(t.attacks for t in trials))
+    sizes = "median perturbation size epsilon*" * any(t.of("epsilon_star") for t in trials)
+    attacked = "accuracy under attack" * (attacks and any(t.of("attacks") for t in trials))
     title = ", and ".join(filter(None, (sizes, attacked)))
     return title[:1].upper() + title[1:]
 
 
 def noises_of(points: Sequence[PointSummary]) -> list[str]:
     """Return the kinds of noise of which points have an epsilon*, the known ones first."""
-    named = {row.noise for p in points for trial in p.trials for row in trial.perturbation_sizes}
+    named = {row.setting for p in points for trial in p.trials for row in trial.of("epsilon_star")}
     return [noise for noise in NOISES if noise in named] + sorted(named - set(NOISES))
 
 
 def attacks_of(points: Sequence[PointSummary]) -> list[Attack]:
     """Return the attacks that points were measured under."""
-    return list(
-        dict.fromkeys(_key(row) for p in points for trial in p.trials for row in trial.attacks)
-    )
+    trials = [trial for point in points for trial in point.trials]
+    return list(dict.fromkeys(_key(row) for trial in trials for row in trial.of("attacks")))
 
 
 def attack_name(attack: Attack) -> str:
@@ -137,31 +136,29 @@ def size_of(point: PointSummary, noise: str) -> Size | None:
     rows = _size_rows(point, noise)
     if not rows:
         return None
-    medians = tuple(row.median for row in rows)
+    medians = tuple(row.value for row in rows)
     if len(rows) == 1:
         interval = rows[0].interval
     elif all(map(math.isfinite, medians)):
         interval = mean_interval(list(medians))
     else:
         interval = Interval(math.inf, math.inf, math.inf)
-    return Size(interval, medians, all(row.converged for row in rows))
+    return Size(interval, medians, all(bool(row.number("converged")) for row in rows))
 
 
 def attack_accuracy_of(point: PointSummary, attack: Attack) -> Estimate | None:
     """Return a point's accuracy under one attack; None if it was not measured."""
-    found = [next((row for row in t.attacks if _key(row) == attack), None) for t in point.trials]
-    return estimate(
-        [[AccuracyRow("attack", CLEAN, 0, row.correct, row.count)] for row in found if row]
-    )
+    rows = [[row for row in t.of("attacks") if _key(row) == attack] for t in point.trials]
+    return estimate([found[:1] for found in rows if found])
 
 
-def _size_rows(point: PointSummary, noise: str) -> list[PerturbationSizeRow]:
-    found = [row for trial in point.trials for row in trial.perturbation_sizes]
-    return [row for row in found if row.noise == noise]
+def _size_rows(point: PointSummary, noise: str) -> list[Measurement]:
+    found = [row for trial in point.trials for row in trial.of("epsilon_star")]
+    return [row for row in found if row.setting == noise]
 
 
-def _key(row: AttackRow) -> Attack:
-    return row.attack, row.norm, row.size
+def _key(row: Measurement) -> Attack:
+    return row.setting, str(row.extra["norm"]), row.number("size") or 0.0
 
 
 def _right_end(sizes: Collection[Size]) -> float:

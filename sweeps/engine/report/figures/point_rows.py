@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 
-from gon_core.rows import AccuracyRow
+from gon_core.measurement import TOP1, Measurement
 from sweeps.engine.report.figures import accuracy_marks
 from sweeps.engine.report.figures.style import OURS
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
@@ -51,16 +51,16 @@ def accuracy(
 
     Args:
         point: of whose trials to take the mean.
-        split: see ``AccuracyRow``.
+        split: see ``Measurement``.
         corruption: its name, or ``clean``.
         severity: of the corruption; None if there is but one.
     """
 
-    def fits(row: AccuracyRow) -> bool:
+    def fits(row: Measurement) -> bool:
         is_severity = severity is None or row.severity == severity
-        return row.split == split and row.corruption == corruption and is_severity
+        return row.setting == corruption and is_severity
 
-    found = [next(filter(fits, trial.rows), None) for trial in point.trials]
+    found = [next(filter(fits, trial.of(TOP1, split)), None) for trial in point.trials]
     return estimate([[row] for row in found if row is not None])
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.rows import CLEAN, SEVERITIES_SPLIT
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.figures.accuracy_marks import arms, clip_note
 from sweeps.engine.report.figures.style import (
@@ -102,7 +102,7 @@ def _estimates(point: PointSummary) -> dict[str, dict[int, Estimate]]:
 
 def _on_the_same_images(point: PointSummary) -> Estimate | None:
     # Records from before the split had a clean row: test images, if severities have all of them.
-    counts = {row.count for trial in point.trials for row in trial.severity_rows}
+    counts = {row.count for trial in point.trials for row in trial.of(TOP1, SEVERITIES_SPLIT)}
     tested = {row.count for trial in point.trials for row in clean_rows(trial)}
     return point_rows.accuracy(point, "test", CLEAN) if counts == tested else None
 

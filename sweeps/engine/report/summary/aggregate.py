@@ -8,7 +8,7 @@ from typing import Any
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import Interval, mean_interval
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine.records import Status, Stop, SweepRecords, TrialResult
 from sweeps.engine.report.summary.estimates import (
@@ -300,7 +300,7 @@ def summarise_point(
     by_corruption: dict[str, list[float]] = {name: [] for name in CORRUPTIONS}
     for trial in measured:
         for row in corrupted_rows(trial):
-            by_corruption.setdefault(row.corruption, []).append(row.top1)
+            by_corruption.setdefault(row.setting, []).append(row.value)
     shares = [share for trial in trials if (share := share_unattainable(trial)) is not None]
     return PointSummary(
         point=point,

@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gon_core.evaluation import AccuracyRow, Interval, mean_interval, wilson_interval
-from gon_core.rows import CLEAN
+from gon_core.intervals import Interval, mean_interval, wilson_interval
+from gon_core.measurement import CLEAN, TOP1, Measurement
 from sweeps.engine.records import TrialResult
 
 
@@ -38,7 +38,7 @@ class Estimate:
         return self.trials > 1
 
 
-def estimate(rows_of_trials: Sequence[Sequence[AccuracyRow]]) -> Estimate | None:
+def estimate(rows_of_trials: Sequence[Sequence[Measurement]]) -> Estimate | None:
     """Return the mean accuracy over trials; None for no trial.
 
     Args:
@@ -48,29 +48,29 @@ def estimate(rows_of_trials: Sequence[Sequence[AccuracyRow]]) -> Estimate | None
         return None
     if len(rows_of_trials) == 1:
         return Estimate(binomial_interval(rows_of_trials[0]), 1)
-    means = [statistics.fmean(row.top1 for row in rows) for rows in rows_of_trials]
+    means = [statistics.fmean(row.value for row in rows) for rows in rows_of_trials]
     return Estimate(mean_interval(means), len(means))
 
 
-def binomial_interval(rows: Sequence[AccuracyRow]) -> Interval:
+def binomial_interval(rows: Sequence[Measurement]) -> Interval:
     """Return the mean accuracy of one trial and its 95 % Wilson interval, in percent.
 
     The corrupted copies of one image are not independent, so that every image counts once: with
     all copies counted the interval would be too narrow.
     """
-    mean = statistics.fmean(row.top1 for row in rows)
+    mean = statistics.fmean(row.value for row in rows)
     count = min(row.count for row in rows)
     return wilson_interval(round(mean / 100 * count), count)._replace(estimate=mean)
 
 
-def corrupted_rows(trial: TrialResult) -> list[AccuracyRow]:
+def corrupted_rows(trial: TrialResult) -> list[Measurement]:
     """Return the trial's accuracies on corrupted test images."""
-    return [row for row in trial.rows if row.split == "test" and row.corruption != CLEAN]
+    return [row for row in trial.of(TOP1, "test") if row.setting != CLEAN]
 
 
-def clean_rows(trial: TrialResult) -> list[AccuracyRow]:
+def clean_rows(trial: TrialResult) -> list[Measurement]:
     """Return the trial's accuracy on clean test images: one row, or none."""
-    return [row for row in trial.rows if row.split == "test" and row.corruption == CLEAN]
+    return [row for row in trial.of(TOP1, "test") if row.setting == CLEAN]
 
 
 def finite_objectives(trial: TrialResult, names: Sequence[str]) -> tuple[float, ...] | None:

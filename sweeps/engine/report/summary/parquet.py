@@ -1,77 +1,88 @@
-"""Every accuracy of a sweep in one Parquet file, for whoever wants to compute further."""
+"""Everything that was measured in a sweep as one Parquet file, for whoever computes further."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.evaluation import AccuracyRow, AttackRow, PerturbationSizeRow
-from gon_core.rows import SEVERITIES_SPLIT
+from gon_core.measurement import SEVERITIES_SPLIT, TOP1, Measurement
 from search_spaces.parameter import Parameter
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import CLEAN, SweepSummary
 from sweeps.engine.report.summary.space import column_type, column_value
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
+SETTINGS = {TOP1: "corruption", "attacks": "attack", "epsilon_star": "noise"}
 TRIALS_AT_A_TIME = 1_000  # in a row group: all at once would take a GB of memory
 ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
+TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
-def schema(parameters: Sequence[Parameter]) -> pa.Schema:
-    """Return the columns; accuracies are in percent, seconds are wall time.
+def schema(parameters: Sequence[Parameter], trials: Iterable[TrialResult] = ()) -> pa.Schema:
+    """Return the columns; seconds are wall time.
 
-    Each searched parameter has its own, of text where words are among its values.
+    Each searched parameter has its own, of text where words are among its values; so has each
+    further column of a measurement of ``trials``.
     """
-    return pa.schema(
-        [
-            ("trial_id", pa.string()),
-            *((parameter.name, column_type(parameter)) for parameter in parameters),
-            ("seed", pa.int64()),
-            ("status", pa.string()),
-            ("method", pa.string()),
-            ("baseline", pa.string()),
-            ("measure", pa.string()),
-            ("split", pa.string()),
-            ("corruption", pa.string()),
-            ("severity", pa.int64()),
-            ("correct", pa.int64()),
-            ("count", pa.int64()),
-            ("top1", pa.float64()),
-            ("low", pa.float64()),
-            ("high", pa.float64()),
-            ("top5", pa.float64()),
-            ("attack", pa.string()),
-            ("noise", pa.string()),
-            ("size", pa.float64()),
-            ("already_wrong", pa.int64()),
-            ("never", pa.int64()),
-            ("sampled", pa.int64()),
-            ("non_monotone", pa.int64()),
-            ("per_image", pa.bool_()),
-            ("converged", pa.bool_()),
-            ("epochs", pa.int64()),
-            ("objective", pa.float64()),
-            ("seconds_training", pa.float64()),
-            ("seconds_evaluation", pa.float64()),
-            ("device", pa.string()),
-            ("ended", pa.string()),
-        ]
-    )
+    columns = {
+        "trial_id": pa.string(),
+        **{parameter.name: column_type(parameter) for parameter in parameters},
+        "seed": pa.int64(),
+        "status": pa.string(),
+        "method": pa.string(),
+        "baseline": pa.string(),
+        "measure": pa.string(),
+        "split": pa.string(),
+        **dict.fromkeys(SETTINGS.values(), pa.string()),
+        "severity": pa.int64(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "count": pa.int64(),
+    }
+    last = {
+        "epochs": pa.int64(),
+        "objective": pa.float64(),
+        "seconds_training": pa.float64(),
+        "seconds_evaluation": pa.float64(),
+        "device": pa.string(),
+        "ended": pa.string(),
+    }
+    return pa.schema(list((columns | _further_columns(trials, columns | last) | last).items()))
+
+
+def _further_columns(trials: Iterable[TrialResult], taken: Iterable[str]) -> dict[str, pa.DataType]:
+    kinds: dict[str, set[type]] = {}
+    for trial in trials:
+        for row in trial.measurements:
+            for name, value in row.extra.items():
+                kinds.setdefault(name, set()).add(type(value))
+    types = {name: _common(found) for name, found in kinds.items()}
+    return {name: kind for name, kind in types.items() if name not in set(taken)}
+
+
+def _common(kinds: set[type]) -> pa.DataType:
+    if len(kinds) == 1:
+        return TYPES[kinds.pop()]
+    return pa.string() if str in kinds else pa.float64()
 
 
 def render_parquet(summary: SweepSummary) -> bytes:
-    """Return the Parquet file: one row per trial x split x corruption x severity.
+    """Return the Parquet file: one row a measurement of a trial.
 
-    ``measure`` says what a row is: ``accuracy``; ``attack``, the accuracy under one whose largest
-    perturbation is ``size``; or ``epsilon_star``, where ``size`` is the median perturbation size of
-    one ``noise``. ``low`` and ``high`` are the ends of the 95 % interval of ``top1`` (binomial,
-    Wilson), or of the median size. The columns from ``already_wrong`` to ``converged`` are of
-    ``epsilon_star`` alone, see ``PerturbationSizeRow``. A trial without figures (pruned, diverged,
-    failed) has one row with a null measure. A trial of a method that was trained beside the search
-    has its name as ``baseline``, and no values of the searched parameters.
+    ``measure`` is its name and ``value`` its number, in the measure's unit: percent of ``top1`` and
+    of accuracies under attack, an l2 size of ``epsilon_star``. Its setting is in the column of its
+    kind: ``corruption``, ``attack`` or ``noise``. ``low`` and ``high`` are the ends of the 95 %
+    interval of the value. Further columns are those of ``Measurement.extra``. A trial without
+    measurements (pruned, diverged, failed) has one row with a null measure. A trial of a method
+    that was trained beside the search has its name as ``baseline``, and no values of the searched
+    parameters.
     """
-    columns, trials = schema(summary.parameters), summary.trials
+    trials = summary.trials
+    columns = schema(summary.parameters, trials)
     sink = pa.BufferOutputStream()
     with parquet.ParquetWriter(sink, columns, compression="zstd") as writer:
         for first in range(0, max(len(trials), 1), TRIALS_AT_A_TIME):
@@ -98,64 +109,27 @@ def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
         "device": trial.device,
         "ended": trial.ended,
     }
-    figures = [
-        *map(_accuracy, sorted(trial.rows, key=_position)),
-        *map(_attack, trial.attacks),
-        *map(_perturbation_size, trial.perturbation_sizes),
-    ]
-    return [common | figure for figure in figures] or [common]
+    rows = [common | _columns(row) for row in sorted(trial.measurements, key=_position)]
+    return rows or [common]
 
 
-def _position(row: AccuracyRow) -> tuple[int, int, str, int]:
-    # The paper's order; what it does not name comes last, by name.
+def _position(row: Measurement) -> tuple[bool, int, int, str, int]:
+    """Return accuracies first, in the paper's order; what it does not name comes last, by name."""
+    if row.measure != TOP1:
+        return True, 0, 0, "", 0  # as they were measured
     split = SPLITS.index(row.split) if row.split in SPLITS else len(SPLITS)
-    return split, ORDER.get(row.corruption, len(ORDER)), row.corruption, row.severity
+    return False, split, ORDER.get(row.setting, len(ORDER)), row.setting, row.severity or 0
 
 
-def _accuracy(row: AccuracyRow) -> dict:
+def _columns(row: Measurement) -> dict[str, Any]:
     interval = row.interval
-    return {
-        "measure": "accuracy",
+    return dict(row.extra) | {
+        "measure": row.measure,
         "split": row.split,
-        "corruption": row.corruption,
+        SETTINGS[row.measure]: row.setting,
         "severity": row.severity,
-        "correct": row.correct,
+        "value": row.value,
+        "low": None if math.isnan(interval.low) else interval.low,
+        "high": None if math.isnan(interval.high) else interval.high,
         "count": row.count,
-        "top1": row.top1,
-        "low": interval.low,
-        "high": interval.high,
-        "top5": row.top5,
-    }
-
-
-def _attack(row: AttackRow) -> dict:
-    interval = row.interval
-    return {
-        "measure": "attack",
-        "split": "test",
-        "attack": row.attack,
-        "size": row.size,
-        "correct": row.correct,
-        "count": row.count,
-        "top1": row.top1,
-        "low": interval.low,
-        "high": interval.high,
-    }
-
-
-def _perturbation_size(row: PerturbationSizeRow) -> dict:
-    return {
-        "measure": "epsilon_star",
-        "split": "test",
-        "noise": row.noise,
-        "size": row.median,
-        "count": row.count,
-        "low": row.low,
-        "high": row.high,
-        "already_wrong": row.already_wrong,
-        "never": row.never,
-        "sampled": row.sampled,
-        "non_monotone": row.non_monotone,
-        "per_image": row.per_image,
-        "converged": row.converged,
     }

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from gon_core.comparison import PairedDifference, mcnemar_exact, paired_difference
 from gon_core.evaluation import right_images
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN
 from sweeps.engine.records import RIGHT, SweepRecords, TrialResult
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
@@ -90,7 +90,7 @@ def _by_seed(point: PointSummary, measure: str) -> dict[int, float]:
     for trial in point.trials:
         rows = clean_rows(trial) if measure == "clean" else corrupted_rows(trial)
         if rows:
-            found[trial.config.seed] = sum(row.top1 for row in rows) / len(rows)
+            found[trial.config.seed] = sum(row.value for row in rows) / len(rows)
     return found
 
 

@@ -9,6 +9,7 @@ from gon_core.evaluation.corruption_error import (
     errors_over_severities,
     mean_without_noise,
 )
+from gon_core.measurement import TOP1
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.sentences import percent
 from sweeps.engine.report.summary.aggregate import SweepSummary
@@ -37,15 +38,20 @@ def build_corruption_errors(summary: SweepSummary) -> tuple[TextTable, ...]:
 
 
 def _is_measured(trial: TrialResult) -> bool:
-    return trial.config.data.dataset == "imagenet_c" and bool(trial.rows)
+    return trial.config.data.dataset == "imagenet_c" and bool(trial.measurements)
 
 
 def _figures(trials: Sequence[TrialResult]) -> list[float | None]:
-    found = [errors_over_severities(trial.rows, "test") for trial in trials]
+    found = [errors_over_severities(trial.measurements, "test") for trial in trials]
     errors = {name: statistics.fmean(each[name] for each in found) for name in ALEXNET_ERRORS}
     relative = corruption_errors(errors)
-    clean = [row.top1 for trial in trials for row in clean_rows(trial)]
-    top5 = [row.top5 for trial in trials for row in trial.rows if row.top5 is not None]
+    clean = [row.value for trial in trials for row in clean_rows(trial)]
+    top5 = [
+        top5
+        for trial in trials
+        for row in trial.of(TOP1)
+        if (top5 := row.number("top5")) is not None
+    ]
     return [
         statistics.fmean(relative.values()),
         statistics.fmean(clean) if clean else None,

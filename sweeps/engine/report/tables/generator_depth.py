@@ -80,7 +80,7 @@ def _ours(point: PointSummary | None, depth: int, kernel_size: int) -> tuple[str
     if point is None:
         return (size, "", "", "")
     measured = [rows for trial in point.trials if (rows := corrupted_rows(trial))]
-    quiet = [[row for row in rows if row.corruption not in NOISES] for rows in measured]
+    quiet = [[row for row in rows if row.setting not in NOISES] for rows in measured]
     return (size, *map(_text, (point.clean, point.test, estimate(quiet))))
 
 

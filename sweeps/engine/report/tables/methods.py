@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from gon_core import paper
 from gon_core.config import TEST_SET
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.evaluation import AccuracyRow, AttackRow, mean_interval, standard_error
-from gon_core.intervals import Interval, wilson_interval
+from gon_core.intervals import Interval, mean_interval, standard_error, wilson_interval
+from gon_core.measurement import Measurement
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import CLEAN, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
@@ -135,27 +135,27 @@ def _printed(summary: SweepSummary, point: PointSummary, name: str) -> str:
 
 
 def _accuracy(point: PointSummary, name: str, published: str) -> Cell | None:
-    def rows(trial: TrialResult) -> list[AccuracyRow]:
+    def rows(trial: TrialResult) -> list[Measurement]:
         if name == CLEAN:
             return clean_rows(trial)
-        return [row for row in corrupted_rows(trial) if name in ("mean", row.corruption)]
+        return [row for row in corrupted_rows(trial) if name in ("mean", row.setting)]
 
     return _over_seeds(point, rows, published)
 
 
 def _attack(point: PointSummary, name: str, published: str) -> Cell | None:
     return _over_seeds(
-        point, lambda trial: [row for row in trial.attacks if row.attack == name], published
+        point, lambda trial: [row for row in trial.of("attacks") if row.setting == name], published
     )
 
 
 def _over_seeds(
     point: PointSummary,
-    rows: Callable[[TrialResult], Sequence[AccuracyRow | AttackRow]],
+    rows: Callable[[TrialResult], Sequence[Measurement]],
     published: str,
 ) -> Cell | None:
     measured = [found for trial in point.trials if (found := rows(trial))]
-    top1 = [statistics.fmean(row.top1 for row in found) for found in measured]
+    top1 = [statistics.fmean(row.value for row in found) for found in measured]
     count = min((row.count for found in measured for row in found), default=1)
     return make_cell(top1, count, published)
 
@@ -255,9 +255,9 @@ def _reasons(summary: SweepSummary) -> str:
 
 def _images_note(summary: SweepSummary) -> str:
     """Return that attacks were made on fewer images than the clean accuracy is of, if they were."""
-    trials = [trial for point in summary.points for trial in point.trials if trial.attacks]
+    trials = [trial for point in summary.points for trial in point.trials if trial.of("attacks")]
     clean = {row.count for trial in trials for row in clean_rows(trial)}
-    attacked = {row.count for trial in trials for row in trial.attacks}
+    attacked = {row.count for trial in trials for row in trial.of("attacks")}
     if clean == attacked:
         return ""
     return (

@@ -60,7 +60,7 @@ def _trial(summary: SweepSummary, trial: TrialResult, has_share: bool) -> str:
         None,
         str(len(trial.history)),
         *(map(percent, objectives) if objectives else [""] * len(summary.objectives)),
-        percent(clean[0].top1) if clean else "",
+        percent(clean[0].value) if clean else "",
         percent(interval.estimate) if interval else "",
         f"{percent(interval.low)} to {percent(interval.high)}" if interval else "",
         *([percent(share_unattainable(trial))] if has_share else []),

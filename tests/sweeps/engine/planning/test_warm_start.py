@@ -2,7 +2,7 @@
 
 import pytest
 
-from gon_core.rows import AccuracyRow
+from gon_core.measurement import accuracy_row
 from sweeps import epsilon_sphere, joint_search
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import warm_start
@@ -32,10 +32,11 @@ def earlier(tmp_path):
         records.write_sweep({})
         for config in plan.known_trials:
             objective = 70.0 + config.method.epsilon + config.seed
-            clean = AccuracyRow("validation", "clean", 0, 48, 50)
+            clean = accuracy_row("validation", "clean", 0, 48, 50)
             records.trial(config.trial_id).write_result(
                 TrialResult(
-                    trial_id=config.trial_id, config=config, status="max_epochs", rows=[clean],
+                    trial_id=config.trial_id, config=config, status="max_epochs",
+                    measurements=[clean],
                     objective=objective,
                 )
             )  # fmt: skip

@@ -109,6 +109,6 @@ def test_a_sweep_on_google_cloud_ends_like_one_on_a_local_disk(store, tmp_path):
     assert check(sweep).is_whole and sweep.names() == on_disk.names()
     assert sweep.folder.exists("report/report.html")
     for there, here in zip(sweep.results(), on_disk.results(), strict=True):
-        assert there.rows == here.rows and there.files == here.files
+        assert there.measurements == here.measurements and there.files == here.files
     again, _ = run(uri(store), tmp_path)
     assert again.returncode == 0 and "nothing to train" in again.stdout

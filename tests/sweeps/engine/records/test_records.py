@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
-from gon_core.evaluation import AccuracyRow
+from gon_core.measurement import accuracy_row
 from sweeps.engine.records import Checkpoint, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import OutsideError, StorageError
@@ -81,13 +81,13 @@ def test_without_checkpoints_there_is_none(trial):
 
 
 def test_a_result_keeps_every_value_even_a_loss_that_is_not_a_number(trial):
-    row = AccuracyRow("test", "fog", 1, 9, 10)
+    row = accuracy_row("test", "fog", 1, 9, 10)
     written = result(
-        status="diverged", history=[{"epoch": 1.0, "train_loss": math.nan}], rows=[row]
+        status="diverged", history=[{"epoch": 1.0, "train_loss": math.nan}], measurements=[row]
     )
     trial.write_result(written)
     read = trial.result()
-    assert read.rows == [row] and math.isnan(read.history[0]["train_loss"])
+    assert read.measurements == [row] and math.isnan(read.history[0]["train_loss"])
     assert read.config == CONFIG and read.trial_id == CONFIG.trial_id
 
 

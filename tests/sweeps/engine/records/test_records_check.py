@@ -197,7 +197,7 @@ def test_a_damaged_result_is_made_again(sweep, config, data, start_weights, capl
     flip(records.trial(ended).folder, "result.json")
     again = run_trial(config, data, start_weights, records.trial(ended))
     assert "result.json is damaged" in caplog.text
-    assert again.rows == before.rows and again.files == before.files
+    assert again.measurements == before.measurements and again.files == before.files
     assert check(records).trials[0].state != "broken"
 
 

@@ -7,9 +7,9 @@ import torch
 
 from gon_core.config import ANT, GNT, VARIANTS, DataConfig, TrainingConfig, TrialConfig
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.evaluation import AccuracyRow, learned_noise, mean_top1
+from gon_core.evaluation import learned_noise
+from gon_core.measurement import SEVERITIES_SPLIT, Measurement, accuracy_row, mean_top1
 from gon_core.noise import NoiseGenerator
-from gon_core.rows import SEVERITIES_SPLIT, AttackRow, PerturbationSizeRow
 from search_spaces import joint
 from search_spaces.generator_depth import DEPTH, KERNEL_SIZE
 from search_spaces.parameter import Choice
@@ -66,10 +66,10 @@ def accuracy_rows(top1, clean=98.5):
     """Return rows whose mean over corruptions is ``top1`` on test, 1 more on validation."""
     rows = []
     for split, mean in (("validation", top1 + 1), ("test", top1)):
-        rows.append(AccuracyRow(split, "clean", 0, round(10 * clean), IMAGES))
+        rows.append(accuracy_row(split, "clean", 0, round(10 * clean), IMAGES))
         # Not in the paper's order, and not all alike.
         for index, name in enumerate(reversed(CORRUPTIONS)):
-            rows.append(AccuracyRow(split, name, 1, round(10 * mean) + index - 7, IMAGES))
+            rows.append(accuracy_row(split, name, 1, round(10 * mean) + index - 7, IMAGES))
     return rows
 
 
@@ -84,7 +84,7 @@ def result(method, seed, status, top1, clean=98.5, history=None):
         status=status,
         reason=REASONS.get(status, ""),
         history=history or [{"epoch": 1.0, "loss": 1.0}, {"epoch": 2.0, "loss": 0.5}],
-        rows=rows,
+        measurements=rows,
         objective=mean_top1(rows, "validation") if rows else None,
         seconds={"training": 41.25, "evaluation": 3.5},
         ended="2026-11-22T13:10:00+00:00",
@@ -132,7 +132,7 @@ def write_sweep(folder, results, noise=None, **changes):
         trial = records.trial(ended.trial_id)
         trial.write_config(ended.config)
         trial.write_turn(turn)
-        if noise is not None and ended.rows:
+        if noise is not None and ended.measurements:
             trial.write_final({NOISE: noise})
         trial.write_result(ended)
     return records
@@ -258,11 +258,11 @@ def measured_rows(gain, clean=99.1, severities=True):
     }
     return [
         *(
-            AccuracyRow(split, "clean", 0, round(10 * clean), IMAGES)
+            accuracy_row(split, "clean", 0, round(10 * clean), IMAGES)
             for split in ("validation", "test")
         ),
         *(
-            AccuracyRow(split, name, severity, round(10 * top1), IMAGES)
+            accuracy_row(split, name, severity, round(10 * top1), IMAGES)
             for split, by_severity in by_split.items()
             for severity, by_corruption in by_severity.items()
             for name, top1 in by_corruption.items()
@@ -273,19 +273,41 @@ def measured_rows(gain, clean=99.1, severities=True):
 def attack_rows(gain):
     """Return accuracies under both attacks of Table 7."""
     pairs = (("pgd", "linf", 0.1, 560 + 300 * gain), ("ddn", "l2", 1.5, 730 + 230 * gain))
-    return [AttackRow(*attack, round(correct), IMAGES) for *attack, correct in pairs]
+    return [
+        Measurement(
+            measure="attacks", split="test", setting=name, value=100 * round(correct) / IMAGES,
+            count=IMAGES, extra={"correct": round(correct), "norm": norm, "size": size},
+        )
+        for name, norm, size, correct in pairs
+    ]  # fmt: skip
 
 
 def size_rows(medians, width=0.2, **changes):
     """Return median perturbation sizes of the noises in ``NOISES``, as many as ``medians`` has."""
     rest = {
-        "count": IMAGES, "already_wrong": 9, "never": 0, "saturated": 0, "sampled": 991,
+        "already_wrong": 9, "never": 0, "saturated": 0, "sampled": 991,
         "non_monotone": 3, "per_image": False, "forwards": 12_000, "precision": 0.05,
+        "converged": True,
     }  # fmt: skip
     return [
-        PerturbationSizeRow(noise, median, median - width, median + width, **rest | changes)
+        Measurement(
+            measure="epsilon_star", split="test", setting=noise, value=median, count=IMAGES,
+            extra={"low": median - width, "high": median + width} | rest | changes,
+        )
         for noise, median in zip(NOISES, medians, strict=False)
-    ]
+    ]  # fmt: skip
+
+
+def measured_as(trial, measure, rows):
+    """Return a trial with other rows of one measure."""
+    others = [row for row in trial.measurements if row.measure != measure]
+    return trial.model_copy(update={"measurements": [*others, *rows]})
+
+
+def with_correct(row, correct, count=IMAGES):
+    """Return an accuracy with another number of images classified right."""
+    extra = row.extra | {"correct": correct}
+    return row.model_copy(update={"value": 100 * correct / count, "count": count, "extra": extra})
 
 
 def measured_result(method, seed, gain, severities=True, status="converged"):
@@ -300,10 +322,8 @@ def measured_result(method, seed, gain, severities=True, status="converged"):
     medians = (gaussian, gaussian + 0.3, 9.5 + 8 * gain, 4.6 + 7 * gain, 2.8 + 4 * gain)
     return ended.model_copy(
         update={
-            "rows": rows,
+            "measurements": [*rows, *attack_rows(gain), *size_rows(medians)],
             "objective": mean_top1(rows, "validation"),
-            "attacks": attack_rows(gain),
-            "perturbation_sizes": size_rows(medians),
         }
     )
 

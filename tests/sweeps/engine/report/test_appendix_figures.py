@@ -1,6 +1,5 @@
 """The appendix' figures of our own runs draw the records' numbers, all of them and no others."""
 
-import dataclasses
 import math
 import statistics
 
@@ -12,7 +11,7 @@ import torch
 from gon_core.config import GNT, Vanilla
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation.examples import Examples
-from gon_core.rows import SEVERITIES_SPLIT, AccuracyRow
+from gon_core.measurement import SEVERITIES_SPLIT, TOP1, accuracy_row
 from search_spaces.sigma import SIGMA
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import (
@@ -30,11 +29,13 @@ from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     NOISES,
+    measured_as,
     measured_result,
     measured_sigmas,
     methods,
     result,
     size_rows,
+    with_correct,
     write_sweep,
 )
 
@@ -86,7 +87,7 @@ def bars(axes):
 
 def top1(trial, split, corruption, severity):
     key = (split, corruption, severity)
-    return next(r.top1 for r in trial.rows if (r.split, r.corruption, r.severity) == key)
+    return next(r.value for r in trial.of(TOP1) if (r.split, r.setting, r.severity) == key)
 
 
 def test_severities_are_means_over_seeds(make):
@@ -114,13 +115,13 @@ def test_severities_are_means_over_seeds(make):
 def on_fewer_images(trial, has_clean):
     """Return a trial whose severities were measured on 60 images, all right without corruption."""
     rows = [
-        dataclasses.replace(row, correct=min(row.correct, 60), count=60)
+        with_correct(row, min(row.extra["correct"], 60), 60)
         if row.split == SEVERITIES_SPLIT
         else row
-        for row in trial.rows
+        for row in trial.of(TOP1)
     ]
-    rows += [AccuracyRow(SEVERITIES_SPLIT, "clean", 0, 60, 60)] if has_clean else []
-    return trial.model_copy(update={"rows": rows})
+    rows += [accuracy_row(SEVERITIES_SPLIT, "clean", 0, 60, 60)] if has_clean else []
+    return measured_as(trial, TOP1, rows)
 
 
 @pytest.mark.parametrize("has_clean", [True, False])
@@ -137,9 +138,8 @@ def wide(count=2):
     found = []
     for seed, correct in enumerate((450, 950)[:count]):
         trial = measured_result(GNT(sigma=0.5), seed, 0.5)
-        rows = [dataclasses.replace(row, correct=correct) for row in trial.rows]
-        attacks = [dataclasses.replace(row, correct=correct) for row in trial.attacks]
-        found.append(trial.model_copy(update={"rows": rows, "attacks": attacks}))
+        rows = [with_correct(row, correct) for row in (*trial.of(TOP1), *trial.of("attacks"))]
+        found.append(trial.model_copy(update={"measurements": rows}))
     return found
 
 
@@ -176,7 +176,7 @@ def test_no_axis_of_accuracies_goes_beyond_them(make, draw):
 
 
 def test_noises_have_a_range_each(make):
-    far = sized(0, 20.0).model_copy(update={"perturbation_sizes": size_rows([20.0, 2.0])})
+    far = measured_as(sized(0, 20.0), "epsilon_star", size_rows([20.0, 2.0]))
     figure = drawn(draw_perturbations, make([far], seeds=1))
     ends = [panel(figure, title).get_xlim()[1] for title in ("gaussian", "uniform")]
     assert ends[0] > 20 and ends[1] < 3
@@ -185,11 +185,11 @@ def test_noises_have_a_range_each(make):
 def test_the_title_names_what_was_measured(make):
     trial = measured_result(Vanilla(), 0, 0.3)
     titles = {
-        "perturbation_sizes": "Accuracy under attack",
+        "epsilon_star": "Accuracy under attack",
         "attacks": "Median perturbation size epsilon*",
     }
     for lacking, title in titles.items():
-        figure = drawn(draw_perturbations, make([trial.model_copy(update={lacking: []})], seeds=1))
+        figure = drawn(draw_perturbations, make([measured_as(trial, lacking, [])], seeds=1))
         assert figure.texts[0].get_text() == title
         assert ("epsilon*" in caption(figure)) is (lacking == "attacks")
 
@@ -265,17 +265,17 @@ def test_epsilon_star_and_attacks_are_the_records(make):
     for index, noise in enumerate(NOISES):
         axes = panel(figure, noise.replace("_", " "))
         dots = [line for line in axes.lines if line.get_label() == "epsilon*"]
-        rows = [trial.perturbation_sizes[index] for trial in results]
-        finite = [row.median for row in rows if math.isfinite(row.median)]
+        rows = [trial.of("epsilon_star")[index] for trial in results]
+        finite = [row.value for row in rows if math.isfinite(row.value)]
         assert [line.get_xdata()[0] for line in dots] == finite
         whiskers = [line.get_xdata() for line in axes.lines if line.get_linestyle() == "-"]
         assert (np.array(whiskers) >= 0).all()
         numbers = [text.get_text() for text in axes.texts]
-        assert numbers == [f"{r.median:.1f}" if math.isfinite(r.median) else "never" for r in rows]
+        assert numbers == [f"{r.value:.1f}" if math.isfinite(r.value) else "never" for r in rows]
     for index, (title, name) in enumerate((("PGD linf 0.1", "pgd"), ("DDN l2 1.5", "ddn"))):
         axes = panel(figure, title)
-        assert [x for _, x, *_ in bars(axes)] == [t.attacks[index].top1 for t in results]
-        intervals = [t.attacks[index].interval[1:] for t in results]
+        assert [x for _, x, *_ in bars(axes)] == [t.of("attacks")[index].value for t in results]
+        intervals = [t.of("attacks")[index].interval[1:] for t in results]
         assert np.array([bar[2:] for bar in bars(axes)]) == pytest.approx(np.array(intervals))
         marks = [
             x for line in axes.lines if line.get_color() == PUBLISHED for x in line.get_xdata()
@@ -286,7 +286,7 @@ def test_epsilon_star_and_attacks_are_the_records(make):
 
 def sized(seed, median, **changes):
     trial = measured_result(Vanilla(), seed, 0.3)
-    return trial.model_copy(update={"perturbation_sizes": size_rows([median], **changes)})
+    return measured_as(trial, "epsilon_star", size_rows([median], **changes))
 
 
 def test_infinite_epsilon_star_is_a_triangle_and_says_never(make):
@@ -308,10 +308,9 @@ def test_seeds_that_never_come_to_it_are_not_averaged_away(make):
 
 
 def test_one_seed_whose_interval_has_no_upper_end_reaches_the_edge(make):
-    (row,) = size_rows([9.0])
-    row = type(row)(**{**vars(row), "high": math.inf, "converged": False})
+    (row,) = size_rows([9.0], high=math.inf, converged=False)
     trial = measured_result(Vanilla(), 0, 0.3)
-    trial = trial.model_copy(update={"perturbation_sizes": [row], "attacks": []})
+    trial = trial.model_copy(update={"measurements": [*trial.of(TOP1), row]})
     figure = drawn(draw_perturbations, make([trial], seeds=1))
     (axes,) = figure.axes
     whisker = next(line for line in axes.lines if line.get_linestyle() == "-")
@@ -377,7 +376,7 @@ def test_sheet_of_sigmas_begins_without_noise_and_tells_its_size():
 
 def test_perturbed_digits_have_their_size_below(make):
     results = [sized(0, 7.26), *methods(1)[1:3]]
-    results[1] = results[1].model_copy(update={"perturbation_sizes": size_rows([math.inf])})
+    results[1] = measured_as(results[1], "epsilon_star", size_rows([math.inf]))
     perturbed = {
         trial.trial_id: {"clean": images(50), "gaussian": images(100 + 10 * index)}
         for index, trial in enumerate(results[:2])

@@ -1,6 +1,5 @@
 """Tables 6 and 7 beside the paper's, and paired tests: the numbers are those of the records."""
 
-import dataclasses
 import io
 import math
 import statistics
@@ -31,7 +30,14 @@ from sweeps.engine.report.tables.methods import (
 )
 from sweeps.engine.report.tables.points import build_table
 from sweeps.engine.report.tables.table import to_terminal
-from tests.sweeps.engine.report.made_up import METHODS, measured_sigmas, methods, write_sweep
+from tests.sweeps.engine.report.made_up import (
+    METHODS,
+    measured_as,
+    measured_sigmas,
+    methods,
+    with_correct,
+    write_sweep,
+)
 
 TABLE_7 = METHODS | {"published": METHODS["published"] | {"table_7": "mnist_adversarial"}}
 
@@ -49,7 +55,7 @@ def test_a_cell_has_the_mean_its_standard_error_and_the_published_figure(compare
     cells = table_6(summary)
     assert len(cells) == 12 and cells["gnt"].keys() == set(COLUMNS)
     point = next(p for p in summary.points if p.point == ("gnt",))
-    fog = [row.top1 for t in point.trials for row in t.rows if _is(row, "test", "fog")]
+    fog = [row.value for t in point.trials for row in t.of("top1") if _is(row, "test", "fog")]
     assert cells["gnt"]["fog"].ours == pytest.approx(statistics.fmean(fog))
     assert cells["gnt"]["fog"].error == pytest.approx(statistics.stdev(fog) / math.sqrt(3))
     row = next(r for r in paper.load("mnist_c_top1").to_pylist() if r["model"] == "gnt_sigma_0.5")
@@ -59,7 +65,7 @@ def test_a_cell_has_the_mean_its_standard_error_and_the_published_figure(compare
 
 
 def _is(row, split, corruption):
-    return (row.split, row.corruption) == (split, corruption)
+    return (row.split, row.setting) == (split, corruption)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +126,11 @@ def test_files_and_window_show_both_tables_and_cut_nothing(compared):
 
 
 def fewer(trial, count):
-    rows = [dataclasses.replace(row, correct=row.correct * count // row.count, count=count)
-            for row in trial.attacks]  # fmt: skip
-    return trial.model_copy(update={"attacks": rows})
+    rows = [
+        with_correct(row, row.extra["correct"] * count // row.count, count)
+        for row in trial.of("attacks")
+    ]
+    return measured_as(trial, "attacks", rows)
 
 
 def test_table_7_says_that_attacks_are_on_fewer_images_than_the_clean_accuracy(tmp_path):
@@ -193,14 +201,17 @@ def test_a_paired_comparison_over_seeds_is_the_t_test_of_their_differences(compa
     found = {(c.point.point[0], c.measure): c for c in compare(summary, records)}
     assert len(found) == 2 * 11 and ("vanilla", "mean") not in found
     first, second = (
-        {t.config.seed: t.rows for p in summary.points if p.point == (name,) for t in p.trials}
+        {
+            t.config.seed: t.of("top1", "test")
+            for p in summary.points
+            if p.point == (name,)
+            for t in p.trials
+        }
         for name in ("vanilla", "gnt")
     )
     means = [
         {
-            seed: statistics.fmean(
-                r.top1 for r in rows if r.split == "test" and r.corruption != "clean"
-            )
+            seed: statistics.fmean(r.value for r in rows if r.setting != "clean")
             for seed, rows in side.items()
         }
         for side in (first, second)

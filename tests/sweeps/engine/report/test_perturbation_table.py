@@ -1,6 +1,5 @@
 """epsilon* and accuracy under attack as text: the numbers that the figure draws."""
 
-import dataclasses
 import math
 
 import pytest
@@ -15,6 +14,7 @@ from sweeps.engine.report.tables.perturbations import (
 )
 from tests.sweeps.engine.report.made_up import (
     METHODS,
+    measured_as,
     measured_result,
     measured_sigmas,
     methods,
@@ -33,7 +33,7 @@ def make(tmp_path):
 
 def with_sizes(seed, median, **changes):
     trial = measured_result(GNT(sigma=0.5), seed, 0.5)
-    return trial.model_copy(update={"perturbation_sizes": size_rows([median], **changes)})
+    return measured_as(trial, "epsilon_star", size_rows([median], **changes))
 
 
 def test_a_row_has_every_noise_and_attack_with_its_interval(make):
@@ -42,7 +42,7 @@ def test_a_row_has_every_noise_and_attack_with_its_interval(make):
     assert table.heads == ("", "epsilon* gaussian", "PGD linf 0.1", "DDN l2 1.5")
     name, size, pgd, _ = table.rows[0]
     assert (name, size) == ("sigma 0.5", "7.0 (6.8 to 7.2)")
-    interval = trial.attacks[0].interval
+    interval = trial.of("attacks")[0].interval
     assert pgd == f"{interval.estimate:.1f} ({interval.low:.1f} to {interval.high:.1f})"
 
 
@@ -62,9 +62,7 @@ def test_what_is_infinite_or_not_converged_is_said(make, trials, text):
 
 
 def test_an_interval_without_an_upper_end_ends_never(make):
-    trial = with_sizes(0, 9.0)
-    rows = [dataclasses.replace(trial.perturbation_sizes[0], high=math.inf)]
-    (table,) = build_perturbations(make([trial.model_copy(update={"perturbation_sizes": rows})]))
+    (table,) = build_perturbations(make([with_sizes(0, 9.0, high=math.inf)]))
     assert table.rows[0][1] == "9.0 (8.8 to never)"
 
 
@@ -76,7 +74,7 @@ def test_where_methods_are_compared_attacks_are_table_7(make):
 
 def test_nothing_measured_is_no_table(make):
     trial = measured_result(GNT(sigma=0.5), 0, 0.5)
-    plain = trial.model_copy(update={"perturbation_sizes": [], "attacks": []})
+    plain = trial.model_copy(update={"measurements": trial.of("top1")})
     assert build_perturbations(make([plain])) == terminal_perturbations(make([plain]), 80) == ()
 
 

@@ -29,7 +29,7 @@ def test_parquet_holds_every_accuracy_once_in_order(make_sweep, line_search):
     assert keys == sorted(keys)
     row = first[1]
     interval = wilson_interval(row["correct"], row["count"])
-    assert (row["top1"], row["low"], row["high"]) == pytest.approx(tuple(interval))
+    assert (row["value"], row["low"], row["high"]) == pytest.approx(tuple(interval))
     assert (row["seconds_training"], row["seconds_evaluation"]) == (41.25, 3.5)
     assert (row["epochs"], row["method"], row["status"]) == (2, "gnt", "max_epochs")
 
@@ -40,7 +40,7 @@ def test_trials_without_accuracies_do_not_vanish_from_parquet(make_sweep, line_s
     assert sorted((row["sigma"], row["seed"], row["status"]) for row in lost) == [
         (0.2, 2, "failed"), (0.9, 0, "diverged"), (1.2, 1, "pruned"), (1.2, 2, "pruned"),
     ]  # fmt: skip
-    assert all(row["top1"] is None and row["objective"] is None for row in lost)
+    assert all(row["value"] is None and row["objective"] is None for row in lost)
 
 
 def test_summary_is_what_parquet_gives(make_sweep, line_search):
@@ -50,7 +50,7 @@ def test_summary_is_what_parquet_gives(make_sweep, line_search):
         by_seed = {}
         for row in rows:
             if (row["sigma"],) == value.point and row["corruption"] != "clean":
-                by_seed.setdefault(row["seed"], []).append(row["top1"])
+                by_seed.setdefault(row["seed"], []).append(row["value"])
         means = [statistics.fmean(accuracies) for accuracies in by_seed.values()]
         assert value.test.trials == len(means)
         assert value.test.mean == pytest.approx(statistics.fmean(means))

@@ -1,6 +1,5 @@
 """How each epsilon* was found: kept in results.parquet, shown by MLflow."""
 
-import dataclasses
 import io
 import math
 import statistics
@@ -9,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from gon_core.config import VARIANTS
-from gon_core.rows import CLEAN
+from gon_core.measurement import CLEAN, TOP1
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.parquet import render_parquet
 from sweeps.engine.report.tables.trials import trials_table
@@ -17,6 +16,7 @@ from sweeps.engine.tracking.points import final_metrics
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     NOISES,
+    measured_as,
     measured_result,
     size_rows,
     write_sweep,
@@ -31,14 +31,14 @@ def trial():
     changes = {"never": 40, "non_monotone": 30, "sampled": 600, "converged": False}
     sizes = size_rows((math.inf, 4.5), **changes)
     ended = measured_result(next(iter(VARIANTS.values())), 0, 0.5)
-    return ended.model_copy(update={"perturbation_sizes": sizes})
+    return measured_as(ended, "epsilon_star", sizes)
 
 
 def test_parquet_tells_how_a_median_was_found(tmp_path, trial):
     summary = summarise(write_sweep(tmp_path, [trial], **METHODS))
     rows = parquet.read_table(io.BytesIO(render_parquet(summary))).to_pylist()
     first, second = [row for row in rows if row["measure"] == "epsilon_star"]
-    assert (first["noise"], first["size"], second["size"]) == (NOISES[0], math.inf, 4.5)
+    assert (first["noise"], first["value"], second["value"]) == (NOISES[0], math.inf, 4.5)
     for row in (first, second):
         assert [row[name] for name in COLUMNS] == [9, 40, 600, 30, False, False]
     others = [row for row in rows if row["measure"] != "epsilon_star"]
@@ -55,13 +55,13 @@ def test_mlflow_says_which_medians_are_infinite_and_which_images_were_right_agai
 
 def test_mlflow_has_the_means_without_noise_and_of_the_best_five(trial):
     metrics = final_metrics(trial)
-    rows = [row for row in trial.rows if row.split == "test" and row.corruption != CLEAN]
-    quiet = [r.top1 for r in rows if r.corruption not in ("shot_noise", "impulse_noise")]
+    rows = [row for row in trial.of(TOP1, "test") if row.setting != CLEAN]
+    quiet = [r.value for r in rows if r.setting not in ("shot_noise", "impulse_noise")]
     assert len(quiet) == 13
     assert metrics["mnist_c/mean_without_noise"] == pytest.approx(statistics.fmean(quiet))
     assert "mnist_c/mean_top5" not in metrics  # these rows have no top-5
-    five = [dataclasses.replace(row, correct_top5=row.count) for row in trial.rows]
-    metrics = final_metrics(trial.model_copy(update={"rows": five}))
+    five = [row.model_copy(update={"extra": row.extra | {"top5": 100.0}}) for row in trial.of(TOP1)]
+    metrics = final_metrics(measured_as(trial, TOP1, five))
     assert metrics["mnist_c/mean_top5"] == 100.0
 
 

@@ -112,7 +112,7 @@ def outcome(config, result, folder):
     ]
     kept = SweepRecords(Folder(folder)).trial(config.trial_id).folder
     files = {name: kept.read(name) for name in (MODEL, NOISE, RIGHT) if kept.exists(name)}
-    what = (result.status, result.reason, result.rows, result.objective, result.best_epoch)
+    what = (result.status, result.reason, result.measurements, result.objective, result.best_epoch)
     return history, what, files
 
 

@@ -105,8 +105,8 @@ def test_a_replay_fills_an_empty_store_and_a_second_changes_nothing(
     records.write_sweep(description)
     failed = config.model_copy(update={"seed": 1})
     record(records, ended(config))
-    record(records, ended(failed, status="failed", reason="RuntimeError: no\nTraceback", rows=[],
-                          objective=None))  # fmt: skip
+    record(records, ended(failed, status="failed", reason="RuntimeError: no\nTraceback",
+                          measurements=[], objective=None))  # fmt: skip
     found = []
     for _ in range(2):
         assert replay(records, uri) == 2
@@ -186,7 +186,7 @@ def test_epochs_that_mlflow_missed_are_sent_when_the_trial_ends(config, records,
 
 def test_infinite_and_undefined_metrics_are_told_once(config, records, description, uri):
     bad = [epoch(1) | {"train_loss": float("inf")}, epoch(2) | {"train_loss": float("nan")}]
-    result = ended(config, status="diverged", history=bad, rows=[], objective=None)
+    result = ended(config, status="diverged", history=bad, measurements=[], objective=None)
     for _ in range(2):
         store = Store(uri, description, records)
         store.log_epochs(config, dated(bad, 10**6))
@@ -200,7 +200,9 @@ def test_infinite_and_undefined_metrics_are_told_once(config, records, descripti
 def test_a_failed_trial_that_ran_again_shows_its_new_figures_last(
     config, records, description, uri
 ):
-    failed = ended(config, status="failed", rows=[], objective=None, seconds={"training": 1.0})
+    failed = ended(
+        config, status="failed", measurements=[], objective=None, seconds={"training": 1.0}
+    )
     Store(uri, description, records).finish(failed, dated(failed.history, 10**6))
     again = Store(uri, description, records)
     again.begin(config)
@@ -216,7 +218,9 @@ def test_a_trial_that_failed_again_while_mlflow_was_away_shows_the_second_failur
     config, records, description, uri
 ):
     records.write_sweep(description)
-    first = ended(config, status="failed", rows=[], objective=None, reason="OSError: the first")
+    first = ended(
+        config, status="failed", measurements=[], objective=None, reason="OSError: the first"
+    )
     record(records, first)
     assert replay(records, uri) == 1
     again = first.model_copy(

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
-from gon_core.rows import AccuracyRow
+from gon_core.measurement import accuracy_row
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.tracking.outbox import Outbox
@@ -36,8 +36,8 @@ def epoch(number: int) -> dict[str, float]:
 
 def ended(config, **changes) -> TrialResult:
     """Return the result of a trial of two epochs."""
-    rows = [AccuracyRow("test", "clean", 0, 9, 10), AccuracyRow("test", "fog", 1, 5, 10),
-            AccuracyRow("test", "stripe", 1, 7, 10)]  # fmt: skip
+    rows = [accuracy_row("test", "clean", 0, 9, 10), accuracy_row("test", "fog", 1, 5, 10),
+            accuracy_row("test", "stripe", 1, 7, 10)]  # fmt: skip
     values = {
         "trial_id": config.trial_id, "config": config, "status": "max_epochs", "rows": rows,
         "history": [epoch(1), epoch(2)], "objective": 60.0, "ended": "2026-01-01T12:00:00+00:00",

@@ -10,7 +10,8 @@ import torch
 from gon_core import evaluation
 from gon_core.config import GNT, DataConfig, EvaluationConfig, TrainingConfig, TrialConfig
 from gon_core.data.splits import split
-from gon_core.evaluation import AccuracyRow, PerturbationSizeRow, accuracy
+from gon_core.evaluation import accuracy
+from gon_core.measurement import Measurement, accuracy_row
 from gon_core.training import StoppedError
 from sweeps.engine.records import MODEL, PERTURBED, RIGHT, Finding, SweepRecords, TrialRecords
 from sweeps.engine.records.check import check
@@ -351,12 +352,13 @@ def test_200_flipped_bits_of_a_step_change_no_figure(few, tmp_path, monkeypatch)
 
 
 def test_a_finding_comes_back_with_every_bit(tmp_path):
-    size = PerturbationSizeRow(
-        "speckle", float("inf"), 0.1 + 0.2, float("inf"), 4, 0, None, 1, 2, 0, True, 99, 1e-3
-    )
+    size = Measurement(
+        measure="epsilon_star", split="test", setting="speckle", value=float("inf"), count=4,
+        extra={"low": 0.1 + 0.2, "high": float("inf"), "sampled": 2, "per_image": True},
+    )  # fmt: skip
     kept = records(tmp_path)
     finding = Finding(
-        rows=[AccuracyRow("test", "fog", 1, 9, 10, 10)], perturbation_sizes=[size],
+        measurements=[accuracy_row("test", "fog", 1, 9, 10, 10), size],
         tensors=bytes(range(256)), converged=False, seconds=1 / 3,
     )  # fmt: skip
     kept.write_finding("epsilon-speckle", finding, "a model")

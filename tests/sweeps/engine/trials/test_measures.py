@@ -8,8 +8,8 @@ import torch
 from gon_core.config import DataConfig, EvaluationConfig
 from gon_core.data.splits import split
 from gon_core.evaluation import evaluate, perturbed, right_images
+from gon_core.measurement import TOP1, mean_top1, select
 from gon_core.models import MadryCNN
-from gon_core.rows import mean_top1
 from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.measures import measure, prepare_data, write_examples
@@ -35,40 +35,46 @@ def test_accuracies_are_those_of_the_evaluation(measured, splits):
     data = prepare_data(splits, EvaluationConfig())
     model = MadryCNN()
     expected = [*evaluate(model, data.validation), *evaluate(model, data.test)]
-    assert [row for row in measured.rows if row.split != "test_severities"] == expected
+    assert [
+        row for row in select(measured.measurements, TOP1) if row.split != "test_severities"
+    ] == expected
     plain = measure(model, data, EvaluationConfig())
-    assert plain.rows == expected and plain.attacks == plain.perturbation_sizes == []
+    assert plain.measurements == expected
     assert plain.files.keys() == {RIGHT} and data.severities is None
 
 
 def test_which_images_are_right_adds_up_to_the_accuracies(measured):
     right = right_images.load(measured.files[RIGHT])
     counted = {name: int(images.sum()) for name, images in right.items()}
-    assert counted == {row.corruption: row.correct for row in measured.rows if row.split == "test"}
+    assert counted == {
+        row.setting: row.extra["correct"] for row in select(measured.measurements, TOP1, "test")
+    }
 
 
 def test_attacks_and_sizes_take_the_first_images(measured, splits):
-    assert [(row.attack, row.size) for row in measured.attacks] == [("pgd", 0.1), ("ddn", 1.5)]
-    clean = next(r for r in measured.rows if r.split == "test" and r.corruption == "clean")
-    assert all(row.count == 5 and row.correct <= clean.correct for row in measured.attacks)
-    noises = [row.noise for row in measured.perturbation_sizes]
+    attacks = select(measured.measurements, "attacks")
+    assert [(row.setting, row.extra["size"]) for row in attacks] == [("pgd", 0.1), ("ddn", 1.5)]
+    clean = select(measured.measurements, TOP1, "test")[0].extra["correct"]
+    assert all(row.count == 5 and row.extra["correct"] <= clean for row in attacks)
+    sizes = select(measured.measurements, "epsilon_star")
+    noises = [row.setting for row in sizes]
     assert noises == ["gaussian", "uniform", "speckle", "adversarial_1x1", "adversarial_3x3"]
-    converged = [row.converged for row in measured.perturbation_sizes]
+    converged = [row.extra["converged"] for row in sizes]
     assert converged == [True] * 3 + [False] * 2  # one block is no convergence
     shown = perturbed.load(measured.files[PERTURBED])
     assert torch.equal(shown["clean"], splits.test.images[:3])
-    severe = [row for row in measured.rows if row.split == "test_severities"]
+    severe = select(measured.measurements, TOP1, "test_severities")
     assert len(severe) == 76 and {row.count for row in severe} == {5}
 
 
 def test_severities_stand_beside_the_clean_accuracy_of_the_same_images(measured, splits):
-    (row,) = [r for r in measured.rows if (r.split, r.severity) == ("test_severities", 0)]
+    row = select(measured.measurements, TOP1, "test_severities")[0]
     first = splits.test[:5]
     with torch.inference_mode():
         right = MadryCNN()(first.images.unsqueeze(1) / 255).argmax(1) == first.labels
-    assert (row.corruption, row.correct, row.count) == ("clean", int(right.sum()), 5)
-    assert mean_top1(measured.rows, "test_severities") == pytest.approx(
-        statistics.fmean(r.top1 for r in measured.rows if r.severity and _is_severe(r))
+    assert (row.setting, row.extra["correct"], row.count) == ("clean", int(right.sum()), 5)
+    assert mean_top1(measured.measurements, "test_severities") == pytest.approx(
+        statistics.fmean(r.value for r in measured.measurements if r.severity and _is_severe(r))
     )
 
 
@@ -89,8 +95,7 @@ def test_it_tells_what_is_measured_now_and_how_far_a_generator_is(splits):
 
 def test_the_same_model_is_measured_the_same_again(measured, splits):
     again = measure(MadryCNN(), prepare_data(splits, ALL), ALL)
-    assert again.rows == measured.rows and again.attacks == measured.attacks
-    assert again.perturbation_sizes == measured.perturbation_sizes
+    assert again.measurements == measured.measurements
     assert again.files == measured.files
 
 

@@ -26,7 +26,7 @@ def timeless(result):
         {name: value for name, value in entry.items() if not name.endswith("seconds")}
         for entry in result.history
     ]
-    return result.status, history, result.rows, result.objective, result.best_epoch
+    return result.status, history, result.measurements, result.objective, result.best_epoch
 
 
 def test_a_trial_is_trained_evaluated_and_recorded(config, data, start_weights, records):
@@ -34,10 +34,12 @@ def test_a_trial_is_trained_evaluated_and_recorded(config, data, start_weights, 
     result = run(config, data, start_weights, records, report=seen.append)
     assert [entry["epoch"] for entry in seen] == [1, 2]
     assert [entry["epoch"] for entry in result.history] == [1, 2, 3]
-    assert result.status == "max_epochs" and len(result.rows) == 2 * 16
-    assert {row.count for row in result.rows if row.split == "test"} == {20}
+    assert result.status == "max_epochs" and len(result.measurements) == 2 * 16
+    assert {row.count for row in result.measurements if row.split == "test"} == {20}
     corrupted = [
-        row.top1 for row in result.rows if row.split == "validation" and row.corruption != "clean"
+        row.value
+        for row in result.measurements
+        if row.split == "validation" and row.setting != "clean"
     ]
     assert result.objective == pytest.approx(sum(corrupted) / 15)
     assert records.trial(config.trial_id).result() == result
@@ -120,7 +122,7 @@ def test_an_infinite_loss_ends_the_trial_as_diverged(config, data, start_weights
     wild = config.model_copy(update={"training": training})
     result = run(wild, data, start_weights, records)
     assert result.status == "diverged" and "not finite" in result.reason
-    assert result.objective is None and result.rows == []
+    assert result.objective is None and result.measurements == []
     assert not math.isfinite(records.trial(wild.trial_id).result().history[-1]["train_loss"])
 
 

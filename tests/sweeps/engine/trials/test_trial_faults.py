@@ -81,7 +81,7 @@ def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_the_previous_che
     assert [attempt.from_epoch for attempt in trial.attempts()] == [0, 1]
     elsewhere = type(records)(records.folder / "elsewhere").trial(config.trial_id)
     undisturbed = run_trial(config, data, start_weights, elsewhere)
-    assert again.rows == undisturbed.rows
+    assert again.measurements == undisturbed.measurements
     assert trial.folder.read(MODEL) == elsewhere.folder.read(MODEL)
 
 
