@@ -52,23 +52,22 @@ COLUMNS = {
 def plan_of(search: str, trials: int) -> Any:
     """Return the plan of a sweep of that many trials, and its options."""
     from sweeps import generator_depth, joint_search, sigma_line_search
-    from sweeps.engine.cli.grids import line
     from sweeps.engine.planning.plan import make_plan
     from sweeps.engine.planning.strength import line_spec
 
     if search == "grid":
         depths = {"scale": "demo", "seeds": trials // len(DEPTHS)}
         options = generator_depth.Options.model_validate(depths)
-        return make_plan(generator_depth.spec(options), options, DEPTHS), options
+        return make_plan(generator_depth.spec(options), options), options
     if search == "line":
         sigmas = tuple(round(0.05 * step, 2) for step in range(LINE_POINTS))
         seeds = trials // (LINE_POINTS + REFINEMENTS)
         asked = {"scale": "demo", "sigmas": sigmas, "seeds": seeds, "num_trials": REFINEMENTS}
         options = sigma_line_search.Options.model_validate(asked)
-        return make_plan(line_spec(options), options, line(sigmas)), options
+        return make_plan(line_spec(options, sigmas), options), options
     points = {"scale": "demo", "num_trials": trials, "sampler": search}
     options = joint_search.Options.model_validate(points)
-    return make_plan(joint_search.spec(options), options, None), options
+    return make_plan(joint_search.spec(options), options), options
 
 
 @dataclass

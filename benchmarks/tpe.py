@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gon_core.config import DataConfig, TrainingConfig, TrialConfig, Vanilla
 from search_spaces.joint import SPACE, nearest_legal
 from search_spaces.parameter import Point, Real, Whole
 from sweeps.engine.search import told_points
@@ -58,11 +59,18 @@ def two_aims(point: Point) -> tuple[float, float]:
     return 99 - 8 * position(SPACE[0], point[0]) ** 2 - (90 - hill(point)) / 4, hill(point)
 
 
+def configure(point: Point, seed: int) -> TrialConfig:
+    """Return the configuration of a trial; nothing is trained, so that all are alike."""
+    data, training = DataConfig(), TrainingConfig()
+    return TrialConfig(method=Vanilla(), data=data, training=training, start=None, seed=seed)
+
+
 def search(
     worth: Callable[[Point], tuple[float, ...]], objectives: int, points: int, seed: int
 ) -> tuple[list[Point], dict[Point, tuple[float, ...]], float]:
     """Run one search; return its points, what was measured of them, and ms of CPU a proposal."""
-    found = JointSearch(Ledger([], (0,)), SPACE, points, objectives, "tpe", seed, {}, nearest_legal)
+    ledger = Ledger([], (0,), configure)
+    found = JointSearch(ledger, SPACE, points, objectives, "tpe", seed, {}, nearest_legal)
     chance, running, spent = random.Random(seed), [], 0.0
     measured: dict[Point, tuple[float, ...]] = {}
     while running or not found.is_exhausted:
@@ -72,9 +80,9 @@ def search(
             spent += time.process_time() - started
             if trial is not None:
                 running.append(trial)
-        point, trial_seed = running.pop(chance.randrange(len(running)))
+        point, trial_seed, _ = running.pop(chance.randrange(len(running)))
         measured[point] = tuple(value + chance.gauss(0, CHANCE) for value in worth(point))
-        found.ledger.tell(point, trial_seed, "max_epochs", measured[point])
+        found.ledger.record(point, trial_seed, "max_epochs", measured[point])
     return list(found.ledger.entries), measured, 1000 * spent / points
 
 

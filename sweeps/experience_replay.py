@@ -32,10 +32,9 @@ def spec(options: Options) -> SweepSpec:
         name="experience_replay",
         title="Does experience replay help adversarial noise training?",
         space=(PAST_SHARE,),
-        method=options.ant,
         search="grid",
-        coarse_grid=line(PAST_SHARE.values),
-        paper_grid=line(PAST_SHARE.values),
+        grid=line(PAST_SHARE.values),
+        method=options.ant(),
         deviations=options.deviations(),
         published={
             "rows": [{"point": [0.2], "table": "mnist_c_top1", "model": "ant_1x1"}],

@@ -50,11 +50,11 @@ class Options(AntOptions):
         return super().problems() | empty
 
 
-def rows(options: Options) -> list[tuple[int, int]]:
-    """Return the points (depth, kernel size) that are asked for."""
+def rows(options: Options) -> tuple[tuple[int, int], ...]:
+    """Return the points (depth, kernel size) of the grid."""
     depths = options.depths or {depth for depth, _ in GRID}
     kernels = options.kernel_sizes or (1, 3)
-    return [(d, k) for k in sorted(kernels) for d in sorted(depths) if (d, k) != (1, 3)]
+    return tuple((d, k) for k in sorted(kernels) for d in sorted(depths) if (d, k) != (1, 3))
 
 
 def spec(options: Options) -> SweepSpec:
@@ -63,10 +63,9 @@ def spec(options: Options) -> SweepSpec:
         name="generator_depth",
         title="How deep a noise generator, and with which kernels?",
         space=(DEPTH, KERNEL_SIZE),
-        method=options.ant,
         search="grid",
-        coarse_grid=GRID,
-        paper_grid=GRID,
+        grid=rows(options),
+        method=options.ant(),
         deviations=options.deviations(),
         published={"table_11": "generator_depth_imagenet_c"},
     )
@@ -77,7 +76,7 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=grid_problems)
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(spec(options), options, rows(options))
+    return run_sweep(spec(options), options)
 
 
 if __name__ == "__main__":

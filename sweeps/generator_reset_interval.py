@@ -18,6 +18,7 @@ from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line, real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
+from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.system.leaving import leave
 
@@ -39,14 +40,14 @@ class Options(AntOptions):
 
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
+    by_scale = RESET_INTERVAL.values if scale_name(options) == "paper" else COARSE_GRID
     return SweepSpec(
         name="reset_interval",
         title="How often should a fresh noise generator take over?",
         space=(RESET_INTERVAL,),
-        method=options.ant,
         search="grid",
-        coarse_grid=line(COARSE_GRID),
-        paper_grid=line(RESET_INTERVAL.values),
+        grid=line(options.reset_intervals or by_scale),
+        method=options.ant(),
         deviations=options.deviations(),
         published={
             "rows": [{"point": [0.33], "table": "mnist_c_top1", "model": "ant_1x1"}],
@@ -59,11 +60,7 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=grid_problems)
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
-    return run_sweep(
-        spec(options),
-        options,
-        line(options.reset_intervals) if options.reset_intervals else None,
-    )
+    return run_sweep(spec(options), options)
 
 
 if __name__ == "__main__":

@@ -41,25 +41,24 @@ class Options(SweepOptions):
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
     scale = scale_name(options)
-    asked = options.method or tuple(VARIANTS)
+    names = options.method or tuple(VARIANTS)
     return SweepSpec(
         name="method_comparison",
         title="Which training withstands corruptions and attacks best?",
         space=(METHOD,),
-        method=lambda variant: methods.at_scale(variant, scale),
         search="grid",
-        coarse_grid=line(asked),
-        paper_grid=line(asked),
-        deviations=methods.deviations(asked, scale),
-        published=published(asked),
+        grid=line(names),
+        compared={name: methods.at_scale(name, scale) for name in names},
+        deviations=methods.deviations(names, scale),
+        published=published(names),
     )
 
 
-def published(asked: Sequence[str]) -> dict[str, Any]:
+def published(names: Sequence[str]) -> dict[str, Any]:
     """Return where the paper's figures for these methods are."""
     rows = [
         {"point": [variant], "table": "mnist_c_top1", "model": methods.PUBLISHED_ROWS[variant]}
-        for variant in asked
+        for variant in names
         if variant in methods.PUBLISHED_ROWS
     ]
     return {"rows": rows, "table_7": "mnist_adversarial"}

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from gon_core.config import Variant
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.grids import line, real_numbers
+from sweeps.engine.cli.grids import real_numbers
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.methods import strength_problem
 from sweeps.engine.planning.plan import line_problems
@@ -56,8 +56,7 @@ def main() -> int:
     options = parse(Options, __doc__ or "", check=line_problems)
     from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
 
-    grid = line(options.sigmas) if options.sigmas else None
-    return run_sweep(line_spec(options), options, grid)
+    return run_sweep(line_spec(options, options.sigmas), options)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import sweeps.sigma_line_search as script
 from gon_core.data import idx
 from gon_core.data.splits import split
 from gon_core.models import MadryCNN
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import SweepRecords
@@ -96,7 +95,7 @@ def shared_bytes():
     options = script.Options.model_validate(
         {"scale": "demo", "training_images": 3000, "validation_images": 30, "test_images": 30}
     )
-    asked = make_plan(line_spec(options), options, line((0.0,))).config
+    asked = make_plan(line_spec(options, (0.0,)), options).config
     data = prepare_data(split(*idx.load("mnist", None), asked.data), asked.evaluation)
     return tensor_bytes(data), tensor_bytes(MadryCNN().state_dict())
 

@@ -345,7 +345,7 @@ def recorded(name: str = "taken", **changes):
         options = sigma_line_search.Options.model_validate(
             {"sigmas": "0.5", "seeds": 1, "num_trials": 0, "scale": "demo", "name": name}
         )
-        made = plan.make_plan(line_spec(options), options, [(0.5,)])
+        made = plan.make_plan(line_spec(options, [0.5]), options)
         digest = plan.data_digest("mnist", None)
         description = sweep.describe_sweep(made, options, digest) | changes
         SweepRecords(Folder(str(root / "results" / name))).write_sweep(description)

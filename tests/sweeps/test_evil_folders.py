@@ -30,7 +30,6 @@ from gon_core.training.checkpoints import MODEL, STATE, TRAINING
 from sweeps import epsilon_sphere
 from sweeps.engine import report
 from sweeps.engine.cli import command_line
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import (
@@ -127,7 +126,7 @@ class Killed(BaseException):
 
 def make_plan():
     options = command_line.parse(epsilon_sphere.Options, "", COMMAND, plan.line_problems)
-    return options, plan.make_plan(line_spec(options), options, line(options.epsilons))
+    return options, plan.make_plan(line_spec(options, options.epsilons), options)
 
 
 @pytest.fixture(scope="module")
@@ -503,7 +502,7 @@ def test_a_search_passes_over_trials_that_are_payloads(given, trap, monkeypatch,
     from sweeps.engine.planning import warm_start
 
     options = joint_search.Options(scale="demo", warm_start=("results/given",))
-    known = warm_start.read(plan.make_plan(joint_search.spec(options), options, None))
+    known = warm_start.read(plan.make_plan(joint_search.spec(options), options))
     assert known.passed_over == 1 and given.killed.trial_id in caplog.text
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gon_core.config import TrialConfig
+from search_spaces.parameter import Point
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import Attempt, Status, SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
@@ -86,7 +87,7 @@ class Driver:
     """Asks the search for trials and tells it, and every listener, how they go.
 
     Attributes:
-        plan: makes a point and a seed into a trial.
+        plan: of the sweep.
         search: asked and told.
         records: read when a trial has ended.
         listeners: told of each event.
@@ -113,6 +114,7 @@ class Driver:
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
         self._waiting: dict[str, TrialConfig] = {}  # of these, those that never had a place
+        self._points: dict[str, Point] = {}
         self._deaths: dict[str, _Deaths] = {}
         self._nodes: frozenset[str] = frozenset()  # when a process last began
         self._turn = len(self.records.names())
@@ -136,7 +138,7 @@ class Driver:
             return None
         if (proposed := self.search.next_trial()) is None:
             return None
-        config = self.plan.trial(*proposed)
+        point, _, config = proposed
         trial = self.records.trial(config.trial_id)
         attempts = 0
         try:
@@ -151,6 +153,7 @@ class Driver:
             return None
         self._running[tune_id] = (config, [])
         self._waiting[tune_id] = config
+        self._points[tune_id] = point
         self._deaths[tune_id] = _Deaths(attempts)
         self._tell(lambda listener: listener.started(config))
         return config
@@ -177,7 +180,7 @@ class Driver:
             return None
         tune_id, config = self._waiting.popitem()
         del self._running[tune_id], self._deaths[tune_id]
-        self.search.ledger.put_back(self.plan.spec.point(config.method), config.seed)
+        self.search.ledger.put_back(self._points.pop(tune_id), config.seed)
         self._tell_places(lambda listener: listener.withdrawn(config))
         return tune_id
 
@@ -288,9 +291,8 @@ class Driver:
             self._write(trial, result)
             if self.lost is not None:
                 return
-        point = self.plan.spec.point(config.method)
         objectives = self.plan.objectives(result)
-        self.search.ledger.tell(point, config.seed, result.status, objectives)
+        self.search.ledger.record(self._points.pop(tune_id), config.seed, result.status, objectives)
         self._tell(lambda listener: listener.ended(result))
 
     def _device(self) -> str:

@@ -101,11 +101,8 @@ class AntOptions(SweepOptions):
         decided = self._of_variant().keys() - {"epsilon"}
         return {name: rule for name in decided if getattr(self, name) is not None}
 
-    def ant(self, **searched: Any) -> ANT:
-        """Return the training method.
-
-        Args:
-            searched: values of the searched parameters by name; they win over the options.
+    def ant(self) -> ANT:
+        """Return the training method; what the sweep searches has the paper's value.
 
         Raises:
             ValidationError: shares that do not add up, or a 3x3 kernel without a second layer.
@@ -117,9 +114,7 @@ class AntOptions(SweepOptions):
             and (value := getattr(self, name, None)) is not None
             and name not in self.searched
         }
-        values: dict[str, Any] = (
-            self._of_variant() | SCALES[scale_name(self)].ant | given | searched
-        )
+        values: dict[str, Any] = self._of_variant() | SCALES[scale_name(self)].ant | given
         if "current_share" not in values:
             clean, past = (values.get(*share) for share in SHARES.items())
             values["current_share"] = round(1 - clean - past, 10)

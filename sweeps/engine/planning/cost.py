@@ -94,12 +94,10 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
     """Return the mean wall time of trials that spend their whole budget of epochs."""
     data, epochs = plan.config.data, plan.config.training.max_epochs
     images = data.training_images or TRAINING_SET - HELD_OUT
-    points = [*(plan.config.grid or [tuple(parameter.paper for parameter in plan.spec.space)])]
-    methods = [plan.spec.method_at(point) for point in [*points, *plan.baseline_points]]
     images_trained = images * epochs
     images_trained += statistics.fmean(
         further_images(method, plan.config.training, images, plan.resources.device)
-        for method in methods
+        for method in plan.known_methods
     )
     shared = images_trained / plan.resources.processes  # the rest is done by one process
     validated = data.validation_images * epochs

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gon_core.config import TrialConfig
-from search_spaces.parameter import Point
 from sweeps.engine.cli.storage_checks import RESERVED_NAMES
 from sweeps.engine.planning.cost import measure_speed, start_seconds, trial_seconds
 from sweeps.engine.planning.plan import Plan
@@ -137,9 +136,7 @@ def device_names(plan: Plan) -> list[str]:
 
 def _kinds(plan: Plan) -> list[str]:
     """Return the method of every point that is known in advance, as often as it has points."""
-    paper: Point = tuple(parameter.paper for parameter in plan.spec.space)
-    points = [*(plan.config.grid or [paper]), *plan.baseline_points]
-    return [plan.spec.method_at(point).method for point in points]
+    return [method.method for method in plan.known_methods]
 
 
 def _count(kinds: dict[str, _Recorded], kind: str) -> int:

@@ -5,10 +5,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gon_core.config import VARIANTS, GNTMult, Speckle, Trained
+from gon_core.config import VARIANTS, Trained
 from search_spaces.parameter import Value
 from search_spaces.strength import STRENGTHS
 from sweeps.engine.planning.scales import SCALES
+from sweeps.engine.planning.spec import with_values
 
 # Of the paper's Table 6, by the method in ``VARIANTS`` that its model was trained with.
 PUBLISHED_ROWS = {
@@ -37,32 +38,12 @@ def at_scale(variant: str, scale: str, **changes: Any) -> Trained:
     return type(method).model_validate(method.model_dump() | fields | changes)
 
 
-def at_strength(variant: str, scale: str, value: Value) -> Trained:
-    """Return a method at a scale with another strength, see ``search_spaces.strength``.
-
-    Several sigmas keep their ratios; the greatest becomes the value.
-
-    Raises:
-        ValidationError: the method allows no such strength.
-    """
-    name = STRENGTHS[variant].parameter.name
-    method = VARIANTS[variant]
-    if isinstance(method, GNTMult | Speckle):
-        largest = method.largest_sigma
-        sigmas = tuple(
-            value if sigma == largest else round(sigma / largest * float(value), 6)
-            for sigma in method.sigmas
-        )
-        return at_scale(variant, scale, sigmas=sigmas)
-    return at_scale(variant, scale, **{name: value})
-
-
 def strength_problem(variant: str, scale: str, values: Iterable[Value]) -> str:
     """Return which strengths a method does not allow, in words; empty if it allows all."""
-    faults = []
+    method, name, faults = at_scale(variant, scale), STRENGTHS[variant].parameter.name, []
     for value in values:
         try:
-            at_strength(variant, scale, value)
+            with_values(method, {name: value})
         except ValidationError as error:
             faults.append(f"{value:g}: {error.errors()[0]['msg'].lower()}")
     return f"for {variant}, {'; '.join(faults)}" if faults else ""

@@ -85,12 +85,24 @@ class Plan:
     @property
     def number_of_trials(self) -> int:
         """All trials, with those whose point Optuna is yet to propose."""
-        return len(self.known_trials) + self.config.proposals * len(self.config.seeds)
+        points = len(self.config.grid) + len(self.spec.baselines) + self.config.proposals
+        return points * len(self.config.seeds)
+
+    @property
+    def known_methods(self) -> list[Trained]:
+        """The method of each point that is known in advance, or one with the paper's values."""
+        grid = [self.spec.method_at(point) for point in self.config.grid]
+        typical = [self.spec.method] if self.spec.method is not None else []
+        return [*(grid or typical), *self.spec.baselines.values()]
 
     def trial(self, point: Point, seed: int) -> TrialConfig:
-        """Return the configuration of one trial."""
+        """Return the configuration of the trial of a point."""
+        return self.configure(self.spec.method_at(point), seed)
+
+    def configure(self, method: Trained, seed: int) -> TrialConfig:
+        """Return the configuration of a trial of any method."""
         return TrialConfig(
-            method=self.spec.method_at(point),
+            method=method,
             data=self.config.data,
             training=self.config.training,
             start=self.config.start,
@@ -105,7 +117,7 @@ class Plan:
             known: what earlier sweeps found; a joint search learns from it.
         """
         config, spec = self.config, self.spec
-        ledger = Ledger(config.grid, config.seeds, self.baseline_points)
+        ledger = Ledger(config.grid, config.seeds, self.trial, self.baseline_points)
         seed = config.seeds[0]
         if spec.search == "joint":
             return JointSearch(
@@ -216,13 +228,12 @@ def grid_problems(options: SweepOptions) -> dict[str, str]:
     return found
 
 
-def make_plan(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | None) -> Plan:
+def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     """Return the plan of a sweep from legal options.
 
     Args:
-        spec: what is asked.
+        spec: what is searched.
         options: those in which ``problems`` finds none.
-        grid: the points asked for, or None for those of the scale.
     """
     name = scale_name(options)
     scale = SCALES[name]
@@ -241,10 +252,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | No
         update={"precision": options.precision}
         | ({"max_epochs": options.max_epochs} if options.max_epochs else {})
     )
-    if grid is None:
-        grid = spec.paper_grid if name == "paper" else spec.coarse_grid
     proposals = spec.proposals[name] if options.num_trials is None else options.num_trials
-    if spec.search == "grid" or (spec.search == "line" and len(grid) < 2):
+    if spec.search == "grid" or (spec.search == "line" and len(spec.grid) < 2):
         proposals = 0  # one value has no neighbours
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = data.model_copy(update={"validation_images": HELD_OUT, "test_images": TEST_SET})
@@ -255,8 +264,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | No
         start=StartConfig(data=start_data, training=start),
         training=training,
         evaluation=make_evaluation(options, name),
-        fixed=spec.fixed(grid),
-        grid=tuple(grid),
+        fixed=spec.fixed(),
+        grid=spec.grid,
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
         proposals=proposals,
         sampler=options.sampler,
@@ -266,12 +275,12 @@ def make_plan(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point] | No
         baselines={name: method.model_dump(mode="json") for name, method in spec.baselines.items()},
     )
     trials = (len(config.grid) + len(spec.baselines) + proposals) * len(config.seeds)
-    at_once = capacity.JOINT_SLOTS if spec.search == "joint" else capacity.MOST_SLOTS
+    most = capacity.JOINT_SLOTS if spec.search == "joint" else capacity.MOST_SLOTS
     return Plan(
         name=options.name or f"{spec.name}-{name}-{content_hash(config)[:6]}",
         spec=spec,
         config=config,
-        resources=resources.make_resources(options, min(at_once, trials)),
+        resources=resources.make_resources(options, min(most, trials)),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
 
@@ -295,8 +304,8 @@ def baseline_problem(spec: SweepSpec) -> str:
 
 def _is_point(spec: SweepSpec, method: Trained) -> bool:
     try:
-        point = spec.searched_point(method)
-        return spec.method(**spec.values(point)) == method
+        searched = replace(spec, baselines={})
+        return searched.method_at(searched.point(method)) == method
     except (AttributeError, ValidationError):  # it has no such parameter, or not such values
         return False
 

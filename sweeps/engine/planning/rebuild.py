@@ -30,6 +30,6 @@ def rebuild_search(
         search.ledger.propose(point)
         if result is not None and result.is_final:
             objectives = plan.objectives(result)
-            search.ledger.tell(point, config.seed, result.status, objectives)
+            search.ledger.record(point, config.seed, result.status, objectives)
             finished += 1
     return search, finished

@@ -1,10 +1,10 @@
-"""What a sweep asks: the sweep scripts are made of this."""
+"""What a sweep searches, as data: the sweep scripts are made of this."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gon_core.config import Given, Method, Trained
+from gon_core.config import ANT, Given, GNTMult, Speckle, Trained
 from search_spaces.parameter import Parameter, Point, Value
 
 Objective = Literal["corrupted", "clean"]
@@ -12,83 +12,102 @@ Objective = Literal["corrupted", "clean"]
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """What a sweep asks.
+    """What a sweep searches.
 
     Attributes:
         name: names the sweep and its MLflow experiment, ``gon/<name>``.
-        title: the question in words.
-        space: what is searched; each parameter is a field of the training method.
-        method: from the parameters' values by name to the training method.
+        title: the research question.
+        space: the searched parameters; each is a field of ``method``, see ``with_values``.
         search: ``line``: a grid, then Optuna refines around the best; ``grid``: the grid alone;
             ``joint``: Optuna proposes points in the whole space.
-        coarse_grid: the points to begin with at demo scale.
-        paper_grid: those at paper scale.
-        proposals: how many points Optuna adds, by scale.
-        deviations: what of the method is smaller than in the paper, in words.
-        published: where the paper's answer stands in ``gon_core.paper``, for the report.
+        grid: the points to begin with.
+        method: the training method whose searched fields are replaced; None in a comparison.
+        compared: in a comparison, the training methods by name. Each is a point of its name alone.
+        proposals: how many points Optuna adds by default, by scale.
+        deviations: what of the methods deviates from the paper, in words.
+        published: where the paper's figures stand in ``gon_core.paper``, for the report.
         nearest_legal: from any point of a joint search to the one that is run instead.
         objectives: what is maximised, of the validation images.
         warm_start: folders of earlier sweeps to learn from.
         baselines: methods by name that are trained beside what is searched, to compare it with.
-            Each has a point too, of its name alone: ``("vanilla",)``.
+            Each has a point of its name alone: ``("vanilla",)``.
     """
 
     name: str
     title: str
     space: tuple[Parameter, ...]
-    method: Callable[..., Method]
     search: Literal["line", "grid", "joint"]
-    coarse_grid: Sequence[Point] = ()
-    paper_grid: Sequence[Point] = ()
-    proposals: dict[str, int] = field(default_factory=lambda: {"demo": 1, "paper": 6})
+    grid: tuple[Point, ...] = ()
+    method: Trained | None = None
+    compared: Mapping[str, Trained] = field(default_factory=dict)
+    proposals: Mapping[str, int] = field(default_factory=lambda: {"demo": 1, "paper": 6})
     deviations: tuple[str, ...] = ()
     published: dict[str, Any] | None = None
+    nearest_legal: Callable[[Point], Point] = tuple
     objectives: tuple[Objective, ...] = ("corrupted",)
     warm_start: tuple[str, ...] = ()
-    nearest_legal: Callable[[Point], Point] = tuple
     baselines: Mapping[str, Trained] = field(default_factory=dict)
 
     def point(self, method: Trained | Given) -> Point:
-        """Return the values of the searched parameters in ``method``, or a baseline's point."""
-        for name, baseline in self.baselines.items():
-            if method == baseline:
-                return (name,)
-        return self.searched_point(method)
-
-    def searched_point(self, method: Trained | Given) -> Point:
-        """Return the values of the searched parameters in ``method``.
+        """Return the point of a method: its name if it has one, else its searched fields.
 
         Raises:
-            AttributeError: it lacks one.
+            AttributeError: it lacks a searched field.
         """
+        for name, named in (*self.baselines.items(), *self.compared.items()):
+            if method == named:
+                return (name,)
         return tuple(getattr(method, parameter.name) for parameter in self.space)
 
-    def method_at(self, point: Point) -> Method:
-        """Return the training method of a point, or of a baseline's."""
-        if self.is_baseline(point):
-            return self.baselines[str(point[0])]
-        return self.method(**self.values(point))
+    def method_at(self, point: Point) -> Trained:
+        """Return the training method of a point.
 
-    def is_baseline(self, point: Point) -> bool:
-        """Whether a point is a baseline's."""
-        return len(point) == 1 and point[0] in self.baselines
-
-    def fixed(self, points: Sequence[Point]) -> dict[str, Any]:
-        """Return the fields of the method that the sweep leaves as they are.
-
-        Args:
-            points: of a comparison of methods; their fields are told for each.
+        Raises:
+            ValidationError: the method allows no such values.
         """
-        if any(parameter.name == "variant" for parameter in self.space):
-            methods = {str(point[0]): self.method(**self.values(point)) for point in points}
-            return {name: method.model_dump(mode="json") for name, method in methods.items()}
-        method = self.method(**{parameter.name: parameter.paper for parameter in self.space})
+        if len(point) == 1 and (named := {**self.compared, **self.baselines}.get(str(point[0]))):
+            return named
+        assert self.method is not None, f"{point} is no method of the comparison"
+        return with_values(self.method, self.values(point))
+
+    def fixed(self) -> dict[str, Any]:
+        """Return the fields that the sweep leaves as they are; in a comparison, of each method."""
+        if self.method is None:
+            return {name: found.model_dump(mode="json") for name, found in self.compared.items()}
         searched = {parameter.name for parameter in self.space}
-        values = method.model_dump(mode="json")
+        values = self.method.model_dump(mode="json")
         return {name: value for name, value in values.items() if name not in searched}
 
     def values(self, point: Point) -> dict[str, Value]:
         """Return the values of a point by parameter name; of a baseline the name of its method."""
-        if self.is_baseline(point):
+        if len(point) == 1 and point[0] in self.baselines:
             return {"method": point[0]}
         return {parameter.name: value for parameter, value in zip(self.space, point, strict=True)}
+
+
+def with_values(method: Trained, values: Mapping[str, Value]) -> Trained:
+    """Return a training method with other values of some fields.
+
+    Several sigmas keep their ratios where ``largest_sigma`` is given. The current generator gets
+    what the other shares of a batch leave, unless its own share is given.
+
+    Args:
+        method: whose other fields stay.
+        values: by field, or property, of the method.
+
+    Raises:
+        ValidationError: the method allows no such values.
+    """
+    fields: dict[str, Any] = method.model_dump() | dict(values)
+    if isinstance(method, GNTMult | Speckle) and "largest_sigma" in values:
+        largest = fields.pop("largest_sigma")
+        fields["sigmas"] = tuple(
+            largest if sigma == method.largest_sigma
+            else round(sigma / method.largest_sigma * float(largest), 6)
+            for sigma in method.sigmas
+        )  # fmt: skip
+    shares = {"clean_share", "past_share"}
+    if isinstance(method, ANT) and shares & values.keys() and "current_share" not in values:
+        rest = 1 - fields["clean_share"] - fields["past_share"]
+        fields["current_share"] = round(rest, 10)
+    return type(method).model_validate(fields)

@@ -3,7 +3,7 @@
 import json
 from typing import NamedTuple
 
-from search_spaces.parameter import Point
+from gon_core.config import Trained
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult, result
 
@@ -28,25 +28,20 @@ class StorageNeed(NamedTuple):
 
 def measure_storage(plan: Plan) -> StorageNeed:
     """Return what a trial takes, by dumping the state of a training of each method."""
-    paper: Point = tuple(parameter.paper for parameter in plan.spec.space)
-    points = [*(plan.config.grid or [paper]), *plan.baseline_points]
-    needs = {}
-    for point in points:
-        method = plan.spec.method_at(point)
-        if method.method not in needs:
-            needs[method.method] = _need(plan, point)
+    methods = {method.method: method for method in plan.known_methods}  # one of each kind
+    needs = {kind: _need(plan, method) for kind, method in methods.items()}
     return StorageNeed(*(max(sizes) for sizes in zip(*needs.values(), strict=True)))
 
 
-def _need(plan: Plan, point: Point) -> StorageNeed:
+def _need(plan: Plan, method: Trained) -> StorageNeed:
     import torch
 
     from gon_core.models import MadryCNN
     from gon_core.training import checkpoints, new_state
 
-    config = plan.trial(point, plan.config.seeds[0])
+    config = plan.configure(method, plan.config.seeds[0])
     model = MadryCNN(torch.Generator().manual_seed(0))
-    state = new_state(model, config.training, config.seed, plan.spec.method_at(point))
+    state = new_state(model, config.training, config.seed, method)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     state.optimizer.step()  # momentum is there from the first step on

@@ -1,17 +1,22 @@
-"""The question of a line search over one method's strength, for whichever method is asked of."""
+"""A line search over the strength of one training method, whichever it is."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from gon_core.config import ANT, VARIANTS
-from search_spaces.parameter import Value
+from gon_core.config import ANT
 from search_spaces.strength import STRENGTHS
 from sweeps.engine.cli.grids import line
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.ant_options import AntOptions
-from sweeps.engine.planning.methods import PUBLISHED_ROWS, at_strength, deviations
+from sweeps.engine.planning.methods import PUBLISHED_ROWS, at_scale, deviations
 from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
 
+TITLES = {
+    "gnt": "Which sigma of Gaussian noise training?",
+    "ant_1x1": "How large an epsilon sphere for adversarial noise training?",
+}
+NAMES = {"gnt": "sigma", "ant_1x1": "epsilon"}
 PUBLISHED_SIGMAS: dict[str, Any] = {
     "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
     "rows": [
@@ -21,39 +26,35 @@ PUBLISHED_SIGMAS: dict[str, Any] = {
 }
 
 
-def line_spec(options: SweepOptions) -> SweepSpec:
-    """Return the question how strong ``--method`` should be."""
+def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> SweepSpec:
+    """Return the search for how strong ``--method`` should be.
+
+    Args:
+        options: legal ones.
+        values: the grid to begin with, or None for that of the scale.
+    """
     variant, scale = options.variant, scale_name(options)
     strength = STRENGTHS[variant]
     parameter = strength.parameter
-    is_ant = isinstance(VARIANTS[variant], ANT)
-    names = {"gnt": "sigma", "ant_1x1": "epsilon"}
-    titles = {
-        "gnt": "Which sigma of Gaussian noise training?",
-        "ant_1x1": "How large an epsilon sphere for adversarial noise training?",
-    }
-    published = PUBLISHED_SIGMAS if variant == "gnt" else _published(variant, parameter.paper)
-
-    def method(**values: Value):
-        if is_ant and isinstance(options, AntOptions):
-            return options.ant(**values)
-        return at_strength(variant, scale, values[parameter.name])
-
-    own_deviations = options.deviations() if is_ant and isinstance(options, AntOptions) else ()
+    method, reduced = at_scale(variant, scale), deviations([variant], scale)
+    if isinstance(method, ANT) and isinstance(options, AntOptions):
+        method, reduced = options.ant(), options.deviations() or reduced
+    by_scale = strength.paper_grid if scale == "paper" else strength.coarse_grid
     return SweepSpec(
-        name=names.get(variant, f"{variant}_{parameter.name}"),
-        title=titles.get(variant, f"Which {parameter.name} of {variant}?"),
+        name=NAMES.get(variant, f"{variant}_{parameter.name}"),
+        title=TITLES.get(variant, f"Which {parameter.name} of {variant}?"),
         space=(parameter,),
-        method=method,
         search="line",
-        coarse_grid=line(strength.coarse_grid),
-        paper_grid=line(strength.paper_grid),
-        deviations=own_deviations or deviations([variant], scale),
-        published=published,
+        grid=line(values or by_scale),
+        method=method,
+        deviations=reduced,
+        published=_published(variant, parameter.paper),
     )
 
 
 def _published(variant: str, paper: float) -> dict[str, Any] | None:
+    if variant == "gnt":
+        return PUBLISHED_SIGMAS
     if variant not in PUBLISHED_ROWS:
         return None
     model = PUBLISHED_ROWS[variant]

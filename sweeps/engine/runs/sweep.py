@@ -1,7 +1,6 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
 import errno
-from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,7 +52,6 @@ if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
 def run_sweep(
     spec: SweepSpec,
     options: SweepOptions,
-    grid: Sequence[Point] | None = None,
     backend: BackendFactory = Cluster,
 ) -> int:
     """Run a sweep, or carry it on; print how it goes and what came out.
@@ -61,7 +59,6 @@ def run_sweep(
     Args:
         spec: what is searched.
         options: legal ones.
-        grid: the points asked for, or None for the scale's.
         backend: what runs the trials.
 
     Returns:
@@ -73,7 +70,7 @@ def run_sweep(
             is less than its first trial needs, or if a machine does not see its storage.
     """
     console = Console()
-    plan = planning.make_plan(spec, options, grid)
+    plan = planning.make_plan(spec, options)
     if rule := planning.baseline_problem(plan.spec):
         refuse([f"--method: {rule}"])
     storage = Folder(options.storage)

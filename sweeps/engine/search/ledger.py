@@ -4,14 +4,24 @@ A *point* is one value of every searched parameter. Knows neither Optuna nor Ray
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from gon_core.config import TrialConfig
 from search_spaces.parameter import Point
 from sweeps.engine.records import Status
 
 Objectives = tuple[float, ...]
 """What the search maximises, in percent: one accuracy, or two."""
+
+
+class PlannedTrial(NamedTuple):
+    """A trial to run: its whole configuration, and the point of the search that it belongs to."""
+
+    point: Point
+    seed: int
+    config: TrialConfig
 
 
 @dataclass
@@ -43,6 +53,7 @@ class Ledger:
     Args:
         points: asked for from the start.
         seeds: every point is run with each.
+        configure: from a point and a seed to the configuration of the trial.
         baselines: points of other methods, which are run after ``points`` and never searched from.
 
     Attributes:
@@ -51,9 +62,13 @@ class Ledger:
     """
 
     def __init__(
-        self, points: Iterable[Point], seeds: Sequence[int], baselines: Iterable[Point] = ()
+        self,
+        points: Iterable[Point],
+        seeds: Sequence[int],
+        configure: Callable[[Point, int], TrialConfig],
+        baselines: Iterable[Point] = (),
     ) -> None:
-        self.seeds = tuple(seeds)
+        self.seeds, self._configure = tuple(seeds), configure
         self.entries = {point: Entry(point, False, set(seeds)) for point in points}
         self.proposed: list[Entry] = []
         self._baselines = tuple(baselines)
@@ -77,8 +92,10 @@ class Ledger:
             self.proposed.append(self.entries[point])
             self._put(point)
 
-    def tell(self, point: Point, seed: int, status: Status, objectives: Objectives | None) -> None:
-        """Take in how one trial ended; only an evaluated model counts for its point's mean."""
+    def record(
+        self, point: Point, seed: int, status: Status, objectives: Objectives | None
+    ) -> None:
+        """Record how one trial ended; only an evaluated model counts for its point's mean."""
         measured = status in ("converged", "max_epochs")
         if point not in self._baselines:
             entry = self.entries[point]
@@ -91,12 +108,15 @@ class Ledger:
                 entry.mean = _mean([entry.objectives[seed] for seed in self.seeds])
         self._queue.pop((point, seed), None)
 
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now, or None if no trial waits."""
-        return self._queue.popitem(last=False)[0] if self._queue else None
+    def next_trial(self) -> PlannedTrial | None:
+        """Return the trial to run now, or None if none waits."""
+        if not self._queue:
+            return None
+        point, seed = self._queue.popitem(last=False)[0]
+        return PlannedTrial(point, seed, self._configure(point, seed))
 
     def put_back(self, point: Point, seed: int) -> None:
-        """Take back a trial that was not begun; it is the next one."""
+        """Queue a trial again that was not started; it is the next one."""
         self._queue[(point, seed)] = None
         self._queue.move_to_end((point, seed), last=False)
 
@@ -114,8 +134,8 @@ class Ledger:
         return self.entries[point].mean
 
 
-def _mean(told: Sequence[Objectives | None]) -> Objectives | None:
-    measured = [objectives for objectives in told if objectives is not None]
-    if len(measured) < len(told):
+def _mean(found: Sequence[Objectives | None]) -> Objectives | None:
+    measured = [objectives for objectives in found if objectives is not None]
+    if len(measured) < len(found):
         return None
     return tuple(sum(values) / len(values) for values in zip(*measured, strict=True))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from search_spaces.parameter import Parameter, Point, Real
-from sweeps.engine.search.ledger import Ledger, Objectives
+from sweeps.engine.search.ledger import Ledger, Objectives, PlannedTrial
 from sweeps.engine.search.study import (
     GrowingStudy,
     earlier_trial,
@@ -28,7 +28,7 @@ STARTUP_POINTS = 5  # random ones, before a sampler of a joint search has anythi
 
 
 class Search(Protocol):
-    """Proposes trials; told of their ends through its ledger."""
+    """Proposes trials; how they ended is recorded in its ledger."""
 
     ledger: Ledger
 
@@ -37,8 +37,8 @@ class Search(Protocol):
         """Whether no further trial will be proposed."""
         ...
 
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now; None while results are still awaited."""
+    def next_trial(self) -> PlannedTrial | None:
+        """Return the trial to run now; None while results are still awaited."""
         ...
 
 
@@ -53,8 +53,8 @@ class GridSearch:
         """Whether no further trial will be proposed."""
         return not self.ledger.has_queued
 
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now."""
+    def next_trial(self) -> PlannedTrial | None:
+        """Return the trial to run now."""
         return self.ledger.next_trial()
 
 
@@ -76,8 +76,8 @@ class LineSearch:
     sampler: str
     sampler_seed: int
 
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now; None while results are still awaited."""
+    def next_trial(self) -> PlannedTrial | None:
+        """Return the trial to run now; None while results are still awaited."""
         if not self.ledger.has_queued and not self.is_exhausted and self.ledger.is_grid_settled:
             self._refine()
         return self.ledger.next_trial()
@@ -161,8 +161,8 @@ class JointSearch:
         """Whether no further trial will be proposed."""
         return not self.ledger.has_queued and len(self.ledger.proposed) >= self.trials
 
-    def next_trial(self) -> tuple[Point, int] | None:
-        """Return the point and seed to run now; None once all were proposed."""
+    def next_trial(self) -> PlannedTrial | None:
+        """Return the trial to run now; None once all were proposed."""
         if not self.ledger.has_queued and not self.is_exhausted:
             self.ledger.propose(self._proposal())
         return self.ledger.next_trial()

@@ -17,7 +17,6 @@ from sweeps.engine.backend.budget import (
     spent_before,
 )
 from sweeps.engine.backend.driver import Driver, Limits
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import Stop, TrialResult, Usage
@@ -367,7 +366,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     """
     given = {"sigmas": (0.0, 0.5), "seeds": 2, "num_trials": 1, "scale": "demo"} | options
     parsed = script.Options(**given)
-    plan = make_plan(line_spec(parsed), parsed, line(parsed.sigmas))
+    plan = make_plan(line_spec(parsed, parsed.sigmas), parsed)
     search, waiting, running, done, is_over = plan.search({}), {}, {}, [], False
     lengths = itertools.repeat(hours) if isinstance(hours, float) else iter(hours)
     driver = Driver(
@@ -501,7 +500,7 @@ def test_hours_that_are_over_take_back_a_first_trial_of_which_nothing_is_known(
 
 def test_a_trial_that_was_withdrawn_is_the_next_one_and_keeps_its_turn(meter, records, clock):
     options = script.Options(sigmas=(0.1, 0.2, 0.3), seeds=1, num_trials=0, scale="demo")
-    plan = make_plan(line_spec(options), options, line(options.sigmas))
+    plan = make_plan(line_spec(options, options.sigmas), options)
     allowed = []
     driver = Driver(
         plan, plan.search({}), records, [], Limits(0, 0), may_wait=lambda: bool(allowed)

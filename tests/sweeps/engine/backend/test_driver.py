@@ -2,7 +2,6 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend.driver import Driver, Limits
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, Attempt, TrialResult
@@ -35,7 +34,7 @@ def drive(records):
         options = script.Options(
             scale="demo", sigmas=(0.5,), seeds=seeds, num_trials=0, scheduler=scheduler
         )
-        plan = make_plan(line_spec(options), options, line(options.sigmas))
+        plan = make_plan(line_spec(options, options.sigmas), options)
         search = plan.search({})
         listener = Listening()
         return Driver(plan, search, records, [listener], Limits(failures, 3)), search, listener

@@ -5,7 +5,6 @@ import pytest
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.backend.in_process import InProcess, ProcessDiedError
-from sweeps.engine.cli.options import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
@@ -22,7 +21,7 @@ def drive(records):
             scale="demo", sigmas=(0.3, 0.5), seeds=1, num_trials=0, max_epochs=2,
             training_images=300, validation_images=30, test_images=20,
         )  # fmt: skip
-        plan = make_plan(line_spec(options), options, line(options.sigmas))
+        plan = make_plan(line_spec(options, options.sigmas), options)
         driver = Driver(plan, plan.search({}), records, [], Limits(failures, 1))
         InProcess(Resources(1, 0, 1), run=run).run(driver, data, None)
         return {result.config.method.sigma: result for result in records.results()}
@@ -98,6 +97,6 @@ def test_a_whole_sweep_runs_without_ray(tmp_path, capsys, monkeypatch):
     )  # fmt: skip
     from sweeps.engine.runs.sweep import run_sweep
 
-    code = run_sweep(line_spec(options), options, line(options.sigmas), backend=InProcess)
+    code = run_sweep(line_spec(options, options.sigmas), options, backend=InProcess)
     assert code == 0
     assert (tmp_path / "results/sweep/report/report.html").exists()

@@ -12,8 +12,8 @@ from sweeps import (
     joint_search,
 )
 from sweeps.engine.cli.command_line import parse
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import grid_problems, line_problems, make_plan, problems
+from sweeps.engine.planning.spec import with_values
 from sweeps.engine.planning.strength import line_spec
 
 CHECKS = {
@@ -84,7 +84,7 @@ def test_every_option_reaches_the_method():
         scale="paper", depth=2, kernel_size=3, reset_interval="never", clean_share=0.4,
         past_share=0.1, generator_learning_rate=1e-5, pretraining_steps=7,
     )  # fmt: skip
-    assert options.ant(epsilon=6.0) == ANT(
+    assert with_values(options.ant(), {"epsilon": 6.0}) == ANT(
         epsilon=6.0, depth=2, kernel_size=3, reset_interval="never", clean_share=0.4,
         current_share=0.5, past_share=0.1, generator_learning_rate=1e-5, pretraining_steps=7,
     )  # fmt: skip
@@ -100,7 +100,7 @@ def test_the_paper_scale_is_the_paper_and_says_no_cuts():
 def plan(script, **given):
     options = script.Options(scale="demo", seeds=1, **given)
     spec = getattr(script, "spec", line_spec)
-    return make_plan(spec(options), options, None)
+    return make_plan(spec(options), options)
 
 
 def test_without_replay_the_current_generator_takes_the_share():
@@ -120,7 +120,7 @@ def test_the_depth_sweep_runs_every_row_of_table_11():
 def test_never_is_a_reset_interval_like_any_other():
     options = generator_reset_interval.Options(scale="demo", reset_intervals=(0.5, "never"))
     assert options.reset_intervals == (0.5, "never")
-    made = make_plan(generator_reset_interval.spec(options), options, line(options.reset_intervals))
+    made = make_plan(generator_reset_interval.spec(options), options)
     assert [config.method.reset_interval for config in made.known_trials[::3]] == [0.5, "never"]
 
 
@@ -128,3 +128,14 @@ def test_what_is_not_searched_names_the_sweep():
     assert plan(epsilon_sphere).name != plan(epsilon_sphere, depth=2).name
     assert plan(epsilon_sphere).config.fixed["depth"] == 4
     assert "epsilon" not in plan(epsilon_sphere).config.fixed
+
+
+def test_the_current_generator_gets_what_the_other_shares_leave():
+    method = ANT(epsilon=10)
+    assert with_values(method, {"past_share": 0.0}).current_share == 0.5
+    assert with_values(method, {"past_share": 0.1, "depth": 2}).current_share == 0.4
+    assert with_values(method, {"depth": 2}).current_share == method.current_share
+    with pytest.raises(ValueError, match="must be 1"):
+        with_values(method, {"past_share": 0.2, "current_share": 0.1})
+    with pytest.raises(ValueError, match="current_share"):
+        with_values(method, {"past_share": 0.5})

@@ -1,7 +1,5 @@
 """Methods that are trained beside what a sweep searches: every method, in every sweep."""
 
-from dataclasses import replace
-
 import pytest
 
 import sweeps.epsilon_sphere as epsilon_script
@@ -36,7 +34,7 @@ def make(script, *methods, **changes):
     module, spec = SCRIPTS[script]
     options = module.Options(method=methods or None, scale="demo", **changes)
     assert options.problems() == {}
-    return make_plan(spec(options), options, None)
+    return make_plan(spec(options), options)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -64,7 +62,7 @@ def test_a_baseline_is_a_point_of_its_name_even_where_it_has_the_searched_field(
     assert "epsilon" in type(VARIANTS["pgd"]).model_fields
     assert spec.point(at_scale("pgd", "demo")) == ("pgd",)
     assert spec.point(at_scale("ant_3x3", "demo")) == ("ant_3x3",)
-    assert spec.point(spec.method(epsilon=5.2)) == (5.2,)
+    assert spec.point(spec.method_at((5.2,))) == (5.2,)
     assert spec.values(("pgd",)) == {"method": "pgd"}
 
 
@@ -86,28 +84,23 @@ def test_baselines_are_a_part_of_what_is_asked_and_without_any_the_name_stays():
 def test_baselines_run_after_the_grid_and_are_never_searched_from():
     plan = make("sigma", "vanilla", seeds=1)
     search = plan.search({})
-    asked = [search.next_trial() for _ in range(len(plan.config.grid) + 1)]
-    assert asked[-1] == (("vanilla",), 0)
+    started = [search.next_trial()[:2] for _ in range(len(plan.config.grid) + 1)]
+    assert started[-1] == (("vanilla",), 0)
     assert search.next_trial() is None and not search.is_exhausted
-    for point, seed in asked:
+    for point, seed in started:
         best = point == (0.5,)
-        search.ledger.tell(point, seed, "converged", (99.0,) if best else (50.0,))
-    search.ledger.tell(("vanilla",), 0, "converged", (100.0,))
-    proposed, _ = search.next_trial()  # between the neighbours of the best, not near vanilla
+        search.ledger.record(point, seed, "converged", (99.0,) if best else (50.0,))
+    search.ledger.record(("vanilla",), 0, "converged", (100.0,))
+    proposed, *_ = search.next_trial()  # between the neighbours of the best, not near vanilla
     assert ("vanilla",) not in search.ledger.entries
     assert 0.2 <= proposed[0] <= 0.8
 
 
 def test_a_carried_on_sweep_does_not_propose_its_baselines_again():
-    ledger = Ledger([(0.1,)], [0, 1], [("vanilla",)])
+    ledger = Ledger([(0.1,)], [0, 1], lambda *_: None, [("vanilla",)])
     ledger.propose(("vanilla",))
     assert list(ledger.entries) == [(0.1,)]
-    ledger.tell(("vanilla",), 1, "converged", (50.0,))
-    waiting = [ledger.next_trial() for _ in range(3)]
+    ledger.record(("vanilla",), 1, "converged", (50.0,))
+    waiting = [ledger.next_trial()[:2] for _ in range(3)]
     assert waiting == [((0.1,), 0), ((0.1,), 1), (("vanilla",), 0)]
     assert ledger.next_trial() is None
-
-
-def test_a_question_without_baselines_knows_none():
-    spec = replace(line_spec(sigma_script.Options(scale="demo")), baselines={})
-    assert not spec.is_baseline(("vanilla",)) and not spec.is_baseline((0.5,))

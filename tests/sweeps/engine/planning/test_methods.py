@@ -13,19 +13,23 @@ from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.methods import (
     at_scale,
-    at_strength,
     changes,
     deviations,
     published_row,
     strength_problem,
 )
 from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.spec import with_values
 from sweeps.engine.planning.strength import line_spec
 
 SCRIPTS = {
     "sigma": sigma_script, "epsilon": epsilon_script, "depth": depth_script,
     "replay": replay_script, "comparison": comparison_script,
 }  # fmt: skip
+
+
+def strong(variant, scale, **strength):
+    return with_values(at_scale(variant, scale), strength)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -42,15 +46,15 @@ def test_every_method_with_noise_can_be_searched_along_its_strength(variant, scr
     spec = line_spec(options)
     strength = STRENGTHS[variant]
     assert spec.space == (strength.parameter,)
-    plan = make_plan(spec, options, None)
+    plan = make_plan(spec, options)
     assert plan.config.grid == line(strength.coarse_grid)
     for trial, point in zip(plan.known_trials[::3], plan.config.grid, strict=True):
         assert trial.method.variant == variant and spec.point(trial.method) == point
 
 
 def test_several_sigmas_keep_their_ratios():
-    assert at_strength("speckle", "paper", 1.2).sigmas == (0.3, 0.4, 0.7, 0.9, 1.2)
-    assert at_strength("gnt_mult", "paper", 0.38) == VARIANTS["gnt_mult"]
+    assert strong("speckle", "paper", largest_sigma=1.2).sigmas == (0.3, 0.4, 0.7, 0.9, 1.2)
+    assert strong("gnt_mult", "paper", largest_sigma=0.38) == VARIANTS["gnt_mult"]
 
 
 def test_an_illegal_strength_is_named():
@@ -69,14 +73,14 @@ def test_what_the_demo_cuts_of_a_method_is_said():
     [
         (VARIANTS["vanilla"], "vanilla_madry"),
         (VARIANTS["gnt"], "gnt_sigma_0.5"),
-        (at_strength("gnt", "demo", 0.5), "gnt_sigma_0.5"),
-        (at_strength("gnt", "demo", 0.6), None),
+        (strong("gnt", "demo", sigma=0.5), "gnt_sigma_0.5"),
+        (strong("gnt", "demo", sigma=0.6), None),
         (VARIANTS["pgd"], "pgd_madry"),
         (at_scale("pgd", "demo"), None),  # with a smaller epsilon
         (at_scale("ddn", "demo"), "ddn"),
         (at_scale("ant_1x1", "demo"), "ant_1x1"),
         (at_scale("ant_1x1", "demo", depth=2), None),
-        (at_strength("ant_1x1", "paper", 9.9), None),
+        (strong("ant_1x1", "paper", epsilon=9.9), None),
         (VARIANTS["ant_3x3"], None),
         (VARIANTS["ant_1x1_without_replay"], None),
         (VARIANTS["augmix"], None),
@@ -126,20 +130,20 @@ def _check(module):
 def test_an_ant_sweep_takes_the_other_variants():
     options = depth_script.Options(method=["ant_1x1_without_replay"], scale="demo")
     assert options.problems() == {}
-    method = options.ant(depth=2, kernel_size=1)
+    method = options.ant()
     assert method.past_share == 0 and method.current_share == 0.5
     wide = replay_script.Options(method=["ant_3x3"], scale="demo")
-    assert wide.problems() == {} and wide.ant(past_share=0.2).kernel_size == 3
+    assert wide.problems() == {} and wide.ant().kernel_size == 3
 
 
 def test_measures_are_in_the_trials_name_only_where_they_are_asked_for():
     plain = sigma_script.Options(sigmas=(0.5,), scale="demo")
     asked = sigma_script.Options(sigmas=(0.5,), scale="demo", evaluate=["severities", "attacks"])
-    plans = [make_plan(line_spec(o), o, line(o.sigmas)) for o in (plain, asked)]
+    plans = [make_plan(line_spec(o, o.sigmas), o) for o in (plain, asked)]
     assert plans[0].config.evaluation.model_dump() == {"corruption_seed": 0}
     assert plans[1].config.evaluation.measures == ("attacks", "severities")
     assert plans[1].config.evaluation.images == 300
     assert any("first 300 test images" in cut for cut in plans[1].deviations)
     whole = sigma_script.Options(scale="paper", sigmas=(0.5,))
-    plan = make_plan(line_spec(whole), whole, line(whole.sigmas))
+    plan = make_plan(line_spec(whole, whole.sigmas), whole)
     assert len(plan.config.evaluation.measures) == 3 and plan.deviations == []

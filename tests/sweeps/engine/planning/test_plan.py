@@ -18,7 +18,7 @@ from sweeps.engine.system import machine
 
 def plan_of(**options):
     parsed = script.Options(**options)
-    return make_plan(line_spec(parsed), parsed, parsed.sigmas and line(parsed.sigmas))
+    return make_plan(line_spec(parsed, parsed.sigmas), parsed)
 
 
 def test_the_demo_says_what_it_cut():

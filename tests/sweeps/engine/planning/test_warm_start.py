@@ -4,7 +4,6 @@ import pytest
 
 from gon_core.measurement import accuracy_row
 from sweeps import epsilon_sphere, joint_search
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
@@ -16,7 +15,7 @@ RATE = 1e-4
 
 def joint_plan(folder, **given):
     options = joint_search.Options(scale="demo", warm_start=(folder,), **given)
-    return make_plan(joint_search.spec(options), options, None)
+    return make_plan(joint_search.spec(options), options)
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def earlier(tmp_path):
         options = epsilon_sphere.Options(
             scale="demo", seeds=2, generator_learning_rate=RATE, num_trials=0, **given
         )
-        plan = make_plan(line_spec(options), options, line((7.0, 10.0, 18.0)))
+        plan = make_plan(line_spec(options, (7.0, 10.0, 18.0)), options)
         records = SweepRecords(Folder(str(tmp_path / "earlier")))
         records.write_sweep({})
         for config in plan.known_trials:

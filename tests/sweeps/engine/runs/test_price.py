@@ -10,7 +10,6 @@ import sweeps.sigma_line_search as script
 from gon_core.config import ANT, TrainingConfig
 from gon_core.training import checkpoints
 from sweeps.engine.backend.budget import Budget
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import estimate as estimating
 from sweeps.engine.planning.cost import (
     SHARES,
@@ -39,7 +38,7 @@ HOURLY = TimeEstimate(trial=3600.0, start=1800.0, source="by a made-up speed")
 def plan_of(**options):
     given = {"scale": "demo", "sigmas": (0.0, 0.5), "seeds": 2, "num_trials": 1} | options
     parsed = script.Options(**given)
-    return make_plan(line_spec(parsed), parsed, line(parsed.sigmas)), parsed
+    return make_plan(line_spec(parsed, parsed.sigmas), parsed), parsed
 
 
 @pytest.fixture
@@ -259,7 +258,7 @@ def test_every_method_needs_a_record(without_gpu, tmp_path):
     storage = Folder(str(tmp_path))
     record(storage, 100.0, "cpu, 1 thread(s)", evaluate=())
     options = comparison.Options(scale="demo", method=("vanilla", "gnt"), evaluate=())
-    plan = make_plan(comparison.spec(options), options, None)
+    plan = make_plan(comparison.spec(options), options)
     assert recorded_time(plan, storage) is None
     record(storage, 50.0, "cpu, 1 thread(s)", evaluate=(), method=("gnt", "vanilla"), trials=6)
     found = recorded_time(plan, storage)

@@ -7,7 +7,6 @@ from rich.console import Console
 
 import sweeps.sigma_line_search as script
 from gon_core.training.loop import EpochMetrics
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
@@ -25,7 +24,7 @@ def test_durations_read_as_people_say_them(seconds, text):
 
 def told(terminal: bool) -> str:
     options = script.Options(scale="demo", sigmas=(0.0, 0.5), seeds=1, num_trials=0)
-    plan = make_plan(line_spec(options), options, line(options.sigmas))
+    plan = make_plan(line_spec(options, options.sigmas), options)
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
     progress = Progress(plan, console, done=0)
     with progress.shown():
@@ -71,7 +70,7 @@ def test_on_a_terminal_a_table_shows_every_column_and_the_time_left():
 
 def on_a_cluster(console):
     options = script.Options(scale="demo", sigmas=(0.0, 0.3, 0.5), seeds=1, num_trials=0)
-    plan = make_plan(line_spec(options), options, line(options.sigmas))
+    plan = make_plan(line_spec(options, options.sigmas), options)
     return Progress(replace(plan, resources=Resources(1, 1.0, 3, grows=True)), console, done=0)
 
 

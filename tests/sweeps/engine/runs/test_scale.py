@@ -16,7 +16,6 @@ import sweeps.sigma_line_search as script
 from search_spaces.joint import SPACE, nearest_legal
 from sweeps import joint_search
 from sweeps.engine.backend.driver import Driver, Limits
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.rebuild import rebuild_search
 from sweeps.engine.planning.strength import line_spec
@@ -59,9 +58,9 @@ def plan_of(search):
     if search == "line":
         sigmas = tuple(0.05 * step for step in range(TRIALS // 2))
         options = script.Options(scale="demo", sigmas=sigmas, seeds=2, num_trials=0)
-        return make_plan(line_spec(options), options, line(options.sigmas))
+        return make_plan(line_spec(options, options.sigmas), options)
     options = joint_search.Options(scale="demo", num_trials=TRIALS, sampler=search)
-    return make_plan(joint_search.spec(options), options, None)
+    return make_plan(joint_search.spec(options), options)
 
 
 def run_one(driver, name):
@@ -119,11 +118,11 @@ class Compared:
 
 def test_a_ledger_looks_at_one_trial_and_not_at_all(monkeypatch):
     seeds = [Compared(number) for number in range(200)]
-    search = GridSearch(Ledger([(0.5,), (0.6,)], seeds))
+    search = GridSearch(Ledger([(0.5,), (0.6,)], seeds, lambda *_: None))
     spent = []
     for point, seed in itertools.product([(0.5,), (0.6,)], seeds):
         monkeypatch.setattr(Compared, "count", 0)
-        search.ledger.tell(point, seed, "max_epochs", (80.0,))
+        search.ledger.record(point, seed, "max_epochs", (80.0,))
         assert search.is_exhausted == (point == (0.6,) and seed is seeds[-1])
         spent.append(Compared.count)
     assert max(spent) <= 8
@@ -136,7 +135,7 @@ def joint(ledger, sampler="tpe", objectives=1):
 
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_a_study_that_grows_proposes_what_one_made_anew_does(objectives):
-    ledger, chance = Ledger([], (0, 1)), random.Random(0)
+    ledger, chance = Ledger([], (0, 1), lambda *_: None), random.Random(0)
     search, running, proposals = joint(ledger, objectives=objectives), [], 0
     while not search.is_exhausted or running:
         if len(running) < 5 and not search.is_exhausted:
@@ -144,11 +143,11 @@ def test_a_study_that_grows_proposes_what_one_made_anew_does(objectives):
                 anew = joint(ledger, objectives=objectives)
                 assert search._proposal() == anew._proposal()
                 proposals += 1
-            running.append(search.next_trial())
+            running.append(search.next_trial()[:2])
             continue
         (point, seed) = running.pop(chance.randrange(len(running)))
         status = chance.choices(["max_epochs", "pruned", "failed"], [8, 1, 1])[0]
-        ledger.tell(point, seed, status, (90 - abs(point[0] - 10), 80.0)[:objectives])
+        ledger.record(point, seed, status, (90 - abs(point[0] - 10), 80.0)[:objectives])
     assert proposals == 30
 
 
@@ -157,10 +156,10 @@ def test_a_study_is_told_of_each_point_once(monkeypatch):
 
     told, original = [], Study.add_trial
     monkeypatch.setattr(Study, "add_trial", lambda *a: told.append(a) or original(*a))
-    search = joint(Ledger([], (0,)))
+    search = joint(Ledger([], (0,), lambda *_: None))
     while not search.is_exhausted:
-        point, seed = search.next_trial()
-        search.ledger.tell(point, seed, "max_epochs", (90 - abs(point[0] - 10),))
+        point, seed, _ = search.next_trial()
+        search.ledger.record(point, seed, "max_epochs", (90 - abs(point[0] - 10),))
     assert len(told) == 29  # the last proposal has nobody to learn from it
 
 

@@ -25,7 +25,6 @@ from pyarrow import fs
 
 import sweeps.sigma_line_search as script
 from sweeps import joint_search
-from sweeps.engine.cli.grids import line
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
@@ -334,7 +333,7 @@ def test_a_sweep_whose_folder_leads_out_of_the_storage_is_refused(tmp_path):
         sigmas=(0.5,), training_images=300, validation_images=30, test_images=30, seeds=1,
         start_epochs=1, max_epochs=2, num_trials=0,
     )  # fmt: skip
-    by_default = make_plan(line_spec(options), options, line((0.5,))).name
+    by_default = make_plan(line_spec(options, (0.5,)), options).name
     (storage / by_default).symlink_to(outside)
     assert "leads out of" in refused(tmp_path)
     assert os.listdir(outside) == []
@@ -370,7 +369,7 @@ def test_a_bad_option_holds_no_secret_in_its_exception():
 def test_a_warm_start_is_read_with_its_secret_and_recorded_without(tmp_path):
     earlier = f"file://{tmp_path}?token=hush"
     options = joint_search.Options(warm_start=(earlier,))
-    plan = make_plan(joint_search.spec(options), options, None)
+    plan = make_plan(joint_search.spec(options), options)
     assert plan.spec.warm_start == (earlier,)
     assert plan.config.warm_start == (f"file://{tmp_path}?token=***",)
     problem = warm_start.problems([f"file://{tmp_path}/none?token=hush"])

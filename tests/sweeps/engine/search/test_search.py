@@ -12,7 +12,9 @@ from sweeps.engine.search.study import LINE_SAMPLERS, SAMPLERS
 
 def search(grid=(0.0, 0.5, 0.9), seeds=(0, 1), **changes) -> LineSearch:
     settings = {"parameter": SIGMA, "refinements": 2, "sampler": "tpe", "sampler_seed": 0}
-    return LineSearch(Ledger([(value,) for value in grid], seeds), **(settings | changes))
+    return LineSearch(
+        Ledger([(value,) for value in grid], seeds, lambda *_: None), **(settings | changes)
+    )
 
 
 def accuracy(sigma: float) -> float:
@@ -27,13 +29,13 @@ def run(search, at_a_time: int = 1, answer=answer) -> list:
     order, running = [], []
     while not search.is_exhausted or running:
         if len(running) < at_a_time and (trial := search.next_trial()) is not None:
-            order.append(trial)
-            running.append(trial)
+            order.append(trial[:2])
+            running.append(trial[:2])
             continue
         if not running:
             continue  # the search has just found that there is nothing left
         point, seed = running.pop(0)
-        search.ledger.tell(point, seed, "max_epochs", answer(point, seed))
+        search.ledger.record(point, seed, "max_epochs", answer(point, seed))
     return order
 
 
@@ -57,20 +59,20 @@ def test_the_same_answers_give_the_same_proposals(sampler):
 
 def test_nothing_is_refined_before_the_whole_grid_has_ended():
     line = search()
-    started = [line.next_trial() for _ in range(6)]
-    assert None not in started and line.next_trial() is None
+    started = [line.next_trial()[:2] for _ in range(6)]
+    assert line.next_trial() is None
     for point, seed in started[:-1]:
-        line.ledger.tell(point, seed, "max_epochs", answer(point, seed))
+        line.ledger.record(point, seed, "max_epochs", answer(point, seed))
     assert line.next_trial() is None and not line.is_exhausted
-    line.ledger.tell(*started[-1], "max_epochs", (80.0,))
+    line.ledger.record(*started[-1], "max_epochs", (80.0,))
     assert line.next_trial() is not None
 
 
 def test_the_search_sees_the_mean_over_seeds():
     ledger = search().ledger
-    ledger.tell((0.5,), 0, "converged", (80.0,))
+    ledger.record((0.5,), 0, "converged", (80.0,))
     assert ledger.mean((0.5,)) is None
-    ledger.tell((0.5,), 1, "max_epochs", (84.0,))
+    ledger.record((0.5,), 1, "max_epochs", (84.0,))
     assert ledger.mean((0.5,)) == (82.0,)
 
 
@@ -78,17 +80,17 @@ def test_the_search_sees_the_mean_over_seeds():
 def test_a_point_with_an_unmeasured_seed_has_no_mean_and_is_not_refined_around(status):
     line = search(refinements=0)
     for seed in (0, 1):
-        line.ledger.tell((0.0,), seed, "converged", (70.0,))
-    line.ledger.tell((0.5,), 0, "converged", (99.0,))
-    line.ledger.tell((0.5,), 1, status, (99.0,))
+        line.ledger.record((0.0,), seed, "converged", (70.0,))
+    line.ledger.record((0.5,), 0, "converged", (99.0,))
+    line.ledger.record((0.5,), 1, status, (99.0,))
     assert line.ledger.mean((0.5,)) is None and line.ledger.is_settled((0.5,))
     assert line.bracket() == (0.0, 0.5)
 
 
 def test_refinement_ends_when_no_grid_point_was_measured():
     line = search()
-    for point, seed in [line.next_trial() for _ in range(6)]:
-        line.ledger.tell(point, seed, "diverged", None)
+    for point, seed, _ in [line.next_trial() for _ in range(6)]:
+        line.ledger.record(point, seed, "diverged", None)
     assert line.next_trial() is None and line.is_exhausted
 
 
@@ -99,7 +101,7 @@ def test_a_rebuilt_search_goes_on_where_the_first_stopped():
         rebuilt = search(refinements=3)
         for point, seed in order[:stop]:
             rebuilt.ledger.propose(point)
-            rebuilt.ledger.tell(point, seed, "max_epochs", answer(point, seed))
+            rebuilt.ledger.record(point, seed, "max_epochs", answer(point, seed))
         assert order[:stop] + run(rebuilt) == order
 
 
@@ -107,7 +109,7 @@ def test_a_grid_of_one_value_is_finished_without_refinement_and_stays_so():
     assert len(run(search(grid=(0.5,)))) == 2
     rebuilt = search(grid=(0.5,))
     for seed in (0, 1):
-        rebuilt.ledger.tell((0.5,), seed, "max_epochs", (80.0,))
+        rebuilt.ledger.record((0.5,), seed, "max_epochs", (80.0,))
     assert rebuilt.is_exhausted
 
 
@@ -117,7 +119,7 @@ def test_a_bracket_without_untried_steps_ends_the_refinement():
 
 
 def test_a_grid_search_runs_its_points_and_proposes_nothing():
-    grid = GridSearch(Ledger([(1, 1), (2, 3)], (0, 1)))
+    grid = GridSearch(Ledger([(1, 1), (2, 3)], (0, 1), lambda *_: None))
     assert run(grid, 3) == [((1, 1), 0), ((1, 1), 1), ((2, 3), 0), ((2, 3), 1)]
 
 
@@ -126,7 +128,9 @@ def joint(**changes) -> JointSearch:
         "space": SPACE, "trials": 9, "objectives": 1, "sampler": "tpe", "sampler_seed": 0,
         "known": {}, "nearest_legal": nearest_legal,
     }  # fmt: skip
-    return JointSearch(Ledger([], changes.pop("seeds", (0,))), **(settings | changes))
+    return JointSearch(
+        Ledger([], changes.pop("seeds", (0,)), lambda *_: None), **(settings | changes)
+    )
 
 
 def one(point, seed):
@@ -156,7 +160,7 @@ def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, object
         rebuilt = joint(sampler=sampler, objectives=objectives)
         for point, seed in order[:stop]:
             rebuilt.ledger.propose(point)
-            rebuilt.ledger.tell(point, seed, "max_epochs", answer(point, seed))
+            rebuilt.ledger.record(point, seed, "max_epochs", answer(point, seed))
         assert order[:stop] + run(rebuilt, 1, answer) == order
 
 

@@ -38,10 +38,10 @@ def test_importance_finds_the_parameter_that_matters():
 def test_a_point_failed_once_it_has_ended_and_a_seed_of_it_failed():
     distributions = {parameter.name: parameter.distribution() for parameter in SPACE}
     point = (9.0, 4, 1, 0.33, 1e-4, 0.2)
-    ledger = Ledger([point], (0, 1))
+    ledger = Ledger([point], (0, 1), lambda *_: None)
     states = [known_trial(ledger, point, distributions).state.name]
     for seed, status in enumerate(("failed", "max_epochs")):
-        ledger.tell(point, seed, status, (80.0,))
+        ledger.record(point, seed, status, (80.0,))
         states.append(known_trial(ledger, point, distributions).state.name)
     assert states == ["RUNNING", "RUNNING", "FAIL"]
 
@@ -50,12 +50,12 @@ def test_a_point_failed_once_it_has_ended_and_a_seed_of_it_failed():
 @pytest.mark.parametrize("points", [0, 1, 4, 60])
 def test_tpe_proposes_what_optunas_own_does(objectives, points):
     distributions = {parameter.name: parameter.distribution() for parameter in SPACE}
-    chance, ledger = random.Random(points), Ledger([], (0,))
+    chance, ledger = random.Random(points), Ledger([], (0,), lambda *_: None)
     search = JointSearch(ledger, SPACE, 60, objectives, "random", 0, {}, nearest_legal)
     for _ in range(points):
-        point, _ = search.next_trial()
+        point, *_ = search.next_trial()
         if status := chance.choice(["max_epochs", "max_epochs", "pruned", None]):  # or it runs
-            ledger.tell(point, 0, status, answer(point, chance)[1][:objectives])
+            ledger.record(point, 0, status, answer(point, chance)[1][:objectives])
     for seed in range(3):
         own = samplers.TPESampler(seed=seed, n_startup_trials=3, constant_liar=True)
         found = []
@@ -97,13 +97,13 @@ def earlier(count, objectives):
 def test_a_study_of_a_part_proposes_what_one_rebuilt_from_the_records_does(
     few_told, objectives, known
 ):
-    ledger, before = Ledger([], (0,)), earlier(known, objectives)
+    ledger, before = Ledger([], (0,), lambda *_: None), earlier(known, objectives)
     search, chance = joint(ledger, objectives, before), random.Random(0)
     while not search.is_exhausted:
         assert search._proposal() == joint(ledger, objectives, before)._proposal()
-        point, seed = search.next_trial()
+        point, seed, _ = search.next_trial()
         status, accuracies = answer(point, chance)
-        ledger.tell(point, seed, status, accuracies[:objectives])
+        ledger.record(point, seed, status, accuracies[:objectives])
     assert len(ledger.entries) == MANY
 
 
@@ -121,11 +121,11 @@ def test_a_sampler_sees_no_more_than_so_many_points_the_best_and_all_that_run(
 
     monkeypatch.setattr(TPESampler, "sample_relative", sample_relative)
     known = earlier(15, objectives)
-    ledger, chance, running = Ledger([], (0,)), random.Random(0), []
+    ledger, chance, running = Ledger([], (0,), lambda *_: None), random.Random(0), []
     search = joint(ledger, objectives, known)
     while not search.is_exhausted:
         if len(running) < 4:
-            running.append(search.next_trial())
+            running.append(search.next_trial()[:2])
             points = [tuple(t.params.values()) for t in seen[-1] if t.state.name != "FAIL"]
             assert len(points) == len(set(points))
             assert len(points) <= told_points.TOLD + told_points.EVERY
@@ -142,7 +142,7 @@ def test_a_sampler_sees_no_more_than_so_many_points_the_best_and_all_that_run(
             continue
         point, seed = running.pop(chance.randrange(len(running)))
         status, accuracies = answer(point, chance)
-        ledger.tell(point, seed, status, accuracies[:objectives])
+        ledger.record(point, seed, status, accuracies[:objectives])
     assert len(seen) >= MANY
 
 
@@ -151,7 +151,7 @@ def test_what_a_proposal_is_told_of_does_not_grow_with_the_points(monkeypatch):
 
     told, original = [], Study.add_trial
     monkeypatch.setattr(Study, "add_trial", lambda *a: told.append(a) or original(*a))
-    ledger, counts = Ledger([], (0,)), {}
+    ledger, counts = Ledger([], (0,), lambda *_: None), {}
     search = joint(ledger)
     for number, (depth, place) in enumerate(itertools.product(range(1, 6), range(140))):
         if number in (400, 600):
@@ -163,6 +163,6 @@ def test_what_a_proposal_is_told_of_does_not_grow_with_the_points(monkeypatch):
         elif 400 < number < 450 or 600 < number < 650:
             search._proposal()
         ledger.propose(point := (round(3 + 0.05 * place, 2), depth, 1, 0.33, 1e-4, 0.2))
-        ledger.tell(point, 0, "max_epochs", (float(place),))
+        ledger.record(point, 0, "max_epochs", (float(place),))
     assert counts["first at 400"] == counts["first at 600"] == told_points.TOLD
     assert counts["up to 450"] == counts["up to 650"] < told_points.TOLD + told_points.EVERY

@@ -175,16 +175,16 @@ def test_the_cause_is_one_line():
 def test_the_study_is_told_of_what_has_no_figure_and_it_is_never_best(status, told):
     from search_spaces.sigma import SIGMA
 
-    ledger = Ledger([(0.5,), (0.7,)], [0, 1])
-    ledger.tell((0.5,), 0, "converged", (80.0,))
-    ledger.tell((0.5,), 1, status, None)
-    ledger.tell((0.7,), 0, "converged", (70.0,))
+    ledger = Ledger([(0.5,), (0.7,)], [0, 1], lambda *_: None)
+    ledger.record((0.5,), 0, "converged", (80.0,))
+    ledger.record((0.5,), 1, status, None)
+    ledger.record((0.7,), 0, "converged", (70.0,))
     distributions = {"sigma": SIGMA.distribution()}
     assert ledger.mean((0.5,)) is None
     assert known_trial(ledger, (0.5,), distributions).state.name == told
     assert known_trial(ledger, (0.7,), distributions).state.name == "RUNNING"
     # A failed trial may run again when the sweep is carried on.
-    ledger.tell((0.5,), 1, "converged", (82.0,))
+    ledger.record((0.5,), 1, "converged", (82.0,))
     assert known_trial(ledger, (0.5,), distributions).state.name == "COMPLETE"
 
 
