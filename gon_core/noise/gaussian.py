@@ -21,7 +21,7 @@ def add_gaussian_noise(
         generator: source of the noise, on the images' device.
 
     Raises:
-        ValueError: ``sigma`` is negative or not finite.
+        ValueError: ``sigma`` is one number, and negative or not finite.
 
     References:
         Appendix B: noise is added before preprocessing and clipped to the range of raw images.

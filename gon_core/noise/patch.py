@@ -22,7 +22,7 @@ def add_patch_gaussian_noise(
         generator: source of the patches and the noise, on the images' device.
 
     Raises:
-        ValueError: ``sigma`` is negative or not finite, or ``patch_size`` below 1.
+        ValueError: see ``add_gaussian_noise`` and ``draw_patches``.
 
     References:
         Lopes et al., "Improving robustness without sacrificing accuracy with Patch Gaussian

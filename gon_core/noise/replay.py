@@ -1,4 +1,4 @@
-"""Experience replay: past noise generators play again, lest the classifier forget them."""
+"""Experience replay: noise of past generators, so that the classifier does not forget it."""
 
 import copy
 
@@ -12,7 +12,7 @@ from gon_core.noise.share import EVERY_ROW, counted_from
 
 
 class Replay:
-    """The noise generators that were replaced, in memory.
+    """The noise generators that were replaced, in memory, and two of them that are in use.
 
     Args:
         like: a generator of the architecture that all of them have, on the device to keep them on.
@@ -28,8 +28,8 @@ class Replay:
     states: Float[Tensor, "generator parameter"]
 
     def __init__(self, like: NoiseGenerator) -> None:
-        self._player = copy.deepcopy(like).requires_grad_(False)
-        self.states = parameters_to_vector(self._player.parameters()).new_empty(0, count(like))
+        self._in_use = [_FlatGenerator(like) for _ in range(2)]
+        self.states = self._in_use[0].parameters.new_empty(0, count(like))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -39,22 +39,12 @@ class Replay:
         state = parameters_to_vector(generator.parameters()).detach()
         self.states = torch.cat([self.states, state[None]])
 
-    def sample(
-        self,
-        images: Float[Tensor, "batch channel height width"],
-        choice: Generator,
-        noise: Generator,
-        rows: slice = EVERY_ROW,
-    ) -> Float[Tensor, "row channel height width"]:
-        """Return unscaled noise for ``images`` from two random past generators, half from each.
+    @torch.no_grad()
+    def choose(self, choice: Generator) -> None:
+        """Put two random past generators in use: different ones if there are two.
 
         Args:
-            images: their shape counts, not their values; of an odd number one more is in the
-                first half.
-            choice: draws which two, different ones if there are two; on the CPU.
-            noise: what the generators make their noise of, on the images' device; it draws for
-                every image.
-            rows: for which images to return noise.
+            choice: draws which two, on the CPU.
 
         Raises:
             ValueError: no generator has been replaced yet.
@@ -62,20 +52,45 @@ class Replay:
         if not len(self):
             raise ValueError("there is no past generator to replay")
         chosen = torch.randperm(len(self), generator=choice)[:2].tolist()
+        for i, generator in enumerate(self._in_use):
+            generator.parameters.copy_(self.states[chosen[i % len(chosen)]])
+
+    @torch.no_grad()
+    def sample(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        noise: Generator,
+        rows: slice = EVERY_ROW,
+    ) -> Float[Tensor, "row channel height width"]:
+        """Return unscaled noise for ``images``, half from each of the two generators in use.
+
+        Args:
+            images: only their shape, type and device are read; of an odd number one more is in
+                the first half.
+            noise: what the generators make their noise of, on the images' device; it draws for
+                every image.
+            rows: for which images to return noise.
+        """
         half = -(-len(images) // 2)
+        parts = zip(self._in_use, images.split(half), strict=False)
         return torch.cat(
             [
-                self._play(chosen[i % len(chosen)], part, noise, counted_from(rows, i * half))
-                for i, part in enumerate(images.split(half))
+                generator.network.sample(part, noise, counted_from(rows, i * half))
+                for i, (generator, part) in enumerate(parts)
             ]
         )
 
-    @torch.no_grad()
-    def _play(self, index: int, images: Tensor, noise: Generator, rows: slice) -> Tensor:
-        # A copy has the alignment in memory that a restored one has: the same kernels, the same
-        # bits. A view would be overwritten through, too.
-        vector_to_parameters(self.states[index].clone(), self._player.parameters())
-        return self._player.sample(images, noise, rows)
+
+class _FlatGenerator:
+    """A generator whose parameters are views of one tensor, so that one copy replaces them all.
+
+    That tensor stays where it is in memory: its alignment decides the kernels, and so the bits.
+    """
+
+    def __init__(self, like: NoiseGenerator) -> None:
+        self.network = copy.deepcopy(like).requires_grad_(False)
+        self.parameters = parameters_to_vector(self.network.parameters()).clone()
+        vector_to_parameters(self.parameters, self.network.parameters())
 
 
 def count(generator: torch.nn.Module) -> int:

@@ -1,20 +1,18 @@
 """One standard deviation for each image, drawn at random."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 
 def choose(
-    sigmas: Sequence[float],
+    sigmas: Float[Tensor, " choice"],
     images: Float[Tensor, "batch channel height width"],
     generator: Generator,
 ) -> Float[Tensor, " batch"]:
-    """Return one of ``sigmas`` for each of ``images``, each with equal odds."""
+    """Return one of ``sigmas``, on the images' device, for each image, with equal odds."""
     chosen = torch.randint(len(sigmas), (len(images),), generator=generator, device=images.device)
-    return images.new_tensor(sigmas)[chosen]
+    return sigmas[chosen]
 
 
 def uniform(
@@ -27,14 +25,14 @@ def uniform(
 def per_pixel(
     sigma: float | Float[Tensor, " batch"],
 ) -> float | Float[Tensor, "batch 1 1 1"]:
-    """Return ``sigma`` so that it multiplies a batch of images.
+    """Return ``sigma`` in a shape that multiplies a batch of images.
+
+    The values of a tensor are not checked: reading them would make the host wait for the device.
 
     Raises:
-        ValueError: a sigma is negative or not finite.
+        ValueError: ``sigma`` is one number, and negative or not finite.
     """
     if isinstance(sigma, Tensor):
-        if not ((sigma >= 0) & (sigma < torch.inf)).all():
-            raise ValueError(f"sigma must be finite numbers >= 0, got {sigma.tolist()}")
         return sigma.view(-1, 1, 1, 1)
     if not 0 <= sigma < float("inf"):
         raise ValueError(f"sigma must be a finite number >= 0, got {sigma}")

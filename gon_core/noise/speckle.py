@@ -21,7 +21,7 @@ def add_speckle_noise(
         generator: source of the noise, on the images' device.
 
     Raises:
-        ValueError: ``sigma`` is negative or not finite.
+        ValueError: ``sigma`` is one number, and negative or not finite.
 
     References:
         Appendix B: the speckle noise of Hendrycks and Dietterich's ImageNet-C.

@@ -38,6 +38,7 @@ from gon_core.training.loop import (
     Step,
     StoppedError,
     TrainingState,
+    prepared,
     train_epochs,
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
@@ -105,7 +106,8 @@ def train(
     """
     check_opponent(state, method)
     step: Step = METHODS[type(method)](method, config, data)
-    return _in_step(state, train_epochs(state, data, config, step, stop))
+    prepare = ant.make_prepare(method, config, data) if isinstance(method, ANT) else prepared
+    return _in_step(state, train_epochs(state, data, config, step, stop, prepare))
 
 
 def _in_step(state: TrainingState, epochs: Iterator[EpochMetrics]) -> Iterator[EpochMetrics]:

@@ -3,8 +3,8 @@
 Convergence (appendix B) is judged by the classifier's training loss, over the batches as it was
 trained on them. That loss moves when a generator is replaced. At the paper's interval of 0.33
 every epoch's mean holds three generators, so the rule stays as it is. For intervals of several
-epochs ``patience`` should span more than one of them, lest the loss under a fresh generator hides
-that the classifier still improves.
+epochs ``patience`` should span more than one of them: otherwise the loss under a fresh generator
+hides that the classifier still improves.
 """
 
 import math
@@ -18,6 +18,7 @@ from gon_core.data.splits import LabelledImages
 from gon_core.noise import scale_to_sphere, scale_to_sphere_checked
 from gon_core.noise.share import counted_from
 from gon_core.training.loop import (
+    Prepare,
     Step,
     TrainingState,
     descend_own,
@@ -30,28 +31,48 @@ from gon_core.training.opponent import Opponent, Outcome, adam
 def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> Step:
     """Return the step of both players: first the generator's, then the classifier's.
 
-    Args:
-        method: sizes, shares and the interval.
-        training: batch size and precision.
-        data: the training images; a fresh generator is trained alone on them, in another order.
-
     References:
         The paper's section on adversarial noise training, and appendix B.
     """
     bf16 = training.precision == "bf16"
-    interval = reset_steps(method, math.ceil(len(data) / training.batch_size))
 
     def step(state: TrainingState, images, labels):
-        opponent = state.method_state
-        assert isinstance(opponent, Opponent)
-        is_due = opponent.steps % interval == 0
-        if is_due and train_alone(state, opponent, data, training.batch_size, bf16):
-            return None
-        opponent.steps += 1
+        opponent = opponent_of(state)
         opponent.count(ascend(state, opponent, images, labels, bf16))
         return descend_own(state, mix(state, opponent, images), labels, bf16)
 
     return step
+
+
+def make_prepare(method: ANT, training: TrainingConfig, data: LabelledImages) -> Prepare:
+    """Return what comes before a step: replacing the generator, and choosing past ones.
+
+    Args:
+        method: shares and the interval.
+        training: batch size and precision.
+        data: the training images; a fresh generator is trained alone on them, in another order.
+    """
+    bf16 = training.precision == "bf16"
+    interval = reset_steps(method, math.ceil(len(data) / training.batch_size))
+
+    def prepare(state: TrainingState, batch_size: int) -> bool:
+        opponent = opponent_of(state)
+        is_due = opponent.steps % interval == 0
+        if is_due and train_alone(state, opponent, data, training.batch_size, bf16):
+            return True
+        opponent.steps += 1
+        *_, past = split_batch(batch_size, method, replay=len(opponent.replay) > 0)
+        if past:
+            opponent.replay.choose(state.streams["replay"])
+        return False
+
+    return prepare
+
+
+def opponent_of(state: TrainingState) -> Opponent:
+    """Return the opponent of a training with ANT."""
+    assert isinstance(state.method_state, Opponent)
+    return state.method_state
 
 
 def ascend(
@@ -69,7 +90,8 @@ def ascend(
     group, whole = state.group, len(labels)
     noise = opponent.generator.sample(images, state.streams["noise"], group.rows)
     images, labels = group.own(images), group.own(labels)
-    noisy, unattainable = scale_to_sphere_checked(images, noise, opponent.method.epsilon)
+    epsilon = opponent.method.epsilon
+    noisy, unattainable = scale_to_sphere_checked(images, noise, epsilon, fixed_steps=True)
     state.model.eval()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         logits = state.model(noisy)
@@ -88,7 +110,8 @@ def mix(
 ) -> Float[Tensor, "own channel height width"]:
     """Return the classifier's batch: clean images, then noise of the present, then of the past.
 
-    Of the whole batch it is the process's own rows.
+    The past generators are those that ``Replay.choose`` put in use. Returned are the process's own
+    rows of the whole batch.
     """
     parts = split_batch(len(images), opponent.method, replay=len(opponent.replay) > 0)
     clean, current, past = images.split(parts)
@@ -97,10 +120,10 @@ def mix(
     noise = opponent.generator.sample(current, stream, noisy_rows)
     if len(past):
         past_rows = counted_from(noisy_rows, len(current))
-        replayed = opponent.replay.sample(past, state.streams["replay"], stream, past_rows)
+        replayed = opponent.replay.sample(past, stream, past_rows)
         noise = torch.cat([noise, replayed])
-    noisy = scale_to_sphere(images[len(clean) :][noisy_rows], noise, opponent.method.epsilon)
-    return torch.cat([clean[rows], noisy])
+    images, epsilon = images[len(clean) :][noisy_rows], opponent.method.epsilon
+    return torch.cat([clean[rows], scale_to_sphere(images, noise, epsilon, fixed_steps=True)])
 
 
 def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:

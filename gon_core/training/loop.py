@@ -149,8 +149,11 @@ class Step(Protocol):
     """One optimiser step on a batch; returns the logits and the mean loss it had before it.
 
     Every process of ``state.group`` is given the whole batch; it returns what is of its own rows.
-    A method that has much to do before a step does a part of it and returns None; it is then called
-    again with the same batch. So a training can be stopped between two parts.
+
+    A step can be captured as a CUDA graph for each size of batch (AugMix's excepted): it takes
+    tensors on the device and the random streams, reads no value from the device, and its shapes
+    follow from the batch's. What the host decides, such as resets and the learning rate, is done
+    before it.
     """
 
     def __call__(
@@ -158,7 +161,18 @@ class Step(Protocol):
         state: TrainingState,
         images: Float[Tensor, "batch 1 28 28"],
         labels: Int64[Tensor, " batch"],
-    ) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]] | None: ...
+    ) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]: ...
+
+
+Prepare = Callable[[TrainingState, int], bool]
+"""What a method does on the host before a step on so many images. It does a part of it and returns
+True; it is then called again, until it returns False. A training can be stopped between two parts.
+"""
+
+
+def prepared(state: TrainingState, batch_size: int) -> bool:
+    """Prepare nothing, as most methods do."""
+    return False
 
 
 def train_epochs(
@@ -167,8 +181,9 @@ def train_epochs(
     config: TrainingConfig,
     step: Step,
     stop: Callable[[], bool] = lambda: False,
+    prepare: Prepare = prepared,
 ) -> Iterator[EpochMetrics]:
-    """Train until convergence, divergence or the end of the budget.
+    """Train until convergence, divergence or the limit of epochs.
 
     Args:
         state: where to start; changed in place, consistent whenever an epoch's metrics are yielded
@@ -176,7 +191,8 @@ def train_epochs(
         data: training images, on the model's device.
         config: batch size, plateau and budget.
         step: the method's optimiser step.
-        stop: asked after each step, and each part of what comes before one, whether to stop there.
+        stop: called after each step, and after each part of ``prepare``; True stops there.
+        prepare: called before each step.
 
     Yields:
         The metrics of each epoch, of all processes together; the last has ``is_last``. None if the
@@ -198,15 +214,10 @@ def train_epochs(
         state.model.train()
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
         for images, labels in select(data, indices):
-            is_taken = False
-            while not is_taken:
-                if (outcome := step(state, images, labels)) is not None:
-                    progress.count(*outcome, group.own(labels))
-                    is_taken = True
-                if group.any(stop(), data.images.device):
-                    progress.seconds = time.perf_counter() - started
-                    state.count_together()
-                    raise StoppedError
+            while prepare(state, len(labels)):
+                _stop_if(stop(), state, started)
+            progress.count(*step(state, images, labels), group.own(labels))
+            _stop_if(stop(), state, started)
         state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / len(data)
@@ -226,6 +237,15 @@ def train_epochs(
         yield metrics
         if metrics.is_last:
             return
+
+
+def _stop_if(here: bool, state: TrainingState, started: float) -> None:
+    """Raise StoppedError, with the state ready for a checkpoint, if any process says so."""
+    assert state.progress is not None
+    if state.group.any(here, state.progress.permutation.device):
+        state.progress.seconds = time.perf_counter() - started
+        state.count_together()
+        raise StoppedError
 
 
 def _begin_epoch(data: LabelledImages, order: Generator) -> EpochProgress:

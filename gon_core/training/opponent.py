@@ -61,10 +61,11 @@ class Opponent:
     order_alone: Int64[Tensor, " image"] | None = None
 
     def replace(self, weights: Generator) -> None:
-        """Let a fresh generator, drawn from ``weights``, take the place of the current one."""
+        """Replace the current generator by a fresh one, drawn from ``weights``, in place."""
         if self.method.past_share > 0:
             self.replay.add(self.generator)
-        self.generator = fresh_generator(self.method, self.channels, weights, self.sums.device)
+        fresh = fresh_generator(self.method, self.channels, weights, self.sums.device)
+        self.generator.load_state_dict(fresh.state_dict())
         self.resets += 1
 
     def count(self, outcome: Outcome) -> None:

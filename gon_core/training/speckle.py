@@ -15,11 +15,12 @@ def make_step(method: Speckle, training: TrainingConfig, data: LabelledImages) -
     References:
         Appendix B, "Speckle noise".
     """
+    sigmas = torch.tensor(method.sigmas, device=data.images.device)
 
     def step(state: TrainingState, images, labels):
         stream = state.streams["noise"]
         clean, noisy = images.split(split_batch(len(images), method.noisy_share))
-        noisy = add_speckle_noise(noisy, sigma.choose(method.sigmas, noisy, stream), stream)
+        noisy = add_speckle_noise(noisy, sigma.choose(sigmas, noisy, stream), stream)
         batch = torch.cat([clean, noisy])
         return descend(state, batch, labels, bf16=training.precision == "bf16")
 

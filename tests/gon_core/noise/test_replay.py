@@ -28,10 +28,16 @@ def replay_of(count, **architecture):
     return networks, replay
 
 
+def in_use(replay):
+    """Return the parameters of the two generators that are in use."""
+    return [parameters_to_vector(part.network.parameters()) for part in replay._in_use]
+
+
 @pytest.mark.parametrize("architecture", [{}, {"depth": 1}, {"depth": 3, "kernel_size": 3}])
 def test_half_of_the_images_get_the_noise_of_each_of_two_generators(architecture):
     networks, replay = replay_of(2, **architecture)
-    found = replay.sample(IMAGES, generator(0, "choice"), generator(0, "noise"))
+    replay.choose(generator(0, "choice"))
+    found = replay.sample(IMAGES, generator(0, "noise"))
     noise = generator(0, "noise")
     first, second = torch.randperm(2, generator=generator(0, "choice")).tolist()
     with torch.no_grad():
@@ -41,14 +47,13 @@ def test_half_of_the_images_get_the_noise_of_each_of_two_generators(architecture
     assert not found.requires_grad
 
 
-def test_all_of_the_past_is_drawn_evenly_and_two_differ(monkeypatch):
+def test_all_of_the_past_is_drawn_evenly_and_two_differ():
     _, replay = replay_of(5)
-    choice, noise, drawn = generator(0, "choice"), generator(0, "noise"), []
-    monkeypatch.setattr(
-        replay, "_play", lambda index, images, *_: (drawn.append(index), images.clone())[1]
-    )
+    choice, drawn = generator(0, "choice"), []
     for _ in range(500):
-        replay.sample(IMAGES, choice, noise)
+        replay.choose(choice)
+        for used in in_use(replay):
+            drawn.append((replay.states == used).all(1).nonzero().item())
     assert all(first != second for first, second in zip(drawn[::2], drawn[1::2], strict=True))
     for half in (drawn[::2], drawn[1::2]):
         counts = torch.bincount(torch.tensor(half), minlength=5)
@@ -59,27 +64,32 @@ def test_the_same_streams_replay_the_same_noise():
     _, replay = replay_of(3)
     torch.manual_seed(0)
     untouched = torch.get_rng_state()
-    found = [replay.sample(IMAGES, generator(seed), generator(9)) for seed in (1, 1)]
+
+    def replayed(choice, noise):
+        replay.choose(choice)
+        return replay.sample(IMAGES, noise)
+
+    found = [replayed(generator(seed), generator(9)) for seed in (1, 1)]
     assert torch.equal(*found) and torch.equal(torch.get_rng_state(), untouched)
     choice, noise = generator(1), generator(9)
-    first, second = (replay.sample(IMAGES, choice, noise) for _ in range(2))
+    first, second = (replayed(choice, noise) for _ in range(2))
     assert torch.equal(first, found[0]) and not torch.equal(first, second)
 
 
 @pytest.mark.parametrize(("images", "halves"), [(1, [1]), (2, [1, 1]), (5, [3, 2])])
-def test_an_odd_image_goes_to_the_first_half(images, halves, monkeypatch):
+def test_an_odd_image_goes_to_the_first_half(images, halves):
     _, replay = replay_of(2)
-    seen = []
-    monkeypatch.setattr(
-        replay, "_play", lambda index, part, *_: (seen.append(len(part)), part.clone())[1]
-    )
-    assert len(replay.sample(IMAGES[:images], generator(0), generator(0))) == images
-    assert seen == halves
+    replay.choose(generator(0))
+    found, noise = replay.sample(IMAGES[:images], generator(0)), generator(0)
+    parts = zip(replay._in_use, IMAGES[:images].split(halves), strict=False)
+    expected = [each.network.sample(part, noise) for each, part in parts]
+    assert [len(part) for part in expected] == halves and torch.equal(found, torch.cat(expected))
 
 
 def test_a_single_past_generator_takes_both_halves():
     (only,), replay = replay_of(1)
-    found = replay.sample(IMAGES, generator(0), generator(1))
+    replay.choose(generator(0))
+    found = replay.sample(IMAGES, generator(1))
     noise = generator(1)
     with torch.no_grad():
         expected = torch.cat([only.sample(IMAGES[:3], noise), only.sample(IMAGES[3:], noise)])
@@ -92,7 +102,8 @@ def test_what_was_added_stays_as_it_was():
     with torch.no_grad():
         for parameter in networks[0].parameters():
             parameter.zero_()
-    replay.sample(IMAGES, generator(0), generator(0))
+    replay.choose(generator(0))
+    replay.sample(IMAGES, generator(0))
     assert len(replay) == 2 and torch.equal(replay.states, states)
     assert torch.equal(states[1], parameters_to_vector(networks[1].parameters()))
     assert not replay.states.requires_grad
@@ -104,4 +115,4 @@ def test_without_a_past_there_is_nothing_to_replay():
         parameter.numel() for parameter in network(0).parameters()
     )
     with pytest.raises(ValueError, match="no past generator"):
-        replay.sample(IMAGES, generator(0), generator(0))
+        replay.choose(generator(0))

@@ -8,7 +8,7 @@ from gon_core.noise import sigma
 from gon_core.seeding import generator
 
 IMAGES = torch.zeros(6000, 1, 1, 1)
-SIGMAS = (0.08, 0.12, 0.18, 0.26, 0.38)
+SIGMAS = torch.tensor([0.08, 0.12, 0.18, 0.26, 0.38])
 
 
 def test_every_sigma_is_chosen_equally_often():
@@ -19,8 +19,8 @@ def test_every_sigma_is_chosen_equally_often():
 
 
 def test_a_sigma_given_twice_is_chosen_twice_as_often():
-    drawn = sigma.choose((0.1, 0.2, 0.1), IMAGES, generator(0, "noise"))
-    assert (drawn == 0.1).float().mean().item() == pytest.approx(2 / 3, abs=0.025)
+    drawn = sigma.choose(torch.tensor([0.1, 0.2, 0.1]), IMAGES, generator(0, "noise"))
+    assert (drawn < 0.15).float().mean().item() == pytest.approx(2 / 3, abs=0.025)
 
 
 def test_uniform_sigmas_are_uniform():

@@ -122,6 +122,7 @@ def test_an_epsilon_that_is_only_just_attainable_takes_more_calls(kind, mnist, p
     epsilon = (share * farthest(images, delta)).float()
     noisy, unattainable = scale_to_sphere_checked(images, delta, epsilon)
     assert torch.equal(unattainable, share > 1)
+    assert torch.equal(scale_to_sphere(images, delta, epsilon, fixed_steps=True), noisy)
     attained = share.clamp(max=1) * farthest(images, delta)
     assert (sizes(images, noisy) / attained - 1).abs().max() <= 2e-6
     # Nobody waits for the others: easy images among them are what they are alone.

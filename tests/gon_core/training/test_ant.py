@@ -18,6 +18,7 @@ from gon_core.seeding import generator
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.ant import (
     ascend,
+    make_prepare,
     make_step,
     mix,
     reset_steps,
@@ -57,17 +58,17 @@ class Witness(nn.Module):
 
 
 def witnessed(data, method, config=None, seed=3):
-    """Return a state around a witness, its step, and one batch of all the images."""
+    """Return a state around a witness, its step with what comes before, and all the images."""
     config = config if config is not None else TrainingConfig(batch_size=len(data))
     state = new_state(Witness(), config, seed, method)
     images = data.images[:, None].float() / 255
-    part = make_step(method, config, data)
+    both, prepare = make_step(method, config, data), make_prepare(method, config, data)
 
     def step(state, images, labels):
         """Take a whole step, with all that a fresh generator does alone before it."""
-        while (taken := part(state, images, labels)) is None:
+        while prepare(state, len(labels)):
             pass
-        return taken
+        return both(state, images, labels)
 
     return state, step, images
 
@@ -150,15 +151,13 @@ def test_the_noise_is_that_of_the_generator_after_its_step_and_of_two_past_ones(
     for _ in range(3):  # two past generators
         step(state, images, data.labels)
     opponent = state.method_state
-    noise, choice = state.streams["noise"].get_state(), state.streams["replay"].get_state()
+    noise = state.streams["noise"].get_state()
     seen = mix(state, opponent, images)
     stream = torch.Generator()
     stream.set_state(noise)
-    picks = torch.Generator()
-    picks.set_state(choice)
     with torch.no_grad():
         delta = [opponent.generator.sample(images[10:16], stream)]
-        delta += [opponent.replay.sample(images[16:], picks, stream)]
+        delta += [opponent.replay.sample(images[16:], stream)]
     expected = scale_to_sphere(images[10:], torch.cat(delta), EPSILON)
     assert torch.equal(seen, torch.cat([images[:10], expected]))
 
