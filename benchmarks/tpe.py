@@ -1,9 +1,9 @@
-"""Does TPE find as much when it is told of a part of very many points, and what does it save?
+"""Does TPE find as much when it looks at the last of very many points, and what does it save?
 
 Run it as ``python benchmarks/tpe.py``. A joint search of the generator's parameters proposes points
 whose accuracies are made up: one smooth hill, or one with ripples that hide it, both with chance
-added as seeds do. Told of all points, or of at most so many
-(``sweeps.engine.search.told_points``), each with the same seeds.
+added as seeds do. It looks at all points, or at the last ones
+(``sweeps.engine.search.study.first_kept``), each with the same seeds.
 
 Accuracies are without chance: what a point is worth, not what was measured of it.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from gon_core.config import DataConfig, TrainingConfig, TrialConfig, Vanilla
 from search_spaces.joint import SPACE, nearest_legal
 from search_spaces.parameter import Point, Real, Whole
-from sweeps.engine.search import told_points
+from sweeps.engine.search import study
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import JointSearch
 
@@ -97,11 +97,11 @@ def hypervolume(pairs: Sequence[tuple[float, ...]]) -> float:
 
 
 def main() -> None:
-    """Print what is found, by how many points TPE is told of."""
+    """Print what is found, by how many points TPE looks at."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--told", nargs="+", type=int, default=[ALL, 1000, 500, 250])
+    parser.add_argument("--kept", nargs="+", type=int, default=[ALL, 1000, 500])
     parser.add_argument("--points", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5, help="seeds of each")
     parser.add_argument("--worths", nargs="+", choices=["hill", "ripples", "two_aims"],
@@ -113,8 +113,8 @@ def main() -> None:
         objectives = 2 if name == "two_aims" else 1
         values = worth if objectives == 2 else lambda point, worth=worth: (worth(point),)
         print(f"\n{name}: best, mean of the last quarter, ms of CPU a proposal", flush=True)
-        for told in given.told:
-            told_points.TOLD = told
+        for kept in given.kept:
+            study.KEPT = kept
             bests, lasts, costs = [], [], []
             for seed in range(given.rounds):
                 points, measured, cost = search(values, objectives, given.points, 1000 * seed)
@@ -126,7 +126,7 @@ def main() -> None:
                 costs.append(cost)
             shown = [f"{statistics.mean(x):9.3f} ± {statistics.stdev(x):.3f}"
                      for x in (bests, lasts)]  # fmt: skip
-            print(f"{'all' if told == ALL else told:>6} {' '.join(shown)} "
+            print(f"{'all' if kept == ALL else kept:>6} {' '.join(shown)} "
                   f"{statistics.median(costs):8.1f}", flush=True)  # fmt: skip
 
 

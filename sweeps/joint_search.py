@@ -33,7 +33,8 @@ class Options(AntOptions):
         1, description="Seeds per point; in a large space more points help more than more seeds."
     )
     num_trials: Annotated[int, Field(ge=1, le=MOST_PROPOSALS)] | None = Field(
-        None, description="Points that Optuna proposes. Default: 12 (demo), 60 (paper)."
+        None,
+        description="Points that Optuna proposes. Default: 12 (demo), 60 (paper).",
     )
     sampler: Sampler = Field(
         "tpe", description="Optuna's sampler: gp is a Gaussian process, nsga2 is genetic."

@@ -3,36 +3,38 @@
 Nothing here is stored: a study is rebuilt from the trial records, by way of the ledger.
 """
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine.search.ledger import Ledger, Objectives
-from sweeps.engine.search.told_points import last_begin, told_of
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler, TPESampler
+    from optuna.samplers import BaseSampler
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
 SAMPLERS = ("gp", "tpe", "nsga2", "random")
 LINE_SAMPLERS = ("gp", "tpe", "random")  # a population cannot evolve in a handful of points
+KEPT, STEP = 1000, 500
+"""Points that a sampler looks at: the last 1,000 to 1,499 of all."""
 LEVELS = 8
 """Of a tree behind the importances. What lies deeper fits chance. Without a limit it takes 5 to 9
 times as long, and shares of 1,000 points change by half a percentage point, by 1.3 of very noisy
 accuracies: by less than another choice of points changes them."""
 
+log = logging.getLogger(__name__)
+
 
 class GrowingStudy:
-    """A study that is told of each point once, and once more when it has ended.
+    """A study to which each point is added once, and once more how it ended.
 
-    Told of all points anew, as others are, it would cost each proposal more than the sampler does.
-    Of very many points it is told of a part (``search.told_points``), so that a proposal
-    costs the same however many there are. Only for samplers that look at nothing but the points and
-    how they ended.
+    Made anew for each proposal, as others are, it would cost more than the sampler does. Of many
+    points it holds the last ones alone, see ``first_kept``, so that a proposal costs the same
+    however many there are. Only for samplers that look at nothing but points and how they ended.
 
     Args:
         objectives: how many are maximised.
@@ -42,22 +44,24 @@ class GrowingStudy:
     def __init__(self, objectives: int, earlier: Mapping[Point, Objectives]) -> None:
         self._objectives, self._earlier = objectives, earlier
         self._study: Study | None = None
-        self._begun_with = self._added = 0
+        self._first = self._added = 0
         self._running: dict[Point, int] = {}
 
     def ask(
         self, sampler: "BaseSampler", ledger: Ledger, distributions: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return what ``sampler`` proposes, as it would in a study made anew from the ledger.
-
-        For TPE with many points that is so if one trial runs at a time; see ``told_points``.
-        """
+        """Return what ``sampler`` proposes, as it would in a study made anew from the ledger."""
         from optuna.trial import TrialState
 
-        begun_with = last_begin(len(self._earlier) + len(ledger.entries))
-        if self._study is None or begun_with != self._begun_with:
+        first = first_kept(len(self._earlier) + len(ledger.entries))
+        if self._study is None or first != self._first:
+            if first and not self._first:
+                log.warning("from now on the sampler learns from the last %s points alone", KEPT)
             self._study = make_study(sampler, self._objectives)
-            self._begin(self._study, begun_with, ledger, distributions)
+            for point, mean in islice(self._earlier.items(), first, None):
+                self._study.add_trial(earlier_trial(point, mean, distributions))
+            self._first, self._added = first, max(0, first - len(self._earlier))
+            self._running = {}
         for point, number in list(self._running.items()):
             if (trial := known_trial(ledger, point, distributions)).state != TrialState.RUNNING:
                 self._study.tell(number, trial.values, trial.state)
@@ -66,37 +70,10 @@ class GrowingStudy:
             self._add(self._study, point, ledger, distributions)
         self._added = len(ledger.entries)
         self._study.sampler = sampler
-        asked = self._study.ask(distributions)
+        proposed = self._study.ask(distributions)
         # Another point may be run instead: what failed is what no sampler looks at.
-        self._study.tell(asked, state=TrialState.FAIL)
-        return asked.params
-
-    def _begin(
-        self, study: "Study", begun_with: int, ledger: Ledger, distributions: dict[str, Any]
-    ) -> None:
-        earlier = list(self._earlier.items())
-        self._running = {}
-        self._begun_with, self._added = begun_with, max(0, begun_with - len(earlier))
-        points = list(islice(ledger.entries, self._added))
-        points = [point for point in points if not has_failed(ledger, point)]
-        means = [mean for _, mean in earlier[:begun_with]]
-        first = len(means)
-        means += [ledger.mean(point) for point in points]
-        # A point that still runs must be there to be told of its end.
-        running = [first + at for at, point in enumerate(points) if not ledger.is_settled(point)]
-        told = told_of(means, running)
-        study.add_trials(
-            [
-                earlier_trial(*earlier[index], distributions)
-                for index in (
-                    *(index for index in told if index < first),
-                    *range(first, len(earlier)),
-                )
-            ]
-        )
-        for index in told:
-            if index >= first:
-                self._add(study, points[index - first], ledger, distributions)
+        self._study.tell(proposed, state=TrialState.FAIL)
+        return proposed.params
 
     def _add(
         self, study: "Study", point: Point, ledger: Ledger, distributions: dict[str, Any]
@@ -105,6 +82,15 @@ class GrowingStudy:
         if not trial.state.is_finished():
             self._running[point] = len(study.get_trials(deepcopy=False))
         study.add_trial(trial)
+
+
+def first_kept(points: int) -> int:
+    """Return the first of so many points that a sampler looks at; 0 up to ``KEPT + STEP``.
+
+    Depends on nothing but the number, so that a search that is rebuilt from its records proposes
+    what it would have proposed.
+    """
+    return max(0, points // STEP * STEP - KEPT)
 
 
 def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSampler":
@@ -122,36 +108,12 @@ def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSa
         case "gp":
             return samplers.GPSampler(seed=seed, n_startup_trials=startup)
         case "tpe":
-            return _tpe()(seed=seed, n_startup_trials=startup or 3, constant_liar=True)
+            return samplers.TPESampler(seed=seed, n_startup_trials=startup or 3, constant_liar=True)
         case "nsga2":
             return samplers.NSGAIISampler(seed=seed, population_size=population_size(trials))
         case "random":
             return samplers.RandomSampler(seed=seed)
     raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}")
-
-
-@cache
-def _tpe() -> type["TPESampler"]:
-    from optuna.samplers import TPESampler
-    from optuna.trial import TrialState
-
-    class InOneSpace(TPESampler):
-        """TPE over points that all have the same parameters.
-
-        Optuna's own compares the parameters of all of them anew at the first proposal of each
-        sampler, which is every proposal here and costs as much as all else of it.
-        """
-
-        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
-            if len(study.directions) > 1:
-                return super().infer_relative_search_space(study, trial)
-            ended = (TrialState.COMPLETE, TrialState.PRUNED)
-            for some in study.get_trials(deepcopy=False, states=ended)[:1]:
-                found = sorted(some.distributions.items())
-                return {name: values for name, values in found if not values.single()}
-            return {}
-
-    return InOneSpace
 
 
 def population_size(trials: int) -> int:
@@ -190,7 +152,7 @@ def known_trial(
 ) -> "FrozenTrial":
     """Return Optuna's view of a point: complete, pruned, failed, or still running.
 
-    A diverged point is told as pruned, so that samplers learn to stay away from it. What failed
+    A diverged point counts as pruned, so that samplers learn to stay away from it. What failed
     says nothing about its point.
     """
     from optuna.trial import TrialState, create_trial
@@ -222,7 +184,7 @@ def importances(
 
     Args:
         space: the searched parameters.
-        known: mean objectives by point; with fewer than four there is nothing to tell.
+        known: mean objectives by point; with fewer than four there are none.
         objective: index of the objective.
 
     References:

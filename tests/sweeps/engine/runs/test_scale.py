@@ -151,7 +151,7 @@ def test_a_study_that_grows_proposes_what_one_made_anew_does(objectives):
     assert proposals == 30
 
 
-def test_a_study_is_told_of_each_point_once(monkeypatch):
+def test_each_point_is_added_to_a_study_once(monkeypatch):
     from optuna.study import Study
 
     told, original = [], Study.add_trial
