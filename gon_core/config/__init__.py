@@ -3,7 +3,7 @@
 Imports neither torch nor anything slow, so that bad input is refused at once.
 """
 
-from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, content_hash
+from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, content_hash, whole
 from gon_core.config.methods import (
     ANT,
     DDN,
@@ -27,6 +27,7 @@ from gon_core.config.training import Precision, TrainingConfig
 from gon_core.config.trial import (
     DATASETS,
     HELD_OUT,
+    IMAGENET_C,
     TEST_SET,
     TRAINING_SET,
     DataConfig,
@@ -38,9 +39,9 @@ from gon_core.config.trial import (
 )
 
 __all__ = [
-    "ANT", "DATASETS", "DDN", "GNT", "HELD_OUT", "PGD", "TEST_SET",
+    "ANT", "DATASETS", "DDN", "GNT", "HELD_OUT", "IMAGENET_C", "PGD", "TEST_SET",
     "TRAINING_SET", "VARIANTS", "Architecture", "AugMix", "DataConfig", "Dataset",
     "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Measure", "Method", "MethodConfig",
     "PatchGaussian", "PositiveFloat", "PositiveInt", "Precision", "Speckle", "StartConfig",
-    "Trained", "TrainingConfig", "TrialConfig", "Vanilla", "Variant", "content_hash",
+    "Trained", "TrainingConfig", "TrialConfig", "Vanilla", "Variant", "content_hash", "whole",
 ]  # fmt: skip

@@ -2,19 +2,49 @@
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 UnsignedZero = AfterValidator(abs)  # -0.0 means the same as 0.0: it must not name another trial
+WHOLE = {"whole": True}
 
 
 class Frozen(BaseModel):
-    """Base of all configuration: immutable, no unknown keys, no NaN or infinity."""
+    """Base of all configuration: immutable, no unknown keys, no NaN or infinity.
+
+    Its JSON leaves out the fields that have their default, so that a new field renames no trial.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    always_in_json: ClassVar[frozenset[str]] = frozenset()
+    """The fields that JSON has even at their default."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: Any, info: Any) -> dict[str, Any]:
+        values = dump(self)
+        if info.mode != "json" or info.context == WHOLE:
+            return values
+        return {
+            name: value
+            for name, value in values.items()
+            if name in self.always_in_json or not self._has_default(name)
+        }
+
+    def _has_default(self, name: str) -> bool:
+        field = type(self).model_fields[name]
+        if field.is_required():
+            return False
+        default = field.get_default(call_default_factory=True, validated_data=self.__dict__)
+        return getattr(self, name) == default
+
+
+def whole(config: Frozen) -> dict[str, Any]:
+    """Return all fields of ``config`` as JSON has them, also those that have their default."""
+    return config.model_dump(mode="json", context=WHOLE)
 
 
 def content_hash(config: Frozen) -> str:

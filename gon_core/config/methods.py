@@ -1,6 +1,6 @@
 """The training methods: one model each, with the values of its authors as defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,6 +14,8 @@ Sigmas = Annotated[tuple[Sigma, ...], Field(min_length=1)]
 
 class MethodConfig(Frozen):
     """Base of the training methods; each has its own name under ``method``."""
+
+    always_in_json: ClassVar[frozenset[str]] = frozenset({"method"})
 
     @property
     def variant(self) -> str:

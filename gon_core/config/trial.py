@@ -1,44 +1,123 @@
 """What a trial is: its data, its start, its method and training, and how its model is measured."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_serializer
+from pydantic import AfterValidator, Field, model_validator
 
+from gon_core import architectures
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, content_hash
-from gon_core.config.methods import Given, Trained
+from gon_core.config.methods import Architecture, Given, Trained
 from gon_core.config.training import TrainingConfig
+from gon_core.names import nearest
+
+if TYPE_CHECKING:
+    from gon_core.benchmarks import Benchmark
 
 Dataset = Literal["mnist", "fashion_mnist", "kmnist"]
 DATASETS: tuple[str, ...] = ("mnist", "fashion_mnist", "kmnist")
-TRAINING_SET, TEST_SET = 60_000, 10_000  # images in each of the data sets
-HELD_OUT = 5_000  # training images that are never trained on, whatever the scale
+TRAINING_SET, TEST_SET, HELD_OUT = 60_000, 10_000, 5_000
+IMAGENET_C = "imagenet_c"  # a folder that given weights are evaluated on: no benchmark to train on
+
+
+def _known_dataset(name: str) -> str:
+    from gon_core import benchmarks  # which knows what a training configuration is
+
+    if name not in (known := benchmarks.names()) and name != IMAGENET_C:
+        raise ValueError(f"must be one of {', '.join(known)}; did you mean {nearest(name, known)}?")
+    return name
+
+
+def _validation_images(found: dict[str, Any]) -> int:
+    from gon_core import benchmarks
+
+    return 0 if found["dataset"] == IMAGENET_C else benchmarks.get(found["dataset"]).held_out
+
+
+def _test_images(found: dict[str, Any]) -> int:
+    from gon_core import benchmarks
+
+    return (
+        50_000 if found["dataset"] == IMAGENET_C else benchmarks.get(found["dataset"]).test_images
+    )
 
 
 class DataConfig(Frozen):
     """Which images.
 
     Attributes:
-        dataset: its name; ``imagenet_c`` is only evaluated on.
+        dataset: a name in ``gon_core.benchmarks``, or ``imagenet_c``, which is only evaluated on.
         training_images: how many to train on; None for all that are not held out.
-        validation_images: how many of the held-out training images to validate on.
-        test_images: how many of the test images, from the first.
+        validation_images: how many of the held-out training images to validate on; all by default.
+        test_images: how many of the test images, from the first; all by default.
         split_seed: seed of the permutation that holds out.
     """
 
-    dataset: Literal["mnist", "fashion_mnist", "kmnist", "imagenet_c"] = "mnist"
+    dataset: Annotated[str, AfterValidator(_known_dataset)] = "mnist"
     training_images: PositiveInt | None = None
-    validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = HELD_OUT
-    test_images: PositiveInt = 10_000
+    validation_images: PositiveInt = Field(default_factory=_validation_images)
+    test_images: PositiveInt = Field(default_factory=_test_images)
     split_seed: int = 0
+
+    @property
+    def benchmark(self) -> "Benchmark":
+        """All that is known of the data set.
+
+        Raises:
+            ValueError: it is only evaluated on.
+        """
+        from gon_core import benchmarks
+
+        return benchmarks.get(self.dataset)
+
+    @property
+    def images_of_an_epoch(self) -> int:
+        """How many images are trained on."""
+        return self.training_images or self.benchmark.pool
+
+    @model_validator(mode="after")
+    def _are_held_out(self) -> "DataConfig":
+        if self.validation_images > (held_out := _validation_images({"dataset": self.dataset})):
+            raise ValueError(
+                f"validation_images must be at most {held_out}, got {self.validation_images}"
+            )
+        return self
+
+
+def _start_model(found: dict[str, Any]) -> str:
+    return found["data"].benchmark.model
+
+
+def _trial_model(found: dict[str, Any]) -> str | None:
+    return None if isinstance(found["method"], Given) else found["data"].benchmark.model
+
+
+def _refuse_unfit(model: str, data: DataConfig) -> None:
+    benchmark = data.benchmark
+    legal = architectures.fitting(benchmark.classes, benchmark.image_shape)
+    if model not in legal:
+        rule = f"must be one of {', '.join(legal)} on {benchmark.name}"
+        raise ValueError(f"model {rule}, got {model}")
 
 
 class StartConfig(Frozen):
-    """The vanilla training that all trials start from; its weights are kept by ``content_hash``."""
+    """The vanilla training that all trials start from; its weights are kept by ``content_hash``.
 
-    model: Literal["madry_cnn"] = "madry_cnn"
+    Attributes:
+        data: the images to train on.
+        model: what is trained, a name in ``gon_core.architectures``; by default the benchmark's.
+        training: how.
+        seed: of the initial weights and of the training.
+    """
+
     data: DataConfig
+    model: Architecture = Field(default_factory=_start_model)
     training: TrainingConfig
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "StartConfig":
+        _refuse_unfit(self.model, self.data)
+        return self
 
 
 Measure = Literal["attacks", "epsilon_star", "severities"]
@@ -70,23 +149,24 @@ class EvaluationConfig(Frozen):
     generator_batch: PositiveInt = 300
     generator_learning_rate: PositiveFloat = 5e-4
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked(self, dump: Any) -> dict[str, Any]:
-        # Fields that came later must not change the names of trials that are on storage already.
-        values = dump(self)
-        asked = {name for name, field in type(self).model_fields.items()
-                 if getattr(self, name) != field.default}  # fmt: skip
-        return {name: values[name] for name in values if name in asked | {"corruption_seed"}}
-
 
 class TrialConfig(Frozen):
     """One configuration plus one seed: everything that decides a trial's result.
 
-    Of given weights, ``training`` and ``start`` say nothing.
+    Attributes:
+        method: what the model is trained with, or which given weights it has.
+        data: the images.
+        model: what is trained, a name in ``gon_core.architectures``; by default the benchmark's.
+            None for given weights, of which ``training`` and ``start`` say nothing either.
+        training: optimiser, limits and precision.
+        start: the vanilla model to start from; None for initial weights.
+        evaluation: how the final model is measured.
+        seed: of everything random.
     """
 
     method: Annotated[Trained | Given, Field(discriminator="method")]
     data: DataConfig
+    model: Architecture | None = Field(default_factory=_trial_model)
     training: TrainingConfig
     start: StartConfig | None
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -94,5 +174,14 @@ class TrialConfig(Frozen):
 
     @property
     def trial_id(self) -> str:
-        """The same question asked twice is the same trial."""
+        """The same configuration and seed are the same trial."""
         return content_hash(self)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TrialConfig":
+        if self.model is None:
+            return self
+        _refuse_unfit(self.model, self.data)
+        if self.start is not None and self.start.model != self.model:
+            raise ValueError(f"the start is a {self.start.model}, the model a {self.model}")
+        return self

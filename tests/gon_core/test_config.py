@@ -26,6 +26,7 @@ from gon_core.config import (
     TrialConfig,
     Vanilla,
     content_hash,
+    whole,
 )
 
 START = StartConfig(data=DataConfig(), training=TrainingConfig(learning_rate=0.01))
@@ -36,12 +37,12 @@ TRIAL = TrialConfig(
 
 def test_names_never_change():
     # A changed name would train again what is on storage already.
-    assert TRIAL.trial_id == "6f2acdc334bb"
+    assert TRIAL.trial_id == "5c3ecfc0b1aa"
     vanilla = TrialConfig(
         method=Vanilla(), data=DataConfig(), training=TrainingConfig(), start=None
     )
-    assert vanilla.trial_id == "e9ba48007a95"
-    assert content_hash(START) == "edc69835015f"
+    assert vanilla.trial_id == "5eb44ed8c168"
+    assert content_hash(START) == "a288e98fafad"
 
 
 # Another legal value for every field of TRIAL.
@@ -55,7 +56,8 @@ OTHER = {
         "batch_size": 299, "learning_rate": 0.002, "momentum": 0.8, "decay_factor": 0.2,
         "patience": 9, "min_improvement": 0.002, "max_epochs": 599, "precision": "bf16",
     }),
-    "start": {"data": data, "training": training, "seed": 1},
+    "model": "wong_small",
+    "start": {"data": data, "model": "wong_small", "training": training, "seed": 1},
     "evaluation": {
         "corruption_seed": 1, "measures": ["attacks"], "images": 100, "corruption_set": "feed",
         "generator_steps": 10,
@@ -80,13 +82,12 @@ def put(value, path, new):
 
 
 def test_every_field_decides_the_name():
-    config = TRIAL.model_dump(mode="json")
+    config = whole(TRIAL)
     changed = {path: put(config, path, new) for path, new in leaves(OTHER)}
-    only_one = {("method", "method"), ("start", "model")}  # fields without another legal value
-    fields = dict(leaves(config)) | {  # at their defaults these are not in the JSON
-        ("evaluation", name): None for name in EvaluationConfig.model_fields
-    }
-    assert changed.keys() | only_one == fields.keys(), "a field is not tried"
+    only_one = {("method", "method")}  # a field without another legal value
+    assert changed.keys() | only_one == dict(leaves(config)).keys(), "a field is not tried"
+    both = changed.pop(("model",)) | {"start": changed.pop(("start", "model"))["start"]}
+    changed["model",] = both  # a trial starts from a model of its own kind
     changed["start",] = config | {"start": None}
     changed["method",] = config | {"method": {"method": "vanilla"}}
     names = {TrialConfig.model_validate(other).trial_id for other in changed.values()}
@@ -317,7 +318,7 @@ OTHER_METHODS = {
 def test_every_field_of_a_method_has_its_default_and_decides_the_name(kind, values):
     defaults, changes = values
     dumped = kind().model_dump(mode="json")
-    assert dumped == {"method": dumped["method"]} | defaults
+    assert dumped.keys() == {"method"} and whole(kind()) == dumped | defaults
     names = {content_hash(kind())} | {content_hash(kind(**{k: v})) for k, v in changes.items()}
     assert changes.keys() == defaults.keys() and len(names) == len(changes) + 1
     again = TrialConfig.model_validate_json(
@@ -395,3 +396,25 @@ def test_shuffling_really_shuffles():
     config = json.loads(TRIAL.model_dump_json())
     orders = {tuple(shuffled(config, random.Random(seed))) for seed in range(5)}
     assert len(orders) > 1
+
+
+def test_json_leaves_out_what_has_its_default_and_reading_it_puts_it_back():
+    data = DataConfig()
+    assert data.model_dump(mode="json") == {} and DataConfig() == DataConfig.model_validate({})
+    assert whole(data) == data.model_dump(mode="json", context={"whole": True})
+    assert whole(data)["validation_images"] == 5_000 and whole(data)["test_images"] == 10_000
+    said = DataConfig(dataset="kmnist", validation_images=5_000)
+    assert said.model_dump(mode="json") == {"dataset": "kmnist"}
+    trial = TrialConfig(method=Vanilla(), data=data, training=TrainingConfig(), start=None)
+    expected = {"method": {"method": "vanilla"}, "data": {}, "training": {}, "start": None}
+    assert trial.model_dump(mode="json") == expected
+    assert TrialConfig.model_validate(expected) == trial and trial.model == "madry_cnn"
+
+
+def test_a_model_must_fit_the_images_and_the_start():
+    start = StartConfig(data=DataConfig(), training=TrainingConfig())
+    fields = {"method": Vanilla(), "data": DataConfig(), "training": TrainingConfig()}
+    with pytest.raises(ValidationError, match=r"must be one of madry_cnn.*on mnist, got resnet18"):
+        TrialConfig(**fields, start=None, model="resnet18")
+    with pytest.raises(ValidationError, match="the start is a madry_cnn, the model a wong_small"):
+        TrialConfig(**fields, start=start, model="wong_small")

@@ -173,8 +173,8 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
 
 
 def _asks_alike(plan: Plan, asked: dict[str, Any]) -> bool:
-    ours = plan.config.model_dump(mode="json")
-    return all(asked.get(key) == ours[key] for key in ("data", "evaluation"))
+    ours = plan.config.model_dump(mode="json")  # without what has its default
+    return all(asked.get(key) == ours.get(key) for key in ("data", "evaluation"))
 
 
 def _shares_alike(plan: Plan, records: SweepRecords) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gon_core.config import HELD_OUT, TRAINING_SET, StartConfig, content_hash
+from gon_core.config import StartConfig, content_hash
 from gon_core.formats import TRAINING_FORMAT
 from sweeps.engine.records import MODEL, STARTING_MODELS
 from sweeps.engine.records.storage import Folder
@@ -83,8 +83,7 @@ def seconds_per_image(kept: Folder, start: StartConfig) -> float | None:
     if not (history := _description(kept).get("history")):
         return None
     last = history[-1]
-    images = start.data.training_images or TRAINING_SET - HELD_OUT
-    return last["seconds"] / images
+    return last["seconds"] / start.data.images_of_an_epoch
 
 
 def get(

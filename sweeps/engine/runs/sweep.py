@@ -176,10 +176,11 @@ def refuse_another_sweep(records: SweepRecords, description: dict[str, Any]) -> 
         refuse([f"--name: {records.folder.path}/sweep.json is damaged ({error!r})"])
     if before is None:
         return
+    now = description["config"]  # a field that has its default is in neither
     differences = [
-        f"{key}: recorded {config.get(key)}, now {value}"
-        for key, value in description["config"].items()
-        if config.get(key) != value
+        f"{key}: recorded {config.get(key, 'the default')}, now {now.get(key, 'the default')}"
+        for key in now | config
+        if config.get(key) != now.get(key)
     ]
     if description["data_digest"] not in ("", before.get("data_digest")):
         differences.append("the images are not those of the recorded trials (SHA-256 differs)")

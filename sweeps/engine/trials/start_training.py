@@ -8,7 +8,6 @@ from typing import Any
 from gon_core import seeding
 from gon_core.config import StartConfig, Vanilla
 from gon_core.data.splits import LabelledImages
-from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, TrainingState, checkpoints, new_state, train
 from gon_core.training.loop import EpochMetrics
 from sweeps.engine.records import Checkpoint
@@ -62,8 +61,9 @@ def _begin(
     start: StartConfig, begun: Folder, device: str
 ) -> tuple[TrainingState, list[dict[str, Any]]]:
     def fresh() -> TrainingState:
-        model = MadryCNN(seeding.generator(start.seed, "initial weights")).to(device)
-        return new_state(model, start.training, start.seed, Vanilla())
+        weights = seeding.generator(start.seed, "initial weights")
+        model = start.data.benchmark.make_model(start.model, weights)
+        return new_state(model.to(device), start.training, start.seed, Vanilla())
 
     restored = []
 

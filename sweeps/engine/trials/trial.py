@@ -17,7 +17,6 @@ from gon_core import evaluation, seeding
 from gon_core.config import ANT, Given, TrialConfig
 from gon_core.evaluation import learned_noise
 from gon_core.measurement import CLEAN, mean_top1
-from gon_core.models import MadryCNN
 from gon_core.noise import solver_name
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.convergence import Event, ended
@@ -171,7 +170,8 @@ class _Run:
     def _begin(self, start_weights: bytes | None) -> None:
         config = self.config
         assert not isinstance(config.method, Given), "given weights are not trained"
-        model = MadryCNN(seeding.generator(config.seed, "initial weights"))
+        weights = seeding.generator(config.seed, "initial weights")
+        model = config.data.benchmark.make_model(config.model, weights)
         if config.start is not None:
             assert start_weights is not None, "a trial with a start was given no weights"
             checkpoints.restore_model(model, start_weights)

@@ -16,7 +16,6 @@ from safetensors.torch import load
 
 from gon_core.config import Given, TrialConfig
 from gon_core.data.splits import LabelledImages
-from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.parallel import joined
 from sweeps.engine.trials.ranks import DATA, PATIENCE, READY, end_with, receive
@@ -69,7 +68,8 @@ def follow(
     method = config.method
     assert not isinstance(method, Given), "given weights are not trained"
     data = LabelledImages(**load(files.pop(DATA))).to(device)
-    state = new_state(MadryCNN().to(device), config.training, config.seed, method)
+    model = config.data.benchmark.make_model(config.model).to(device)
+    state = new_state(model, config.training, config.seed, method)
     checkpoints.restore(state, files)
     state.count_nothing()  # rank 0 has what was counted before
     ready()

@@ -126,7 +126,7 @@ def test_never_is_a_reset_interval_like_any_other():
 
 def test_what_is_not_searched_names_the_sweep():
     assert plan(epsilon_sphere).name != plan(epsilon_sphere, depth=2).name
-    assert plan(epsilon_sphere).config.fixed["depth"] == 4
+    assert plan(epsilon_sphere, depth=2).config.fixed["depth"] == 2
     assert "epsilon" not in plan(epsilon_sphere).config.fixed
 
 
