@@ -38,7 +38,7 @@ class Frozen(BaseModel):
         field = type(self).model_fields[name]
         if field.is_required():
             return False
-        default = field.get_default(call_default_factory=True, validated_data=self.__dict__)
+        default = field.get_default(call_default_factory=True, validated_data=dict(self.__dict__))
         return getattr(self, name) == default
 
 
