@@ -18,6 +18,8 @@ SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images
          "--start-epochs", "1", "--storage", "results")  # fmt: skip
 # Compiling the epsilon sphere takes longer than these trainings.
 ENVIRONMENT = os.environ | {"GON_FUSION": "eager"}
+# Two values of the grid and a proposal, each with two seeds.
+WHOLE = "--sigmas 0 0.5 --seeds 2 --num-trials 1 --max-epochs 2"
 TIMINGS = ("seconds_training", "seconds_evaluation", "ended")
 PATIENCE = 240.0  # seconds, for a busy machine
 
@@ -106,6 +108,13 @@ def wait_until_gone(pids, seconds=30.0):
     while alive := [pid for pid in pids if is_alive(pid)]:
         assert time.monotonic() < deadline, f"still there: {alive}"
         time.sleep(0.1)
+
+
+def will_handle_sigterm(process):
+    """Whether a process handles SIGTERM, as a script does before it loads its modules."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return caught >> (signal.SIGTERM - 1) & 1
 
 
 def is_alive(pid):

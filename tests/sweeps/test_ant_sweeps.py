@@ -1,10 +1,6 @@
-"""The sweeps over adversarial noise training for real, on a tiny scale: one contract for all."""
+"""The sweeps over adversarial noise training, whole but for Ray, on a tiny scale: one contract."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,15 +8,11 @@ from mlflow import MlflowClient
 
 from sweeps.engine.records import NOISE, SweepRecords
 from sweeps.engine.records.storage import Folder
+from tests.sweeps.here import run_here
 
-pytestmark = pytest.mark.system
-
-SWEEPS = Path(__file__).parents[2] / "sweeps"
 TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
         "--start-epochs", "1", "--max-epochs", "2", "--seeds", "1", "--storage", "results",
         "--pretraining-steps", "1", "--name", "tiny")  # fmt: skip
-# Compiling the epsilon sphere takes longer than these trainings.
-ENVIRONMENT = os.environ | {"GON_FUSION": "eager"}
 CONTRACTS = {
     "epsilon_sphere": ("epsilon", "--epsilons 7 10 --num-trials 1", 3),
     "generator_depth": ("generator_depth", "--depths 1 2 --method vanilla", 4),
@@ -30,25 +22,11 @@ CONTRACTS = {
 }
 
 
-def run(folder, script, arguments):
-    command = [sys.executable, str(SWEEPS / f"{script}.py"), *arguments.split(), *TINY]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=240, env=ENVIRONMENT
-    )
-
-
-# A line, and a joint search: the sweeps over grids differ from them in less.
-QUICK = ("epsilon_sphere", "joint_search")
-
-
-@pytest.mark.parametrize(
-    "script", [pytest.param(s, marks=() if s in QUICK else pytest.mark.slow) for s in CONTRACTS]
-)
-def test_a_sweep_trains_records_tracks_and_reports_and_is_then_finished(script, tmp_path):
+@pytest.mark.parametrize("script", CONTRACTS)
+def test_a_sweep_trains_records_tracks_and_reports(script, tmp_path):
     question, arguments, trials = CONTRACTS[script]
-    ended = run(tmp_path, script, arguments)
-    printed = ended.stdout + ended.stderr
-    assert ended.returncode == 0 and "Traceback" not in printed, printed
+    code, printed = run_here(tmp_path, script, *arguments.split(), *TINY)
+    assert code == 0 and "Traceback" not in printed, printed
     records = SweepRecords(Folder(str(tmp_path / "results/tiny")))
     results = records.results()
     assert [result.status for result in results] == ["max_epochs"] * trials
@@ -75,6 +53,3 @@ def test_a_sweep_trains_records_tracks_and_reports_and_is_then_finished(script, 
         elif run_.data.tags["kind"] == "trial":
             assert "generator_accuracy" in run_.data.metrics
             assert client.list_artifacts(run_.info.run_id, "learned_noise")
-
-    again = run(tmp_path, script, arguments)
-    assert again.returncode == 0 and "nothing to train" in again.stdout, again.stderr

@@ -1,4 +1,4 @@
-"""A real sweep that its budget ends: Ray, the exit code, the report, MLflow, and carrying on.
+"""A sweep that its budget ends: the exit code, the report, MLflow, and the rest of it.
 
 Its clock is ahead by an hour for every trial that has ended, so that the budget and not the speed
 of this machine decides how many trials run.
@@ -8,40 +8,39 @@ import json
 import shutil
 import subprocess
 import sys
-
-import pytest
-
-from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
-
-pytestmark = pytest.mark.system
-
-AN_HOUR_A_TRIAL = """
-import sys, time
+import time
 from functools import partial
 from pathlib import Path
 
-import sweeps.sigma_line_search as script
+import pytest
+
 from sweeps.engine.backend import budget
+from sweeps.engine.records.__main__ import main as records_command
+from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, WHOLE, Sweep
+from tests.sweeps.here import repeat_here
+
+AN_HOUR_A_TRIAL = """
+import sweeps.sigma_line_search as script
 from sweeps.engine.runs import allowance
 from sweeps.engine.system.leaving import leave
+from tests.sweeps.test_budget_sweep import METER
 
-def clock():
-    return time.monotonic() + 3600 * len(list(Path("results/small/trials").glob("*/result.json")))
-
-allowance.Meter = partial(budget.Meter, clock=clock)
+allowance.Meter = METER
 leave(script.main)
 """
-WHOLE = "--sigmas 0 0.5 --seeds 2 --num-trials 1 --max-epochs 1"
+
+
+def clock():
+    """Return the seconds, and an hour for each trial that has ended."""
+    return time.monotonic() + 3600 * len(list(Path("results/small/trials").glob("*/result.json")))
+
+
+METER = partial(budget.Meter, clock=clock)
 
 
 def run(sweep, *arguments):
     """Run a sweep whose trials take an hour; return its exit code and what it printed."""
-    words = [sys.executable, "-c", AN_HOUR_A_TRIAL, *sweep.command[2:], *arguments]
-    ended = subprocess.run(
-        words, cwd=sweep.cwd, capture_output=True, text=True, timeout=PATIENCE,
-        env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
-    )  # fmt: skip
-    return ended.returncode, ended.stdout + ended.stderr
+    return repeat_here(sweep, *arguments, patched={"sweeps.engine.runs.allowance.Meter": METER})
 
 
 def one_line(text):
@@ -88,29 +87,26 @@ def test_the_command_that_carries_on_is_printed_recorded_and_enough(stopped):
     assert f"Resume with a larger budget:</p><pre>{line.strip()}" in page
 
 
-def test_mlflow_and_the_records_know_of_it(stopped):
+def test_mlflow_and_the_records_know_of_it(stopped, capsys):
     sweep, _, _ = stopped
     _, (parent,), trials = sweep.mlflow_runs()
     assert parent.data.tags["stopped_by"] == "budget of 2.5 hours"
     assert parent.info.status == "KILLED" and len(trials) == 2
-    checked = subprocess.run(
-        [sys.executable, "-m", "sweeps.engine.records", "check", str(sweep.folder)],
-        capture_output=True, text=True, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stdout
-    assert "Stopped by its budget of 2.5 hours." in checked.stdout
+    assert records_command(["check", str(sweep.folder)]) == 0
+    assert "Stopped by its budget of 2.5 hours." in capsys.readouterr().out
 
 
-def test_carried_on_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, tmp_path):
+@pytest.mark.system
+def test_resumed_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, finished):
     sweep, _, _ = stopped
     before = sweep.result_stamps()
     asked = json.loads((sweep.folder / "sweep.json").read_text())
     sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
-    code, text = sweep.run()
+    code, text = repeat_here(sweep)
     assert code == 3 and sweep.result_stamps() == before and "vanilla start" not in text
     assert "Stopped by its budget of 0.5 hours: 2 of 6 trials ended; 1 value" in one_line(text)
     sweep.command[-1] = "100"
-    code, text = sweep.run()
+    code, text = repeat_here(sweep)
     assert code == 0, text
     assert "Stopped by" not in text and "of 100 hours used" in text
     assert before.items() <= sweep.result_stamps().items()  # nothing was trained again
@@ -121,9 +117,7 @@ def test_carried_on_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, t
     assert "stopped_by" not in parent.data.tags
     assert {r.info.status for r in (parent, *trials)} == {"FINISHED"}
 
-    undisturbed = Sweep(tmp_path, WHOLE)
-    assert undisturbed.run()[0] == 0
-    assert undisturbed.table().equals(sweep.table())
+    assert finished.table().equals(sweep.table())
 
 
 def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
@@ -136,7 +130,7 @@ def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
     broken = ended.model_copy(update={"status": "failed", "reason": reason, "notes": ["[/b]"]})
     sweep.records.trial(broken.trial_id).write_result(broken)
     sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
-    code, text = sweep.run()
+    code, text = repeat_here(sweep)
     assert code == 1, text
     assert f"trial {broken.trial_id} failed: {reason}" in text
     assert f"trial {broken.trial_id}: [/b]" in text
@@ -148,7 +142,12 @@ def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
 def test_beside_each_other_trials_end_and_nothing_waits_for_ever(tmp_path):
     """Two at a time, and the budget ends while the search waits for its grid to refine it."""
     sweep = Sweep(tmp_path, WHOLE)
-    code, text = run(sweep, "--budget-hours", "4.5", "--max-concurrent", "2")
+    words = [*sweep.command[2:], "--budget-hours", "4.5", "--max-concurrent", "2"]
+    ended = subprocess.run(
+        [sys.executable, "-c", AN_HOUR_A_TRIAL, *words], cwd=sweep.cwd, capture_output=True,
+        text=True, timeout=PATIENCE, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
+    )  # fmt: skip
+    code, text = ended.returncode, ended.stdout + ended.stderr
     assert code == 3, text
     trials = sweep.records.results()
     assert 2 <= len(trials) < 6 and len(trials) == len(sweep.records.trials())

@@ -12,14 +12,14 @@ from tests.sweeps.faults import PATIENCE, Sweep, kill, wait_for, wait_until_gone
 
 pytestmark = pytest.mark.system
 
+pytestmark = pytest.mark.system
 KILLS = 20
-LONG = "--sigmas 0.3 0.5 --seeds 1 --num-trials 0 --max-epochs 60"
 
 
-@pytest.fixture(scope="module")
-def interrupted(tmp_path_factory):
-    """A long sweep, told to end once a checkpoint was kept; (sweep, exit code, printed)."""
-    sweep = Sweep(tmp_path_factory.mktemp("interrupted"), LONG)
+def test_however_a_sweep_is_ended_the_same_command_resumes_it(tmp_path):
+    """By SIGTERM, by Ctrl-C twice, by the death of its driver; then it goes on to its end."""
+    values = "--sigmas 0 0.4 0.8 --seeds 1 --num-trials 0"
+    sweep = Sweep(tmp_path, f"{values} --scheduler asha --max-epochs 40")
     process = sweep.start()
     wait_for(sweep.checkpoints, process, what="a checkpoint")
     second = subprocess.run(
@@ -27,24 +27,97 @@ def interrupted(tmp_path_factory):
     )
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=PATIENCE)
-    return sweep, process, out + err, second
-
-
-def test_sigterm_keeps_checkpoints_and_ends_every_run(interrupted):
-    sweep, process, printed, _ = interrupted
-    assert process.returncode == 130 and "Traceback" not in printed, printed
-    assert "Resume with" in printed and "sigma_line_search.py" in printed
+    assert process.returncode == 130 and "Traceback" not in out + err, out + err
+    assert "Resume with" in out and "sigma_line_search.py" in out
     assert sweep.checkpoints() and not sweep.result_stamps()
     _, parents, trials = sweep.mlflow_runs()
     assert {run.info.status for run in (*parents, *trials)} == {"KILLED"}
     assert not list(sweep.folder.glob("drivers/*"))
-
-
-def test_a_second_driver_is_refused_and_told_who_runs_the_sweep(interrupted):
-    _, process, _, second = interrupted
     assert second.returncode == 2 and "Traceback" not in second.stderr
     assert f"is being run already, by process {process.pid} on " in second.stderr
     assert " since 20" in second.stderr
+
+    process = resumed(sweep)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.6)  # nearer to each other they are one press, passed on twice
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130 and "Traceback" not in out + err, out + err
+    assert "Resume with" in out + err
+
+    process = resumed(sweep)
+    kill(process)
+    wait_until_gone(sweep.workers())
+
+    code, printed = sweep.run()
+    assert code == 0 and "Traceback" not in printed, printed
+    results = sweep.records.results()
+    assert len(results) == 3 and {result.status for result in results} <= {"max_epochs", "pruned"}
+    for result in results:
+        epochs = [entry["epoch"] for entry in result.history]
+        assert epochs == [float(number + 1) for number in range(len(epochs))]
+        if result.status == "pruned":
+            assert len(epochs) < 40 and result.objective is None
+        starts = [attempt.from_epoch for attempt in sweep.attempts()[result.trial_id]]
+        assert starts == sorted(starts)  # never behind a checkpoint that was there
+    _, parents, trials = sweep.mlflow_runs()
+    assert len(parents) == 1 and len(trials) == 3
+    assert {run.info.status for run in (*parents, *trials)} == {"FINISHED"}
+
+
+def resumed(sweep):
+    """Start a sweep again; return its process once a trial goes on from its checkpoint."""
+    before, attempts = sweep.checkpoints(), sweep.attempts()
+
+    def further():
+        return {n: made for n, made in sweep.attempts().items() if len(made) > len(attempts[n])}
+
+    process = sweep.start()
+    for name, made in wait_for(further, process, what="a trial to go on").items():
+        assert made[-1].from_epoch >= before.get(name, 0)
+    return process
+
+
+def test_a_trial_outlives_its_processes_until_too_many_died(tmp_path):
+    """Of three trials one loses its process once, one twice, and one gets SIGTERM."""
+    options = "--max-epochs 30 --max-failures 1 --max-concurrent 2"
+    sweep = Sweep(tmp_path, f"--sigmas 0.5 --seeds 3 --num-trials 0 {options}")
+    process = sweep.start()
+    wait_for(lambda: sorted(sweep.checkpoints().values())[-2:-1] >= [2], process)
+    (killed, (one,)), (stopped, _) = sweep.attempts().items()
+    os.kill(one.pid, signal.SIGKILL)
+    for number in (1, 2):
+        os.kill(sweep.attempts()[stopped][-1].pid, signal.SIGTERM)
+        wait_for(lambda number=number: len(sweep.attempts()[stopped]) > number, process)
+        time.sleep(1)  # until it is in the middle of an epoch
+    (lost,) = wait_for(lambda: sweep.attempts().keys() - {killed, stopped}, process)
+    for number in (1, 2):
+        wait_for(lambda number=number: len(sweep.attempts()[lost]) == number, process)
+        os.kill(sweep.attempts()[lost][-1].pid, signal.SIGKILL)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1 and "Traceback" not in out + err, out + err
+
+    results = {name: sweep.records.trial(name).result() for name in (killed, stopped, lost)}
+    assert results[lost].status == "failed"
+    assert "the trial's process died 2 times" in results[lost].reason
+    for name in (killed, stopped):
+        assert results[name].status == "max_epochs"
+        assert [entry["epoch"] for entry in results[name].history] == [n + 1.0 for n in range(30)]
+    first, second = sweep.attempts()[killed]
+    assert second.pid != first.pid and second.from_epoch >= 2
+    assert [attempt.stopped for attempt in sweep.attempts()[stopped]] == [True, True, False]
+    assert "stopped with a checkpoint" in results[stopped].notes[0]
+    client, parents, trials = sweep.mlflow_runs()
+    assert len(parents) == 1 and len(trials) == 3
+    status = {run.data.tags["trial"]: run.info.status for run in trials}
+    assert status == {killed: "FINISHED", stopped: "FINISHED", lost: "FAILED"}
+    for run in trials:
+        if run.data.tags["trial"] != lost:
+            for metric in ("train_loss", "validation_corrupted"):
+                points = client.get_metric_history(run.info.run_id, metric)
+                assert sorted(point.step for point in points) == list(range(1, 31))
 
 
 @pytest.mark.slow
@@ -58,74 +131,6 @@ def test_a_trial_that_the_memory_of_its_machine_does_not_hold_is_not_tried_again
     assert len(sweep.attempts()[result.trial_id]) <= 1
     _, _, (trial,) = sweep.mlflow_runs()
     assert trial.info.status == "FAILED"
-
-
-def test_a_second_ctrl_c_ends_within_five_seconds_and_the_sweep_can_be_carried_on(tmp_path):
-    sweep = Sweep(tmp_path, LONG)
-    process = sweep.start()
-    wait_for(sweep.checkpoints, process, what="a checkpoint")
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.6)  # nearer to each other they are one press, passed on twice
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
-    assert time.monotonic() - began < 5
-    assert process.returncode == 130 and "Traceback" not in out + err, out + err
-    assert "Resume with" in out + err
-    before = sweep.checkpoints()
-    again = sweep.start()
-    began_again = wait_for(
-        lambda: {name: made for name, made in sweep.attempts().items() if len(made) > 1}, again
-    )
-    assert max(before.values()) > 0
-    for name, attempts in began_again.items():
-        assert attempts[-1].from_epoch >= before.get(name, 0)
-    kill(again)
-    wait_until_gone(sweep.workers())
-
-
-def test_a_killed_worker_goes_on_from_its_checkpoint_and_tells_no_epoch_twice(tmp_path):
-    sweep = Sweep(tmp_path, "--sigmas 0.5 --seeds 2 --num-trials 0 --max-epochs 12")
-    process = sweep.start()
-    wait_for(lambda: min(sweep.checkpoints().values(), default=0) >= 2, process)
-    name = next(iter(sweep.checkpoints()))
-    (attempt,) = sweep.attempts()[name]
-    os.kill(attempt.pid, signal.SIGKILL)
-    out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, out + err
-    first, second = sweep.attempts()[name]
-    assert second.pid != first.pid and second.from_epoch >= 2
-    result = sweep.records.trial(name).result()
-    assert [entry["epoch"] for entry in result.history] == [float(n + 1) for n in range(12)]
-    client, parents, trials = sweep.mlflow_runs()
-    assert len(parents) == 1 and len(trials) == 2
-    assert {run.info.status for run in (*parents, *trials)} == {"FINISHED"}
-    for run in trials:
-        for metric in ("train_loss", "validation_corrupted"):
-            steps = [point.step for point in client.get_metric_history(run.info.run_id, metric)]
-            assert sorted(steps) == list(range(1, 13))
-
-
-def test_a_worker_that_died_too_often_fails_its_trial_and_one_that_was_told_to_end_does_not(
-    tmp_path,
-):
-    options = "--max-epochs 30 --max-failures 0 --checkpoint-every 100"
-    sweep = Sweep(tmp_path, f"--sigmas 0.5 --seeds 2 --num-trials 0 {options}")
-    process = sweep.start()
-    wait_for(lambda: sum(map(len, sweep.attempts().values())) == 2, process)
-    time.sleep(1)  # in the middle of an epoch
-    (killed, (one,)), (told, (other,)) = sweep.attempts().items()
-    os.kill(one.pid, signal.SIGKILL)
-    os.kill(other.pid, signal.SIGTERM)
-    out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1, out + err
-    failed, done = (sweep.records.trial(name).result() for name in (killed, told))
-    assert failed.status == "failed" and "the trial's process died once" in failed.reason
-    assert done.status == "max_epochs" and "stopped with a checkpoint" in done.notes[0]
-    first, second = sweep.attempts()[told]
-    assert first.stopped and not second.stopped and not second.passed_over
-    epochs = [entry["epoch"] for entry in done.history]
-    assert epochs == [float(number + 1) for number in range(30)]
 
 
 @pytest.mark.slow

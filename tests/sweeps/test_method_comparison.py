@@ -22,6 +22,7 @@ from gon_core.models import make
 from gon_core.models.wong_cnn import wong_small
 from sweeps.engine.records import EXAMPLES, RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
+from tests.sweeps.here import run_here
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "40",
@@ -36,23 +37,16 @@ FIGURES = (
 )  # fmt: skip
 
 
-def run(folder, script, *arguments):
-    command = [sys.executable, str(SWEEPS / f"{script}.py"), *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=540, env=ENVIRONMENT
-    )
-
-
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
     methods = ("--method", "vanilla", "gnt", "pgd")
-    return folder, run(folder, "method_comparison", *methods, *QUICK, *TINY)
+    return folder, *run_here(folder, "method_comparison", *methods, *QUICK, *TINY)
 
 
 @pytest.fixture(scope="module")
 def evaluated(compared):
-    folder, _ = compared
+    folder, *_ = compared
     trials = sorted((folder / "results/tiny/trials").iterdir())
     save_file(wong_small().state_dict(), folder / "other.safetensors")
     arguments = (
@@ -60,19 +54,18 @@ def evaluated(compared):
         "provable_wong", "--test-images", 40, "--validation-images", 30, "--evaluate", "attacks",
         "--evaluation-images", 4, "--name", "given",
     )  # fmt: skip
-    return run(folder, "evaluate_checkpoint", *arguments), arguments
+    return *run_here(folder, "evaluate_checkpoint", *arguments), arguments
 
 
 def client_of(folder):
     return MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
 
 
-@pytest.mark.system
 def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
-    folder, ended = compared
-    assert ended.returncode == 0 and "Traceback" not in ended.stdout + ended.stderr, ended.stderr
+    folder, code, printed = compared
+    assert code == 0 and "Traceback" not in printed, printed
     for words in ("Table 6", "Table 7", "Paired comparison with variant vanilla", "86.9"):
-        assert words in ended.stdout
+        assert words in printed
     records = SweepRecords(Folder(str(folder / "results/tiny")))
     assert records.folder.exists(EXAMPLES)
     for result in records.results():
@@ -94,25 +87,24 @@ def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
     for name in FIGURES:
         assert f"report/{name}.png" in shown and f"report/{name}.svg" in shown
     child = next(r for r in runs if r.data.tags["kind"] == "trial")
-    assert {"attacks/pgd_linf_0.1", "attacks/ddn_l2_1.5", "clean/top5", "mnist_c/fog",
+    assert {"attacks/pgd", "attacks/ddn", "clean/top5", "mnist_c/fog",
             "test_severities/mnist_c/severity_5"} <= child.data.metrics.keys()  # fmt: skip
 
 
-@pytest.mark.system
 def test_a_dry_run_names_every_method(tmp_path):
-    ended = run(tmp_path, "method_comparison", "--dry-run", "--scale", "demo", "--seeds", 1)
-    assert ended.returncode == 0, ended.stderr
-    assert all(f" {name} " in ended.stdout for name in VARIANTS) and "12 trials" in ended.stdout
+    words = ("--dry-run", "--scale", "demo", "--seeds", 1)
+    code, printed = run_here(tmp_path, "method_comparison", *words)
+    assert code == 0 and "12 trials" in printed, printed
+    assert all(f" {name} " in printed for name in VARIANTS)
 
 
-@pytest.mark.system
 def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
-    folder, _ = compared
-    ended, arguments = evaluated
-    assert ended.returncode == 0 and "Traceback" not in ended.stdout + ended.stderr, ended.stderr
-    assert "ours" in ended.stdout and "68.6" in ended.stdout  # the published row of provable_wong
-    assert "2 models to measure: about" in ended.stdout
-    assert ended.stdout.count("  attack PGD, 4 images") == 2
+    folder, *_ = compared
+    code, printed, arguments = evaluated
+    assert code == 0 and "Traceback" not in printed, printed
+    assert "ours" in printed and "68.6" in printed  # the published row of provable_wong
+    assert "2 models to measure: about" in printed
+    assert printed.count("  attack PGD, 4 images") == 2
     records = SweepRecords(Folder(str(folder / "results/given")))
     results = {r.config.method.variant: r for r in records.results()}
     assert {name: r.status for name, r in results.items()} == {
@@ -128,17 +120,16 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
     for result in results.values():
         kept = set((records.folder / "trials" / result.trial_id).names())
         assert kept - {"trial.json", "result.json"} == set(result.files), "each has its hash"
-    again = run(folder, "evaluate_checkpoint", *arguments)
-    assert again.returncode == 0 and again.stdout.count("recorded already") == 2, again.stderr
+    code, printed = run_here(folder, "evaluate_checkpoint", *arguments)
+    assert code == 0 and printed.count("recorded already") == 2, printed
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evaluated, number):
-    folder, _ = compared
+def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evaluated):
+    folder, *_ = compared
     command = [sys.executable, "-u", str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
                "other.safetensors", "--test-images", "40", "--validation-images", "30",
-               "--evaluate", "epsilon_star", "--name", f"told-{number.name}"]  # fmt: skip
+               "--evaluate", "epsilon_star", "--name", "told"]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -147,7 +138,7 @@ def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evalu
     for line in process.stdout:
         said.append(line)
         if "evaluated now" in line:  # what follows takes an hour
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
             break
     out, err = process.communicate(timeout=120)
     said = "".join(said) + out
@@ -155,9 +146,9 @@ def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evalu
     assert "Resume with" in said and "Traceback" not in said + err
     client = client_of(folder)
     experiment = client.get_experiment_by_name("gon/evaluate_checkpoint").experiment_id
-    told = [r for r in client.search_runs([experiment]) if r.data.tags["sweep"].startswith("told")]
+    told = [r for r in client.search_runs([experiment]) if r.data.tags["sweep"] == "told"]
     assert told and {run.info.status for run in told} == {"KILLED"}
-    records = SweepRecords(Folder(str(folder / f"results/told-{number.name}")))
+    records = SweepRecords(Folder(str(folder / "results/told")))
     assert not (records.folder / "drivers").names()
 
 
@@ -247,16 +238,15 @@ def test_bad_checkpoints_and_folders_are_refused_and_run_no_code(tmp_path, capsy
     assert not (tmp_path / "touched").exists() and not (tmp_path / "results").exists()
 
 
-@pytest.mark.system
 def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
-    folder, _ = compared
+    folder, *_ = compared
     trial = next((folder / "results/tiny/trials").iterdir())
-    ended = run(
+    code, printed = run_here(
         tmp_path, "evaluate_checkpoint", "--checkpoints", trial, "--mnist-c",
         mnist_c(tmp_path / "set"), "--evaluate", "none", "--validation-images", 15,
         "--name", "published",
     )  # fmt: skip
-    assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
+    assert code == 0 and "Traceback" not in printed, printed
     (result,) = SweepRecords(Folder(str(tmp_path / "results/published"))).results()
     assert {row.count for row in result.of("top1", "test")} == {5}
     recorded = json.loads((tmp_path / "results/published/sweep.json").read_text())

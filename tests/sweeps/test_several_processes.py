@@ -15,32 +15,20 @@ pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(machine.cpu_count() < 2, reason="needs two cores"),
 ]
-ONE = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 2"
-TWO = f"{ONE} --processes-per-trial 2"
+TWO = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 2 --processes-per-trial 2"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The same sweep by one process a trial and by two, the latter with what it printed."""
-    folder = tmp_path_factory.mktemp("finished")
-    one, two = Sweep(folder, ONE, name="one"), Sweep(folder, TWO, name="two")
-    code, printed = one.run()
-    assert code == 0, printed
-    code, printed = two.run()
-    assert code == 0, printed
-    return one, two, printed
-
-
-def test_two_processes_find_what_one_does(finished):
-    one, two, printed = finished
-    assert check(two.records).is_whole and "Traceback" not in printed
-    found, expected = two.records.results(), one.records.results()
+def test_two_processes_find_what_one_does(finished, tmp_path):
+    sweep = Sweep(tmp_path, TWO)
+    code, printed = sweep.run()
+    assert code == 0 and "Traceback" not in printed, printed
+    assert check(sweep.records).is_whole
+    found = sweep.records.results()
     assert len(found) == 2 and {result.status for result in found} == {"max_epochs"}
     assert {result.device for result in found} == {"2 x cpu, 1 thread(s)"}
-    by_id = {result.trial_id: result for result in expected}
-    assert {result.trial_id for result in found} == by_id.keys()
+    by_one = {result.trial_id: result for result in finished.records.results()}
     for result in found:
-        other = by_id[result.trial_id]
+        other = by_one[result.trial_id]
         assert other.device == "cpu, 1 thread(s)"
         losses = [[entry["train_loss"] for entry in each.history] for each in (result, other)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -50,13 +38,13 @@ def test_two_processes_find_what_one_does(finished):
             assert abs(ours.value - theirs.value) <= 100 / 30 + 1e-9
 
 
-def test_what_was_made_by_one_process_is_not_made_again_by_two(finished):
-    one, _, _ = finished
-    before = one.result_stamps()
-    again = Sweep(one.cwd, TWO, name="one")
-    code, printed = again.run()
+def test_what_was_made_by_one_process_is_not_made_again_by_two(another_finished):
+    sweep = another_finished
+    before = sweep.result_stamps()
+    sweep.command += ["--processes-per-trial", "2"]
+    code, printed = sweep.run()
     assert code == 0 and "nothing to train" in printed
-    assert again.result_stamps() == before
+    assert sweep.result_stamps() == before
 
 
 def test_sigterm_fails_no_trial_and_leaves_no_process(tmp_path):

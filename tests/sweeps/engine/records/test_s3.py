@@ -20,6 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
+from sweeps import sigma_line_search
+from sweeps.engine.cli import command_line
+from sweeps.engine.planning import plan
 from sweeps.engine.records import Checkpoint, SweepRecords, TrialRecords, TrialResult, object_store
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import StorageError
@@ -372,27 +375,32 @@ def command(storage: str) -> list[str]:
     return [sys.executable, str(SCRIPT), *SMALL, "--storage", storage]
 
 
-def refused(storage: str, folder: Path) -> str:
-    began = time.monotonic()
-    ended = subprocess.run(
-        command(storage), cwd=folder, capture_output=True, text=True, timeout=120
-    )
-    assert time.monotonic() - began < 30
-    assert ended.returncode == 2, ended.stdout + ended.stderr
-    assert list(folder.iterdir()) == [] and ended.stdout == ""
-    assert ended.stderr.startswith("1 problem, nothing was started")
-    (problem,) = [text for text in ended.stderr.splitlines() if "--storage" in text]
-    return problem
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Return a function: what a sweep is refused with, for this storage."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(storage: str) -> str:
+        began = time.monotonic()
+        with pytest.raises(SystemExit) as ended:
+            given = [*SMALL, "--storage", storage]
+            command_line.parse(sigma_line_search.Options, "", given, check=plan.line_problems)
+        assert time.monotonic() - began < 30
+        said, message = capsys.readouterr()
+        assert ended.value.code == 2 and said == "" and list(tmp_path.iterdir()) == []
+        assert message.startswith("1 problem, nothing was started")
+        (problem,) = [text for text in message.splitlines() if "--storage" in text]
+        return problem
+
+    return refuse
 
 
-@pytest.mark.system
-def test_a_bucket_that_does_not_exist_is_refused_before_anything_starts(moto, tmp_path):
-    problem = refused(uri(moto, bucket="nowhere"), tmp_path)
+def test_a_bucket_that_does_not_exist_is_refused_before_anything_starts(moto, refused):
+    problem = refused(uri(moto, bucket="nowhere"))
     assert "NO_SUCH_BUCKET" in problem and "nowhere" in problem
 
 
-@pytest.mark.system
-def test_a_key_without_permission_is_refused_before_anything_starts(moto, tmp_path):
+def test_a_key_without_permission_is_refused_before_anything_starts(moto, refused):
     reset = f"http://{moto[0]}:{moto[1]}/moto-api/reset-auth"
 
     def allow(requests: str) -> None:  # moto lets so many requests pass without looking at the key
@@ -401,31 +409,28 @@ def test_a_key_without_permission_is_refused_before_anything_starts(moto, tmp_pa
 
     allow("0")
     try:
-        assert "INVALID_ACCESS_KEY_ID" in refused(uri(moto), tmp_path)
+        assert "INVALID_ACCESS_KEY_ID" in refused(uri(moto))
     finally:
         allow("inf")
     assert (Folder(uri(moto)) / "still").names() == []
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_a_bucket_that_may_only_be_written_is_refused(proxy, tmp_path, method):
+def test_a_bucket_that_may_only_be_written_is_refused(proxy, refused, method):
     proxy.chosen = lambda called, path: called == method
     proxy.failures = [403] * 100
-    assert "ACCESS_DENIED" in refused(uri(proxy.server_address), tmp_path)
+    assert "ACCESS_DENIED" in refused(uri(proxy.server_address))
 
 
-@pytest.mark.system
-def test_a_server_that_is_silent_is_refused_before_anything_starts(tmp_path):
+def test_a_server_that_is_silent_is_refused_before_anything_starts(refused):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert "no success in" in refused(uri(silent.getsockname()), tmp_path)
+        assert "no success in" in refused(uri(silent.getsockname()))
 
 
-@pytest.mark.system
-def test_a_server_that_is_not_there_is_refused_before_anything_starts(tmp_path):
+def test_a_server_that_is_not_there_is_refused_before_anything_starts(refused):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = closed.getsockname()
-    assert "Could not connect" in refused(uri(address), tmp_path)
+    assert "Could not connect" in refused(uri(address))
 
 
 TIMINGS = ("seconds", "ended", "created")

@@ -2,11 +2,14 @@
 
 from functools import cache
 
+import matplotlib
 import pytest
 
 from gon_core.config import GNT
 from search_spaces.epsilon import EPSILON
+from sweeps.engine import report
 from sweeps.engine.report import write_report
+from sweeps.engine.report.figures.style import STYLE
 from tests.sweeps.engine.report.made_up import (
     ANT_AT_033,
     ANT_AT_10,
@@ -22,6 +25,20 @@ from tests.sweeps.engine.report.made_up import (
     result,
     write_sweep,
 )
+
+
+@pytest.fixture(autouse=True, scope="package")
+def figures_are_drawn_but_not_encoded():
+    """Without the seconds of each PNG and SVG; the sweeps of ``tests/sweeps`` write real ones."""
+
+    def render(name, draw, endings=("png", "svg"), dpi=0):
+        with matplotlib.rc_context(STYLE):
+            draw()
+        return {f"{name}.{ending}": b"not encoded" for ending in endings}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "render", render)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -25,13 +25,15 @@ from pyarrow import fs
 
 import sweeps.sigma_line_search as script
 from sweeps import joint_search
-from sweeps.engine.planning import warm_start
+from sweeps.engine.cli import command_line
+from sweeps.engine.planning import plan, warm_start
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import Checkpoint
 from sweeps.engine.resources import ray_files
 from sweeps.engine.resources.ray_files import RayFolder, ensure_token
 from sweeps.engine.system import temporary_folder
+from sweeps.engine.system.errors import OutsideError
 from sweeps.engine.trials.trial import run_trial
 
 ROOT = Path(__file__).parents[4]
@@ -304,30 +306,34 @@ def test_every_test_that_security_md_names_exists():
 # --- names and paths -----------------------------------------------------------------------------
 
 
-def refused(folder: Path, *arguments: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, str(SCRIPT), "--sigmas", "0.5", *SMALL, *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert ended.returncode == 2, ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended.stderr
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Return a function: what a sweep in ``tmp_path`` is refused with, for these arguments."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            given = ["--sigmas", "0.5", *SMALL, *arguments]
+            command_line.parse(script.Options, "", given, check=plan.line_problems)
+        message = capsys.readouterr().err
+        assert ended.value.code == 2 and "Traceback" not in message
+        return message
+
+    return refuse
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("name", ["..", ".", "/tmp/x", "../x", "a/b", "a\nb", "é", "a b", "~"])
-def test_a_sweep_cannot_be_called_what_is_no_folder_in_the_storage(name, tmp_path):
-    assert "--name" in refused(tmp_path, "--name", name)
+def test_a_sweep_cannot_be_called_what_is_no_folder_in_the_storage(name, refused, tmp_path):
+    assert "--name" in refused("--name", name)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.system
-def test_a_sweep_whose_folder_leads_out_of_the_storage_is_refused(tmp_path):
+def test_a_sweep_whose_folder_leads_out_of_the_storage_is_refused(refused, tmp_path, monkeypatch):
     storage, outside = tmp_path / "results", tmp_path / "outside"
     storage.mkdir()
     outside.mkdir()
     (storage / "mine").symlink_to(outside)
-    message = refused(tmp_path, "--name", "mine")
+    message = refused("--name", "mine")
     assert "--name" in message and "leads out of" in message
     options = script.Options(
         sigmas=(0.5,), training_images=300, validation_images=30, test_images=30, seeds=1,
@@ -335,7 +341,9 @@ def test_a_sweep_whose_folder_leads_out_of_the_storage_is_refused(tmp_path):
     )  # fmt: skip
     by_default = make_plan(line_spec(options, (0.5,)), options).name
     (storage / by_default).symlink_to(outside)
-    assert "leads out of" in refused(tmp_path)
+    monkeypatch.setattr("sys.argv", ["sigma_line_search.py", "--sigmas", "0.5", *SMALL])
+    with pytest.raises(OutsideError, match="leads out of"):
+        script.main()
     assert os.listdir(outside) == []
 
 
@@ -344,8 +352,7 @@ def test_a_sweep_whose_folder_leads_out_of_the_storage_is_refused(tmp_path):
 SECRETS = ("hush", "AKIDSECRET")
 
 
-@pytest.mark.system
-def test_no_message_about_bad_input_holds_a_secret(tmp_path):
+def test_no_message_about_bad_input_holds_a_secret(refused, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("storage: s3://AKIDSECRET:hu/sh-hush@bucket/x\nseedz: 1\n")
     for arguments in (
@@ -356,7 +363,7 @@ def test_no_message_about_bad_input_holds_a_secret(tmp_path):
         ("--tracking-ury=http://me:hush@host/x",),
         ("--config", str(config)),
     ):
-        message = refused(tmp_path, *arguments)
+        message = refused(*arguments)
         assert "hush" not in message, message
 
 
@@ -369,9 +376,9 @@ def test_a_bad_option_holds_no_secret_in_its_exception():
 def test_a_warm_start_is_read_with_its_secret_and_recorded_without(tmp_path):
     earlier = f"file://{tmp_path}?token=hush"
     options = joint_search.Options(warm_start=(earlier,))
-    plan = make_plan(joint_search.spec(options), options)
-    assert plan.spec.warm_start == (earlier,)
-    assert plan.config.warm_start == (f"file://{tmp_path}?token=***",)
+    made = make_plan(joint_search.spec(options), options)
+    assert made.spec.warm_start == (earlier,)
+    assert made.config.warm_start == (f"file://{tmp_path}?token=***",)
     problem = warm_start.problems([f"file://{tmp_path}/none?token=hush"])
     assert "no sweep there" in problem and "hush" not in problem
 

@@ -101,8 +101,7 @@ def test_a_trial_is_carried_on_by_another_number_of_processes(
         torch.testing.assert_close(tensor, reference[name], rtol=1e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize("then", [1, 2])
-@pytest.mark.parametrize("variant", ["gnt", "ant_1x1"])
+@pytest.mark.parametrize(("variant", "then"), [("gnt", 2), ("ant_1x1", 1)])
 def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_image_once(
     variant, then, config, data, start_weights, records, monkeypatch
 ):

@@ -1,0 +1,51 @@
+"""A script's ``main`` run in this process: its trials as well, without Ray."""
+
+import importlib
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from sweeps.engine.backend.in_process import InProcess
+from sweeps.engine.runs import sweep
+from tests.eager import use_eager_kernels
+
+
+def run_here(folder, script, *arguments, patched=MappingProxyType({})):
+    """Run a script as its command does.
+
+    Args:
+        folder: the working directory.
+        script: of ``sweeps/``.
+        arguments: of the command.
+        patched: what stands in for something meanwhile, by its dotted name.
+
+    Returns:
+        The exit code, and all that it printed.
+    """
+    printed = io.StringIO()
+    module = importlib.import_module(f"sweeps.{script}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "100")
+        patch.setattr(sys, "argv", [f"sweeps/{script}.py", *map(str, arguments)])
+        patch.setattr(sweep, "run_sweep", partial(sweep.run_sweep, backend=InProcess))
+        use_eager_kernels(patch)
+        for name, value in patched.items():
+            patch.setattr(name, value)
+        with redirect_stdout(printed), redirect_stderr(printed):
+            try:
+                code = module.main()
+            except SystemExit as refused:
+                code = refused.code
+    return code, printed.getvalue()
+
+
+def repeat_here(sweep, *arguments, patched=MappingProxyType({})):
+    """Run the command of a ``tests.sweeps.faults.Sweep``, with further arguments."""
+    script = Path(sweep.command[1]).stem
+    return run_here(sweep.cwd, script, *sweep.command[2:], *arguments, patched=patched)
