@@ -23,17 +23,12 @@ from sweeps.engine.report.summary.importance import measure_importances
 from sweeps.engine.report.summary.parquet import render_parquet
 from sweeps.engine.report.tables.comparisons import build_comparisons
 from sweeps.engine.report.tables.corruption_errors import build_corruption_errors
-from sweeps.engine.report.tables.generator_depth import build_rows
-from sweeps.engine.report.tables.methods import (
-    build_method_tables,
-    terminal_tables,
-)
-from sweeps.engine.report.tables.perturbations import (
-    build_perturbations,
-    terminal_perturbations,
-)
-from sweeps.engine.report.tables.points import build_table
-from sweeps.engine.report.tables.table import TextTable
+from sweeps.engine.report.tables.generator_depth import build_generator_depths
+from sweeps.engine.report.tables.methods import build_methods, is_comparison
+from sweeps.engine.report.tables.perturbations import build_perturbations
+from sweeps.engine.report.tables.points import build_points
+from sweeps.engine.report.tables.table import Table
+from sweeps.engine.report.tables.trials import build_trials
 
 __all__ = ["Report", "headline", "print_report", "write_report"]
 
@@ -48,7 +43,7 @@ class Report:
         best: the best point; None if none was measured with all its seeds.
         answer: what was found, in sentences, the most important first.
         summary: the numbers behind it.
-        comparisons: the table of paired tests, if there are any.
+        tables: the numbers as table.md shows them.
     """
 
     folder: str
@@ -56,7 +51,7 @@ class Report:
     best: Point | None
     answer: tuple[str, ...]
     summary: SweepSummary
-    comparisons: tuple[TextTable, ...] = ()
+    tables: tuple[Table, ...]
 
 
 def write_report(records: SweepRecords) -> Report:
@@ -69,11 +64,10 @@ def write_report(records: SweepRecords) -> Report:
     summary = summarise(records)
     importances = measure_importances(summary)
     answer = sentences.answer(summary, importances)
-    table, depths = build_table(summary), build_rows(summary)
-    comparisons = build_comparisons(summary, records)
-    further = (
-        *build_method_tables(summary), *build_corruption_errors(summary),
-        *build_perturbations(summary), *comparisons,
+    tables = (
+        *build_generator_depths(summary), *build_methods(summary),
+        *build_corruption_errors(summary), *build_perturbations(summary),
+        *build_comparisons(summary, records), build_points(summary),
     )  # fmt: skip
     contents, pictures = {}, []
     shown = [
@@ -85,8 +79,8 @@ def write_report(records: SweepRecords) -> Report:
         contents |= files
         picture = Picture(drawing.caption, files[f"{drawing.name}.svg"], drawing.numbers)
         pictures.append(picture)
-    contents["table.md"] = to_document(summary, table, depths, answer, further).encode()
-    page = to_page(summary, table, depths, answer, pictures, further)
+    contents["table.md"] = to_document(summary, tables, answer).encode()
+    page = to_page(summary, (*tables, build_trials(summary)), answer, pictures)
     contents["report.html"] = page.encode()
     records.folder.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
@@ -98,22 +92,17 @@ def write_report(records: SweepRecords) -> Report:
         best=summary.best.point if summary.best else None,
         answer=tuple(answer),
         summary=summary,
-        comparisons=comparisons,
+        tables=tables,
     )
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the tables, for the width of ``console``, what was found and where the report is."""
-    summary = report.summary
-    table, depths = build_table(summary), build_rows(summary)
-    further = (
-        *terminal_tables(summary, console.width),
-        *terminal_perturbations(summary, console.width),
-        *report.comparisons,
-    )
-    console.print(to_terminal(summary, table, depths, report.answer, further, console))
+    """Print the tables for the width of ``console``, what was found and where the report is."""
+    # Where methods are compared the last table, of every point, repeats what Table 6 says.
+    tables = report.tables[:-1] if is_comparison(report.summary) else report.tables
+    console.print(to_terminal(report.summary, tables, report.answer, console.width))
     figures = sentences.plural(sum(file.endswith(".svg") for file in report.files), "figure")
-    kept = f"results.parquet, and report/ with report.html, table.md and {figures}"
+    made = f"results.parquet, and report/ with report.html, table.md and {figures}"
     console.print(
-        f"In {report.folder}: {kept}.", style="dim", soft_wrap=True, markup=False, highlight=False,
+        f"In {report.folder}: {made}.", style="dim", soft_wrap=True, markup=False, highlight=False,
     )  # fmt: skip

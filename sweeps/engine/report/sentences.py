@@ -14,6 +14,7 @@ INTERVALS = (
     "± is half of the 95 % interval: Student t over seeds; where one seed was measured (marked *), "
     "binomial over test images, each counted once."
 )
+METHODS = "variant"  # the parameter whose values are names of methods, which need no name before
 LISTED = 5  # of points in a sentence
 NAMED = 40  # of values of one parameter, which are short
 UNATTAINABLE = 1.0  # percent of images above which a sentence says so
@@ -40,6 +41,13 @@ def point_name(summary: SweepSummary, point: PointSummary) -> str:
     """Return a point in words; in a joint search with its number, which tables and figures use."""
     text = summary.text(point.point)
     return f"#{point.turn} ({text})" if summary.search == "joint" else text
+
+
+def row_name(summary: SweepSummary, point: PointSummary) -> str:
+    """Return what a table calls a point: a method by its name alone, any other in words."""
+    if summary.names == (METHODS,) or summary.is_baseline(point.point):
+        return str(point.point[0])
+    return f"#{point.turn}" if summary.search == "joint" else summary.text(point.point)
 
 
 def interval(estimate: Estimate) -> str:
@@ -214,8 +222,8 @@ def _beside(summary: SweepSummary) -> str:
     )
 
 
-def cut_short(summary: SweepSummary) -> str:
-    """Return what was cut short, by the scale and by a budget; empty if nothing was."""
+def deviations(summary: SweepSummary) -> str:
+    """Return the deviations from the paper, by the scale and by a budget; empty if none."""
     cuts = [str(cut).strip().rstrip(".") for cut in summary.description.get("deviations") or []]
     by_scale = f"Cut short: {'; '.join(cuts)}." if cuts else ""
     return f"{by_scale} {stopped_by_budget(summary)}".strip()

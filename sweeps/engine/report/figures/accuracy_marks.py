@@ -204,7 +204,7 @@ def caption(summary: SweepSummary) -> list[str]:
     unfinished = f"{budget} of {len(summary.trials)} trials had not converged when they ended."
     missing = f"{sentences.plural(len(summary.missing), 'trial')} not ended yet."
     lines = [
-        sentences.cut_short(summary),
+        sentences.deviations(summary),
         unfinished if budget else "",
         missing if summary.missing else "",
     ]

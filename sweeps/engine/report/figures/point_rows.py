@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 
 from gon_core.measurement import TOP1, Measurement
+from sweeps.engine.report import sentences
 from sweeps.engine.report.figures import accuracy_marks
 from sweeps.engine.report.figures.style import OURS
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
@@ -12,7 +13,6 @@ from sweeps.engine.report.summary.estimates import Estimate, estimate
 from sweeps.engine.report.summary.space import shorten
 
 MOST = 16  # points in one figure
-METHODS = "variant"  # the parameter whose values are names of methods, which need no name before
 ROW = 0.175  # inches, of a point
 LABEL = 8.0  # points, of a row's name
 LETTER = 0.062  # inches, of a row's name, with room for bold ones
@@ -26,16 +26,9 @@ def shown(summary: SweepSummary, most: int = MOST) -> list[PointSummary]:
     return [p for p in summary.compared if p.point in best or summary.is_baseline(p.point)]
 
 
-def row_name(summary: SweepSummary, point: PointSummary) -> str:
-    """Return what a table calls a point: a method by its name alone, any other in words."""
-    if summary.names == (METHODS,) or summary.is_baseline(point.point):
-        return str(point.point[0])
-    return f"#{point.turn}" if summary.search == "joint" else summary.text(point.point)
-
-
 def name(summary: SweepSummary, point: PointSummary) -> str:
     """Return what a figure calls a point; a checkpoint is called as somebody named it."""
-    text = row_name(summary, point)
+    text = sentences.row_name(summary, point)
     return shorten(text) if summary.has_checkpoints else text.replace("_", " ")
 
 
@@ -92,13 +85,13 @@ def caption(
     lost = [name(summary, point) for point in asked if point.test is None]
     has_best = any(is_best(summary, point) for point in points)
     is_part = len(points) < len(summary.compared)
-    sentences = [
+    parts = [
         *lines,
         "The best point, chosen on validation images, is bold." if has_best else "",
         f"{len(points)} of {len(summary.compared)} measured points are shown." if is_part else "",
         f"Not measured: {', '.join(lost)}." if lost else "",
     ]
-    paragraph = " ".join(filter(None, sentences))
+    paragraph = " ".join(filter(None, parts))
     return [*([paragraph] if paragraph else []), *accuracy_marks.caption(summary)]
 
 

@@ -1,20 +1,15 @@
 """report.html: one page that needs nothing else, on a phone or a desk, light or dark."""
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from string import Template
 
 from sweeps.engine.report import sentences
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.space import range_text, value_text
-from sweeps.engine.report.tables import generator_depth
-from sweeps.engine.report.tables import table as text_tables
-from sweeps.engine.report.tables.generator_depth import DepthRow
-from sweeps.engine.report.tables.points import Table, best_rows, to_html
-from sweeps.engine.report.tables.table import TextTable
-from sweeps.engine.report.tables.trials import shown_trials, trials_table
+from sweeps.engine.report.tables.table import Column, Row, Table
 
 MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
 STYLE = """
@@ -24,7 +19,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-
 p { max-width: 50rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-.cut { border-left: 4px solid #d55e00; padding: .4rem .8rem; background: var(--soft); }
+.reduced { border-left: 4px solid #d55e00; padding: .4rem .8rem; background: var(--soft); }
 .best-value { font-size: 1.1rem; }
 .note, figcaption { font-size: .875rem; opacity: .8; }
 figure { margin: 1rem 0; }
@@ -40,10 +35,8 @@ tbody th { position: sticky; left: 0; background: Canvas; max-width: 40vw; white
 .turned span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: normal; }
 .front th { color: #c04f00; }
 .best, .best th { background: var(--mark); font-weight: 600; }
-.value { text-align: right; }
-.groups thead tr:first-child th { font-weight: normal; font-style: italic; }
-.published { font-style: italic; opacity: .75; }
-.published th { font-weight: normal; }
+.paper { font-style: italic; opacity: .75; }
+.paper th { font-weight: normal; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft);
   padding: .5rem .75rem; border-radius: 6px; }
 details pre { max-width: 40rem; }
@@ -60,18 +53,12 @@ PAGE = Template("""<!doctype html>
 </head>
 <body>
 <h1>$title</h1>
-$cut
+$deviations
 $answer
-<p class="note">$asked</p>
+<p class="note">$config</p>
 <h2>$figures_title</h2>
 $figures
-$depths
-$further
-<h2>Every $kind</h2>
-$table
-$notes
-<h2>Every trial</h2>
-$trials
+$tables
 <h2>Where it comes from</h2>
 $provenance
 <h2>Next</h2>
@@ -91,61 +78,39 @@ class Picture:
 
 
 def to_page(
-    summary: SweepSummary,
-    table: Table,
-    depths: Sequence[DepthRow],
-    answer: Sequence[str],
+    summary: SweepSummary, tables: Sequence[Table], answer: Sequence[str],
     pictures: Sequence[Picture],
-    further: Sequence[TextTable] = (),
-) -> str:
+) -> str:  # fmt: skip
     """Return report.html.
 
     Args:
-        summary: what to tell.
-        table: the point x corruption table.
-        depths: rows of Table 11, if the sweep has them.
-        answer: what was found, in sentences.
+        summary: of the sweep.
+        tables: in their order.
+        answer: what was found, in sentences, the most important first.
         pictures: the figures.
-        further: tables above that of every point.
     """
-    cut = sentences.cut_short(summary)
+    reduced = sentences.deviations(summary)
     best, *rest = answer
-    kind = summary.kind
-    notes = [sentences.what_was_measured(summary), *([sentences.INTERVALS] if table.rows else [])]
-    shown = best_rows(summary, table, MOST_ROWS)
-    if len(shown.rows) < len(table.rows):
-        notes.append(
-            f"The best {len(shown.rows):,} of {len(table.rows):,} rows are shown: table.md has all."
-        )
     return PAGE.substitute(
         style=STYLE,
         title=escape(str(summary.description["title"])),
-        cut=f'<p class="cut"><strong>{escape(cut)}</strong></p>' if cut else "",
+        deviations=f'<p class="reduced"><strong>{escape(reduced)}</strong></p>' if reduced else "",
         answer=_paragraph([best], "best-value") + _paragraph(rest),
-        asked=escape(_asked(summary)),
+        config=escape(_config(summary)),
         figures_title="Figure" if len(pictures) == 1 else "Figures",
         figures="\n".join(map(_figure, pictures)),
-        depths=_depths(depths),
-        further="\n".join(map(_further, further)),
-        kind=kind,
-        table=_wide(to_html(shown)) if table.rows else f"<p>No {kind} has been tried yet.</p>",
-        notes=_paragraph(notes, "note"),
-        trials=_trials(summary),
+        tables="\n".join(map(_table, tables)),
         provenance=_provenance(summary),
         next=_next(summary),
     )
 
 
-def _paragraph(lines: Sequence[str], kind: str = "") -> str:
-    return f'<p class="{kind or "text"}">{escape(" ".join(lines))}</p>' if lines else ""
+def _paragraph(lines: Iterable[str], kind: str = "") -> str:
+    text = escape(" ".join(lines))
+    return f'<p class="{kind or "text"}">{text}</p>' if text else ""
 
 
-def _wide(element: str) -> str:
-    # A wide table scrolls by itself; the page never does.
-    return f'<div class="wide" tabindex="0">{element}</div>'
-
-
-def _asked(summary: SweepSummary) -> str:
+def _config(summary: SweepSummary) -> str:
     description = summary.description
     seeds = sentences.plural(len(description["seeds"]), "seed")
     return (
@@ -185,36 +150,43 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _depths(rows: Sequence[DepthRow]) -> str:
-    if not rows:
-        return ""
-    note = _paragraph([generator_depth.NOTE], "note")
-    return (
-        f"<h2>{escape(generator_depth.TITLE)}</h2>\n{_wide(generator_depth.to_html(rows))}\n{note}"
-    )
-
-
-def _further(table: TextTable) -> str:
+def _table(table: Table) -> str:
+    shown = table.fewer(MOST_ROWS)
     lines = [table.note]
-    if (count := len(table.rows)) > MOST_ROWS:
-        lines.append(f"The first {MOST_ROWS:,} of {count:,} rows are shown: table.md has all.")
-        table = replace(table, rows=table.rows[:MOST_ROWS])
+    if hidden := len(table.rows) - len(shown.rows):
+        lines.append(f"{hidden:,} of {len(table.rows):,} rows are not shown: {table.complete}")
     note = _paragraph(lines, "note")
-    return f"<h2>{escape(table.title)}</h2>\n{_wide(text_tables.to_html(table))}\n{note}"
+    heads = "".join(map(_head, table.columns))
+    body = "\n".join(_row(table, row) for row in shown.rows)
+    # A wide table scrolls by itself; the page never does.
+    element = (
+        f'<div class="wide" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
+    )
+    return f"<h2>{escape(table.title)}</h2>\n{element if table.rows else ''}{note}"
 
 
-def _trials(summary: SweepSummary) -> str:
-    if not summary.trials:
-        return "<p>No trial has ended yet.</p>"
-    lines = ["Interval of one trial: binomial over test images, each counted once."]
-    shown, count = shown_trials(summary, MOST_ROWS), len(summary.trials)
-    if len(shown) < count:
-        lines.append(
-            f"{len(shown):,} of {count:,} trials are shown, first those with something to tell, "
-            "such as why they failed, then those of the best points: results.parquet has every "
-            "accuracy of all, trials/ every record."
-        )
-    return _wide(trials_table(summary, shown)) + _paragraph(lines, "note")
+def _head(column: Column) -> str:
+    if column.is_turned:
+        return f'<th scope="col" class="turned"><span>{escape(column.name)}</span></th>'
+    kind = ' class="number"' if column.is_number else ""
+    return f'<th scope="col"{kind}>{escape(column.name)}</th>'
+
+
+def _row(table: Table, row: Row) -> str:
+    first, *others = map(_cell, row.cells)
+    cells = "".join(
+        f'<td class="{"number" if column.is_number else "text"}">{cell}</td>'
+        for column, cell in zip(table.columns[1:], others, strict=True)
+    )
+    return f'<tr class="{row.mark or "own"}"><th scope="row">{first}</th>{cells}</tr>'
+
+
+def _cell(text: str) -> str:
+    first, *rest = escape(text).split("\n", 1)
+    if not rest:
+        return first
+    return f"<details><summary>{first}</summary><pre>{rest[0]}</pre></details>"
 
 
 def _provenance(summary: SweepSummary) -> str:
@@ -237,7 +209,7 @@ def _next(summary: SweepSummary) -> str:
     description, stopped = summary.description, summary.stopped
     commands = {
         "Resume with a larger budget:": stopped.resume_command if stopped else None,
-        "Repeat or resume this sweep:" if not stopped else "It was begun with:": description.get(
+        "Repeat or resume this sweep:" if not stopped else "It was started with:": description.get(
             "command"
         ),
         "Every epoch of every trial, in MLflow:": description.get("tracking"),

@@ -1,41 +1,49 @@
-"""table.md: the answer, what was cut short, the tables and how to read them."""
+"""table.md: the answer, the deviations from the paper, and the tables with their notes."""
 
 from collections.abc import Sequence
+from html import escape
+from typing import Any
 
 from sweeps.engine.report import sentences
 from sweeps.engine.report.summary.aggregate import SweepSummary
-from sweeps.engine.report.tables import generator_depth
-from sweeps.engine.report.tables import table as text_tables
-from sweeps.engine.report.tables.generator_depth import DepthRow
-from sweeps.engine.report.tables.points import Table, markdown_text, to_markdown
-from sweeps.engine.report.tables.table import TextTable
+from sweeps.engine.report.tables.table import Table
+
+EMPHASIS = {"paper": "*", "best": "**"}  # by mark of a row
 
 
-def to_document(
-    summary: SweepSummary,
-    table: Table,
-    depths: Sequence[DepthRow],
-    answer: Sequence[str],
-    further: Sequence[TextTable] = (),
-) -> str:
+def to_document(summary: SweepSummary, tables: Sequence[Table], answer: Sequence[str]) -> str:
     """Return table.md.
 
     Args:
-        summary: what to tell.
-        table: the point x corruption table.
-        depths: rows of Table 11, if the sweep has them.
+        summary: of the sweep.
+        tables: in their order.
         answer: what was found, in sentences.
-        further: tables below.
     """
-    cut = sentences.cut_short(summary)
-    lines = [f"# {markdown_text(summary.description['title'])}", ""]
-    lines += [f"**{markdown_text(cut)}**", ""] if cut else []
-    lines += [*(f"{markdown_text(sentence)}  " for sentence in answer), ""]
-    lines += generator_depth.to_markdown(depths) if depths else []
-    rows = to_markdown(table)
-    lines += [*rows, ""] if rows else []
-    notes = (sentences.how_trials_ended(summary), sentences.what_was_measured(summary))
-    notes += (sentences.INTERVALS,) if table.rows else ()
-    lines += [f"{markdown_text(note)}  " for note in notes]
-    lines += ["", *text_tables.to_markdown(further)] if further else []
+    reduced = sentences.deviations(summary)
+    lines = [f"# {_text(summary.description['title'])}", ""]
+    lines += [f"**{_text(reduced)}**", ""] if reduced else []
+    lines += [f"{_text(sentence)}  " for sentence in answer]
+    lines += [f"{_text(sentences.how_trials_ended(summary))}  ", ""]
+    for table in tables:
+        lines += [f"## {_text(table.title)}", "", *_table(table), _text(table.note), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(table: Table) -> list[str]:
+    if not table.rows:
+        return []
+    rule = ["---:" if column.is_number else "---" for column in table.columns]
+    lines = [_line([_text(column.name) for column in table.columns]), _line(rule)]
+    for row in table.rows:
+        mark = EMPHASIS.get(row.mark, "")
+        lines.append(_line([f"{mark}{_text(cell)}{mark}" if cell else "" for cell in row.cells]))
+    return [*lines, ""]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(text: Any) -> str:
+    # Text of the user is neither a column nor a tag nor a second line.
+    return escape(" ".join(str(text).split()), quote=False).replace("|", "\\|").replace("*", "\\*")

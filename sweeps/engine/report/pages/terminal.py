@@ -1,122 +1,111 @@
-"""The tables in a terminal: corruptions down, points across, in blocks as wide as the window."""
+"""The tables in a terminal: as they are where they fit, else turned and in blocks that do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
+from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from sweeps.engine.report import sentences
-from sweeps.engine.report.summary.aggregate import SHORT_STATUS, SweepSummary
-from sweeps.engine.report.tables import generator_depth
-from sweeps.engine.report.tables import table as text_tables
-from sweeps.engine.report.tables.generator_depth import DepthRow
-from sweeps.engine.report.tables.methods import is_comparison
-from sweeps.engine.report.tables.points import ENDED, Row, Table, best_rows
-from sweeps.engine.report.tables.table import TextTable
+from sweeps.engine.report.summary.aggregate import SweepSummary
+from sweeps.engine.report.tables.table import Row, Table
 
 MOST = 8  # points of a joint search, the best and the Pareto front; table.md has all
 MOST_OF_A_GRID = 100  # points of another search; of more than these the best as well
+BETWEEN = 2  # letters between two columns
+STYLES = {"paper": "italic dim", "best": "bold green", "front": "green"}  # by mark of a row
 
 
 def to_terminal(
-    summary: SweepSummary,
-    table: Table,
-    depths: Sequence[DepthRow],
-    answer: Sequence[str],
-    further: Sequence[TextTable],
-    console: Console,
+    summary: SweepSummary, tables: Sequence[Table], answer: Sequence[str], width: int
 ) -> RenderableType:
-    """Return the answer and the tables, laid out for the width of ``console``."""
-    cut = sentences.cut_short(summary)
+    """Return the tables and the answer.
+
+    Args:
+        summary: of the sweep.
+        tables: in their order.
+        answer: what was found, in sentences.
+        width: of the window, in letters. Nothing is ever cut off.
+    """
+    reduced = sentences.deviations(summary)
     parts: list[RenderableType] = [Text(str(summary.description["title"]), style="bold")]
-    parts += [Text(cut, style="yellow")] if cut else []
-    rows = _shown(summary, table)
-    has_blocks = not is_comparison(summary)  # whose Table 6 says the same and more
-    if has_blocks:
-        parts += _blocks(table, rows, console)
-    if hidden := len(table.rows) - len(rows):
-        parts.append(Text(f"{sentences.plural(hidden, 'further point')} in table.md.", style="dim"))
-    if depths:
-        parts += [_depths(depths), Text(generator_depth.NOTE, style="dim")]
-    parts += [text_tables.to_terminal(further)] if further else []
-    halves = (has_blocks and rows) or depths  # tables of half widths
-    notes = [sentences.how_trials_ended(summary), *([sentences.INTERVALS] if halves else [])]
-    parts.append(Text(" ".join(notes), style="dim"))
+    parts += [Text(reduced, style="yellow")] if reduced else []
+    many = summary.search == "joint" or len(summary.points) > MOST_OF_A_GRID
+    for table in tables:
+        shown = table.fewer(MOST if many else MOST_OF_A_GRID)
+        shown = replace(shown, rows=tuple(r for r in shown.rows if r.mark != "paper only"))
+        parts += _blocks(shown, width) if shown.rows else []
+        if hidden := len(table.rows) - len(shown.rows):
+            rest = f"{sentences.plural(hidden, 'further row')} in table.md."
+            parts.append(Text(rest, style="dim"))
+        parts.append(Text(table.note, style="dim"))
+    parts.append(Text(sentences.how_trials_ended(summary), style="dim"))
     parts += [Text(sentence) for sentence in answer]
     return Group(*parts)
 
 
-def _shown(summary: SweepSummary, table: Table) -> list[Row]:
-    if summary.search != "joint":
-        few = len(table.rows) <= MOST_OF_A_GRID
-        return list(table.rows if few else best_rows(summary, table, MOST).rows)
-    return [row for index, row in enumerate(table.rows) if index < MOST or row.note]
-
-
-def _blocks(table: Table, rows: list[Row], console: Console) -> list[RichTable]:
-    # The widest block that fits, again and again: nothing is ever cut off.
-    blocks = []
+def _blocks(table: Table, width: int) -> Iterator[RichTable]:
+    upright = [
+        [column.name, *(row.cells[index] for row in table.rows)]
+        for index, column in enumerate(table.columns)
+    ]
+    if _width(upright) <= width:
+        yield _upright(table)
+        return
+    # The widest block that fits, again and again.
+    rows, title = table.rows, table.title
     while rows:
-        count = len(rows)
-        while count > 1 and not _fits(_block(table, rows[:count]), console):
-            count -= 1
-        blocks.append(_block(table, rows[:count]))
-        blocks[-1].title = "(continued)" if len(blocks) > 1 else None
-        rows = rows[count:]
-    return blocks
+        count = 1
+        while count < len(rows) and _width(_turned_texts(table, rows[: count + 1])) <= width:
+            count += 1
+        yield _turned(table, rows[:count], title)
+        rows, title = rows[count:], f"{table.title} (continued)"
 
 
-def _fits(block: RichTable, console: Console) -> bool:
-    unbounded = console.options.update(width=10_000)
-    return Measurement.get(console, unbounded, block).maximum <= console.width
+def _width(columns: Sequence[Sequence[str]]) -> int:
+    texts = ("\n".join(column).split("\n") for column in columns)
+    return sum(max(map(len, lines)) + BETWEEN for lines in texts)
 
 
-def _block(table: Table, rows: Sequence[Row]) -> RichTable:
-    block = RichTable(
-        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    block.add_column(Text("\n".join((*table.heads, ""))), no_wrap=True)
-    for row in rows:
-        note, style = _note(row)
-        block.add_column(
-            Text("\n".join((*row.values, note))), style=style, justify="right", no_wrap=True
-        )
+def _upright(table: Table) -> RichTable:
+    block = _empty(table.title)
     for column in table.columns:
-        if column == ENDED:
-            for status, word in SHORT_STATUS.items():
-                counts = [row.summary.statuses[status] if row.summary else 0 for row in rows]
-                if any(counts):
-                    block.add_row(f"trials {word}", *(str(n) if n else "" for n in counts))
-            block.add_section()
-        else:
-            block.add_row(column, *(row.cells.get(column, "") for row in rows))
+        side = "right" if column.is_number else "left"
+        block.add_column(Text(column.name), justify=side, no_wrap=True)
+    for row in table.rows:
+        block.add_row(*map(Text, row.cells), style=STYLES.get(row.mark))
     return block
 
 
-def _note(row: Row) -> tuple[str, str]:
-    styles = {"published": "italic dim", "best": "bold green", "front": "green"}
-    return "paper" if row.note == "published" else row.note, styles.get(row.note, "")
+def _turned(table: Table, rows: Sequence[Row], title: str) -> RichTable:
+    block = _empty(title)
+    names, *others = _turned_texts(table, rows)
+    block.add_column(Text(names[0]), no_wrap=True)
+    for row, texts in zip(rows, others, strict=True):
+        style = STYLES.get(row.mark, "")
+        block.add_column(Text(texts[0]), style=style, justify="right", no_wrap=True)
+    columns, is_detail = table.columns[table.heads :], False
+    for column, *line in zip(columns, *(texts[1:] for texts in others), strict=True):
+        if column.is_turned and not is_detail:
+            block.add_section()
+        is_detail = column.is_turned
+        if any(line):
+            block.add_row(column.name, *map(Text, line))
+    return block
 
 
-def _depths(rows: Sequence[DepthRow]) -> RichTable:
-    # The paper's row under ours: beside each other they would be too wide for many a window.
-    table = RichTable(
-        title=f"{generator_depth.TITLE}, ours on MNIST-C, the paper's on ImageNet-C",
-        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
+def _turned_texts(table: Table, rows: Sequence[Row]) -> list[list[str]]:
+    """Return the columns of a table on its side, each with its head first."""
+    heads, columns = table.columns[: table.heads], table.columns[table.heads :]
+    names = ["\n".join(column.name for column in heads), *(column.name for column in columns)]
+    texts = [["\n".join(row.cells[: table.heads]), *row.cells[table.heads :]] for row in rows]
+    return [names, *texts]
+
+
+def _empty(title: str) -> RichTable:
+    return RichTable(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        pad_edge=False,
     )  # fmt: skip
-    for name in ("depth", "kernel", ""):
-        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
-    for name in generator_depth.OURS:
-        table.add_column(
-            name.replace("mean without", "mean\nwithout"), justify="right", no_wrap=True
-        )
-    for row in rows:
-        if any(row.ours):
-            table.add_row(row.depth, row.kernel_size, "ours", *row.ours)
-        if any(row.published):
-            cells = (row.depth, row.kernel_size, "paper", *row.published)
-            table.add_row(*cells, style="italic dim")
-    return table

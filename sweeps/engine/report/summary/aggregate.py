@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
@@ -187,6 +188,11 @@ class SweepSummary:
     def by_rank(self) -> tuple[PointSummary, ...]:
         """The points that may be best first, the best of them first; then as they were asked."""
         return tuple(sorted(self.points, key=_rank))
+
+    @cached_property
+    def ranks(self) -> dict[Point, int]:
+        """The place of each point in ``by_rank``, from 0."""
+        return {point.point: rank for rank, point in enumerate(self.by_rank)}
 
     @property
     def corruptions(self) -> tuple[str, ...]:

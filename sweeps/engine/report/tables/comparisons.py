@@ -4,21 +4,19 @@ Over the seeds that both have; with one seed over the test images, which tells h
 differ, and not how two trainings do.
 """
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from safetensors import SafetensorError
-
 from gon_core.comparison import PairedDifference, mcnemar_exact, paired_difference
 from gon_core.evaluation import right_images
 from gon_core.measurement import CLEAN
-from sweeps.engine.records import RIGHT, SweepRecords, TrialResult
-from sweeps.engine.report.figures import point_rows
+from sweeps.engine.records import RIGHT, SweepRecords
+from sweeps.engine.report import sentences
+from sweeps.engine.report.files import read_file
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
-from sweeps.engine.report.tables.table import TextTable
+from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 BASELINE = "vanilla"
 MOST = 40  # points of a joint search, the best of them
@@ -29,9 +27,6 @@ NOTE = (
     "tell two models apart, not two trainings; p of clean accuracy is then McNemar's exact one. p "
     "is not corrected for the number of comparisons."
 )
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,9 +95,12 @@ def _over_images(
     for ours in point.trials:
         for theirs in reference.trials:
             if ours.config.seed == theirs.config.seed:
-                pair = _read(records, theirs), _read(records, ours)
-                if pair[0] and pair[1] and len(pair[0][CLEAN]) == len(pair[1][CLEAN]) > 1:
-                    return _paired_images(pair[0], pair[1], measure)
+                first, second = (
+                    read_file(records.trial(trial.trial_id).folder, RIGHT, right_images.load)
+                    for trial in (theirs, ours)
+                )
+                if first and second and len(first[CLEAN]) == len(second[CLEAN]) > 1:
+                    return _paired_images(first, second, measure)
     return None
 
 
@@ -119,41 +117,30 @@ def _paired_images(first: Mapping, second: Mapping, measure: str) -> PairedDiffe
     return paired
 
 
-def _read(records: SweepRecords, trial: TrialResult) -> dict | None:
-    folder = records.trial(trial.trial_id).folder
-    if not folder.exists(RIGHT):
-        return None
-    try:
-        return right_images.load(folder.read(RIGHT))
-    except (SafetensorError, KeyError, ValueError) as error:
-        log.warning("%s of trial %s is passed over: %s", RIGHT, trial.trial_id, error)
-        return None
-
-
-def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[TextTable, ...]:
+def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:
     """Return the table of paired tests; none where nothing can be compared."""
     comparisons = compare(summary, records)
     reference = find_reference(summary)
     if not comparisons or reference is None:
         return ()
     rows = tuple(
-        (
-            point_rows.row_name(summary, c.point),
-            c.measure,
-            *_texts(c.paired),
-            f"{c.paired.pairs} {c.over}",
+        Row(
+            (sentences.row_name(summary, c.point), c.measure, *_texts(c)),
+            rank=summary.ranks.get(c.point.point, 0),
         )
         for c in comparisons
     )
-    heads = ("", "accuracy", "diff.", "95 % interval", "p", "pairs")
+    columns = (*words("", "accuracy"), *numbers("difference", "95 % interval", "p", "pairs"))
     title = f"Paired comparison with {summary.text(reference.point)}"
-    return (TextTable(title, heads, rows, NOTE, left=2),)
+    return (Table(title, columns, rows, NOTE, heads=2),)
 
 
-def _texts(paired: PairedDifference) -> tuple[str, str, str]:
+def _texts(comparison: Comparison) -> tuple[str, ...]:
+    paired = comparison.paired
     difference, p = paired.difference, paired.p_value
     interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
     if difference.low == difference.high:  # every pair differs by the same: no spread to tell of
         interval = ""
     p_text = "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
-    return f"{difference.estimate:+.1f}", interval, p_text
+    pairs = f"{paired.pairs} {comparison.over}"
+    return f"{difference.estimate:+.1f}", interval, p_text, pairs

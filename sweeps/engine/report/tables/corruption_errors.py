@@ -14,7 +14,7 @@ from sweeps.engine.records import TrialResult
 from sweeps.engine.report.sentences import percent
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows
-from sweeps.engine.report.tables.table import TextTable
+from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 TITLE = "Corruption errors on ImageNet-C"
 NOTE = (
@@ -24,17 +24,18 @@ NOTE = (
 )
 
 
-def build_corruption_errors(summary: SweepSummary) -> tuple[TextTable, ...]:
+def build_corruption_errors(summary: SweepSummary) -> tuple[Table, ...]:
     """Return the table; none unless ImageNet-C was measured."""
     rows = []
     for point in summary.points:
         trials = [trial for trial in point.trials if _is_measured(trial)]
         if trials:
-            rows.append((summary.text(point.point), *map(percent, _figures(trials))))
+            cells = (summary.text(point.point), *map(percent, _figures(trials)))
+            rows.append(Row(cells, rank=summary.ranks[point.point]))
     if not rows:
         return ()
-    heads = ("", "mCE", "top-1 clean", "without noise", "top-5", *ALEXNET_ERRORS)
-    return (TextTable(TITLE, heads, tuple(rows), NOTE),)
+    heads = ("mCE", "top-1 clean", "without noise", "top-5", *ALEXNET_ERRORS)
+    return (Table(TITLE, (*words(""), *numbers(*heads)), tuple(rows), NOTE),)
 
 
 def _is_measured(trial: TrialResult) -> bool:

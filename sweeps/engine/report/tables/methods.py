@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gon_core import paper
 from gon_core.config import TEST_SET
@@ -15,7 +15,7 @@ from sweeps.engine.report.summary.aggregate import CLEAN, PointSummary, SweepSum
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
 from sweeps.engine.report.summary.published import table_7_rows
 from sweeps.engine.report.summary.space import CHECKPOINT
-from sweeps.engine.report.tables.table import TextTable, in_blocks
+from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 COLUMNS = (CLEAN, "mean", *CORRUPTIONS)
 ATTACKS = {"ddn": "l2 (1.5), DDN", "pgd": "l-inf (0.1), PGD"}
@@ -97,7 +97,7 @@ def make_cell(top1: Sequence[float], count: int, published: str = "") -> Cell | 
     if len(top1) == 1:
         return Cell(mean, (images.high - images.low) / (2 * Z), images, 1, published)
     seeds = mean_interval(list(top1))
-    # All seeds see the same part of the test set, whose choice they therefore do not tell.
+    # All seeds see the same part of the test set: their spread does not show its choice.
     part = math.sqrt(max(0.0, 1 - count / TEST_SET))
     below = math.hypot(mean - seeds.low, part * (mean - images.low))
     above = math.hypot(seeds.high - mean, part * (images.high - mean))
@@ -165,10 +165,11 @@ def is_comparison(summary: SweepSummary) -> bool:
     return summary.names == ("variant",) and summary.corruptions == CORRUPTIONS
 
 
-def build_method_tables(summary: SweepSummary) -> tuple[TextTable, ...]:
-    """Return Tables 6 and 7 for a file, models down; none unless methods are compared.
+def build_methods(summary: SweepSummary) -> tuple[Table, ...]:
+    """Return Tables 6 and 7, models down; none unless methods are compared.
 
-    The paper's rows that no model of ours stands beside come last, as published only.
+    A row of ours for each and, beside a model of the paper, its row and the difference. The paper's
+    rows that no model of ours stands beside come last, as published only.
     """
     if not is_comparison(summary):
         return ()
@@ -184,15 +185,19 @@ def build_method_tables(summary: SweepSummary) -> tuple[TextTable, ...]:
 def _table(
     summary: SweepSummary, title: str, cells: dict[str, dict[str, Cell]], columns: dict[str, str],
     others: dict[str, dict[str, str]], note: str,
-) -> TextTable:  # fmt: skip
-    rows = [row for name, found in cells.items() for row in _rows(name, found, list(columns))]
+) -> Table:  # fmt: skip
+    rows = [
+        Row(texts, rank=summary.ranks.get((name,), 0))
+        for name, found in cells.items()
+        for texts in _rows(name, found, list(columns))
+    ]
     rows += [
-        (model, "paper only", *(found[column] for column in columns))
+        Row((model, "paper only", *(found[column] for column in columns)), "paper only")
         for model, found in others.items()
     ]
-    heads = (CHECKPOINT if summary.has_checkpoints else "method", "", *columns.values())
+    heads = words(CHECKPOINT if summary.has_checkpoints else "method", "")
     notes = " ".join(filter(None, (_note(summary, cells), note)))
-    return TextTable(title, heads, tuple(rows), notes, left=2)
+    return Table(title, (*heads, *numbers(*columns.values())), tuple(rows), notes, heads=2)
 
 
 def _rows(name: str, cells: dict[str, Cell], columns: Sequence[str]) -> list[tuple[str, ...]]:
@@ -249,8 +254,8 @@ def _note(summary: SweepSummary, cells: dict[str, dict[str, Cell]]) -> str:
 
 def _reasons(summary: SweepSummary) -> str:
     others = _others_6(summary)
-    told = [f"{model}: {why}" for model, why in NOT_TRAINED.items() if model in others]
-    return f"Paper only: {'; '.join(told)}." if told else ""
+    reasons = [f"{model}: {why}" for model, why in NOT_TRAINED.items() if model in others]
+    return f"Paper only: {'; '.join(reasons)}." if reasons else ""
 
 
 def _images_note(summary: SweepSummary) -> str:
@@ -268,36 +273,3 @@ def _images_note(summary: SweepSummary) -> str:
 
 def _counts(found: set[int]) -> str:
     return " or ".join(f"{count:,}" for count in sorted(found))
-
-
-def terminal_tables(summary: SweepSummary, width: int) -> tuple[TextTable, ...]:
-    """Return both tables for a window: columns down, models across, in blocks that fit it.
-
-    A cell is our mean and error and, for models of the paper, its figure and the difference.
-    """
-    if not is_comparison(summary):
-        return ()
-    six, seven = table_6(summary), table_7(summary)
-    tables = _blocks(TITLE_6, six, {column: column for column in COLUMNS}, width)
-    tables += _blocks(TITLE_7, seven, COLUMNS_7, width) if seven else []
-    more = "table.md has the paper's other rows too." if _others_6(summary) else ""
-    notes = (_note(summary, six), _images_note(summary) if seven else "", more)
-    return (*tables[:-1], replace(tables[-1], note=" ".join(filter(None, notes))))
-
-
-def _blocks(
-    title: str, cells: dict[str, dict[str, Cell]], columns: dict[str, str], width: int
-) -> list[TextTable]:
-    beside = any(cell.published for found in cells.values() for cell in found.values())
-    texts = {name: [_in_one(found.get(column)) for column in columns]
-             for name, found in cells.items()}  # fmt: skip
-    named = f"{title}; ours | paper | difference" if beside else title
-    return in_blocks(named, list(columns.values()), texts, width)
-
-
-def _in_one(cell: Cell | None) -> str:
-    if cell is None:
-        return ""
-    if not cell.published:
-        return cell.text
-    return f"{cell.text} | {cell.published} | {cell.difference_text}"

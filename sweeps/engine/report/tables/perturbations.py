@@ -1,12 +1,11 @@
 """epsilon* under each kind of noise, and accuracy under attack, as numbers: what the figure draws.
 
-Where methods are compared their accuracy under attack is Table 7, and not told again.
+Where methods are compared their accuracy under attack is in Table 7, and not repeated here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 
-from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.accuracy_marks import clip
 from sweeps.engine.report.figures.perturbations import (
     attack_accuracy_of,
@@ -18,7 +17,7 @@ from sweeps.engine.report.figures.perturbations import (
 )
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.tables.methods import is_comparison
-from sweeps.engine.report.tables.table import TextTable, in_blocks
+from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 SIZES = (
     "epsilon*: the l2 size, on images in [0, 1], at which noise makes half of the test images "
@@ -33,47 +32,35 @@ INTERVALS = (
 TextOf = Callable[[PointSummary], str]
 
 
-def build_perturbations(summary: SweepSummary) -> tuple[TextTable, ...]:
-    """Return the table for a file, a row for each point; none where nothing was measured."""
-    columns = _columns(summary, summary.compared)
+def build_perturbations(summary: SweepSummary) -> tuple[Table, ...]:
+    """Return the table, a row for each point; none where nothing was measured."""
+    columns = _columns(summary)
     if not columns:
         return ()
     rows = tuple(
-        (point_rows.row_name(summary, point), *(text(point) for text in columns.values()))
+        Row(
+            (sentences.row_name(summary, point), *(text(point) for text in columns.values())),
+            rank=summary.ranks.get(point.point, 0),
+        )
         for point in summary.compared
     )
-    return (TextTable(_title(summary), ("", *columns), rows, _note(columns, rows)),)
+    title = perturbation_title(summary.trials, attacks=not is_comparison(summary))
+    heads = (*words(""), *numbers(*columns))
+    return (Table(title, heads, rows, _note(columns, rows)),)
 
 
-def terminal_perturbations(summary: SweepSummary, width: int) -> tuple[TextTable, ...]:
-    """Return the same for a window, a column for each point, in blocks; of many points the best."""
-    points = point_rows.shown(summary)
-    columns = _columns(summary, points)
-    if not columns:
-        return ()
-    cells = {
-        point_rows.row_name(summary, p): [text(p) for text in columns.values()] for p in points
-    }
-    tables = in_blocks(_title(summary), list(columns), cells, width)
-    return (*tables[:-1], replace(tables[-1], note=_note(columns, cells.values())))
-
-
-def _columns(summary: SweepSummary, points: Sequence[PointSummary]) -> dict[str, TextOf]:
-    """Return what is told of each point, by head."""
+def _columns(summary: SweepSummary) -> dict[str, TextOf]:
+    """Return the texts of each point by head."""
     columns: dict[str, TextOf] = {
         f"epsilon* {noise.replace('_', ' ')}": lambda p, noise=noise: _size_text(p, noise)
-        for noise in noises_of(points)
+        for noise in noises_of(summary.compared)
     }
     if not is_comparison(summary):
         columns |= {
             attack_name(attack): lambda p, attack=attack: _attack_text(p, attack)
-            for attack in attacks_of(points)
+            for attack in attacks_of(summary.compared)
         }
     return columns
-
-
-def _title(summary: SweepSummary) -> str:
-    return perturbation_title(summary.trials, attacks=not is_comparison(summary))
 
 
 def _size_text(point: PointSummary, noise: str) -> str:
@@ -98,10 +85,10 @@ def _ends(low: float, high: float) -> str:
     return f"({low:.1f} to {high:.1f})".replace("inf", "never")
 
 
-def _note(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+def _note(columns: Iterable[str], rows: Iterable[Row]) -> str:
     kinds = {head.startswith("epsilon*") for head in columns}
     has_sizes, has_attacks = True in kinds, False in kinds
-    starred = any("*" in cell for row in rows for cell in row)
+    starred = any("*" in cell for row in rows for cell in row.cells)
     parts = (
         SIZES * has_sizes, UNCONVERGED * starred, ATTACKS * has_attacks, INTERVALS,
     )  # fmt: skip

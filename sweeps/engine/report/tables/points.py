@@ -1,136 +1,111 @@
-"""The table point x corruption: its rows, and the same as Markdown and HTML."""
+"""The table point x corruption."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Mapping
 from typing import Any
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS
 from search_spaces.parameter import Point
 from sweeps.engine.report import sentences
 from sweeps.engine.report.sentences import percent
-from sweeps.engine.report.summary.aggregate import CLEAN, PointSummary, SweepSummary
+from sweeps.engine.report.summary.aggregate import CLEAN, SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.space import order, value_text
+from sweeps.engine.report.tables.table import Column, Row, Table, numbers, words
 
-ENDED = "ended"
-UNATTAINABLE = "unattainable"
-HALF_WIDTH = "95 % ±"
+HALF_WIDTH, UNATTAINABLE = "95 % ±", "unattainable"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
+def build_points(summary: SweepSummary) -> Table:
+    """Return one row per point, and a published row below where there is one.
 
-    Attributes:
-        values: text of the searched parameters' values; in a joint search the point's number first.
-        cells: text by column; a column that is absent is empty.
-        note: what the row is: ``best``, ``front``, ``baseline``, ``published`` or nothing.
-        summary: our trials of the point; None for a published row.
+    Ascending by point; of a joint search the best first. Baselines come last, under their names.
+    Columns of accuracies are in percent: summary first, then one per corruption.
     """
-
-    values: tuple[str, ...]
-    cells: dict[str, str]
-    note: str = ""
-    summary: PointSummary | None = None
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """The cells at the left: the values, with what the row is beside the first."""
-        first, *rest = self.values
-        return (f"{first} {self.note}".strip(), *rest)
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows ready to be laid out.
-
-    Attributes:
-        heads: names of the columns at the left, which say what the row is of.
-        columns: the others, summary first, then one per corruption in the paper's order.
-        rows: ascending by point, a published one under our own; of a joint search the best first.
-            Baselines come last, under their names.
-    """
-
-    heads: tuple[str, ...]
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
-def build_table(summary: SweepSummary) -> Table:
-    """Return one row per point, and a published row where there is one."""
-    joint = summary.search == "joint"
-    if joint:
-        rows = [_own(summary, point) for point in summary.by_rank]
+    columns = _columns(summary)
+    if summary.search == "joint":
+        rows = [_own(summary, columns, point) for point in summary.by_rank]
     else:
-        keyed = [(point.point, 0, _own(summary, point)) for point in summary.points]
-        keyed += [(p, 1, _published(p, row)) for p, row in summary.published.rows.items()]
+        keyed = [(p.point, 0, _own(summary, columns, p)) for p in summary.points]
+        keyed += [(p, 1, _published(columns, p, r)) for p, r in summary.published.rows.items()]
         keyed.sort(key=lambda entry: (order(summary.parameters, entry[0]), entry[1]))
         rows = [row for _, _, row in keyed]
-    rows += [_baseline(summary, point) for point in summary.baselines]
-    number = len(summary.names) > 1
+    rows += [_own(summary, columns, point) for point in summary.baselines]
+    values = [label.replace("_", " ") for label in summary.labels]
+    if len(values) > 1:
+        values.insert(0, "#")
+    measured = f"{sentences.what_was_measured(summary)} {sentences.INTERVALS}"
     return Table(
-        heads=("#", *summary.labels) if number else summary.labels,
-        columns=(*_columns(summary), *summary.corruptions),
+        title=f"Every {summary.kind}",
+        columns=(*words(values[0]), *numbers(*values[1:]), *words(""), *columns.values()),
         rows=tuple(rows),
+        note=measured if rows else f"No {summary.kind} has been tried yet.",
+        heads=len(values) + 1,
     )
 
 
-def _columns(summary: SweepSummary) -> list[str]:
-    curve = ["published"] if summary.published.curve else []
-    share = [UNATTAINABLE] if any(p.unattainable is not None for p in summary.points) else []
-    return [
-        "mean",
-        HALF_WIDTH,
-        *curve,
-        "clean",
-        *_validation(summary).values(),
-        "seeds",
-        *share,
-        ENDED,
-    ]
+def _columns(summary: SweepSummary) -> dict[str, Column]:
+    """Return the columns of figures by what stands in them."""
+    has_share = any(point.unattainable is not None for point in summary.points)
+    several = len(summary.objectives) > 1
+    ended = {trial.status for trial in summary.trials}
+    return {
+        "mean": Column("mean"),
+        HALF_WIDTH: Column(HALF_WIDTH),
+        **({"published": Column("published")} if summary.published.curve else {}),
+        CLEAN: Column(CLEAN),
+        **{
+            f"validation {name}": Column(f"validation {name}" if several else "validation")
+            for name in summary.objectives
+        },
+        "seeds": Column("seeds"),
+        **({UNATTAINABLE: Column(UNATTAINABLE)} if has_share else {}),
+        **{
+            status: Column(f"trials {word}")
+            for status, word in SHORT_STATUS.items()
+            if status in ended
+        },
+        **{
+            name: Column(name.replace("_", " "), is_turned=True) for name in summary.corruptions
+        },
+    }  # fmt: skip
 
 
-def _validation(summary: SweepSummary) -> dict[str, str]:
-    """Return the column of each objective."""
-    if len(summary.objectives) == 1:
-        return {name: "validation" for name in summary.objectives}
-    return {name: f"validation {name}" for name in summary.objectives}
-
-
-def _own(summary: SweepSummary, point: PointSummary) -> Row:
+def _own(summary: SweepSummary, columns: Mapping[str, Column], point: PointSummary) -> Row:
     cells = {
         "mean": percent(point.test and point.test.mean),
         HALF_WIDTH: half_width(point.test),
         "published": percent(summary.published.curve.get(point.point)),
-        "clean": percent(point.clean and point.clean.mean),
+        CLEAN: percent(point.clean and point.clean.mean),
         "seeds": _seeds(point, len(summary.description["seeds"])),
         UNATTAINABLE: percent(point.unattainable),
-        ENDED: sentences.status_counts(point.statuses),
-    } | {name: percent(top1) for name, top1 in point.corruptions.items()}
-    for name, column in _validation(summary).items():
-        if name in point.objectives:
-            cells[column] = percent(point.objectives[name].estimate)
-    note = "best" if point is summary.best else "front" if point in summary.front else ""
-    return Row(_values(point.point, point.turn), cells, note, point)
+    }
+    cells |= {status: str(count) for status, count in point.statuses.items()}
+    cells |= {name: percent(top1) for name, top1 in point.corruptions.items()}
+    for name, interval in point.objectives.items():
+        cells[f"validation {name}"] = percent(interval.estimate)
+    values = _values(point.point, point.turn)
+    mark = "best" if point is summary.best else "front" if point in summary.front else ""
+    if summary.is_baseline(point.point):
+        beside = len(summary.names) if len(summary.names) > 1 else 0  # columns behind the name
+        values, mark = [str(point.point[0]), *[""] * beside], "baseline"
+    texts = (*values, mark, *(cells.get(name, "") for name in columns))
+    return Row(texts, mark, summary.ranks.get(point.point, 0))
 
 
-def _baseline(summary: SweepSummary, point: PointSummary) -> Row:
-    further = len(summary.names) if len(summary.names) > 1 else 0  # columns behind the first
-    values = (str(point.point[0]), *[""] * further)
-    return replace(_own(summary, point), values=values, note="baseline")
+def _published(columns: Mapping[str, Column], point: Point, row: Mapping[str, Any]) -> Row:
+    # As many decimals as were printed: whole numbers for single corruptions.
+    found = (row.get(name) for name in columns)
+    texts = ("" if value is None else str(value) for value in found)
+    return Row((*_values(point, None), "paper", *texts), "paper")
 
 
-def _values(point: Point, turn: int | None) -> tuple[str, ...]:
-    texts = tuple(map(value_text, point))
-    if len(texts) == 1:
-        return texts
-    return ("" if turn is None else f"#{turn}", *texts)
+def _values(point: Point, turn: int | None) -> list[str]:
+    texts = list(map(value_text, point))
+    return texts if len(texts) == 1 else ["" if turn is None else f"#{turn}", *texts]
 
 
-def _seeds(point: PointSummary, asked: int) -> str:
+def _seeds(point: PointSummary, planned: int) -> str:
     count = point.test.trials if point.test else 0
-    return str(count) if point.is_complete else f"{count}/{asked}"
+    return str(count) if point.is_complete else f"{count}/{planned}"
 
 
 def half_width(estimate: Estimate | None) -> str:
@@ -138,88 +113,3 @@ def half_width(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     return f"{estimate.half_width:.1f}" + ("" if estimate.is_over_seeds else "*")
-
-
-def _published(point: Point, row: dict[str, Any]) -> Row:
-    # As many decimals as were printed: whole numbers for single corruptions.
-    columns = ("mean", CLEAN, *CORRUPTIONS)
-    cells = {name: str(row[name]) for name in columns if row.get(name) is not None}
-    return Row(_values(point, None), cells, "published")
-
-
-def best_rows(summary: SweepSummary, table: Table, most: int) -> Table:
-    """Return the table, or of more rows the best ``most``, and those that have a note."""
-    if len(table.rows) <= most:
-        return table
-    best = {point.point for point in summary.by_rank[:most]}
-    rows = [r for r in table.rows if r.note or (r.summary and r.summary.point in best)]
-    return replace(table, rows=tuple(rows))
-
-
-def to_markdown(table: Table) -> list[str]:
-    """Return the lines of the table in Markdown; none without rows."""
-    if not table.rows:
-        return []
-    lines = [
-        markdown_line([*table.heads, *table.columns]),
-        markdown_line(["---"] * len(table.heads) + [_alignment(c) for c in table.columns]),
-    ]
-    return lines + [markdown_line(_markdown_cells(table, row)) for row in table.rows]
-
-
-def _alignment(column: str) -> str:
-    return "---" if column == ENDED else "---:"
-
-
-def _markdown_cells(table: Table, row: Row) -> list[str]:
-    cells = [*row.heads, *(row.cells.get(column, "") for column in table.columns)]
-    mark = {"published": "*", "best": "**"}.get(row.note, "")
-    return [f"{mark}{markdown_text(cell)}{mark}" if cell else "" for cell in cells]
-
-
-def markdown_line(cells: Sequence[str]) -> str:
-    """Return a line of a table in Markdown."""
-    return f"| {' | '.join(cells)} |"
-
-
-def markdown_text(text: Any) -> str:
-    """Return text of the user such that it is neither a column nor a tag nor a second line."""
-    return escape(" ".join(str(text).split()), quote=False).replace("|", "\\|").replace("*", "\\*")
-
-
-def to_html(table: Table) -> str:
-    """Return the table as an HTML element, every cell escaped."""
-    heads = "".join(
-        html_head(_spaced(head), is_number=index > 0) for index, head in enumerate(table.heads)
-    )
-    heads += "".join(_html_head(column) for column in table.columns)
-    body = "\n".join(_html_row(table, row) for row in table.rows)
-    return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def html_head(text: str, is_number: bool) -> str:
-    """Return the head of a column, above its numbers where it has any."""
-    kind = ' class="number"' if is_number else ""
-    return f'<th scope="col"{kind}>{escape(text)}</th>'
-
-
-def _html_head(column: str) -> str:
-    if column in CORRUPTIONS:
-        return f'<th scope="col" class="turned"><span>{escape(_spaced(column))}</span></th>'
-    return html_head(_spaced(column), is_number=column != ENDED)
-
-
-def _html_row(table: Table, row: Row) -> str:
-    first, *others = row.heads
-    heads = f'<th scope="row">{escape(first)}</th>'
-    heads += "".join(f'<td class="value">{escape(text)}</td>' for text in others)
-    cells = "".join(
-        f'<td class="{"text" if column == ENDED else "number"}">'
-        f"{escape(row.cells.get(column, ''))}</td>"
-        for column in table.columns
-    )
-    return f'<tr class="{row.note or "own"}">{heads}{cells}</tr>'

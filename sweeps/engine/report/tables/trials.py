@@ -1,9 +1,5 @@
 """The table of all trials in report.html: one line a trial, with the reason where one was lost."""
 
-from collections.abc import Sequence
-from html import escape
-from itertools import islice
-
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.sentences import percent
 from sweeps.engine.report.summary.aggregate import LONG_STATUS, SweepSummary
@@ -15,78 +11,64 @@ from sweeps.engine.report.summary.estimates import (
     share_unattainable,
 )
 from sweeps.engine.report.summary.space import value_text
-from sweeps.engine.report.tables.points import html_head
+from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
-WORDS = ("trial", "status", "device")  # heads of columns that hold no numbers
+NOTE = "Interval of one trial: binomial over test images, each counted once."
 
 
-def shown_trials(summary: SweepSummary, most: int) -> list[TrialResult]:
-    """Return all trials, or ``most`` of them: what is told of nowhere else, then the best points'.
+def build_trials(summary: SweepSummary) -> Table:
+    """Return a row for each trial.
 
-    In the order of ``summary.trials``.
+    Those with a reason or notes rank first, as these are shown nowhere else; then those of the best
+    points.
     """
-    if len(summary.trials) <= most:
-        return list(summary.trials)
-    told = [trial for trial in summary.trials if trial.reason or trial.notes]
-    ranked = [t for p in (*summary.by_rank, *summary.baselines) for t in p.trials]
-    chosen = dict.fromkeys(trial.trial_id for trial in (*told, *ranked))
-    ids = set(islice(chosen, most))
-    return [trial for trial in summary.trials if trial.trial_id in ids]
-
-
-def trials_table(summary: SweepSummary, trials: Sequence[TrialResult]) -> str:
-    """Return the table of some trials as an HTML element, every cell escaped."""
     validation = ["validation"]
     if len(summary.objectives) > 1:
         validation = [f"validation {name}" for name in summary.objectives]
     has_share = any(share_unattainable(trial) is not None for trial in summary.trials)
-    heads = [
-        "trial", *(name.replace("_", " ") for name in summary.labels), "seed", "status", "epochs",
-        *validation, "clean", summary.measure, "95 % interval",
-        *(["unattainable %"] if has_share else []), "seconds training", "evaluation", "device",
-    ]  # fmt: skip
-    head = "".join(html_head(text, is_number=text not in WORDS) for text in heads)
-    body = "\n".join(_trial(summary, trial, has_share) for trial in trials)
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    explained = [trial for trial in summary.trials if trial.reason or trial.notes]
+    ranked = [t for point in (*summary.by_rank, *summary.baselines) for t in point.trials]
+    order = dict.fromkeys(trial.trial_id for trial in (*explained, *ranked))
+    ranks = {trial_id: rank for rank, trial_id in enumerate(order)}
+    labels = [name.replace("_", " ") for name in summary.labels]
+    return Table(
+        title="Every trial",
+        columns=(
+            *words("trial"), *numbers(*labels, "seed"), *words("status"),
+            *numbers("epochs", *validation, "clean", summary.measure, "95 % interval"),
+            *numbers(*["unattainable %"] * has_share, "seconds training", "evaluation"),
+            *words("device"),
+        ),
+        rows=tuple(
+            Row(_cells(summary, trial, has_share), rank=ranks[trial.trial_id])
+            for trial in summary.trials
+        ),
+        note=NOTE if summary.trials else "No trial has ended yet.",
+        complete="results.parquet has every accuracy of all trials, trials/ every record.",
+    )  # fmt: skip
 
 
-def _trial(summary: SweepSummary, trial: TrialResult, has_share: bool) -> str:
+def _cells(summary: SweepSummary, trial: TrialResult, has_share: bool) -> tuple[str, ...]:
+    values = list(map(value_text, summary.point_of(trial)))
     rows, clean = corrupted_rows(trial), clean_rows(trial)
     interval = binomial_interval(rows) if rows else None
     objectives = finite_objectives(trial, summary.objectives)
-    cells = [
-        *_values(summary, trial),
+    return (
+        trial.trial_id,
+        *values,
+        *[""] * (len(summary.names) - len(values)),
         str(trial.config.seed),
-        None,
+        "\n".join(filter(None, (LONG_STATUS[trial.status], trial.reason, *trial.notes))),
         str(len(trial.history)),
         *(map(percent, objectives) if objectives else [""] * len(summary.objectives)),
         percent(clean[0].value) if clean else "",
         percent(interval.estimate) if interval else "",
         f"{percent(interval.low)} to {percent(interval.high)}" if interval else "",
-        *([percent(share_unattainable(trial))] if has_share else []),
-        _seconds(trial, "training"),
-        _seconds(trial, "evaluation"),
-    ]
-    html = "".join(
-        f'<td class="number">{escape(cell)}</td>' if cell is not None else _status(trial)
-        for cell in cells
+        *[percent(share_unattainable(trial))] * has_share,
+        *(_seconds(trial, part) for part in ("training", "evaluation")),
+        trial.device,
     )
-    html += f"<td>{escape(trial.device)}</td>"
-    return f'<tr><th scope="row"><code>{escape(trial.trial_id)}</code></th>{html}</tr>'
-
-
-def _values(summary: SweepSummary, trial: TrialResult) -> list[str]:
-    texts = list(map(value_text, summary.point_of(trial)))
-    return texts + [""] * (len(summary.names) - len(texts))
 
 
 def _seconds(trial: TrialResult, part: str) -> str:
     return f"{trial.seconds[part]:.1f}" if part in trial.seconds else ""
-
-
-def _status(trial: TrialResult) -> str:
-    word = escape(LONG_STATUS[trial.status])
-    if not (text := "\n".join([trial.reason, *trial.notes]).strip()):
-        return f"<td>{word}</td>"
-    reason = f"<pre>{escape(text)}</pre>"
-    return f"<td><details><summary>{word}</summary>{reason}</details></td>"

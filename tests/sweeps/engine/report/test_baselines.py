@@ -10,7 +10,7 @@ from sweeps.engine.report import write_report
 from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.summary.aggregate import headline, summarise
 from sweeps.engine.report.tables.comparisons import compare
-from sweeps.engine.report.tables.points import build_table
+from sweeps.engine.report.tables.points import build_points
 from tests.sweeps.engine.report.made_up import (
     JOINT,
     SPACES,
@@ -50,9 +50,11 @@ def test_a_baseline_is_summarised_beside_the_points_and_is_never_the_best(sweep)
 
 
 def test_the_table_ends_with_the_baselines(sweep):
-    rows = build_table(summarise(sweep)).rows
-    assert [row.heads[0] for row in rows[-2:]] == ["vanilla baseline", "pgd baseline"]
-    assert rows[-2].cells["mean"] == "70.5" and rows[-1].cells["seeds"] == "1/2"
+    table = build_points(summarise(sweep))
+    names = [column.name for column in table.columns]
+    vanilla, pgd = (dict(zip(names, row.cells, strict=True)) for row in table.rows[-2:])
+    assert vanilla["sigma"] == "vanilla" and vanilla[""] == "baseline" and vanilla["mean"] == "70.5"
+    assert pgd["sigma"] == "pgd" and pgd["seeds"] == "1/2" and pgd["trials failed"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -68,9 +70,9 @@ def test_rows_of_a_search_over_several_parameters_are_as_long_as_their_heads(
     trials = [*kind(), result(VARIANTS["vanilla"], 0, "converged", 60.0)]
     chosen = {"vanilla": BASELINES["vanilla"]}
     records = write_sweep(tmp_path / "sweep", trials, baselines=chosen, **changes)
-    table = build_table(summarise(records))
-    assert all(len(row.values) == len(table.heads) for row in table.rows)
-    assert table.rows[-1].note == "baseline" and write_report(records).files
+    table = build_points(summarise(records))
+    assert all(len(row.cells) == len(table.columns) for row in table.rows)
+    assert table.rows[-1].mark == "baseline" and write_report(records).files
 
 
 def test_parquet_names_the_baseline_and_has_no_value_for_what_it_was_not_searched_by(sweep):
@@ -85,7 +87,7 @@ def test_the_page_and_the_sentences_tell_of_them(sweep):
     sentence = next(s for s in report.answer if s.startswith("Trained beside it"))
     assert "vanilla 70.5 %" in sentence and "pgd 97.0 %" in sentence
     page = sweep.folder.read("report/report.html").decode()
-    assert "vanilla baseline" in page
+    assert '<th scope="row">vanilla</th><td class="text">baseline</td>' in page
 
 
 def test_the_figure_has_a_line_across_for_each(sweep):

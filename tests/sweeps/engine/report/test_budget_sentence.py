@@ -77,4 +77,4 @@ def test_the_page_has_the_command_with_the_larger_budget(stop):
     write_report(records)
     page = records.folder.read("report/report.html").decode()
     assert "Resume with a larger budget:</p><pre>again --budget-gpu-hours 1.4</pre>" in page
-    assert "It was begun with:" in page and "Repeat or" not in page
+    assert "It was started with:" in page and "Repeat or" not in page

@@ -40,11 +40,11 @@ def test_second_parameter_makes_series(sweeps):
 
 def test_tables_have_a_column_for_each_parameter(sweeps):
     text = (sweeps("depth").folder / "report").read("table.md").decode()
-    assert "| # | depth | kernel_size | mean |" in text
-    assert "| **#4 best** | **4** | **1** | **84.6** |" in text
+    assert "| # | depth | kernel size |  | mean |" in text
+    assert "| **#4** | **4** | **1** | **best** | **84.6** |" in text
     assert "Best: depth 4, kernel_size 1, chosen by" in text
     page = (sweeps("depth").folder / "report").read("report.html").decode()
-    assert '<th scope="col">kernel size</th>' in page
+    assert '<th scope="col" class="number">kernel size</th>' in page
 
 
 def test_parquet_keeps_the_types(sweeps):

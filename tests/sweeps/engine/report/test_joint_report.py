@@ -31,7 +31,7 @@ def test_points_are_numbered_in_their_turns_and_the_best_comes_first(sweeps):
     rows = [
         line for line in table(sweeps("joint")).splitlines() if line.startswith(("| #", "| **#"))
     ]
-    assert rows[1].startswith(f"| **#{summary.best.turn} best** |")
+    assert rows[1].startswith(f"| **#{summary.best.turn}** |")
 
 
 def test_figures_of_one_objective(sweeps):

@@ -22,14 +22,12 @@ from sweeps.engine.report.tables.methods import (
     COLUMNS,
     TITLE_6,
     TITLE_7,
-    build_method_tables,
+    build_methods,
     make_cell,
     table_6,
     table_7,
-    terminal_tables,
 )
-from sweeps.engine.report.tables.points import build_table
-from sweeps.engine.report.tables.table import to_terminal
+from sweeps.engine.report.tables.points import build_points
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     measured_as,
@@ -107,22 +105,24 @@ def test_table_7_has_the_papers_models_beside(compared):
 def test_files_and_window_show_both_tables_and_cut_nothing(compared):
     records = compared()
     summary = summarise(records)
-    six, seven = build_method_tables(summary)
-    assert all(row[0] for row in (*six.rows, *seven.rows)), "names stay in sight when it scrolls"
-    only = [row[0] for row in six.rows if row[1] == "paper only"]
+    six, seven = build_methods(summary)
+    assert all(row.cells[0] for row in (*six.rows, *seven.rows)), "a name stays when it scrolls"
+    only = [row.cells[0] for row in six.rows if row.mark == "paper only"]
     assert only == ["pgd_madry", "vanilla_wong", "provable_wong", "vanilla_ddn", "ddn"]
-    assert max(len(row[0]) for row in six.rows) == len("ant_1x1_without_replay")
+    assert max(len(row.cells[0]) for row in six.rows) == len("ant_1x1_without_replay")
     assert "provable_wong: not trained here" in six.note and "paper only" not in str(seven.rows)
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(to_terminal(terminal_tables(summary, 80)))
-    text = console.export_text()
-    assert "…" not in text and all(name in text for name in ("augmix", "canny_edges", "l2 (1.5)"))
-    write_report(records)
+    console = Console(width=80, file=io.StringIO())
+    print_report(write_report(records), console)
+    text = console.file.getvalue()
+    assert "…" not in text and all(name in text for name in ("augmix", "canny edges", "l2 (1.5)"))
+    assert "pgd_madry" not in text and "5 further rows" in text
+    titles = [line for line in text.splitlines() if line.startswith(TITLE_6)]
+    assert len(titles) > 2 and "(continued)" not in titles[0]
     page = records.folder.read("report/report.html").decode()
     document = records.folder.read("report/table.md").decode()
     for title in (six.title, seven.title, "Paired comparison with variant vanilla"):
         assert title in page and title in document
-    assert seven.rows[0][2].replace("*", "\\*") in document
+    assert seven.rows[0].cells[2].replace("*", "\\*") in document
 
 
 def fewer(trial, count):
@@ -138,10 +138,8 @@ def test_table_7_says_that_attacks_are_on_fewer_images_than_the_clean_accuracy(t
         trials = [fewer(trial, count) for trial in methods(1)]
         records = write_sweep(tmp_path / str(count), trials, **TABLE_7 | {"seeds": 1})
         summary = summarise(records)
-        notes = [build_method_tables(summary)[1].note, terminal_tables(summary, 100)[-1].note]
-        for note in notes:
-            words = "is on 1,000 test images, the accuracy under attack on the first 300 of them"
-            assert (words in note) is said
+        words = "is on 1,000 test images, the accuracy under attack on the first 300 of them"
+        assert (words in build_methods(summary)[1].note) is said
 
 
 def test_published_rows_of_methods_that_were_not_asked_for_stand_in_table_6_alone(tmp_path):
@@ -150,34 +148,24 @@ def test_published_rows_of_methods_that_were_not_asked_for_stand_in_table_6_alon
     trials = [methods(1)[0], methods(1)[6], methods(1)[9]]
     records = write_sweep(tmp_path, trials, **METHODS | {"published": published, "seeds": 1})
     summary = summarise(records)
-    table = build_table(summary)
-    assert [row.values[0] for row in table.rows if row.note == "published"] == [
-        "vanilla", "ant_1x1",
-    ]  # fmt: skip
+    table = build_points(summary)
+    assert [r.cells[0] for r in table.rows if r.mark == "paper"] == ["vanilla", "ant_1x1"]
     axes = draw_grid(summary).axes[0]
     assert len(axes.get_xticks()) == 3
-    six, seven = build_method_tables(summary)
-    assert {"gnt_sigma_0.5", "ddn"} <= {row[0] for row in six.rows if row[1] == "paper only"}
-    assert [row[0] for row in seven.rows if row[1] == "paper only"] == ["gnt_sigma_0.5"]
-    shown = [head for block in terminal_tables(summary, 200) for head in block.heads]
-    assert set(shown) == {"", "vanilla", "augmix", "ant_1x1"}
+    six, seven = build_methods(summary)
+    assert {"gnt_sigma_0.5", "ddn"} <= {
+        row.cells[0] for row in six.rows if row.mark == "paper only"
+    }
+    assert [row.cells[0] for row in seven.rows if row.mark == "paper only"] == ["gnt_sigma_0.5"]
 
 
 def test_without_published_rows_there_are_no_columns_for_them(tmp_path):
     records = write_sweep(tmp_path, methods(1)[:2], **METHODS | {"published": None, "seeds": 1})
     summary = summarise(records)
-    blocks = terminal_tables(summary, 100)
-    assert {block.title for block in blocks} == {TITLE_6, TITLE_7}
-    assert not any("paper" in text for block in blocks for row in block.rows for text in row)
-    for table in build_method_tables(summary):
-        assert {row[1] for row in table.rows} == {"ours"} and "published" not in table.note
-
-
-def test_blocks_that_go_on_say_so(compared):
-    titles = [block.title for block in terminal_tables(summarise(compared()), 80)]
-    six = [title for title in titles if title.startswith(TITLE_6)]
-    assert len(six) > 2 and not six[0].endswith("(continued)")
-    assert all(title.endswith("(continued)") for title in six[1:])
+    tables = build_methods(summary)
+    assert [table.title for table in tables] == [TITLE_6, TITLE_7]
+    for table in tables:
+        assert {row.cells[1] for row in table.rows} == {"ours"} and "published" not in table.note
 
 
 def test_the_meaning_of_plus_minus_is_told_where_it_stands(compared, tmp_path):
@@ -245,10 +233,10 @@ def test_one_seed_is_compared_over_images(compared):
     mean = 50 * sum(b[n].double().mean() - a[n].double().mean() for n in ("fog", "scale"))
     assert found["gnt", "mean"].paired.difference.estimate == pytest.approx(float(mean))
     (table,) = build_comparisons(summary, records)
-    assert "200 images" in table.rows[0]
+    assert "200 images" in table.rows[0].cells
 
 
 def test_points_of_a_search_are_named_in_a_comparison(tmp_path):
     records = write_sweep(tmp_path, measured_sigmas(2), seeds=2)
     (table,) = build_comparisons(summarise(records), records)
-    assert table.rows[0][0] == "sigma 0" and table.title.endswith("sigma 0.5")
+    assert table.rows[0].cells[0] == "sigma 0" and table.title.endswith("sigma 0.5")

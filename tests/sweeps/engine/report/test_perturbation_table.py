@@ -8,10 +8,7 @@ from gon_core.config import GNT, VARIANTS
 from search_spaces.sigma import SIGMA
 from sweeps.engine.report import write_report
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.tables.perturbations import (
-    build_perturbations,
-    terminal_perturbations,
-)
+from sweeps.engine.report.tables.perturbations import build_perturbations
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     measured_as,
@@ -39,8 +36,13 @@ def with_sizes(seed, median, **changes):
 def test_a_row_has_every_noise_and_attack_with_its_interval(make):
     trial = with_sizes(0, 7.0)
     (table,) = build_perturbations(make([trial], space=(SIGMA,)))
-    assert table.heads == ("", "epsilon* gaussian", "PGD linf 0.1", "DDN l2 1.5")
-    name, size, pgd, _ = table.rows[0]
+    assert tuple(column.name for column in table.columns) == (
+        "",
+        "epsilon* gaussian",
+        "PGD linf 0.1",
+        "DDN l2 1.5",
+    )
+    name, size, pgd, _ = table.rows[0].cells
     assert (name, size) == ("sigma 0.5", "7.0 (6.8 to 7.2)")
     interval = trial.of("attacks")[0].interval
     assert pgd == f"{interval.estimate:.1f} ({interval.low:.1f} to {interval.high:.1f})"
@@ -57,42 +59,32 @@ def test_a_row_has_every_noise_and_attack_with_its_interval(make):
 )
 def test_what_is_infinite_or_not_converged_is_said(make, trials, text):
     (table,) = build_perturbations(make(trials, seeds=len(trials)))
-    assert table.rows[0][1] == text
+    assert table.rows[0].cells[1] == text
     assert ("had not converged" in table.note) is ("*" in text)
 
 
 def test_an_interval_without_an_upper_end_ends_never(make):
     (table,) = build_perturbations(make([with_sizes(0, 9.0, high=math.inf)]))
-    assert table.rows[0][1] == "9.0 (8.8 to never)"
+    assert table.rows[0].cells[1] == "9.0 (8.8 to never)"
 
 
 def test_where_methods_are_compared_attacks_are_table_7(make):
     (table,) = build_perturbations(make(methods(1), **METHODS))
-    assert len(table.rows) == 12 and len(table.heads) == 6
+    assert len(table.rows) == 12 and len(table.columns) == 6
     assert table.title == "Median perturbation size epsilon*" and "attack" not in table.note
 
 
 def test_nothing_measured_is_no_table(make):
     trial = measured_result(GNT(sigma=0.5), 0, 0.5)
     plain = trial.model_copy(update={"measurements": trial.of("top1")})
-    assert build_perturbations(make([plain])) == terminal_perturbations(make([plain]), 80) == ()
+    assert build_perturbations(make([plain])) == ()
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_a_window_has_the_same_numbers_in_blocks(make, width):
+def test_baselines_have_the_last_rows(make):
     vanilla = measured_result(VARIANTS["vanilla"], 0, 0.1)
     baselines = {"vanilla": VARIANTS["vanilla"].model_dump(mode="json")}
-    summary = make([*measured_sigmas(1), vanilla], baselines=baselines)
-    blocks = terminal_perturbations(summary, width)
-    across = {
-        head: tuple(row[index] for row in block.rows)
-        for block in blocks
-        for index, head in enumerate(block.heads)
-        if head
-    }
-    (table,) = build_perturbations(summary)
-    assert across == {name: tuple(cells) for name, *cells in table.rows}
-    assert list(across)[-1] == "vanilla"
+    (table,) = build_perturbations(make([*measured_sigmas(1), vanilla], baselines=baselines))
+    assert table.rows[-1].cells[0] == "vanilla" and len(table.rows) == 7
 
 
 def test_it_is_in_every_file(tmp_path):

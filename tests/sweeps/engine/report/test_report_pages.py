@@ -17,7 +17,7 @@ from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.pages.terminal import to_terminal
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.tables.points import build_table
+from sweeps.engine.report.tables.points import build_points
 from tests.sweeps.engine.report.made_up import measured_sigmas, noise_file, write_sweep
 
 FILES = [
@@ -31,11 +31,12 @@ def read(records, name):
 
 
 def cells(markdown, label):
-    """Return the cells of the line whose first cell is ``label``, by column."""
-    (first, *_) = re.split(r"\n\n## ", markdown)  # the table of points comes first
-    lines = [line.strip("| ").split(" | ") for line in first.splitlines() if line[:1] == "|"]
-    (line,) = [line for line in lines if line[0].strip("*") == label]
-    return dict(zip(lines[0], (cell.strip("*") for cell in line), strict=True))
+    """Return the cells of the line whose first two cells are ``label``, by column."""
+    last = markdown.split("## Every value")[1]
+    rows = [line[2:-2].split(" | ") for line in last.splitlines() if line[:1] == "|"]
+    lines = [[cell.strip("*") for cell in row] for row in rows]
+    (line,) = [line for line in lines if " ".join(line[:2]).strip() == label]
+    return dict(zip(lines[0], line, strict=True))
 
 
 class Tags(HTMLParser):
@@ -85,16 +86,22 @@ def test_markdown_table(make_sweep, line_search):
     text = read(records, "table.md").decode()
     assert "**Cut short: 10,000 of 55,000 training images; 2 epochs per trial" in text
     best = cells(text, "0.5 best")
-    assert set(CORRUPTIONS) < set(best)
+    assert {name.replace("_", " ") for name in CORRUPTIONS} < set(best)
     assert (best["mean"], best["published"], best["seeds"]) == ("86.5", "92.4", "3")
-    assert best["ended"] == "3 budget"
-    assert cells(text, "0.7")["ended"] == "3 converged"
-    assert cells(text, "0.9")["ended"] == "2 converged, 1 diverged"
+    ended = {
+        sigma: {k: v for k, v in cells(text, sigma).items() if k.startswith("trials") and v}
+        for sigma in ("0.5 best", "0.7", "0.9", "1.2")
+    }
+    assert ended == {
+        "0.5 best": {"trials budget": "3"},
+        "0.7": {"trials converged": "3"},
+        "0.9": {"trials converged": "2", "trials diverged": "1"},
+        "1.2": {"trials converged": "1", "trials pruned": "2"},
+    }
     assert cells(text, "0.9")["seeds"] == "2/3"
-    assert cells(text, "1.2")["ended"] == "1 converged, 2 pruned"
     assert cells(text, "1.2")["95 % ±"].rstrip("*\\").replace(".", "").isdigit()
-    assert cells(text, "0.5 published")["translate"] == "56"
-    assert cells(text, "0 published")["mean"] == "86.9"
+    assert cells(text, "0.5 paper")["translate"] == "56"
+    assert cells(text, "0 paper")["mean"] == "86.9"
 
 
 def test_nothing_is_called_converged_that_is_not(make_sweep):
@@ -191,7 +198,7 @@ def test_terminal_cuts_nothing_off(make_sweep, width):
     records = make_sweep([(s, 0, "max_epochs", 80 + s) for s in grid], seeds=1, deviations=[])
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
     summary = summarise(records)
-    console.print(to_terminal(summary, build_table(summary), (), ("Best.",), (), console))
+    console.print(to_terminal(summary, (build_points(summary),), ("Best.",), width))
     text = console.file.getvalue()
     assert "…" not in text
     lines = text.splitlines()

@@ -11,7 +11,7 @@ from gon_core.config import VARIANTS
 from gon_core.measurement import CLEAN, TOP1
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.parquet import render_parquet
-from sweeps.engine.report.tables.trials import trials_table
+from sweeps.engine.report.tables.trials import build_trials
 from sweeps.engine.tracking.points import final_metrics
 from tests.sweeps.engine.report.made_up import (
     METHODS,
@@ -69,5 +69,5 @@ def test_the_report_shows_what_was_noted_about_a_trial(tmp_path, trial):
     note = "epoch 3: a bit of weights.safetensors is flipped, epoch 2 was used <instead>"
     noted = trial.model_copy(update={"notes": [note]})
     summary = summarise(write_sweep(tmp_path, [noted], **METHODS))
-    page = trials_table(summary, summary.trials)
-    assert "a bit of weights.safetensors is flipped" in page and "<instead>" not in page
+    (row,) = build_trials(summary).rows
+    assert f"converged\n{note}" in row.cells
