@@ -10,14 +10,14 @@ import time
 
 import pytest
 
-from gon_core.config import StartConfig
+from gon_core.config import EvaluationConfig, StartConfig
 from gon_core.data import idx
 from gon_core.data.splits import split
 from sweeps.engine.backend import notice
-from sweeps.engine.records import SweepRecords
+from sweeps.engine.records import MODEL, SweepRecords, starting_models
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.trials.start_training import train_start
-from sweeps.engine.trials.trial import make_deterministic
+from sweeps.engine.trials.measures import prepare_data
+from sweeps.engine.trials.trial import make_deterministic, run_trial
 from tests.cluster.local_cluster import LocalCluster
 from tests.sweeps.faults import PATIENCE, SWEEPS, wait_for
 
@@ -31,7 +31,8 @@ ARGUMENTS = (
 
 
 def signs(but=()):
-    return [sign for sign in notice.signs() if sign.trial_id == "vanilla" and sign not in but]
+    """Return the signs of the vanilla model: no trial has begun yet."""
+    return [sign for sign in notice.signs() if sign not in but]
 
 
 @pytest.fixture
@@ -56,7 +57,11 @@ def test_a_vanilla_model_whose_process_is_killed_or_told_to_end_goes_on_from_its
         )  # fmt: skip
 
         def kept():
-            return sorted(results.glob("starting_models/*/checkpoints-sweep/*/manifest.json"))
+            return sorted(
+                results.glob(
+                    "starting_models/*/training-sweep/trials/*/checkpoints/*/manifest.json"
+                )
+            )
 
         wait_for(lambda: len(kept()) == 2 and signs(), process, what="two checkpoints")
         (killed,) = signs()
@@ -75,9 +80,11 @@ def test_a_vanilla_model_whose_process_is_killed_or_told_to_end_goes_on_from_its
     (result,) = records.results()
     assert isinstance(result.config.start, StartConfig)
     make_deterministic("cpu", threads=1)
-    images = split(*idx.load("mnist"), result.config.data).training
-    *_, expected = train_start(result.config.start, images, Folder(str(tmp_path / "whole")))
-    assert (folder / "model.safetensors").read_bytes() == expected.weights
+    data = prepare_data(split(*idx.load("mnist"), result.config.data), EvaluationConfig())
+    config = starting_models.trial_config(result.config.start)
+    undisturbed = SweepRecords(Folder(str(tmp_path / "undisturbed"))).trial(config.trial_id)
+    expected = run_trial(config, data, None, undisturbed, evaluates=False)
+    assert (folder / "model.safetensors").read_bytes() == undisturbed.folder.read(MODEL)
     history = json.loads((folder / "start.json").read_text())["history"]
     assert [{**epoch, "seconds": 0} for epoch in history] == [
         {**epoch, "seconds": 0} for epoch in expected.history

@@ -46,7 +46,6 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs import checkpoint_models, sweep
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from sweeps.engine.trials import measures, trial
-from sweeps.engine.trials.start_training import train_start
 from tests.eager import use_eager_kernels
 
 ROOT = Path(__file__).parents[2]
@@ -144,14 +143,11 @@ def prepared(tmp_path_factory):
         records.write_sweep(sweep.describe_sweep(made, options, digest) | {"known": []})
         measures.write_examples(records.folder, splits, made.config.evaluation)
         kept = starting_models.folder(storage, start, digest)
-        begun = starting_models.checkpoints(kept, made.name)
-        weights = starting_models.get(
-            kept,
-            start,
-            begun,
-            lambda: train_start(start, data.training, begun),
-            lambda metrics: None,
-        )
+        config = starting_models.trial_config(start)
+        training = starting_models.training_records(kept, made.name).trial(config.trial_id)
+        result = trial.run_trial(config, data, None, training, evaluates=False)
+        weights = training.folder.read(MODEL)
+        starting_models.keep(kept, start, weights, result.history)
 
         def die(metrics):
             if metrics["epoch"] == 2:

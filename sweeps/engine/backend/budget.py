@@ -50,7 +50,7 @@ class Budget:
         return {option: limit for option, limit in limits.items() if limit is not None}
 
 
-class OutOfBudgetError(Exception):
+class OutOfBudgetError(BaseException):
     """The budget has no room for a trial any more, before the first one could be started."""
 
 
@@ -302,10 +302,6 @@ class Meter:
             self._running.pop(START)
             self._ended_gpu_seconds += self.resources.start_gpus * seconds
 
-    def start_epoch(self, seconds: float) -> None:
-        """Count an epoch of the vanilla model that was trained on a machine of a cluster."""
-        self._ended_gpu_seconds += self.resources.start_gpus * seconds
-
     @property
     def spent(self) -> Spent:
         """What was used so far, by earlier drivers too."""
@@ -328,9 +324,13 @@ class Meter:
         """Return which limit would be passed if one more trial were started; None if it fits."""
         return self._limit_passed_with(self._forecast())
 
+    def has_room(self) -> bool:
+        """Return whether a trial would still fit, while none can start yet."""
+        return not self.budget.limits or self.limit_reached() is None
+
     def raise_if_spent(self) -> None:
-        """Raise OutOfBudgetError if no trial would fit any more; asked while none can start yet."""
-        if self.budget.limits and self.limit_reached() is not None:
+        """Raise OutOfBudgetError if no trial would fit any more, while none can start yet."""
+        if not self.has_room():
             raise OutOfBudgetError
 
     def _forecast(self) -> _Forecast:

@@ -16,6 +16,7 @@ from sweeps.engine.resources.ray_files import RayFolder, ensure_token, has_token
 from sweeps.engine.system.signals import reinstall_handlers
 
 if TYPE_CHECKING:  # it loads torch, while Ray starts
+    from sweeps.engine.backend.shared_data import SharedData
     from sweeps.engine.trials.measures import TrialData
 
 OBJECT_STORE_BYTES = 2 * 1024**3
@@ -74,6 +75,7 @@ class Cluster:
         else:
             self._started = self._thread.submit(_connect, resources, address)
         self._stopped: Future[None] | None = None
+        self._shared: SharedData | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -95,12 +97,20 @@ class Cluster:
             raise ClusterError(reason) from error
         reinstall_handlers()
 
-    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
+    def run(
+        self,
+        driver: Driver,
+        data: "TrialData",
+        start_weights: bytes | None,
+        evaluates: bool = True,
+    ) -> None:
         """Run the trials that ``driver`` suggests where there is room; return when all ended."""
         from sweeps.engine.backend import tuner
         from sweeps.engine.backend.shared_data import SharedData
 
-        tuner.run(driver, SharedData(data), start_weights, self.scratch)
+        if self._shared is None or self._shared.data is not data:
+            self._shared = SharedData(data)
+        tuner.run(driver, self._shared, start_weights, self.scratch, evaluates)
 
     def stop(self) -> None:
         """Begin to end Ray and all its processes.

@@ -53,7 +53,13 @@ class InProcess:
     def join(self) -> None:
         """Return at once."""
 
-    def run(self, driver: Driver, data: TrialData, start_weights: bytes | None) -> None:
+    def run(
+        self,
+        driver: Driver,
+        data: TrialData,
+        start_weights: bytes | None,
+        evaluates: bool = True,
+    ) -> None:
         """Run the trials that ``driver`` suggests."""
         resources = self._resources
         make_deterministic(resources.device, resources.cpus)
@@ -62,13 +68,13 @@ class InProcess:
             config = None if driver.is_over else driver.suggest(name)
             if config is None:
                 break
-            self._run_one(driver, name, config, on_device, start_weights)
+            self._run_one(driver, name, config, on_device, start_weights, evaluates)
         if driver.lost is not None:
             raise driver.lost
 
     def _run_one(
         self, driver: Driver, name: str, config: TrialConfig, data: TrialData,
-        start_weights: bytes | None,
+        start_weights: bytes | None, evaluates: bool,
     ) -> None:  # fmt: skip
         while True:
             driver.began(name, [NODE])
@@ -83,6 +89,7 @@ class InProcess:
                     report=lambda metrics: driver.reported(name, metrics),
                     processes=self._resources.processes,
                     node=NODE,
+                    evaluates=evaluates,
                 )
             except ProcessDiedError as death:
                 if driver.is_given_up(name, lambda: [NODE], str(death)) or driver.lost is not None:

@@ -28,7 +28,13 @@ class Backend(Protocol):
         """
         ...
 
-    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
+    def run(
+        self,
+        driver: Driver,
+        data: "TrialData",
+        start_weights: bytes | None,
+        evaluates: bool = True,
+    ) -> None:
         """Run the trials that ``driver`` suggests; return when it suggests no more.
 
         Each is run by ``run_trial``, which writes its record. ``driver`` is notified when a process
@@ -39,6 +45,7 @@ class Backend(Protocol):
             driver: suggests trials.
             data: the images; whatever is not in memory is opened where a trial runs.
             start_weights: of the vanilla model.
+            evaluates: see ``run_trial``.
 
         Raises:
             OSError, StorageError: a record could not be written by the driver either.

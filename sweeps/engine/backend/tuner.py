@@ -28,7 +28,6 @@ from sweeps.engine.backend.notice import Notice
 from sweeps.engine.backend.schedulers import make_scheduler
 from sweeps.engine.backend.shared_data import SharedData, fetch
 from sweeps.engine.backend.shared_storage import other_code, unshared
-from sweeps.engine.backend.start_on_ray import living_nodes
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -49,7 +48,9 @@ class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
 
 
-def run(driver: Driver, data: SharedData, start_weights: bytes | None, scratch: Path) -> None:
+def run(
+    driver: Driver, data: SharedData, start_weights: bytes | None, scratch: Path, evaluates: bool
+) -> None:
     """Run the trials that ``driver`` suggests on the Ray that has started; see ``Backend.run``.
 
     Args:
@@ -57,6 +58,7 @@ def run(driver: Driver, data: SharedData, start_weights: bytes | None, scratch: 
         data: shared by all trials.
         start_weights: the vanilla model.
         scratch: a folder for what Ray Tune keeps; worth nothing afterwards.
+        evaluates: see ``run_trial``.
 
     Raises:
         OSError, StorageError: a record could not be written by the driver either.
@@ -68,6 +70,7 @@ def run(driver: Driver, data: SharedData, start_weights: bytes | None, scratch: 
         tune.with_parameters(
             _trainable, images=data.reference, start_weights=start_weights, folder=records.folder,
             resources=resources, checkpoint_every=plan.checkpoint_every, code=training_code(),
+            evaluates=evaluates,
         ),
         resources.per_trial,
     )  # fmt: skip
@@ -85,7 +88,7 @@ def run(driver: Driver, data: SharedData, start_weights: bytes | None, scratch: 
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            name="trials" if evaluates else "vanilla",
             storage_path=str(scratch),
             verbose=0,
             # The driver counts, who knows what a trial died of.
@@ -100,6 +103,7 @@ def run(driver: Driver, data: SharedData, start_weights: bytes | None, scratch: 
 def _trainable(
     config: dict[str, str], images: list[ray.ObjectRef], start_weights: bytes | None,
     folder: Folder, resources: Resources, checkpoint_every: int, code: dict[str, int | str],
+    evaluates: bool,
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)
@@ -122,6 +126,7 @@ def _trainable(
                 processes=resources.processes,
                 stop=notice.is_given,
                 node=node,
+                evaluates=evaluates,
             )
     except (StoppedError, RayError):  # to be carried on
         raise
@@ -136,9 +141,14 @@ def _trainable(
         tune.report(NOTHING)
 
 
+def living_nodes() -> set[str]:
+    """Return Ray's names of the machines that are there."""
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
 def _report(metrics: dict[str, float]) -> None:
     # Tune mixes what it is told with entries of its own; as text ours stay together.
-    watched = {name: metrics[name] for name in ("epoch", VALIDATION_METRIC)}
+    watched = {"epoch": metrics["epoch"], VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
     tune.report(watched | {ENTRY: json.dumps(metrics)})
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gon_core.config import StartConfig
-from sweeps.engine.records import checkpoint, lock, starting_models
+from sweeps.engine.records import lock, starting_models
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.sweep import SweepRecords
@@ -175,9 +175,13 @@ def _check_start(records: SweepRecords, description: dict) -> list[str]:
             if starting_models.stored(kept) is None:
                 return [f"the starting model in {kept.path} is damaged; it is trained again"]
             return []
-        begun = starting_models.checkpoints(kept, description["name"])
-        _, passed_over = checkpoint.find(begun, start.model_dump(mode="json"))
-        return [f"the starting model in {begun.path}: {reason}" for reason in passed_over]
+        training = starting_models.training_records(kept, description["name"])
+        begun = [_check_trial(training.trial(name), has_driver=False) for name in training.names()]
+        return [
+            f"the starting model in {training.folder.path}: {problem}"
+            for trial in begun
+            for problem in trial.problems
+        ]
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         return [f"the starting model cannot be checked: {str(error).splitlines()[0]}"]
     return []

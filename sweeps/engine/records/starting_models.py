@@ -2,39 +2,16 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gon_core.config import StartConfig, content_hash
+from gon_core.config import StartConfig, TrialConfig, Vanilla, content_hash
 from gon_core.formats import TRAINING_FORMAT
-from sweeps.engine.records import MODEL, STARTING_MODELS
+from sweeps.engine.records import MODEL, STARTING_MODELS, SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.system.errors import StorageError
-
-if TYPE_CHECKING:
-    from gon_core.training.loop import EpochMetrics
 
 DESCRIPTION = "start.json"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StartModel:
-    """A starting model that is trained.
-
-    Attributes:
-        weights: its own.
-        history: the metrics of every epoch, in order.
-    """
-
-    weights: bytes
-    history: list[dict[str, Any]]
-
-
-Training = Callable[[], "Iterator[EpochMetrics | StartModel]"]
 
 
 class DivergedStartError(RuntimeError):
@@ -47,12 +24,20 @@ def folder(storage: Folder, start: StartConfig, data_digest: str) -> Folder:
     return storage / STARTING_MODELS / hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
-def checkpoints(kept: Folder, sweep: str) -> Folder:
-    """Return where a sweep keeps the checkpoints of the training until the model is whole.
+def trial_config(start: StartConfig) -> TrialConfig:
+    """Return the trial that trains the model; nothing of it is evaluated."""
+    return TrialConfig(
+        method=Vanilla(), model=start.model, data=start.data, training=start.training, start=None,
+        seed=start.seed,
+    )  # fmt: skip
 
-    Two sweeps may train the same model at the same time, so that each has a place of its own.
+
+def training_records(kept: Folder, sweep: str) -> SweepRecords:
+    """Return where a sweep keeps the training of the model, until the model is complete.
+
+    Two sweeps may train the same model at the same time, so that each has a folder of its own.
     """
-    return kept / f"checkpoints-{sweep}"
+    return SweepRecords(kept / f"training-{sweep}")
 
 
 def stored(kept: Folder) -> bytes | None:
@@ -86,53 +71,19 @@ def seconds_per_image(kept: Folder, start: StartConfig) -> float | None:
     return last["seconds"] / start.data.images_of_an_epoch
 
 
-def get(
-    kept: Folder,
-    start: StartConfig,
-    begun: Folder,
-    training: Training,
-    report: "Callable[[EpochMetrics], None]",
-) -> bytes:
-    """Return the weights of the starting model; train and keep it if there is none yet.
+def keep(kept: Folder, start: StartConfig, weights: bytes, history: list[dict[str, float]]) -> None:
+    """Write a trained model, for every sweep that starts from it.
 
     Args:
         kept: from ``folder``.
         start: its configuration.
-        begun: from ``checkpoints``; removed once the model is there.
-        training: yields the metrics of each epoch that it trains, then the model.
-        report: called with these metrics.
-
-    Raises:
-        DivergedStartError: its training loss was not finite.
+        weights: of the model.
+        history: the metrics of every epoch, in order.
     """
-    weights = stored(kept)
-    if weights is None:
-        weights = _train(kept, start, training, report)
-    with suppress(OSError, StorageError):  # nothing reads them any more
-        begun.delete()
-    return weights
-
-
-def _train(
-    kept: Folder,
-    start: StartConfig,
-    training: Training,
-    report: "Callable[[EpochMetrics], None]",
-) -> bytes:
-    trained = None
-    for news in training():
-        if isinstance(news, StartModel):
-            trained = news
-        else:
-            report(news)
-    assert trained is not None, "a training that ends yields its model"
-    if trained.history[-1]["event"] == "diverged":
-        raise DivergedStartError("the training loss of the vanilla starting model is not finite")
-    kept.write(MODEL, trained.weights)
+    kept.write(MODEL, weights)
     description = {
         "config": start.model_dump(mode="json"),
-        "history": trained.history,
-        "sha256": hashlib.sha256(trained.weights).hexdigest(),
+        "history": history,
+        "sha256": hashlib.sha256(weights).hexdigest(),
     }
     kept.write_json(DESCRIPTION, description)
-    return trained.weights

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,9 +16,6 @@ from search_spaces.parameter import Point
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.system.text import duration, show
-
-if TYPE_CHECKING:
-    from gon_core.training.loop import EpochMetrics
 
 SHOWN_ENDED, SHOWN_RUNNING = 6, 24  # trials in the live table, so that it fits a screen
 MIXED = "validation (mixed)"
@@ -99,12 +95,13 @@ class Progress:
         """Take the wall time that a trial will probably need, until some have ended."""
         self._trial_seconds = trial_seconds
 
-    def start_trained(self, metrics: "EpochMetrics") -> None:
+    def start_trained(self, metrics: dict[str, float]) -> None:
         """An epoch of the vanilla model ended."""
         budget = self._plan.config.start.training.max_epochs
         self._start_line = (
-            f"vanilla start: epoch {metrics.epoch}/{budget}, loss {metrics.train_loss:.4f}, "
-            f"training accuracy {metrics.train_accuracy:.1f} %"
+            f"vanilla start: epoch {metrics['epoch']:.0f}/{budget}, "
+            f"loss {metrics['train_loss']:.4f}, "
+            f"training accuracy {metrics['train_accuracy']:.1f} %"
         )
         self._line(self._start_line)
 

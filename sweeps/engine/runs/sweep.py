@@ -1,7 +1,7 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
 import errno
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -45,7 +45,6 @@ from sweeps.engine.tracking import Tracker, default_uri, ui_command
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
-    from gon_core.training.loop import EpochMetrics
     from sweeps.engine.trials.measures import TrialData
 
 
@@ -319,40 +318,23 @@ class _Run:
         progress = Progress(plan, self.console, finished, self.meter.text)
         with progress.shown():
             with deferred_signals():  # importing torch takes seconds, while Ray starts
-                from sweeps.engine.backend import shared_storage
-                from sweeps.engine.backend.shared_data import SharedData
-                from sweeps.engine.backend.start_on_ray import StartTask
-            data = SharedData(self._prepare_data())
+                from sweeps.engine.backend import shared_storage, start_model
+                from sweeps.engine.backend.in_process import InProcess
+            data = self._prepare_data()
             kept = starting_models.folder(
                 self.storage, config.start, self.description["data_digest"]
             )
-            if plan.resources.device != "cpu" or self.options.address is not None:
-                cluster.wait()
             is_here = self.options.address is None
+            trainer: Backend = cluster
+            if is_here and plan.resources.device == "cpu":  # it has nothing else to do
+                trainer = InProcess(plan.resources)
+            trainer.wait()
             if not is_here and self.records.folder.is_local:
                 shared_storage.refuse_unshared(self.records.folder, "sweep.json")
-
-            def start_trained(metrics: "EpochMetrics") -> None:
-                progress.start_trained(metrics)
-                if not is_here:  # there it waits for a machine, which costs nothing
-                    self.meter.start_epoch(metrics.seconds)
-                if not metrics.is_last:  # else it is whole in a moment, for a larger budget
-                    self.meter.raise_if_spent()
-
             limits = Limits(self.options.max_failures, self.options.max_node_losses)
-            begun = starting_models.checkpoints(kept, plan.name)
-            task = StartTask(
-                config.start, begun, self.records.folder, plan.resources, plan.checkpoint_every,
-                limits,
-            )  # fmt: skip
-            with self.meter.start_model() if is_here else nullcontext():
-                weights = starting_models.get(
-                    kept,
-                    config.start,
-                    begun,
-                    lambda: task.run(data, is_here, self.meter.raise_if_spent),
-                    start_trained,
-                )
+            weights = start_model.start_weights(
+                plan, kept, trainer, data, limits, self.meter, progress.start_trained
+            )
             speed = starting_models.seconds_per_image(kept, config.start)
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
@@ -361,7 +343,7 @@ class _Run:
                 plan, search, self.records, (self.meter, progress, tracker), limits,
                 self.meter.may_start, self.meter.may_wait, (self.meter, progress),
             )  # fmt: skip
-            cluster.run(driver, data.data, weights)
+            cluster.run(driver, data, weights)
 
     def _prepare_data(self) -> "TrialData":
         import torch

@@ -62,6 +62,7 @@ def run_trial(
     processes: int = 1,
     stop: Callable[[], bool] = lambda: False,
     node: str = "",
+    evaluates: bool = True,
 ) -> TrialResult:
     """Train and evaluate one trial, or carry it on from its last checkpoint; write its record.
 
@@ -80,6 +81,8 @@ def run_trial(
             them. This process alone validates, evaluates and writes.
         stop: asked after each step, and in the evaluation, whether to end for now.
         node: where it runs, for the record.
+        evaluates: whether the model is validated after each epoch and evaluated at the end; the
+            vanilla model that other trials start from is only trained.
 
     Returns:
         The result that was written. An error in the training is a result too: status ``failed``.
@@ -92,7 +95,9 @@ def run_trial(
         if done.is_final:
             return done
         records.forget_result()
-    run = _Run(config, data, records, device, checkpoint_every, report, processes, stop, node)
+    run = _TrialRun(
+        config, data, records, device, checkpoint_every, report, processes, stop, node, evaluates
+    )
     try:
         run.start(start_weights)
         run.train()
@@ -130,7 +135,7 @@ def describe(device: str, processes: int = 1) -> str:
 
 
 @dataclass
-class _Run:
+class _TrialRun:
     config: TrialConfig
     data: TrialData
     records: TrialRecords
@@ -140,6 +145,7 @@ class _Run:
     processes: int
     stop: Callable[[], bool]
     node: str
+    evaluates: bool
     history: list[dict[str, float]] = field(default_factory=list)
     event: Event = "continue"
 
@@ -195,20 +201,17 @@ class _Run:
 
     def _train(self) -> None:
         """Train to the end, validating after each epoch; keep checkpoints at intervals and then."""
-        config, mixed = self.config, evaluation.mixed(self.data.validation)
+        config = self.config
         assert not isinstance(config.method, Given), "given weights are not trained"
         trained = train(self.state, self.data.training, config.method, config.training, self.stop)
         for metrics in trained:
-            started = time.perf_counter()
-            correct = evaluation.count_correct(self.state.model, mixed, self.bf16)
             entry = {
                 "epoch": float(metrics.epoch),
                 "train_loss": metrics.train_loss,
                 "train_accuracy": metrics.train_accuracy,
                 "learning_rate": metrics.learning_rate,
                 "seconds": metrics.seconds,
-                VALIDATION_METRIC: 100 * correct / len(mixed),
-                "validation_seconds": time.perf_counter() - started,
+                **(self._validate() if self.evaluates else {}),
                 **metrics.extra,
             }
             self.history.append(entry)
@@ -219,6 +222,14 @@ class _Run:
                 self.keep()
             if not metrics.is_last:  # the caller reports the last one with the result
                 self.report(entry)
+
+    def _validate(self) -> dict[str, float]:
+        started, mixed = time.perf_counter(), evaluation.mixed(self.data.validation)
+        correct = evaluation.count_correct(self.state.model, mixed, self.bf16)
+        return {
+            VALIDATION_METRIC: 100 * correct / len(mixed),
+            "validation_seconds": time.perf_counter() - started,
+        }
 
     def keep(self) -> None:
         """Write a checkpoint of all that was done."""
@@ -236,6 +247,8 @@ class _Run:
         if self.event == "diverged":
             return self.result("diverged", "the training loss is not finite"), {}
         assert self.event in ("converged", "max_epochs"), f"training ended with {self.event}"
+        if not self.evaluates:
+            return self.result(self.event), {}
         model, started = self.state.model, time.perf_counter()
         steps = self._steps()
         before = steps.seconds
@@ -287,10 +300,10 @@ class _Run:
             history=self.history,
             measurements=found.measurements,
             objective=mean_top1(found.measurements, "validation") if measured else None,
-            best_epoch=best_epoch(self.history),
+            best_epoch=best_epoch(self.history) if self.evaluates else None,
             seconds={
                 "training": sum(entry["seconds"] for entry in self.history),
-                "validation": sum(entry["validation_seconds"] for entry in self.history),
+                "validation": sum(entry.get("validation_seconds", 0.0) for entry in self.history),
                 "evaluation": evaluation_seconds,
             },
             ended=now(),

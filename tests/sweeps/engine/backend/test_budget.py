@@ -154,12 +154,9 @@ def test_the_vanilla_model_counts(meter, clock):
 def test_of_the_vanilla_model_the_one_gpu_counts_that_it_has(meter, clock):
     for gpus, counted in ((2.0, 1.0), (1.0, 1.0), (0.25, 0.25), (0.0, 0.0)):
         before = meter(Budget()).spent.gpu_seconds
-        with meter(Budget(), Resources(1, gpus, 1)) as counting:
-            with counting.start_model():
-                clock.forward(0.5)
-                assert counting.spent.gpu_seconds - before == 0.5 * counted * HOUR
-            counting.start_epoch(HOUR)
-            assert counting.spent.gpu_seconds - before == 1.5 * counted * HOUR
+        with meter(Budget(), Resources(1, gpus, 1)) as counting, counting.start_model():
+            clock.forward(0.5)
+            assert counting.spent.gpu_seconds - before == 0.5 * counted * HOUR
 
 
 def test_drivers_add_up_and_the_time_between_them_does_not_count(meter, clock, records):
@@ -443,10 +440,10 @@ def test_before_the_first_trial_a_budget_ends_as_well(meter, clock):
         with pytest.raises(OutOfBudgetError):
             counting.raise_if_spent()
     counting = meter(Budget(gpu_hours=1), Resources(1, 1.0, 8, grows=True))
-    with counting:
-        counting.start_epoch(0.9 * HOUR)
+    with counting, counting.start_model():
+        clock.forward(0.9)
         counting.raise_if_spent()
-        counting.start_epoch(0.2 * HOUR)
+        clock.forward(0.2)
         with pytest.raises(OutOfBudgetError):
             counting.raise_if_spent()
     with meter(Budget()) as counting:

@@ -13,7 +13,6 @@ from sweeps.engine.records.__main__ import main
 from sweeps.engine.records.check import check
 from sweeps.engine.records.lock import SweepLock
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.trials.start_training import train_start
 from sweeps.engine.trials.trial import run_trial
 
 
@@ -112,12 +111,15 @@ def test_a_damaged_checkpoint_of_the_vanilla_model_is_found(sweep, config, data)
     }  # fmt: skip
     records.write_sweep(description)
     kept = starting_models.folder(records.folder.parent, start, "abc")
-    begun = starting_models.checkpoints(kept, "mine")
-    next(train_start(start, data.training, begun))
+    config = starting_models.trial_config(start)
+    trial = starting_models.training_records(kept, "mine").trial(config.trial_id)
+    with pytest.raises(Killed):
+        run_trial(config, data, None, trial, report=die, evaluates=False)
+    begun = trial.folder / "checkpoints"
     assert begun.names() == ["epoch-000001"] and check(records).problems == ()
     flip(begun / "epoch-000001", "model.safetensors")
     (problem,) = check(records).problems
-    assert "epoch-000001 passed over" in problem and str(begun.path) in problem
+    assert "epoch-000001 passed over" in problem and str(kept.path) in problem
 
 
 @pytest.mark.parametrize(
