@@ -65,6 +65,30 @@ class Measurement(BaseModel):
         )
 
 
+class Finding(BaseModel):
+    """What one step of an evaluation found.
+
+    Attributes:
+        measurements: of any measure.
+        tensors: safetensors that later steps, or the trial's files, are made of.
+        converged: whether a noise generator that was trained had converged.
+        seconds: that it took.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        ser_json_inf_nan="strings",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
+
+    measurements: list[Measurement] = []
+    tensors: bytes = b""
+    converged: bool = True
+    seconds: float = 0.0
+
+
 def accuracy_row(
     split: str,
     corruption: str,

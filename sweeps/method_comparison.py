@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from gon_core.config import VARIANTS, Measure
+from gon_core import measures
+from gon_core.config import VARIANTS
 from search_spaces.method import METHOD
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
@@ -32,8 +33,8 @@ class Options(SweepOptions):
 
     several_methods: ClassVar[bool] = True
 
-    evaluate: tuple[Measure, ...] | None = Field(
-        ("attacks", "epsilon_star", "severities"),
+    evaluate: tuple[str, ...] | None = Field(
+        measures.choices(),
         description="Further measures of final models. Default: all.",
     )
 

@@ -33,7 +33,6 @@ from gon_core.config.trial import (
     DataConfig,
     Dataset,
     EvaluationConfig,
-    Measure,
     StartConfig,
     TrialConfig,
 )
@@ -41,7 +40,7 @@ from gon_core.config.trial import (
 __all__ = [
     "ANT", "DATASETS", "DDN", "GNT", "HELD_OUT", "IMAGENET_C", "PGD", "TEST_SET",
     "TRAINING_SET", "VARIANTS", "Architecture", "AugMix", "DataConfig", "Dataset",
-    "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Measure", "Method", "MethodConfig",
+    "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Method", "MethodConfig",
     "PatchGaussian", "PositiveFloat", "PositiveInt", "Precision", "Speckle", "StartConfig",
     "Trained", "TrainingConfig", "TrialConfig", "Vanilla", "Variant", "content_hash", "whole",
 ]  # fmt: skip

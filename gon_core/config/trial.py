@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from gon_core import architectures
+from gon_core import architectures, measures
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, content_hash
 from gon_core.config.methods import Architecture, Given, Trained
 from gon_core.config.training import TrainingConfig
@@ -120,17 +120,13 @@ class StartConfig(Frozen):
         return self
 
 
-Measure = Literal["attacks", "epsilon_star", "severities"]
-
-
 class EvaluationConfig(Frozen):
     """How a trained model is measured.
 
     Attributes:
         corruption_seed: seed of the corrupted validation and test images, equal for all trials.
         measures: what is measured of the final model beside its accuracy on clean and corrupted
-            images: under attacks (Table 7), the median perturbation sizes epsilon* (Table 2), and
-            at five severities of each corruption, our extension of MNIST-C.
+            images; any of ``gon_core.measures.choices()``, whose order they are given.
         images: how many of the test images, from the first, these measures take; None for all.
         corruption_set: SHA-256 of corrupted test images from a folder; None for those made here.
         generator_steps: steps of an adversarial noise generator whose losses make one block; it is
@@ -141,13 +137,18 @@ class EvaluationConfig(Frozen):
     """
 
     corruption_seed: int = 0
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[str, ...] = ()
     images: PositiveInt | None = None
     corruption_set: str | None = None
     generator_steps: PositiveInt = 100
     generator_blocks: PositiveInt = 100
     generator_batch: PositiveInt = 300
     generator_learning_rate: PositiveFloat = 5e-4
+
+    @field_validator("measures")
+    @classmethod
+    def _measures_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return measures.in_order(names)
 
 
 class TrialConfig(Frozen):

@@ -87,7 +87,7 @@ def test_every_method_ends_in_tables_figures_parquet_and_mlflow(compared):
     for name in FIGURES:
         assert f"report/{name}.png" in shown and f"report/{name}.svg" in shown
     child = next(r for r in runs if r.data.tags["kind"] == "trial")
-    assert {"attacks/pgd", "attacks/ddn", "clean/top5", "mnist_c/fog",
+    assert {"attacks/PGD_linf_0.1", "attacks/DDN_l2_1.5", "clean/top5", "mnist_c/fog",
             "test_severities/mnist_c/severity_5"} <= child.data.metrics.keys()  # fmt: skip
 
 

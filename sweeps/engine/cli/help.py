@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from rich.console import Console
 
+from gon_core import measures
 from sweeps.engine.cli.options import CommandOptions
 
 NO_VALUE, ONE, MANY = "no value", "one value", "several values"  # that an option takes
@@ -41,7 +42,7 @@ METAVARS = {
     "name": "NAME", "names": "NAME", "storage": "FOLDER|URI", "tracking_uri": "URI",
     "address": "auto|HOST:PORT", "checkpoints": "PATH", "warm_start": "FOLDER",
 }  # fmt: skip
-FURTHER_CHOICES = {"evaluate": ("all", "none")}
+FURTHER_CHOICES = {"evaluate": (*measures.choices(), "all", "none")}
 LONG = 60  # characters of choices
 
 

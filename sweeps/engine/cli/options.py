@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gon_core.config import HELD_OUT, TEST_SET, Dataset, Measure, Precision, Variant
+from gon_core import measures
+from gon_core.config import HELD_OUT, TEST_SET, Dataset, Precision, Variant
 from sweeps.engine.cli.grids import words
 from sweeps.engine.cli.storage_checks import refuse_name, refuse_storage, refuse_tracking_uri
 from sweeps.engine.records import object_store
@@ -45,7 +46,7 @@ class CommandOptions(BaseModel):
     name: str | None = Field(
         None, description="Folder of the sweep below --storage. Default: made from its options."
     )
-    evaluate: tuple[Measure, ...] | None = Field(
+    evaluate: tuple[str, ...] | None = Field(
         None, description="Further measures of final models. Default: none (demo), all (paper)."
     )
     evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
@@ -81,7 +82,7 @@ class CommandOptions(BaseModel):
     @field_validator("evaluate", mode="before")
     @classmethod
     def _measures_are_words(cls, given: object) -> object:
-        known = get_args(Measure)
+        known = measures.choices()
         if given == ():
             return given
         found = words(given, (*known, "all", "none"))

@@ -21,9 +21,6 @@ from gon_core.config import (
 from sweeps.engine.planning.plan import Plan, Resources
 
 CORRUPTIONS = 15
-ATTACK_STEPS = 200  # of both attacks together
-GENERATORS, NOISES, SIZE_FORWARDS = 2, 5, 8  # of epsilon*; the forwards are for each image
-SEVERITIES = 5
 EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 STARTUP_SECONDS = 20  # Ray, the first workers, the report
 # Images of which the speed is measured: a GPU shows its own only once it is kept busy.
@@ -131,16 +128,11 @@ def measured_images(
     """Return how many images of plain training, and of evaluation, the further measures cost."""
     shares = SHARES[device]
     images = min(evaluation.images or test_images, test_images)
-    trained = evaluated = 0.0
-    if "attacks" in evaluation.measures:
-        trained += shares.gradient * ATTACK_STEPS * images
-    if "epsilon_star" in evaluation.measures:
-        steps = evaluation.generator_steps * evaluation.generator_blocks
-        trained += shares.alone * GENERATORS * steps * evaluation.generator_batch
-        evaluated += SIZE_FORWARDS * NOISES * images
-    if "severities" in evaluation.measures:
-        evaluated += SEVERITIES * CORRUPTIONS * images
-    return trained, evaluated
+    from gon_core.evaluation.measure import total_passes  # slow: it loads torch
+
+    passes = total_passes(evaluation, images)
+    trained = shares.gradient * passes.gradient + shares.alone * passes.generator
+    return trained, passes.forward
 
 
 def further_images(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -15,7 +15,6 @@ from gon_core.config import (
     DataConfig,
     EvaluationConfig,
     Frozen,
-    Measure,
     StartConfig,
     Trained,
     TrainingConfig,
@@ -23,6 +22,7 @@ from gon_core.config import (
     content_hash,
 )
 from gon_core.data import files
+from gon_core.measures import choices
 from search_spaces.parameter import Point, Real
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
@@ -171,20 +171,15 @@ def _plural(count: int, noun: str) -> str:
 
 def evaluation_deviations(evaluation: EvaluationConfig, test_images: int) -> list[str]:
     """Return what is measured less thoroughly than in the paper, in words."""
-    names, deviations = (
-        {"attacks": "attacks", "epsilon_star": "epsilon*", "severities": "severities"},
-        [],
-    )
+    if not evaluation.measures:
+        return []
+    from gon_core.evaluation import measure  # slow: it loads torch
+
+    found, deviations = [measure.get(name) for name in evaluation.measures], []
     if evaluation.images is not None and evaluation.images < test_images:
-        measured = ", ".join(names[measure] for measure in evaluation.measures)
+        measured = ", ".join(each.words for each in found)
         deviations.append(f"{measured} on the first {evaluation.images:,} test images")
-    whole = EvaluationConfig()
-    if "epsilon_star" in evaluation.measures and evaluation.generator_blocks < (
-        whole.generator_blocks
-    ):
-        most = evaluation.generator_blocks * evaluation.generator_steps
-        deviations.append(f"generators against final models trained for at most {most:,} steps")
-    return deviations
+    return deviations + [text for each in found for text in each.deviations(evaluation)]
 
 
 @cache
@@ -312,12 +307,11 @@ def _is_point(spec: SweepSpec, method: Trained) -> bool:
 
 def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:
     """Return how final models are measured; nothing about measures that are not made."""
-    known = get_args(Measure)
-    default = known if scale == "paper" else ()
-    measures = default if options.evaluate is None else options.evaluate
-    if not measures:
+    default = choices() if scale == "paper" else ()
+    names = default if options.evaluate is None else options.evaluate
+    if not names:
         return EvaluationConfig()
     values: dict[str, Any] = dict(SCALES[scale].evaluation)
     if options.evaluation_images:
         values["images"] = options.evaluation_images
-    return EvaluationConfig(measures=tuple(m for m in known if m in measures), **values)
+    return EvaluationConfig(measures=names, **values)

@@ -28,8 +28,8 @@ nothing that is not rebuilt from here.
 Imports no torch, so that a sweep can be refused or found finished at once.
 """
 
+from gon_core.measurement import Finding
 from sweeps.engine.records.checkpoint import MANIFEST, Checkpoint
-from sweeps.engine.records.evaluation import Finding
 from sweeps.engine.records.names import (
     EXAMPLES,
     MODEL,

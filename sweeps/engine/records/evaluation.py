@@ -4,39 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from gon_core.formats import evaluation_code
-from gon_core.measurement import Measurement
+from gon_core.measurement import Finding
 from sweeps.engine.records import hashed
 from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
 
 SUFFIX = ".json"
-
-
-class Finding(BaseModel):
-    """What one step of an evaluation found.
-
-    Attributes:
-        measurements: of any measure.
-        tensors: safetensors that later steps, or the trial's files, are made of.
-        converged: whether a noise generator that was trained had converged.
-        seconds: that it took.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        ser_json_inf_nan="strings",
-        ser_json_bytes="base64",
-        val_json_bytes="base64",
-    )
-
-    measurements: list[Measurement] = []
-    tensors: bytes = b""
-    converged: bool = True
-    seconds: float = 0.0
 
 
 def write(folder: Folder, step: str, finding: Finding, identity: Mapping[str, str]) -> None:

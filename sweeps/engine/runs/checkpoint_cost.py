@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from gon_core.config import EvaluationConfig
-from sweeps.engine.planning.cost import CORRUPTIONS, Speed, measured_images
+from gon_core.evaluation.measure import total_passes
+from sweeps.engine.planning.cost import CORRUPTIONS, SHARES, Speed
 from sweeps.engine.system.text import duration
 from sweeps.engine.trials.measures import TrialData
 
@@ -32,12 +33,10 @@ def expected(model: nn.Module, data: TrialData, config: EvaluationConfig) -> Cos
     speed = speed_of(model)
     images = len(data.test.labels)
     accuracies = (CORRUPTIONS + 1) * (images + len(data.validation.labels))
-    others = tuple(measure for measure in config.measures if measure != "epsilon_star")
-    without = config.model_copy(update={"measures": others})
-    steps, forwards = measured_images(without, images)
-    all_steps, all_forwards = measured_images(config, images)
-    forwards = accuracies + max(forwards, all_forwards)
-    return Cost(steps * speed.train + forwards * speed.evaluate, (all_steps - steps) * speed.train)
+    passes, shares = total_passes(config, min(config.images or images, images)), SHARES["cpu"]
+    gradients = shares.gradient * passes.gradient * speed.train
+    sure = gradients + (accuracies + passes.forward) * speed.evaluate
+    return Cost(sure, shares.alone * passes.generator * speed.train)
 
 
 def speed_of(model: nn.Module) -> Speed:

@@ -22,6 +22,7 @@ from gon_core.config import (
 )
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.evaluation.measure import Accuracies, Measured
 from gon_core.measurement import Measurement, mean_top1
 from search_spaces.parameter import Choice
 from sweeps.engine.backend.cluster import Cluster
@@ -45,8 +46,6 @@ from sweeps.engine.system.signals import as_keyboard_interrupt
 from sweeps.engine.system.text import duration
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
 from sweeps.engine.trials import measures
-from sweeps.engine.trials.accuracy_steps import Accuracies
-from sweeps.engine.trials.measures import Measured
 from sweeps.engine.trials.trial import describe, make_deterministic
 
 QUESTION = "evaluate_checkpoint"
@@ -244,11 +243,11 @@ def _evaluate(
     else:
         assert images.mnist is not None, "MNIST models are evaluated on MNIST"
 
-        def tell(text: str) -> None:
+        def notify(text: str) -> None:
             console.print(f"  {text}", highlight=False, markup=False)
 
         found = measures.measure(
-            loaded.model, images.mnist, images.config, tell=tell, accuracies=accuracies
+            loaded.model, images.mnist, images.config, notify=notify, accuracies=accuracies
         )
     seconds = time.perf_counter() - started
     has_validation = any(row.split == "validation" for row in found.measurements)

@@ -1,15 +1,14 @@
 """The images that checkpoints are evaluated on: MNIST, MNIST-C's folders, or ImageNet-C's."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from gon_core import architectures, evaluation
 from gon_core.config import (
     DataConfig,
     EvaluationConfig,
-    Measure,
 )
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.data import idx, imagenet_c_folder, mnist_c_folder
@@ -17,7 +16,9 @@ from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.data.splits import Splits, split
 from gon_core.evaluation import EvaluationSet
+from gon_core.evaluation.measure import total_passes
 from gon_core.measurement import CLEAN
+from gon_core.measures import MEASURES
 from sweeps.engine.planning import plan
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from sweeps.engine.trials import measures
@@ -88,12 +89,12 @@ def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Imag
     data = DataConfig(validation_images=options.validation_images, test_images=options.test_images)
     asked = options.evaluate or ()
     if published is not None:  # of the folder there is one severity; ours are of other images
-        asked = tuple(measure for measure in asked if measure != "severities")
+        asked = tuple(name for name in asked if not MEASURES[name].makes_severities)
     config = EvaluationConfig(
-        measures=tuple(measure for measure in get_args(Measure) if measure in asked),
+        measures=asked,
         images=options.evaluation_images,
         corruption_set=_digest(published) if published else None,
-        **(generator_budget(generator_steps) if "epsilon_star" in asked else {}),
+        **(generator_budget(generator_steps) if _trains_generators(asked) else {}),
     )
     splits = split(*idx.load("mnist"), data)
     prepared = measures.prepare_data(splits, config)
@@ -109,6 +110,10 @@ def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Imag
         prepared = TrialData(prepared.training, prepared.validation, test)
         data = data.model_copy(update={"test_images": len(test.labels)})
     return Images(config, data, plan.data_digest("mnist", None), prepared, splits)
+
+
+def _trains_generators(names: Sequence[str]) -> bool:
+    return total_passes(EvaluationConfig(measures=tuple(names)), images=1).generator > 0
 
 
 def _digest(images: EvaluationSet) -> str:

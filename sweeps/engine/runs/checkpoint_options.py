@@ -3,12 +3,13 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, get_args
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
+from gon_core import measures
 from gon_core.architectures import OF_IMAGENET
-from gon_core.config import HELD_OUT, TEST_SET, Architecture, Measure
+from gon_core.config import HELD_OUT, TEST_SET, Architecture
 from sweeps.engine.cli.options import CommandOptions, Cores
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -33,8 +34,8 @@ class CheckpointOptions(CommandOptions):
     architecture: Architecture | None = Field(
         None, description="Architecture of a state dict. Default: found by its tensors."
     )
-    evaluate: tuple[Measure, ...] | None = Field(
-        ("attacks", "epsilon_star", "severities"), description="Further measures. Default: all."
+    evaluate: tuple[str, ...] | None = Field(
+        measures.choices(), description="Further measures. Default: all."
     )
 
     evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
@@ -101,8 +102,10 @@ class CheckpointOptions(CommandOptions):
             rule = f"must be one of {legal} with --imagenet-c"
             found["architecture"] = f"{rule}, given: {self.architecture or 'nothing'}"
         asked = self.evaluate if "evaluate" in self.model_fields_set else None
-        if self.mnist_c and asked and "severities" in asked and asked != get_args(Measure):
-            found["evaluate"] = "severities are of our corruptions; --mnist-c has one severity"
+        made = [name for name in asked or () if measures.MEASURES[name].makes_severities]
+        if self.mnist_c and made and asked != measures.choices():
+            rule = f"{', '.join(made)}: of our corruptions; --mnist-c has one severity"
+            found["evaluate"] = rule
         if self.gpus_per_shard and self.address is None:
             found["gpus_per_shard"] = "is of a cluster: give --address"
         elif rule := share_problem(self.gpus_per_shard):

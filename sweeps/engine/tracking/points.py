@@ -132,6 +132,11 @@ def _mean_top1(rows: Iterable[Measurement]) -> float:
 
 
 def _metrics(row: Measurement) -> dict[str, float]:
-    name = f"{row.measure}/{row.setting}"
-    # MLflow cannot hold infinity: the second one says that the value is.
-    return {name: row.value, f"{row.measure}_infinite/{row.setting}": float(math.isinf(row.value))}
+    from gon_core.evaluation import measure  # slow: it loads torch
+
+    kind = measure.get(row.measure)
+    figures = {f"{row.measure}_{key}": number for key, number in kind.figures(row).items()}
+    return {
+        f"{key}/{kind.name(row)}": value
+        for key, value in ({row.measure: row.value} | figures).items()
+    }

@@ -1,4 +1,4 @@
-"""What is being measured of a model, told as it begins, and while it lasts every ten seconds."""
+"""Progress of an evaluation: a line when a measure begins, then one every ten seconds."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,40 +8,40 @@ from torch import nn
 
 SECONDS = 10.0  # between two lines about the same measure
 
-Tell = Callable[[str], None]
-
 
 def silent(text: str) -> None:
-    """Tell nobody."""
+    """Print nothing."""
 
 
 class Heartbeat:
-    """Tells how far the measures are.
+    """Reports how far an evaluation is.
 
-    Each is a function that returns minutes later and knows of no listener; but all of them call the
-    model, so that its calls are what there is to count.
+    A measure may run for minutes and reports nothing itself. All of them call the model, so that
+    its calls are counted.
 
     Args:
-        tell: takes a line.
+        notify: called with a line.
         clock: seconds, from any start.
     """
 
-    def __init__(self, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tell = tell
+    def __init__(
+        self, notify: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._notify = notify
         self._clock = clock
-        self._begun = self._told = clock()
+        self._begun = self._last = clock()
         self._calls, self._of = 0, "batches"
 
     def begin(self, name: str, of: str = "batches") -> None:
-        """Tell that a measure begins.
+        """Report that a measure begins.
 
         Args:
             name: what it is.
             of: what stands behind the number of calls, for example ``of at most 10,000 steps``.
         """
-        self._begun = self._told = self._clock()
+        self._begun = self._last = self._clock()
         self._calls, self._of = 0, of
-        self._tell(name)
+        self._notify(name)
 
     @contextmanager
     def listening(self, model: nn.Module) -> Iterator[None]:
@@ -55,6 +55,6 @@ class Heartbeat:
     def _beat(self) -> None:
         self._calls += 1
         now = self._clock()
-        if now - self._told >= SECONDS:
-            self._told = now
-            self._tell(f"  {self._calls:,} {self._of}, {now - self._begun:.0f} s")
+        if now - self._last >= SECONDS:
+            self._last = now
+            self._notify(f"  {self._calls:,} {self._of}, {now - self._begun:.0f} s")

@@ -16,6 +16,7 @@ import torch
 from gon_core import evaluation, seeding
 from gon_core.config import ANT, Given, TrialConfig
 from gon_core.evaluation import learned_noise
+from gon_core.evaluation.measure import Measured
 from gon_core.measurement import CLEAN, mean_top1
 from gon_core.noise import solver_name
 from gon_core.training import StoppedError, checkpoints, new_state, train
@@ -35,7 +36,7 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import now
 from sweeps.engine.trials import ranks
 from sweeps.engine.trials.evaluation_steps import Steps
-from sweeps.engine.trials.measures import Measured, TrialData, measure
+from sweeps.engine.trials.measures import TrialData, measure
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +253,7 @@ class _TrialRun:
         model, started = self.state.model, time.perf_counter()
         steps = self._steps()
         before = steps.seconds
-        with steps.heeding(model, self.stop):
+        with steps.stoppable(model, self.stop):
             found = measure(model, self.data, self.config.evaluation, self.bf16, steps=steps)
         seconds = before + time.perf_counter() - started
         result = self.result(self.event, measured=found, evaluation_seconds=seconds)

@@ -8,14 +8,15 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation import measure
 from gon_core.measurement import SEVERITIES_SPLIT, TOP1, Measurement
+from gon_core.measures import MEASURES
 from search_spaces.parameter import Parameter
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import CLEAN, SweepSummary
 from sweeps.engine.report.summary.space import column_type, column_value
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
-SETTINGS = {TOP1: "corruption", "attacks": "attack", "epsilon_star": "noise"}
 TRIALS_AT_A_TIME = 1_000  # in a row group: all at once would take a GB of memory
 ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
 TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
@@ -36,7 +37,7 @@ def schema(parameters: Sequence[Parameter], trials: Iterable[TrialResult] = ()) 
         "baseline": pa.string(),
         "measure": pa.string(),
         "split": pa.string(),
-        **dict.fromkeys(SETTINGS.values(), pa.string()),
+        **{measure.get(name).setting: pa.string() for name in MEASURES},
         "severity": pa.int64(),
         "value": pa.float64(),
         "low": pa.float64(),
@@ -126,7 +127,7 @@ def _columns(row: Measurement) -> dict[str, Any]:
     return dict(row.extra) | {
         "measure": row.measure,
         "split": row.split,
-        SETTINGS[row.measure]: row.setting,
+        measure.get(row.measure).setting: row.setting,
         "severity": row.severity,
         "value": row.value,
         "low": None if math.isnan(interval.low) else interval.low,

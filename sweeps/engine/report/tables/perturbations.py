@@ -1,35 +1,66 @@
-"""epsilon* under each kind of noise, and accuracy under attack, as numbers: what the figure draws.
+"""Every measure but accuracy, such as epsilon* and accuracy under attack, as numbers.
 
 Where methods are compared their accuracy under attack is in Table 7, and not repeated here.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from gon_core.evaluation import measure
+from gon_core.evaluation.measure import Measure
+from gon_core.intervals import mean_interval
+from gon_core.measurement import TOP1
+from gon_core.measures import MEASURES
 from sweeps.engine.report import sentences
-from sweeps.engine.report.figures.accuracy_marks import clip
-from sweeps.engine.report.figures.perturbations import (
-    attack_accuracy_of,
-    attack_name,
-    attacks_of,
-    noises_of,
-    perturbation_title,
-    size_of,
-)
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.tables.methods import is_comparison
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
-SIZES = (
-    "epsilon*: the l2 size, on images in [0, 1], at which noise makes half of the test images "
-    "misclassified; never: no size does."
-)
 UNCONVERGED = "*: a noise generator had not converged."
-ATTACKS = "Under attack: accuracy in percent."
 INTERVALS = (
     "In brackets 95 % intervals: Student t over seeds; of one seed that of the median, or binomial "
     "over test images."
 )
-TextOf = Callable[[PointSummary], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """The numbers of one setting of a measure.
+
+    Attributes:
+        name: of the measure.
+        measure: itself.
+        setting: as ``Measure.name`` has it.
+    """
+
+    name: str
+    measure: Measure
+    setting: str
+
+    @property
+    def head(self) -> str:
+        """What stands above it."""
+        head = self.measure.words if self.measure.head is None else self.measure.head
+        return f"{head} {self.setting}".replace("_", " ").strip()
+
+    def text(self, point: PointSummary) -> str:
+        """Return the mean over seeds with its interval, or how many seeds have no finite value."""
+        rows = [row for trial in point.trials for row in trial.of(self.name)]
+        rows = [row for row in rows if self.measure.name(row) == self.setting]
+        if not rows:
+            return ""
+        mark = "*" * any(row.extra.get("converged") is False for row in rows)
+        infinite = sum(math.isinf(row.value) for row in rows)
+        if infinite:
+            share = "" if infinite == len(rows) else f" {infinite}/{len(rows)}"
+            return f"never{share}{mark}"
+        several = len(rows) > 1
+        found = mean_interval([row.value for row in rows]) if several else rows[0].interval
+        low, high = max(found.low, self.measure.limits[0]), min(found.high, self.measure.limits[1])
+        mean, first, last = (f"{x:.{self.measure.decimals}f}" for x in (found.estimate, low, high))
+        ends = "" if math.isnan(low) else f" ({first} to {last})".replace("inf", "never")
+        return f"{mean}{mark}{ends}"
 
 
 def build_perturbations(summary: SweepSummary) -> tuple[Table, ...]:
@@ -39,57 +70,37 @@ def build_perturbations(summary: SweepSummary) -> tuple[Table, ...]:
         return ()
     rows = tuple(
         Row(
-            (sentences.row_name(summary, point), *(text(point) for text in columns.values())),
+            (sentences.row_name(summary, point), *(column.text(point) for column in columns)),
             rank=summary.ranks.get(point.point, 0),
         )
         for point in summary.compared
     )
-    title = perturbation_title(summary.trials, attacks=not is_comparison(summary))
-    heads = (*words(""), *numbers(*columns))
-    return (Table(title, heads, rows, _note(columns, rows)),)
+    heads = (*words(""), *numbers(*(column.head for column in columns)))
+    return (Table(_title(columns), heads, rows, _note(columns, rows)),)
 
 
-def _columns(summary: SweepSummary) -> dict[str, TextOf]:
-    """Return the texts of each point by head."""
-    columns: dict[str, TextOf] = {
-        f"epsilon* {noise.replace('_', ' ')}": lambda p, noise=noise: _size_text(p, noise)
-        for noise in noises_of(summary.compared)
-    }
-    if not is_comparison(summary):
-        columns |= {
-            attack_name(attack): lambda p, attack=attack: _attack_text(p, attack)
-            for attack in attacks_of(summary.compared)
-        }
-    return columns
+def _columns(summary: SweepSummary) -> list[Column]:
+    """Return the columns: every measure but accuracy, and but what is in Table 7."""
+    elsewhere = (TOP1, "attacks") if is_comparison(summary) else (TOP1,)
+    names = [name for name in reversed(MEASURES) if name not in elsewhere]
+    found = [
+        Column(name, measure.get(name), measure.get(name).name(row))
+        for name in names
+        for point in summary.compared
+        for trial in point.trials
+        for row in trial.of(name)
+    ]
+    return list(dict.fromkeys(found))
 
 
-def _size_text(point: PointSummary, noise: str) -> str:
-    size = size_of(point, noise)
-    if size is None:
-        return ""
-    mark = "" if size.converged else "*"
-    never = size.text.startswith("never")
-    return (
-        size.text
-        + mark
-        + ("" if never else f" {_ends(max(size.interval.low, 0.0), size.interval.high)}")
-    )
+def _title(columns: Iterable[Column]) -> str:
+    titles = dict.fromkeys(column.measure.title or column.measure.words for column in columns)
+    title = ", and ".join(titles)
+    return title[:1].upper() + title[1:]
 
 
-def _attack_text(point: PointSummary, attack: tuple[str, str, float]) -> str:
-    found = attack_accuracy_of(point, attack)
-    return f"{found.mean:.1f} {_ends(*clip(found.interval))}" if found else ""
-
-
-def _ends(low: float, high: float) -> str:
-    return f"({low:.1f} to {high:.1f})".replace("inf", "never")
-
-
-def _note(columns: Iterable[str], rows: Iterable[Row]) -> str:
-    kinds = {head.startswith("epsilon*") for head in columns}
-    has_sizes, has_attacks = True in kinds, False in kinds
+def _note(columns: Iterable[Column], rows: Iterable[Row]) -> str:
+    measures = {column.name: column.measure for column in columns}
+    notes = [each.note or f"{each.words}: {each.unit}." for each in measures.values()]
     starred = any("*" in cell for row in rows for cell in row.cells)
-    parts = (
-        SIZES * has_sizes, UNCONVERGED * starred, ATTACKS * has_attacks, INTERVALS,
-    )  # fmt: skip
-    return " ".join(filter(None, parts))
+    return " ".join([*notes, *([UNCONVERGED] if starred else []), INTERVALS])

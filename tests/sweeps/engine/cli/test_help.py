@@ -59,5 +59,5 @@ def test_choices_are_shown(capsys, monkeypatch):
         parse(options_of("sigma_line_search"), "Which sigma?", ["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert f"--method {' | '.join(get_args(Variant))} ..." in text
-    assert "--evaluate attacks|epsilon_star|severities|all|none ..." in text
+    assert "--evaluate severities|attacks|epsilon_star|all|none ..." in text
     assert "--scale demo|paper" in text and "--seeds N" in text and "--data-dir FOLDER" in text

@@ -10,13 +10,13 @@ import torch
 from gon_core import evaluation
 from gon_core.config import GNT, DataConfig, EvaluationConfig, TrainingConfig, TrialConfig
 from gon_core.data.splits import split
-from gon_core.evaluation import accuracy
+from gon_core.evaluation import accuracy, under_attack
 from gon_core.measurement import Measurement, accuracy_row
 from gon_core.training import StoppedError
 from sweeps.engine.records import MODEL, PERTURBED, RIGHT, Finding, SweepRecords, TrialRecords
 from sweeps.engine.records.check import check
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.trials import evaluation_steps, measures, trial
+from sweeps.engine.trials import evaluation_steps, trial
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import prepare_data
 from tests.eager import use_eager_kernels
@@ -45,7 +45,7 @@ def short_and_eager():
     attacks = (evaluation.PGDAttack(steps=2), evaluation.DDNAttack(steps=2))
     with pytest.MonkeyPatch.context() as patch:
         use_eager_kernels(patch)
-        patch.setattr(measures, "ATTACKS", attacks)
+        patch.setattr(under_attack, "ATTACKS", attacks)
         yield
 
 

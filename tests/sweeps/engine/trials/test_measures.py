@@ -40,7 +40,7 @@ def test_accuracies_are_those_of_the_evaluation(measured, splits):
     ] == expected
     plain = measure(model, data, EvaluationConfig())
     assert plain.measurements == expected
-    assert plain.files.keys() == {RIGHT} and data.severities is None
+    assert plain.files.keys() == {RIGHT} and not data.prepared
 
 
 def test_which_images_are_right_adds_up_to_the_accuracies(measured):
@@ -84,7 +84,7 @@ def _is_severe(row):
 
 def test_it_tells_what_is_measured_now_and_how_far_a_generator_is(splits):
     told = []
-    measure(MadryCNN(), prepare_data(splits, ALL), ALL, tell=told.append)
+    measure(MadryCNN(), prepare_data(splits, ALL), ALL, notify=told.append)
     assert [line.split(",")[0] for line in told] == [
         "accuracy on 12 validation and 16 test images", "five severities of each corruption",
         "attack PGD", "attack DDN", "noise generator ant_1x1", "noise generator ant_3x3",
@@ -101,7 +101,7 @@ def test_the_same_model_is_measured_the_same_again(measured, splits):
 
 def test_no_image_travels_to_a_trial_that_is_not_used_there(splits):
     data = prepare_data(splits, ALL)
-    sets = [data.validation, data.test, data.severities]
+    sets = [data.validation, data.test, *data.prepared.values()]
     found = [data.training.images, *(each for one in sets for each in one.images.values())]
     found += [data.training.labels, *(one.labels for one in sets)]
     for tensor in found:  # a view is pickled with all that it is a view of
