@@ -16,8 +16,8 @@ class PairedDifference(NamedTuple):
 
     Attributes:
         difference: mean over the pairs, with its 95 % interval, in the unit of the values.
-        p_value: two-sided, of no difference; NaN where nothing tells the spread: one pair, or
-            several that differ by the very same.
+        p_value: two-sided, of no difference; NaN where the spread is unknown: one pair, or
+            several with the same difference.
         pairs: seeds that both configurations have.
     """
 

@@ -1,4 +1,4 @@
-"""An interval beside each mean: of a proportion, and of a mean over seeds."""
+"""Confidence intervals of a proportion and of a mean over seeds."""
 
 import math
 import statistics

@@ -20,7 +20,7 @@ Answer = tuple[Float[Tensor, "batch label"], Int64[Tensor, " batch"]]
 class Counts(NamedTuple):
     """How many of ``images`` have their label as the first answer, and among the first five.
 
-    ``right`` tells which have it as the first.
+    ``right`` says for each image whether it is the first.
     """
 
     top1: int

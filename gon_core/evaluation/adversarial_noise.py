@@ -27,7 +27,7 @@ class AdversarialNoise:
         noise: what ``median_perturbation_size`` wants, named by the size of the kernels.
         generator: after its training.
         losses: the classifier's mean cross entropy in nats over each block of steps.
-        converged: whether it came to a plateau before the budget ended.
+        converged: whether the loss reached a plateau within the limit of steps.
     """
 
     noise: Noise
@@ -63,7 +63,7 @@ def adversarial_noise(
         block: steps whose losses are averaged.
         patience: blocks without improvement that end the training, at least 1.
         min_improvement: relative, >= 0.
-        max_blocks: the budget, at least 1.
+        max_blocks: limit of blocks, at least 1.
 
     Raises:
         ValueError: a number out of range, or no images; the message names all of them.

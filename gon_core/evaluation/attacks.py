@@ -1,9 +1,10 @@
 """Accuracy under the attacks of Table 7: PGD in l-infinity and DDN in l2, both foolbox's.
 
-Two things are added to foolbox. An image that an attack has broken within its size is kept as it is
-then and left out of further steps: PGD breaks no fewer for it, DDN the very same. And the gradient
-of each image's loss is brought to size 1 at the logits, in float64: of it, both attacks use nothing
-but the direction, which float32 would lose for images that are classified with great confidence.
+Two things are added to foolbox. First, an image that is misclassified within the attack's size is
+kept and left out of further steps. PGD breaks no fewer images for it, DDN exactly the same.
+Second, the gradient of each image's loss is scaled to size 1 at the logits, in float64. Both
+attacks use its direction alone, which float32 would lose for images that are classified with great
+confidence.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from gon_core.evaluation.frozen import frozen
 from gon_core.measurement import Measurement
 
 PGD_STEPS_AT_A_TIME = 10
-"""Steps between two looks at which images are broken; a look costs a third of a step."""
+"""Steps between two checks of which images are broken; a check costs a third of a step."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def _descend(
     foolbox = _import_foolbox()
 
     class Continued(foolbox.attacks.LinfProjectedGradientDescentAttack):
-        """PGD that goes on from where it is given, in the ball around the images."""
+        """PGD that continues from given images, in the ball around the original ones."""
 
         def __init__(self, start: Tensor, steps: int) -> None:
             super().__init__(abs_stepsize=attack.step_size, steps=steps, random_start=True)
@@ -247,10 +248,9 @@ def _to_one(gradient: Tensor) -> Tensor:
 class _Remaining(nn.Module):
     """The classifier for foolbox's DDN, which has all images go through all steps in one call.
 
-    It answers for images that are broken already without looking at them: right, so that DDN
-    neither keeps what becomes of them nor gets a gradient. Nothing else in DDN's steps mixes images
-    or depends on others, so that each of the remaining ones takes the very steps it would have
-    taken, and is broken within the size if it would have been in the end.
+    Images that are broken already are not classified again. Their logits are those of a right
+    answer with gradient 0, so that DDN keeps nothing further of them. DDN's steps do not mix
+    images: each remaining one takes the same steps as without this.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, attack: DDNAttack) -> None:

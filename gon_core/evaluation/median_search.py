@@ -1,10 +1,10 @@
 """The search for a few ranks among the sizes of images, such as the median, and no other sizes.
 
-It takes for granted that an image that is right at one size is right at all smaller ones. Then one
-look at an image can be enough: an image that is right at a radius above the median is done with,
-and so is one that is wrong at a radius below. Where the median may be is told by a sample, which
-grows; each look tells by how much an image is right or wrong as well, and so where its size may be.
-Nothing depends on these guesses but the number of looks.
+It assumes that an image that is right at one size is right at all smaller ones. Then one forward
+pass of an image can be enough: an image that is right at a radius above the median is settled, and
+so is one that is wrong at a radius below. A growing sample estimates where the median is. Each pass
+also gives the margin of an image, and with it an estimate of its size. These estimates decide
+nothing but the number of passes.
 
 References:
     Floyd & Rivest, "Expected time bounds for selection", 1975: two radii that a sample puts around
@@ -20,12 +20,12 @@ from torch import Tensor
 from gon_core.evaluation.size_search import Search
 
 FIRST_SAMPLE, STEPS = 10, 8  # it doubles, until an eighth of the images is all that is added
-SLACK = 1.5  # standard deviations of a sample's median, beyond which it is not looked for
+SLACK = 1.5  # standard deviations of a sample's median, beyond which it is not searched
 NEAR = 0.4  # times the root of the images in a zone: so many on either side remain in the next
 FEW = 3  # images in a zone that are searched by bisection
 ROUNDS = 40  # of narrowing before bisection takes over
 SHARE_BELOW, LEAST_BELOW, LOOKS_BELOW = 0.03, 12, 3
-"""Images above the median that are looked at below it, at least how many, and at how many radii."""
+"""Share of images above the median that are checked below it, the least number, and the radii."""
 ENLARGED = 5  # times as many, where the first of them would have every image searched
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -46,7 +46,7 @@ def find_ranks(search: Search, first: int, middle: int, last: int) -> None:
     ranks = [rank for rank in (first, middle, last) if 1 <= rank <= count]
     looked = min(FIRST_SAMPLE, count)
     settle(search, order[:looked], [(search.limit, search.limit)])
-    # Where most images are right at any size, the others need not be looked at.
+    # Where most images are right at any size, the others need no pass.
     while looked < count and _unfinished(search, ranks):
         sample = order[:looked]
         zone, median = _zone_of_sample(search, sample, (first, middle, last))
@@ -89,7 +89,7 @@ def spread(count: int) -> Int64[Tensor, " image"]:
 def likely_above(
     search: Search, index: Int64[Tensor, " some"], size: float
 ) -> Bool[Tensor, " image"]:
-    """Return for all images whether most of those of their class that were looked at are above.
+    """Return for all images whether most of the sampled ones of their class are above.
 
     What a classifier takes strong noise for withstands it longest.
     """
@@ -115,16 +115,16 @@ def settle(
     """
     while True:
         radius = _next_looks(search, index, zones, above)
-        asked = radius.isfinite()
-        if not asked.any():
+        unsettled = radius.isfinite()
+        if not unsettled.any():
             return
-        search.try_at(index[asked], radius[asked])
+        search.try_at(index[unsettled], radius[unsettled])
 
 
 def _next_looks(
     search: Search, index: Tensor, zones: list[Zone], above: Tensor | None
 ) -> Float64[Tensor, " some"]:
-    """Return the radius to look at each image at: of the zones' ends the one it may be next to."""
+    """Return the radius at which to try each image: of the zones' ends the nearest to its size."""
     right, wrong, size = search.right[index], search.wrong[index], search.estimates(index)
     unseen = (right == 0) & wrong.isinf()
     radius, nearest = torch.full_like(right, torch.nan), torch.full_like(right, torch.inf)
@@ -208,10 +208,10 @@ def look_below(search: Search, middle: int, tolerance: float) -> tuple[int, int]
     Args:
         search: after ``find_ranks``.
         middle: the median's rank.
-        tolerance: where more than this share are wrong there, several times as many are looked at.
+        tolerance: where more than this share are wrong there, several times as many are checked.
 
     Returns:
-        how many were looked at, and how many of them are wrong at a smaller size.
+        how many were checked, and how many of them are wrong at a smaller size.
     """
     low = search.bracket(middle)[0]
     if low == 0:

@@ -8,9 +8,9 @@ The median alone does not need the size of every image. If an image that is righ
 right at all smaller ones, two radii close together are enough, so that fewer than half of the
 images are wrong at the one and half of them at the other: most images are on one side of both after
 one look (``gon_core.evaluation.median_search``). That half of the images are wrong at the median
-or at less holds in any case. Whether it may be too large is told by a sample of the images that are
-right there: they are looked at at smaller sizes, too, and where too many are wrong every image is
-searched.
+or at less holds in any case. Whether it may be too large is checked on a sample of the images that
+are right there: they are classified at smaller sizes as well, and if too many are wrong every image
+is searched.
 """
 
 from typing import Literal
@@ -43,8 +43,8 @@ def median_perturbation_size(
 ) -> Measurement:
     """Return epsilon*, the least size at which at least half of the images are misclassified.
 
-    The search for the median alone gives way to one for each image where, of the images that are
-    right at the median, more than a share ``tolerance`` are wrong at a smaller size. Below, the
+    The size of every image is searched if, of the images that are right at the median, more than a
+    share ``tolerance`` are wrong at a smaller size. Otherwise the
     median can be too large by the sizes of half that share of all images, beyond ``precision``.
 
     Args:
@@ -71,10 +71,10 @@ def median_perturbation_size(
         - ``low``, ``high``: ends of the median's distribution-free 95 % confidence interval.
         - ``already_wrong``: images misclassified without noise, whose size is 0.
         - ``never``: images that are right at the end of their noise's reach, whose size is
-          infinity; absent where not all of them were looked at there.
+          infinity; absent where not all of them were tried there.
         - ``saturated``: images that cannot be moved by the median, because all of their pixels that
           have noise clip before. Beyond that they stay as they are, at their largest size.
-        - ``sampled``: images right at the median that were looked at at smaller sizes, too; 0 where
+        - ``sampled``: images right at the median that were tried at smaller sizes as well; 0 if
           the size of every image was searched from the start.
         - ``non_monotone``: those of them that are misclassified at a smaller size.
         - ``per_image``: whether the size of every image was searched, and not the median alone.
@@ -164,7 +164,7 @@ def perturbation_sizes(
 
 
 def share_non_monotone(row: Measurement) -> float:
-    """Return the images that are right again at the median, in percent of those looked at."""
+    """Return the share of ``sampled`` images that are right again at the median, in percent."""
     sampled, wrong_below = row.number("sampled"), row.number("non_monotone")
     return 100 * wrong_below / sampled if sampled and wrong_below else 0.0
 

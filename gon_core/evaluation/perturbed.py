@@ -1,4 +1,4 @@
-"""Some images with noise of the size epsilon*, to be looked at: Fig. 4 of the paper."""
+"""Example images with noise of the size epsilon*, as in Fig. 4 of the paper."""
 
 import math
 from collections.abc import Mapping

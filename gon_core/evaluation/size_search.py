@@ -1,4 +1,4 @@
-"""What a search for the sizes of noise at which images are misclassified has learned so far."""
+"""The state of a search for the sizes of noise at which images are misclassified."""
 
 from dataclasses import dataclass, field
 
@@ -12,8 +12,8 @@ from gon_core.noise import scale_to_sphere
 
 BATCH_SIZE = 250
 GRID = 32
-"""Radii at which a search for each image looks, up to the largest that any image can reach."""
-EDGE = 0.02  # of what is between two looks: no estimate is nearer to either
+"""Radii that a search for each image tries, up to the largest that any image can reach."""
+EDGE = 0.02  # of the distance of two tried sizes: no estimate is nearer to either
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Search:
         return torch.cat(wrong), torch.cat(margins)
 
     def try_at(self, index: Int64[Tensor, " some"], size: Float64[Tensor, " some"]) -> None:
-        """Look at undecided images at a size each and remember; beyond their reach is for ever."""
+        """Classify undecided images at a size each and record it; at their reach it is final."""
         wrong, margin = self.look(index, size)
         reach = self.reach[index]
         self.wrong[index[wrong]] = torch.minimum(size, reach)[wrong]
@@ -92,9 +92,9 @@ class Search:
         known to be wrong anywhere; 0 and infinity where they are known.
         """
         right, wrong, reach = self.right[index], self.wrong[index], self.reach[index]
-        sure, lost = self.margin_right[index], self.margin[index] - self.margin_right[index]
-        share = (sure / (sure - self.margin_wrong[index])).nan_to_num(0.5).clamp(EDGE, 1 - EDGE)
-        beyond = torch.where(lost > 0, right + right * sure / lost, torch.inf)
+        margin, lost = self.margin_right[index], self.margin[index] - self.margin_right[index]
+        share = (margin / (margin - self.margin_wrong[index])).nan_to_num(0.5).clamp(EDGE, 1 - EDGE)
+        beyond = torch.where(lost > 0, right + right * margin / lost, torch.inf)
         beyond = torch.minimum(beyond.nan_to_num(torch.inf), reach).maximum(right)
         between = torch.where(wrong.isinf(), beyond, right + share * (wrong - right))
         return torch.where(wrong == 0, 0.0, torch.where(right.isinf(), torch.inf, between))
@@ -124,7 +124,7 @@ class Search:
         self.bisect(self.everything)
 
     def _right_at_first(self) -> Tensor:
-        """Return what the look without noise tells: all of an image that noise cannot change."""
+        """Return 0, or infinity where noise cannot change an image that is right without it."""
         unchanging = (self.reach == 0) & (self.wrong > 0)
         return torch.where(unchanging, torch.inf, 0.0).to(self.reach)
 
@@ -139,7 +139,7 @@ class Search:
 def start(
     model: nn.Module, data: LabelledImages, noise: Noise, stream: Generator, precision: float
 ) -> Search:
-    """Draw the noise of all images, and look at them without it.
+    """Draw the noise of all images, and classify them without it.
 
     Args:
         model: the classifier, ``frozen``.

@@ -27,7 +27,7 @@ class TrialData:
 
     Attributes:
         training: the images to train on.
-        validation: held-out images, clean and corrupted; model selection looks at these alone.
+        validation: held-out images, clean and corrupted; model selection uses these alone.
         test: test images, clean and corrupted; reported, never searched on.
         prepared: further images of measures, by the measure's name.
     """

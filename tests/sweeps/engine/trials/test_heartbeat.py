@@ -1,4 +1,4 @@
-"""A measure that takes long tells how far it is, every ten seconds."""
+"""A measure that takes long reports how far it is, every ten seconds."""
 
 import pytest
 import torch
@@ -18,13 +18,13 @@ class Clock:
 
 
 @pytest.fixture
-def told():
+def lines():
     return []
 
 
-def run(told, step, calls, of="batches"):
+def run(lines, step, calls, of="batches"):
     clock, model = Clock(step), nn.Identity()
-    heart = Heartbeat(told.append, clock)
+    heart = Heartbeat(lines.append, clock)
     with heart.listening(model):
         heart.begin("first", of)
         for _ in range(calls):
@@ -33,23 +33,23 @@ def run(told, step, calls, of="batches"):
     return heart, model
 
 
-def test_a_line_every_ten_seconds_with_the_budget(told):
-    run(told, 4.0, 6, of="of at most 10,000 steps")
-    assert told == [
+def test_a_line_every_ten_seconds_with_the_budget(lines):
+    run(lines, 4.0, 6, of="of at most 10,000 steps")
+    assert lines == [
         "first",
         "  3 of at most 10,000 steps, 12 s",
         "  6 of at most 10,000 steps, 24 s",
     ]
 
 
-def test_what_is_fast_is_only_named(told):
-    run(told, 0.01, 50)
-    assert told == ["first"]
+def test_what_is_fast_is_only_named(lines):
+    run(lines, 0.01, 50)
+    assert lines == ["first"]
 
 
-def test_the_next_measure_counts_anew_and_the_model_is_left_as_it_was(told):
-    heart, model = run(told, 11.0, 1)
+def test_the_next_measure_counts_anew_and_the_model_is_left_as_it_was(lines):
+    heart, model = run(lines, 11.0, 1)
     heart.begin("second")
-    assert told == ["first", "  1 batches, 11 s", "second"]
+    assert lines == ["first", "  1 batches, 11 s", "second"]
     model(torch.ones(1))
-    assert len(told) == 3 and not model._forward_hooks
+    assert len(lines) == 3 and not model._forward_hooks

@@ -82,10 +82,10 @@ def _is_severe(row):
     return row.split == "test_severities"
 
 
-def test_it_tells_what_is_measured_now_and_how_far_a_generator_is(splits):
-    told = []
-    measure(MadryCNN(), prepare_data(splits, ALL), ALL, notify=told.append)
-    assert [line.split(",")[0] for line in told] == [
+def test_it_reports_what_is_measured_now_and_how_far_a_generator_is(splits):
+    lines = []
+    measure(MadryCNN(), prepare_data(splits, ALL), ALL, notify=lines.append)
+    assert [line.split(",")[0] for line in lines] == [
         "accuracy on 12 validation and 16 test images", "five severities of each corruption",
         "attack PGD", "attack DDN", "noise generator ant_1x1", "noise generator ant_3x3",
         *(f"epsilon* under {noise} noise" for noise in (
