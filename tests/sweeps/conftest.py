@@ -1,23 +1,36 @@
-"""A finished sweep that tests of several files look at: run once, for all workers."""
+"""What tests of several files look at is made once, for all workers."""
 
 import fcntl
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
+from sweeps.engine.tracking import sqlite_store
 from tests.sweeps.faults import WHOLE, Sweep
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id):
-    """A sweep that ended; its command may be repeated, nothing else may change it."""
+def shared(tmp_path_factory, worker_id):
+    """A folder that the workers of this session share."""
     folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        folder = folder.parent  # the session's, which the workers share
-    sweep = Sweep(folder / "finished", WHOLE)
-    printed = sweep.cwd / "printed.txt"
-    with (folder / "finished.lock").open("w") as lock:
+    return folder if worker_id == "master" else folder.parent
+
+
+@contextmanager
+def one_at_a_time(folder, name):
+    """Let the block be run by one worker at a time."""
+    with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(shared):
+    """A sweep that ended; its command may be repeated, nothing else may change it."""
+    sweep = Sweep(shared / "finished", WHOLE)
+    printed = sweep.cwd / "printed.txt"
+    with one_at_a_time(shared, "finished"):
         if not sweep.cwd.exists():
             sweep.cwd.mkdir()
             code, text = sweep.run()
@@ -31,3 +44,19 @@ def another_finished(finished, tmp_path):
     """A copy of the sweep that ended, for this test alone."""
     shutil.copytree(finished.cwd, tmp_path / "copy")
     return Sweep(tmp_path / "copy", WHOLE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def new_stores_are_copies(shared):
+    """Let MLflow make one new sqlite store, which takes seconds; the others are copies of it."""
+    make, first = sqlite_store._create, shared / "empty.db"
+
+    def create(path):
+        with one_at_a_time(shared, "empty"):
+            if not first.exists():
+                make(first)
+        shutil.copy(first, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite_store, "_create", create)
+        yield

@@ -1,4 +1,4 @@
-"""A script's ``main`` run in this process: its trials as well, without Ray."""
+"""A script's ``main`` run in this process: its trials as well, without Ray, and small figures."""
 
 import importlib
 import io
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
+from sweeps.engine import report
 from sweeps.engine.backend.in_process import InProcess
 from sweeps.engine.runs import sweep
 from tests.eager import use_eager_kernels
@@ -34,6 +35,7 @@ def run_here(folder, script, *arguments, patched=MappingProxyType({})):
         patch.setenv("COLUMNS", "100")
         patch.setattr(sys, "argv", [f"sweeps/{script}.py", *map(str, arguments)])
         patch.setattr(sweep, "run_sweep", partial(sweep.run_sweep, backend=InProcess))
+        patch.setattr(report, "render", partial(report.render, dpi=40))
         use_eager_kernels(patch)
         for name, value in patched.items():
             patch.setattr(name, value)

@@ -51,7 +51,7 @@ from tests.eager import use_eager_kernels
 ROOT = Path(__file__).parents[2]
 COMMAND = shlex.split(
     "--epsilons 7 9 --num-trials 0 --seeds 1 --scale demo --training-images 60 --test-images 10 "
-    "--validation-images 10 --start-epochs 1 --max-epochs 5 --pretraining-steps 1 --name given"
+    "--validation-images 10 --start-epochs 1 --max-epochs 3 --pretraining-steps 1 --name given"
 )
 # What Ray, Optuna, joblib and others leave, and read again where they are trusted.
 STRAYS = (
@@ -218,8 +218,9 @@ def forge(checkpoint: Path, name: str, content: bytes) -> None:
 FILES = (MODEL, TRAINING, STATE, HISTORY)
 
 
-@pytest.mark.parametrize("kind", ["pickle", "torch.save"])
-@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+@pytest.mark.parametrize(
+    ("name", "kind"), [(MODEL, "torch.save"), *((name, "pickle") for name in (*FILES, MANIFEST))]
+)
 def test_a_checkpoint_replaced_by_a_payload_gives_way_to_the_one_before(
     name, kind, given, trap, caplog
 ):

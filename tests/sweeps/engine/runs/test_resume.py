@@ -138,15 +138,24 @@ def undisturbed(few, start_weights, tmp_path_factory):
     return get
 
 
+QUICK = ("gnt", "ant_1x1")  # the others take the same path, some seconds each
+
+
+def all_and_the_quick_ones():
+    """Yield every method with every pattern of kills; most of them are slow."""
+    for variant in VARIANTS:
+        for every, kills in IN_TURN:
+            is_quick = every == 1 or variant in QUICK
+            yield pytest.param(variant, every, kills, marks=() if is_quick else pytest.mark.slow)
+        for every, kills in ALONE:
+            yield pytest.param(variant, every, kills, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
-    ("every", "kills"),
-    [
-        *(pytest.param(*given, marks=pytest.mark.slow) for given in ALONE),
-        *IN_TURN,
-    ],
-    ids=lambda value: str(value).replace(" ", "") if isinstance(value, tuple) else f"every{value}",
+    ("variant", "every", "kills"),
+    all_and_the_quick_ones(),
+    ids=lambda value: re.sub("[^0-9a-z_]", "", str(value)),
 )
-@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_trial_killed_at_any_epoch_ends_bit_identical(
     variant, every, kills, few, start_weights, undisturbed, trained, tmp_path, monkeypatch
 ):
@@ -175,7 +184,6 @@ def test_a_trial_killed_at_any_epoch_ends_bit_identical(
 
 
 STEPS = EPOCHS * 3
-QUICK = ("gnt", "ant_1x1")  # the others take the same path, some seconds each
 
 
 class After:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.engine.tracking import sqlite_store
 from sweeps.engine.tracking.sqlite_store import ensure_store
+
+CREATE = sqlite_store._create  # not a copy, as in other tests
 
 # Imports MLflow once and is forked for every process that a test needs: importing takes longer
 # than what is tested. A line on stdin is Python to be run in such a process.
@@ -40,6 +43,11 @@ def fork(code):
 
 exec(sys.argv[1])
 """
+
+
+@pytest.fixture(autouse=True)
+def stores_are_made(monkeypatch):
+    monkeypatch.setattr(sqlite_store, "_create", CREATE)
 
 
 def run_forks(code, *arguments, seconds=300):
