@@ -245,7 +245,7 @@ class Meter:
         self._thread.join()
         self._until = self.clock()
         # What already goes wrong is the news, not that this cannot be written either.
-        with contextlib.suppress(*(() if error is None else (OSError, StorageError))):
+        with contextlib.suppress(*(() if error is None else (StorageError,))):
             self._write()
 
     def started(self, config: TrialConfig) -> None:
@@ -417,5 +417,5 @@ class Meter:
 
     def _keep(self) -> None:
         while not self._over.wait(WRITE_SECONDS):
-            with contextlib.suppress(OSError, StorageError):  # the next one may get through
+            with contextlib.suppress(StorageError):  # the next one may get through
                 self._write()

@@ -109,7 +109,7 @@ class Driver:
     may_start: Callable[[], bool] = lambda: True
     may_wait: Callable[[], bool] = lambda: True
     place_listeners: Sequence[PlaceListener] = ()
-    lost: OSError | StorageError | UnsharedStorageError | None = None
+    lost: StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
@@ -148,7 +148,7 @@ class Driver:
                 trial.write_turn(self._turn)
                 trial.write_config(config)
                 self._turn += 1
-        except (OSError, StorageError) as error:
+        except StorageError as error:
             self.lost = error
             return None
         self._running[tune_id] = (config, [])
@@ -212,7 +212,7 @@ class Driver:
         trial = self.records.trial(config.trial_id)
         try:
             result, attempts = trial.result(), trial.attempts()
-        except (OSError, StorageError) as error:
+        except StorageError as error:
             self.lost = error
             return False
         if result is not None and result.is_final:  # it came to its end, and was not heard
@@ -260,7 +260,7 @@ class Driver:
     def _write(self, trial: TrialRecords, result: TrialResult) -> None:
         try:
             trial.write_result(result)
-        except (OSError, StorageError) as error:
+        except StorageError as error:
             self.lost = error
 
     def ended(self, tune_id: str, failed: bool, reason: str = "") -> None:
@@ -278,7 +278,7 @@ class Driver:
         trial = self.records.trial(config.trial_id)
         try:
             result = trial.result()
-        except (OSError, StorageError) as error:
+        except StorageError as error:
             self.lost = error
             return
         if result is None or (reason and not result.is_final):

@@ -48,7 +48,7 @@ class Backend(Protocol):
             evaluates: see ``run_trial``.
 
         Raises:
-            OSError, StorageError: a record could not be written by the driver either.
+            StorageError: a record could not be written by the driver either.
             UnsharedStorageError: a trial ran on a machine that does not see the records.
         """
         ...

@@ -52,7 +52,7 @@ def start_weights(
     training = starting_models.training_records(kept, plan.name)
     if weights is None:
         weights = _train(plan, kept, training, backend, data, limits, meter, show)
-    with suppress(OSError, StorageError):  # nothing reads them any more
+    with suppress(StorageError):  # nothing reads them any more
         training.folder.delete()
     return weights
 

@@ -61,7 +61,7 @@ def run(
         evaluates: see ``run_trial``.
 
     Raises:
-        OSError, StorageError: a record could not be written by the driver either.
+        StorageError: a record could not be written by the driver either.
         UnsharedStorageError: a trial ran on a machine that does not see the records.
     """
     plan, records = driver.plan, driver.records
@@ -130,7 +130,7 @@ def _trainable(
             )
     except (StoppedError, RayError):  # to be carried on
         raise
-    except (OSError, StorageError) as error:  # not even the record was written
+    except StorageError as error:  # not even the record was written
         return tune.report(NOTHING | {UNRECORDED: cause(error)})
     except Exception as error:  # such as a GPU without memory for the images
         reason = f"{cause(error)}\n{traceback.format_exc()}"

@@ -60,11 +60,11 @@ def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]
         for name, content in files.items():
             target.write(name, content)
         target.write_json(MANIFEST, manifest)
-    except (OSError, StorageError):
-        with contextlib.suppress(OSError, StorageError):
+    except StorageError:
+        with contextlib.suppress(StorageError):
             target.delete()
         raise
-    with contextlib.suppress(OSError, StorageError):  # what cannot be dropped takes up space alone
+    with contextlib.suppress(StorageError):  # what cannot be dropped takes up space alone
         there = names(checkpoints)
         kept = [name for name in there if name <= checkpoint.name][-KEPT_CHECKPOINTS:]
         for name in there:

@@ -231,7 +231,7 @@ class SweepLock:
                     os.kill(os.getpid(), signal.SIGINT)
                     return
                 self._write(replace(self._claim, beat=time.time()))
-            except (OSError, StorageError):  # the next sign of life may get through
+            except StorageError:  # the next sign of life may get through
                 continue
 
     def _has_successor(self) -> bool:

@@ -45,8 +45,9 @@ T = TypeVar("T")
 class Folder:
     """A folder on a filesystem; small, picklable, opened when first used.
 
-    Every method but ``uri`` and ``/`` may raise ``StorageError`` where the folder
-    is in an object store, and ``OutsideError``.
+    Every method but ``uri`` and ``/`` may raise ``StorageError``, if the storage cannot be used,
+    on a local disk or in an object store, and ``OutsideError``. A file that is missing or damaged
+    is neither.
 
     Attributes:
         location: a local path, or a URI such as ``s3://bucket/sweeps?region=eu-central-1``; may
@@ -143,7 +144,7 @@ class Folder:
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: it is a folder.
+            ValueError: it is a folder, or a local disk cannot read it.
         """
 
         def read(files: fs.FileSystem, path: str) -> bytes:
@@ -155,18 +156,22 @@ class Folder:
         except OSError as error:
             if error.errno == errno.ELOOP:  # a link to itself
                 raise FileNotFoundError(error.errno, error.strerror, name) from None
-            if self.is_local and Path(self._at(name)).is_dir():
-                raise ValueError(f"{name} is a folder, not a file") from None
             raise
+        except StorageError as error:
+            if not self.is_local:
+                raise
+            is_folder = Path(self._at(name)).is_dir()
+            fault = "is a folder, not a file" if is_folder else f"cannot be read: {error.reason}"
+            raise ValueError(f"{name} {fault}") from None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all.
-
-        Raises:
-            OSError: of a local disk, such as one that is full.
-        """
+        """Write a file, whole or not at all."""
         if self.is_local:
-            _write_local(Path(self._at(name)), content)
+            path = self._at(name)
+            try:
+                _write_local(Path(path), content)
+            except OSError as error:  # such as a full disk
+                raise StorageError(path, error.strerror or str(error)) from error
             return
 
         def write(files: fs.FileSystem, path: str) -> None:
@@ -211,8 +216,7 @@ class Folder:
         """Write and remove a small file, as a sweep will.
 
         Raises:
-            OSError: of a local disk.
-            StorageError: the store refuses, or is silent; why, in one line.
+            StorageError: the disk or the store refuses, or is silent; why, in one line.
         """
         probe = _unfinished("try-out")
         self.write(probe, b"")
@@ -238,7 +242,13 @@ class Folder:
     ) -> T:
         """Return what ``do`` makes of the path of a file, or of the folder itself."""
         if self.is_local:
-            return do(fs.LocalFileSystem(), self.path if name is None else self._at(name))
+            path = self.path if name is None else self._at(name)
+            try:
+                return do(fs.LocalFileSystem(), path)
+            except OSError as error:
+                if isinstance(error, NOT_THERE) or error.errno == errno.ELOOP:
+                    raise
+                raise StorageError(path, error.strerror or object_store.one_line(error)) from error
         place = self if name is None else self / name
         return object_store.persist(
             lambda: do(object_store.open_store(self.location, one_request), place.path),

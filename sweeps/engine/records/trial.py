@@ -233,7 +233,7 @@ class TrialRecords:
         self.folder.write(RESULT, results.dump(written))
         if result.is_final:
             for left_over in (self._evaluation, self._checkpoints):
-                with suppress(OSError, StorageError):  # it takes up space alone: no error any more
+                with suppress(StorageError):  # it takes up space alone: no error any more
                     left_over.delete()
         return written
 

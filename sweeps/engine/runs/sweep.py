@@ -1,6 +1,5 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
-import errno
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,9 +39,6 @@ from sweeps.engine.system.importing import IMPORTING
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.signals import as_keyboard_interrupt, deferred_signals
 from sweeps.engine.tracking import Tracker, default_uri, ui_command
-
-# What a disk says that is full, too small, gone or not ours.
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
     from sweeps.engine.trials.measures import TrialData
@@ -194,10 +190,9 @@ def refuse_running(plan: Plan, driver: str) -> NoReturn:
 
 
 def storage_problem(error: BaseException | None) -> str | None:
-    """Return what kept a record from being written, if an error comes from that."""
+    """Return why the storage cannot be used, if an error comes from that."""
     while error is not None:
-        is_local = isinstance(error, OSError) and error.errno in UNWRITABLE
-        if is_local or isinstance(error, StorageError):
+        if isinstance(error, StorageError):
             return str(error)
         error = error.__cause__ or error.__context__
     return None
@@ -223,9 +218,7 @@ class _Run:
                 return self._run_alone(lock)
         except SweepIsRunningError as error:
             refuse_running(self.plan, str(error))
-        except OSError as error:  # before the first trial, or after the last
-            if storage_problem(error) is None:
-                raise
+        except StorageError as error:  # before the first trial, or after the last
             return self._end_without_storage(error)
 
     def _run_alone(self, lock: SweepLock) -> int:
@@ -373,9 +366,7 @@ class _Run:
 
         try:
             report = write_report(self.records)
-        except (OSError, StorageError) as error:
-            if storage_problem(error) is None:
-                raise
+        except StorageError as error:
             tracker.close({}, failed=True, interrupted=True)
             return self._end_without_storage(error)
         results = report.summary.trials

@@ -1,15 +1,15 @@
-"""What a storage may raise, whatever it is made of."""
+"""Errors of the storage that the records are kept in."""
 
 from sweeps.engine.system.provenance import redact
 
 
 class StorageError(RuntimeError):
-    """The storage did not do what it was asked; the message is one line without any password.
+    """The storage cannot be used: a disk is full, or a store is away. One line, no password.
 
-    No ``OSError``: a storage that is away must not be taken for a file that is damaged.
+    No ``OSError``: it must not be taken for a file that is missing or damaged.
 
     Args:
-        uri: what was asked for; its parameters are left out.
+        uri: of the file or folder; its parameters are left out.
         reason: why, in one line.
     """
 

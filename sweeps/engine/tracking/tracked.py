@@ -30,13 +30,13 @@ def is_tracked(records: SweepRecords, uri: str) -> bool:
 
 def write_tracked(records: SweepRecords, uri: str) -> None:
     """Note that the store at ``uri`` was told everything."""
-    with contextlib.suppress(OSError, StorageError):  # full or not ours: see above
+    with contextlib.suppress(StorageError):  # full or not ours: see above
         records.folder.write_json(TRACKED, _state(records, uri))
 
 
 def forget_tracked(records: SweepRecords) -> None:
     """Note that there is something to tell."""
-    with contextlib.suppress(OSError, StorageError):
+    with contextlib.suppress(StorageError):
         records.folder.remove(TRACKED)
 
 

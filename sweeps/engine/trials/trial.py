@@ -110,7 +110,7 @@ def run_trial(
             if not run.is_trained:  # else there is a checkpoint of the end of the training
                 run.keep()
             records.write_stop()
-        except (OSError, StorageError):  # the network may go first; an older checkpoint is there
+        except StorageError:  # the network may go first; an older checkpoint is there
             log.warning("trial %s: no checkpoint could be taken at its stop", records.trial_id)
         raise stopped from None
     except Exception as error:  # whatever broke, the record says it and the sweep goes on

@@ -9,6 +9,7 @@ from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.resources.resources import Resources
+from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.trial import run_trial
 
 
@@ -80,10 +81,10 @@ def test_a_process_that_would_die_again_is_not_replaced(drive):
 
 def test_a_storage_that_cannot_be_written_ends_the_sweep(drive, monkeypatch):
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise StorageError("/disk", "No space left on device")
 
     monkeypatch.setattr("sweeps.engine.records.storage.Folder.write", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageError, match="No space"):
         drive(NoData(), made_up)
 
 

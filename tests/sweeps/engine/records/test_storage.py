@@ -12,7 +12,7 @@ import pytest
 
 from sweeps.engine.records import Checkpoint, SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.system.errors import OutsideError
+from sweeps.engine.system.errors import OutsideError, StorageError
 
 FULL_DISK = """
 import resource, sys
@@ -210,3 +210,27 @@ def test_a_folder_knows_the_one_it_is_in(tmp_path):
     assert (Folder(str(tmp_path)) / "a").parent == Folder(str(tmp_path))
     store = Folder("s3://bucket/sweeps?region=x")
     assert (store / "mine").parent.location == store.location
+
+
+@pytest.mark.parametrize("call", [Folder.names, Folder.exists, Folder.delete])
+def test_a_disk_that_fails_is_a_storage_that_cannot_be_used(call, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    folder = Folder(str(tmp_path))
+    folder.write("a", b"1")
+    monkeypatch.setattr("sweeps.engine.records.storage.fs.LocalFileSystem", fail)
+    with pytest.raises(StorageError, match=f"{tmp_path}.*: Input/output error"):
+        call(folder)
+    with pytest.raises(ValueError, match="a cannot be read: Input/output error"):
+        folder.read("a")  # one file that cannot be read counts as damaged
+
+
+def test_a_full_disk_is_a_storage_that_cannot_be_used(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        Folder(str(tmp_path)).write("a", b"1")
+    assert list(tmp_path.iterdir()) == []

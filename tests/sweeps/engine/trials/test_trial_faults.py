@@ -19,6 +19,7 @@ from sweeps.engine.resources.resources import Resources
 from sweeps.engine.runs.sweep import storage_problem
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.study import known_trial
+from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.trial import cause, run_trial
 
 MEGABYTE = 1024**2
@@ -68,7 +69,7 @@ def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_the_previous_che
     failed = run_trial(config, data, start_weights, trial, report=fill)
     small_files()
     assert failed.status == "failed" and not failed.is_final
-    assert failed.reason.startswith("OSError: [Errno 27] File too large")
+    assert failed.reason.startswith("StorageError: ") and "File too large" in failed.reason
     assert [entry["epoch"] for entry in failed.history] == [1, 2]
     assert trial.result() == failed  # the record itself had room
     assert (trial.folder / "checkpoints").names() == ["epoch-000001"]
@@ -191,10 +192,10 @@ def test_the_study_is_told_of_what_has_no_figure_and_it_is_never_best(status, to
 def test_only_what_kept_a_record_from_being_written_is_called_so():
     try:
         try:
-            raise OSError(28, "No space left on device", "result.json")
-        except OSError as full:
+            raise StorageError("result.json", "No space left on device")
+        except StorageError as full:
             raise RuntimeError("Tune") from full
     except RuntimeError as wrapped:
         assert "No space left" in str(storage_problem(wrapped))
-    assert storage_problem(ConnectionRefusedError(111, "refused")) is None
+    assert storage_problem(OSError(28, "No space left on device")) is None, "of no record"
     assert storage_problem(ValueError("x")) is None and storage_problem(None) is None
