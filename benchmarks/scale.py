@@ -205,7 +205,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     ensure_store(folder / "mlflow.db")
     plan, options = plan_of(search, trials)
     records = SweepRecords(Folder(str(folder)) / "sweep")
-    description = describe_sweep(plan, options, "sha256:simulated") | {"created": "2026-01-01"}
+    description = describe_sweep(plan, options, "sha256:simulated")
     records.write_sweep(description)
     base = peak_mb()
     found, _ = rebuild_search(plan, records, {})

@@ -30,12 +30,13 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from turns import ENGINE_ENVIRONMENT, cpu
 
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
-from sweeps.engine.records import SweepRecords
+from search_spaces.sigma import SIGMA
+from sweeps.engine.records import SweepDescription, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.tracking import Tracker, default_uri
 
@@ -183,12 +184,12 @@ class Brake:
         self.uri = f"http://127.0.0.1:{self._listener.server_address[1]}"
 
 
-def describe(name: str) -> dict[str, Any]:
-    """Return what the tracker needs of ``sweep.json``."""
-    return {
-        "name": name, "experiment": "benchmark", "parameters": [{"name": "sigma"}], "seeds": [0],
-        "code": {"git_sha": "unknown"}, "data_digest": "",
-    }  # fmt: skip
+def describe(name: str) -> SweepDescription:
+    """Return what ``sweep.json`` says."""
+    return SweepDescription(
+        name=name, experiment="benchmark", title="A benchmark", created="2026-01-01", scale="demo",
+        search="line", parameters=(SIGMA,), objectives=("corrupted",), seeds=(0,), grid=(),
+    )  # fmt: skip
 
 
 def configs(count: int, images: int, epochs: int) -> list[TrialConfig]:

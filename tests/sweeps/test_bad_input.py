@@ -323,7 +323,7 @@ NAMES = [
     case(SIGMA, "--storage ftp://host/x", "--storage: must be a local folder, s3://BUCKET"),
     case(SIGMA, "--storage s3://", "--storage: must be a local folder, s3://BUCKET"),
     case(SIGMA, "--storage s3:///key", "--storage: must be a local folder, s3://BUCKET"),
-    case(SIGMA, "--storage file://relative", "--storage: needs a whole path behind file://"),
+    case(SIGMA, "--storage file://relative", "--storage: needs an absolute path behind file://"),
     case(JOINT, "--storage file:///proc/nowhere", "--storage: /proc cannot be written"),
     case(SIGMA, "--tracking-uri somewhere", "--tracking-uri: must be sqlite:///FILE"),
     case(SIGMA, "--tracking-uri ''", "--tracking-uri: must be sqlite:///FILE"),
@@ -347,7 +347,7 @@ def recorded(name: str = "taken", **changes):
         )
         made = plan.make_plan(line_spec(options, [0.5]), options)
         digest = plan.data_digest("mnist", None)
-        description = sweep.describe_sweep(made, options, digest) | changes
+        description = sweep.describe_sweep(made, options, digest).model_copy(update=changes)
         SweepRecords(Folder(str(root / "results" / name))).write_sweep(description)
 
     return prepare

@@ -140,7 +140,7 @@ def prepared(tmp_path_factory):
         data = measures.prepare_data(splits, made.config.evaluation)
         storage, start = Folder("results"), made.config.start
         records = SweepRecords(storage / made.name)
-        records.write_sweep(sweep.describe_sweep(made, options, digest) | {"known": []})
+        records.write_sweep(sweep.describe_sweep(made, options, digest))
         measures.write_examples(records.folder, splits, made.config.evaluation)
         kept = starting_models.folder(storage, start, digest)
         config = starting_models.trial_config(start)

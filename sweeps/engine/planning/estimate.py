@@ -162,9 +162,11 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
             continue
         try:
             records = SweepRecords(storage / name)
-            description = records.read_sweep() or {}
-            if _asks_alike(plan, description.get("config", {})) and _shares_alike(plan, records):
-                created = "~" if name == plan.name else str(description.get("created", ""))
+            description = records.read_sweep()
+            if description is None or not _shares_alike(plan, records):
+                continue
+            if _asks_alike(plan, description.config):
+                created = "~" if name == plan.name else description.created
                 others.append((created, records))
         except (OSError, ValueError, StorageError):
             continue

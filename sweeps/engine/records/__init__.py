@@ -40,7 +40,7 @@ from sweeps.engine.records.names import (
     VALIDATION_METRIC,
 )
 from sweeps.engine.records.result import Status, TrialResult
-from sweeps.engine.records.sweep import SweepRecords
+from sweeps.engine.records.sweep import OtherFormatError, SweepDescription, SweepRecords
 from sweeps.engine.records.trial import Attempt, TrialRecords
 from sweeps.engine.records.usage import Stop, Usage
 
@@ -56,8 +56,10 @@ __all__ = [
     "Attempt",
     "Checkpoint",
     "Finding",
+    "OtherFormatError",
     "Status",
     "Stop",
+    "SweepDescription",
     "SweepRecords",
     "TrialRecords",
     "TrialResult",

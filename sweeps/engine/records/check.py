@@ -10,7 +10,7 @@ from gon_core.config import StartConfig
 from sweeps.engine.records import lock, starting_models
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.records.sweep import SweepRecords
+from sweeps.engine.records.sweep import SweepDescription, SweepRecords
 from sweeps.engine.records.trial import CONFIG, RESULT, TURN, TrialRecords
 
 State = Literal["complete", "failed", "running", "interrupted", "broken"]
@@ -86,13 +86,13 @@ def check(records: SweepRecords) -> SweepCheck:
     drivers = tuple(claim.describe() for claim in live if claim.holds)
     names = records.names()
     trials = tuple(_check_trial(records.trial(name), bool(drivers)) for name in names)
-    points = [*description.get("grid", []), *description.get("baselines", {})]
-    asked = len(points) * len(description.get("seeds", []))
+    planned = len(description.points) * len(description.seeds)
+
     return SweepCheck(
         trials=trials,
         drivers=drivers,
         problems=(*_check_start(records, description), *records.usage.problems()),
-        not_begun=max(0, asked - len(names)),
+        not_begun=max(0, planned - len(names)),
         unhashed=sum(not result.files for result in records.results() if result.is_measured),
         stopped=stop.budget if (stop := records.usage.stopped()) is not None else "",
     )
@@ -162,20 +162,20 @@ def _check_files(folder: Folder, result: TrialResult, found: _Findings) -> None:
             found.add(str(error))
 
 
-def _check_start(records: SweepRecords, description: dict) -> list[str]:
+def _check_start(records: SweepRecords, description: SweepDescription) -> list[str]:
     """Return what is wrong with the starting model, or its checkpoints, beside the sweep."""
-    asked = description.get("config", {}).get("start")
-    if not asked:
+    fields = description.config.get("start")
+    if not fields:
         return []
     storage = records.folder.parent
     try:
-        start = StartConfig.model_validate(asked)
-        kept = starting_models.folder(storage, start, description["data_digest"])
+        start = StartConfig.model_validate(fields)
+        kept = starting_models.folder(storage, start, description.data_digest)
         if kept.exists(starting_models.DESCRIPTION):
             if starting_models.stored(kept) is None:
                 return [f"the starting model in {kept.path} is damaged; it is trained again"]
             return []
-        training = starting_models.training_records(kept, description["name"])
+        training = starting_models.training_records(kept, description.name)
         begun = [_check_trial(training.trial(name), has_driver=False) for name in training.names()]
         return [
             f"the starting model in {training.folder.path}: {problem}"

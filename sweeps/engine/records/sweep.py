@@ -3,21 +3,164 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from gon_core.config import TrialConfig
+from search_spaces.parameter import Choice, Parameter, Point, Real, Whole
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.trial import TrialRecords
 from sweeps.engine.records.usage import UsageRecords
 
 DESCRIPTION = "sweep.json"
+SWEEP_FORMAT = 2  # of sweep.json: raised when an older one cannot be read any more
 TRIAL_ID = re.compile(r"[0-9a-f]{12}")
 AT_A_TIME, AHEAD = 16, 160  # trials that are read together, and that wait in memory to be used
-KINDS = {dict: ("config", "baselines"), list: ("grid", "seeds", "parameters", "known")}
+KINDS = {"real": Real, "whole": Whole, "choice": Choice}
 
 T = TypeVar("T")
+
+
+class OtherFormatError(ValueError):
+    """The sweep was made by a version whose sweep.json this one does not read; says which."""
+
+
+def _read_parameter(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    fields = dict(entry)
+    if (kind := fields.pop("kind", None)) not in KINDS:
+        raise ValueError(f"a parameter's kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return TypeAdapter(KINDS[kind]).validate_python(fields)
+
+
+def _dump_parameter(parameter: Parameter) -> dict[str, Any]:
+    return {"kind": type(parameter).__name__.lower(), **asdict(parameter)}
+
+
+class SweepDescription(BaseModel):
+    """What ``sweep.json`` says: what is searched, by which code, on which data.
+
+    Attributes:
+        format: of this file, see ``SWEEP_FORMAT``.
+        name: of the sweep's folder.
+        experiment: names the MLflow experiment, ``gon/<experiment>``.
+        title: what the sweep asks, in words.
+        created: time of day, ISO 8601, UTC.
+        scale: the size of the trials; "checkpoint" where none is trained.
+        config: everything that decides what the sweep finds; another sweep may not resume this one.
+        deviations: what is smaller than in the paper, in words.
+        search: how points are chosen.
+        parameters: what is searched; each is a field of the training method.
+        objectives: what is maximised, of the validation images.
+        published: where the paper's answer stands in ``gon_core.paper``.
+        seeds: of every point.
+        grid: the points that are known in advance.
+        baselines: by name, the fields of the methods that are trained beside what is searched.
+        known: points of earlier sweeps and their mean objectives, which the search began with.
+        code, packages: versions of what made it.
+        data_digest: SHA-256 of the data set; "" if it was not known.
+        command: what was typed, without any password.
+        tracking_uri: of MLflow's store, without any password.
+        tracking: how to look at it.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    format: Literal[2] = SWEEP_FORMAT
+    name: str
+    experiment: str
+    title: str
+    created: str
+    scale: str
+    config: dict[str, Any] = {}
+    deviations: tuple[str, ...] = ()
+    search: Literal["line", "grid", "joint"]
+    parameters: Annotated[
+        tuple[
+            Annotated[
+                Parameter, BeforeValidator(_read_parameter), PlainSerializer(_dump_parameter)
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ]
+    objectives: tuple[Literal["corrupted", "clean"], ...]
+    published: dict[str, Any] | None = None
+    seeds: tuple[int, ...]
+    grid: tuple[Point, ...]
+    baselines: dict[str, dict[str, Any]] = {}
+    known: tuple[tuple[Point, tuple[float, ...]], ...] = ()
+    code: dict[str, str | bool] = {}
+    packages: dict[str, str] = {}
+    data_digest: str = ""
+    command: str = ""
+    tracking_uri: str = ""
+    tracking: str = ""
+
+    @field_validator("objectives")
+    @classmethod
+    def _corrupted_is_one(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if "corrupted" not in objectives:
+            raise ValueError("must have 'corrupted'")
+        return objectives
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points that are known in advance: the grid, and the baselines by name."""
+        return (*self.grid, *((name,) for name in self.baselines))
+
+    @property
+    def proposals(self) -> int:
+        """How many points the search adds to those."""
+        return int(self.config.get("proposals", 0))
+
+    def differences(self, recorded: "SweepDescription") -> list[str]:
+        """Return what keeps this sweep from resuming a recorded one, a line each."""
+        before, now = recorded.config, self.config  # a field that has its default is in neither
+        found = [
+            f"{key}: recorded {before.get(key, 'the default')}, now {now.get(key, 'the default')}"
+            for key in now | before
+            if before.get(key) != now.get(key)
+        ]
+        if self.data_digest not in ("", recorded.data_digest):
+            found.append("the images are not those of the recorded trials (SHA-256 differs)")
+        return found
+
+
+def read_description(found: Any) -> SweepDescription:
+    """Return what ``sweep.json`` says, from its JSON.
+
+    Raises:
+        OtherFormatError: another version of this software wrote it.
+        ValueError: it is not the description of a sweep.
+    """
+    if not isinstance(found, dict):
+        raise ValueError("sweep.json must be an object")
+    if "name" in found and found.get("format") != SWEEP_FORMAT:
+        code = found.get("code")
+        version = str(code.get("git_sha", "unknown"))[:12] if isinstance(code, dict) else "unknown"
+        raise OtherFormatError(
+            f"the sweep was made by another version, {version} of "
+            f"{str(found.get('created', 'unknown'))[:10]}, whose sweep.json this one cannot read"
+        )
+    try:
+        return SweepDescription.model_validate(found)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ValueError(f"sweep.json is damaged ({'; '.join(faults)})") from None
 
 
 @dataclass(frozen=True)
@@ -26,27 +169,21 @@ class SweepRecords:
 
     folder: Folder
 
-    def write_sweep(self, description: dict[str, Any]) -> None:
+    def write_sweep(self, description: SweepDescription) -> None:
         """Write ``sweep.json``, once, at the start."""
-        self.folder.write_json(DESCRIPTION, description)
+        self.folder.write_json(DESCRIPTION, description.model_dump(mode="json"))
 
-    def read_sweep(self) -> dict[str, Any] | None:
+    def read_sweep(self) -> SweepDescription | None:
         """Return what ``sweep.json`` says, or None where there is no sweep.
 
         Raises:
-            ValueError: it is not JSON, or not such an object.
+            OtherFormatError: it was made by another version of this software.
+            ValueError: it is not JSON, or not the description of a sweep.
             OSError: it is no file that can be read.
         """
         if not self.folder.exists(DESCRIPTION):
             return None
-        found = self.folder.read_json(DESCRIPTION)
-        if not isinstance(found, dict):
-            raise ValueError("sweep.json must be an object")
-        for kind, keys in KINDS.items():
-            for key in keys:
-                if not isinstance(found.get(key, kind()), kind):
-                    raise ValueError(f"{key} must be {'an object' if kind is dict else 'a list'}")
-        return found
+        return read_description(self.folder.read_json(DESCRIPTION))
 
     def trial(self, trial_id: str) -> TrialRecords:
         """Return the records of one trial, whether it has begun or not."""

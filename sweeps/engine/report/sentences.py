@@ -224,7 +224,7 @@ def _beside(summary: SweepSummary) -> str:
 
 def deviations(summary: SweepSummary) -> str:
     """Return the deviations from the paper, by the scale and by a budget; empty if none."""
-    cuts = [str(cut).strip().rstrip(".") for cut in summary.description.get("deviations") or []]
+    cuts = [cut.strip().rstrip(".") for cut in summary.description.deviations]
     by_scale = f"Cut short: {'; '.join(cuts)}." if cuts else ""
     return f"{by_scale} {stopped_by_budget(summary)}".strip()
 
@@ -234,10 +234,8 @@ def stopped_by_budget(summary: SweepSummary) -> str:
     if summary.stopped is None:
         return ""
     description, kind = summary.description, summary.kind
-    names = description.get("baselines") or {}
-    asked = [*(tuple(point) for point in description["grid"]), *((name,) for name in names)]
-    proposals = int((description.get("config") or {}).get("proposals", 0))
-    planned = (len(asked) + proposals) * len(description["seeds"])
+    asked, proposals = description.points, description.proposals
+    planned = (len(asked) + proposals) * len(description.seeds)
     ended = sum(trial.is_final for trial in summary.trials)
     sentence = f"Stopped by its {summary.stopped.budget}: {ended} of {planned} trials ended"
     measured = {point.point for point in summary.compared}

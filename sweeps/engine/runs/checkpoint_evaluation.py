@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -27,7 +26,7 @@ from gon_core.measurement import Measurement, mean_top1
 from search_spaces.parameter import Choice
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.planning import plan
-from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import headline, print_report, write_report
@@ -38,17 +37,17 @@ from sweeps.engine.runs.checkpoint_cost import cost_text, expected
 from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
-from sweeps.engine.runs.sweep import describe_parameter, refuse_another_sweep
+from sweeps.engine.runs.sweep import made_by, refuse_another_sweep
 from sweeps.engine.system import provenance
 from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.signals import as_keyboard_interrupt
 from sweeps.engine.system.text import duration
-from sweeps.engine.tracking import Tracker, default_uri, ui_command
+from sweeps.engine.tracking import Tracker, default_uri
 from sweeps.engine.trials import measures
 from sweeps.engine.trials.trial import describe, make_deterministic
 
-QUESTION = "evaluate_checkpoint"
+EXPERIMENT = "evaluate_checkpoint"
 
 
 def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None = None) -> int:
@@ -78,18 +77,18 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
         for loaded in models
     ]  # fmt: skip
     description = describe_evaluation(options, models, configs, images)
-    records = SweepRecords(Folder(options.storage) / description["name"])
+    records = SweepRecords(Folder(options.storage) / description.name)
     refuse_another_sweep(records, description)
     try:
         with SweepLock(records.folder):
             return _evaluate_alone(options, models, configs, images, records, description, console)
     except SweepIsRunningError as error:
-        refuse([f"--name: {description['name']} is being evaluated already, by {error}"])
+        refuse([f"--name: {description.name} is being evaluated already, by {error}"])
 
 
 def _evaluate_alone(
     options: CheckpointOptions, models: Sequence[LoadedModel], configs: Sequence[TrialConfig],
-    images: Images, records: SweepRecords, description: dict[str, Any], console: Console,
+    images: Images, records: SweepRecords, description: SweepDescription, console: Console,
 ) -> int:  # fmt: skip
     if records.read_sweep() is None:
         records.write_sweep(description)
@@ -129,7 +128,7 @@ def _evaluate_alone(
     lines = [f"Report: {records.folder.path}/report/report.html", *([missing] if missing else [])]
     if interrupted:
         lines.append(f"Interrupted. Resume with:\n  {provenance.repeat_command()}")
-    lines.append(f"Compare runs in the MLflow UI:\n  {description['tracking']}")
+    lines.append(f"Compare runs in the MLflow UI:\n  {description.tracking}")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return INTERRUPTED if interrupted else DONE
 
@@ -189,38 +188,31 @@ def evaluation_deviations(models: Sequence[LoadedModel], images: Images) -> list
 def describe_evaluation(
     options: CheckpointOptions, models: Sequence[LoadedModel], configs: Sequence[TrialConfig],
     images: Images,
-) -> dict[str, Any]:  # fmt: skip
-    """Return the content of ``sweep.json``."""
+) -> SweepDescription:  # fmt: skip
+    """Return what ``sweep.json`` will say."""
     names = tuple(config.method.variant for config in configs)
-    parameter = Choice("variant", names, "checkpoint", names[0])
     identity = hashlib.sha256(" ".join(config.trial_id for config in configs).encode())
-    uri = options.tracking_uri or default_uri(options.storage)
     rows = [
         {"point": [loaded.given.name], "table": "mnist_c_top1", "model": loaded.published_row}
         for loaded in models
         if loaded.published_row is not None and images.mnist is not None
     ]
-    return {
-        "name": options.name or f"{QUESTION}-{identity.hexdigest()[:6]}",
-        "experiment": QUESTION,
-        "title": "How robust are these checkpoints?",
-        "created": provenance.now(),
-        "scale": "checkpoint",
-        "config": {"trials": [config.model_dump(mode="json") for config in configs]},
-        "deviations": evaluation_deviations(models, images),
-        "search": "grid",
-        "parameters": [describe_parameter(parameter)],
-        "objectives": ["corrupted"],
-        "published": {"rows": rows, "table_7": "mnist_adversarial"} if rows else None,
-        "seeds": [0],
-        "grid": [[name] for name in names],
-        "code": provenance.code_version(),
-        "packages": provenance.package_versions(),
-        "data_digest": images.digest,
-        "command": provenance.repeat_command(),
-        "tracking_uri": provenance.redact(uri),
-        "tracking": ui_command(uri),
-    }
+    return SweepDescription(
+        name=options.name or f"{EXPERIMENT}-{identity.hexdigest()[:6]}",
+        experiment=EXPERIMENT,
+        title="How robust are these checkpoints?",
+        scale="checkpoint",
+        config={"trials": [config.model_dump(mode="json") for config in configs]},
+        deviations=tuple(evaluation_deviations(models, images)),
+        search="grid",
+        parameters=(Choice("variant", names, "checkpoint", names[0]),),
+        objectives=("corrupted",),
+        published={"rows": rows, "table_7": "mnist_adversarial"} if rows else None,
+        seeds=(0,),
+        grid=tuple((name,) for name in names),
+        data_digest=images.digest,
+        **made_by(options),
+    )
 
 
 def _evaluate(

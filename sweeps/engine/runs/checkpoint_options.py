@@ -151,8 +151,8 @@ def _fault_of(folder: Folder) -> str:
         return f"{folder.path} is a file, choose another name"
     try:
         before = SweepRecords(folder).read_sweep()
-        if before is None or "trials" in before["config"]:
-            return ""
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        return f"{folder.path}/sweep.json is damaged ({error!r})"
+    except (OSError, ValueError) as error:
+        return f"{folder.path}: {error}; choose another name"
+    if before is None or "trials" in before.config:
+        return ""
     return f"{folder.path} holds another sweep, choose another name"

@@ -1,18 +1,18 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
-from search_spaces.parameter import Parameter, Point
+from search_spaces.parameter import Point
 from sweeps.engine.backend.budget import Budget, Meter, OutOfBudgetError
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.backend.protocol import Backend, BackendFactory
-from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.cli.options import CommandOptions, SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.cost import Speed, trial_seconds
@@ -20,7 +20,7 @@ from sweeps.engine.planning.estimate import estimate_time
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.rebuild import rebuild_search
 from sweeps.engine.planning.spec import SweepSpec
-from sweeps.engine.records import Stop, SweepRecords, starting_models
+from sweeps.engine.records import Stop, SweepDescription, SweepRecords, starting_models
 from sweeps.engine.records.lock import SweepIsRunningError, SweepLock, holder
 from sweeps.engine.records.starting_models import DivergedStartError
 from sweeps.engine.records.storage import Folder
@@ -103,7 +103,7 @@ def known_points(
     """Return what earlier sweeps found, as it was when this sweep first began."""
     before = records.read_sweep()
     if before is not None:
-        return [(tuple(point), tuple(values)) for point, values in before.get("known", [])]
+        return list(before.known)
     if not plan.config.warm_start:
         return []
     known = warm_start.read(plan)
@@ -127,59 +127,50 @@ def download(options: SweepOptions) -> None:
         refuse([f"--dataset: {error}"])
 
 
-def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> dict[str, Any]:
-    """Return the content of ``sweep.json``; see ``sweeps.engine.report`` for who reads it."""
+def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> SweepDescription:
+    """Return what ``sweep.json`` will say."""
+    config, spec = plan.config, plan.spec
+    return SweepDescription(
+        name=plan.name,
+        experiment=spec.name,
+        title=spec.title,
+        scale=config.scale,
+        config=config.model_dump(mode="json"),
+        deviations=tuple(plan.deviations),
+        search=spec.search,
+        parameters=spec.space,
+        objectives=spec.objectives,
+        published=spec.published if config.data.dataset == "mnist" else None,
+        seeds=config.seeds,
+        grid=config.grid,
+        baselines=config.baselines,
+        data_digest=data_digest,
+        **made_by(options),
+    )
+
+
+def made_by(options: CommandOptions) -> dict[str, Any]:
+    """Return the fields of ``sweep.json`` that say what makes the sweep and where it is tracked."""
     uri = options.tracking_uri or default_uri(options.storage)
-    on_mnist = plan.config.data.dataset == "mnist"
     return {
-        "name": plan.name,
-        "experiment": plan.spec.name,
-        "title": plan.spec.title,
         "created": provenance.now(),
-        "scale": plan.config.scale,
-        "config": plan.config.model_dump(mode="json"),
-        "deviations": plan.deviations,
-        "search": plan.spec.search,
-        "parameters": [describe_parameter(parameter) for parameter in plan.spec.space],
-        "objectives": list(plan.config.objectives),
-        "published": plan.spec.published if on_mnist else None,
-        "seeds": list(plan.config.seeds),
-        "grid": [list(point) for point in plan.config.grid],
-        "baselines": plan.config.baselines,
         "code": provenance.code_version(),
         "packages": provenance.package_versions(),
-        "data_digest": data_digest,
         "command": provenance.repeat_command(),
         "tracking_uri": provenance.redact(uri),
         "tracking": ui_command(uri),
     }
 
 
-def describe_parameter(parameter: Parameter) -> dict[str, Any]:
-    """Return a searched parameter as ``sweep.json`` holds it."""
-    return {"kind": type(parameter).__name__.lower(), **asdict(parameter)}
-
-
-def refuse_another_sweep(records: SweepRecords, description: dict[str, Any]) -> None:
-    """Exit with code 2 if the folder holds a sweep that asks something else, naming what."""
+def refuse_another_sweep(records: SweepRecords, description: SweepDescription) -> None:
+    """Exit with code 2 if the folder holds a sweep of another config, naming the differences."""
     if records.folder.is_local and Path(records.folder.path).is_file():
         refuse([f"--name: {records.folder.path} is a file, choose another name"])
     try:
-        before = records.read_sweep()
-        config = before["config"] if before is not None else {}
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        refuse([f"--name: {records.folder.path}/sweep.json is damaged ({error!r})"])
-    if before is None:
-        return
-    now = description["config"]  # a field that has its default is in neither
-    differences = [
-        f"{key}: recorded {config.get(key, 'the default')}, now {now.get(key, 'the default')}"
-        for key in now | config
-        if config.get(key) != now.get(key)
-    ]
-    if description["data_digest"] not in ("", before.get("data_digest")):
-        differences.append("the images are not those of the recorded trials (SHA-256 differs)")
-    if differences:
+        recorded = records.read_sweep()
+    except (ValueError, OSError) as error:
+        refuse([f"--name: {records.folder.path}: {error}; choose another name"])
+    if recorded is not None and (differences := description.differences(recorded)):
         refuse([f"--name: {records.folder.path} holds another sweep, choose another name",
                 *differences])  # fmt: skip
 
@@ -204,7 +195,7 @@ class _Run:
     options: SweepOptions
     storage: Folder
     records: SweepRecords
-    description: dict[str, Any]
+    description: SweepDescription
     known: list[tuple[Point, Objectives]]
     console: Console
     meter: Meter
@@ -231,7 +222,8 @@ class _Run:
             return self._conclude(self._tracker(), interrupted=False)
         self._announce(finished)
         if self.records.read_sweep() is None:
-            self.records.write_sweep(self.description | {"known": self.known})
+            known = tuple(self.known)
+            self.records.write_sweep(self.description.model_copy(update={"known": known}))
         tracker = self._tracker()
         if not self.meter.may_start():
             with self.meter:
@@ -314,9 +306,7 @@ class _Run:
                 from sweeps.engine.backend import shared_storage, start_model
                 from sweeps.engine.backend.in_process import InProcess
             data = self._prepare_data()
-            kept = starting_models.folder(
-                self.storage, config.start, self.description["data_digest"]
-            )
+            kept = starting_models.folder(self.storage, config.start, self.description.data_digest)
             is_here = self.options.address is None
             trainer: Backend = cluster
             if is_here and plan.resources.device == "cpu":  # it has nothing else to do
@@ -406,5 +396,5 @@ class _Run:
             lines.append(f"Report: {folder}/report/report.html")
         if missing:
             lines.append(missing)
-        lines.append(f"Compare runs in the MLflow UI:\n  {self.description['tracking']}")
+        lines.append(f"Compare runs in the MLflow UI:\n  {self.description.tracking}")
         self._say("\n".join(lines))

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description = records.read_sweep()
         if description is None:
             return _stop(f"{shown}: no sweep there (sweep.json is missing)")
-        uri = given.uri or description["tracking_uri"]
+        uri = given.uri or description.tracking_uri
         if problem := uri_problem(uri):
             return _stop(problem)
         try:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _stop(f"{shown}: it is being run, and tells MLflow by itself: {error}")
     except (OSError, ValueError, KeyError, TypeError, StorageError) as error:
         return _stop(f"{shown}: sweep.json cannot be read ({explain(error)})")
-    print(f"MLflow holds {count} trials of sweep {description['name']}. {ui_command(uri)}")
+    print(f"MLflow holds {count} trials of sweep {description.name}. {ui_command(uri)}")
     return DONE
 
 

@@ -7,10 +7,9 @@ its epochs need not be kept while a server is away.
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from gon_core.config import TrialConfig
-from sweeps.engine.records import SweepRecords, TrialRecords
+from sweeps.engine.records import SweepDescription, SweepRecords, TrialRecords
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.points import Epoch, dated, of_result
@@ -52,7 +51,7 @@ class Outbox:
     def __init__(
         self,
         uri: str,
-        description: dict[str, Any],
+        description: SweepDescription,
         records: SweepRecords,
         say: Callable[[str], None] | None = None,
     ) -> None:

@@ -37,9 +37,9 @@ def replay(records: SweepRecords, uri: str) -> int:
     with SweepLock(records.folder):
         results, begun = records.results(), records.trials()
         failed = any(result.status == "failed" for result in results)
-        points = [*description.get("grid", []), *description.get("baselines", {})]
-        points += [None] * description.get("config", {}).get("proposals", 0)
-        planned = len(points) * len(description.get("seeds", []))
+        points = len(description.points) + description.proposals
+        planned = points * len(description.seeds)
+
         outbox = Outbox(uri, description, records)
         summary = headline(summarise(records))
         is_short = len(results) < max(planned, len(begun))

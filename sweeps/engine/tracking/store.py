@@ -12,12 +12,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
 from gon_core.config import Given, TrialConfig
-from sweeps.engine.records import NOISE, VALIDATION_METRIC, SweepRecords, TrialResult
+from sweeps.engine.records import (
+    NOISE,
+    VALIDATION_METRIC,
+    SweepDescription,
+    SweepRecords,
+    TrialResult,
+)
 from sweeps.engine.system.importing import IMPORTING
 from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.points import (
@@ -121,7 +127,7 @@ class Store:
         records: of the sweep, for artifacts.
     """
 
-    def __init__(self, uri: str, description: dict[str, Any], records: SweepRecords) -> None:
+    def __init__(self, uri: str, description: SweepDescription, records: SweepRecords) -> None:
         settle_environment()
         from mlflow import MlflowClient  # slow: seconds, in the tracking thread
 
@@ -135,7 +141,7 @@ class Store:
         self._client = MlflowClient(uri)
         self._experiment = self._ensure_experiment(path)
         self._runs = self._find_runs()
-        self._parent = self._runs.get(PARENT) or self._create(PARENT, description["name"], {})
+        self._parent = self._runs.get(PARENT) or self._create(PARENT, description.name, {})
         for key, run in self._runs.items():
             if key != PARENT:  # of a parent that was made twice, or deleted in the UI
                 self._tag(run, {PARENT_TAG: self._parent.id})
@@ -143,7 +149,7 @@ class Store:
     def _ensure_experiment(self, path: Path | None) -> str:
         from mlflow.exceptions import MlflowException
 
-        name = f"gon/{self._description['experiment']}"
+        name = f"gon/{self._description.experiment}"
         if (found := self._client.get_experiment_by_name(name)) is not None:
             return found.experiment_id
         location = None
@@ -161,7 +167,7 @@ class Store:
     def _find_runs(self) -> dict[str, _Run]:
         """Return the sweep's runs, the parent's and by trial id; remove those made twice."""
         # The folder alone tells two sweeps of one name apart.
-        wanted = {"sweep": self._description["name"], "sweep_folder": self._folder}
+        wanted = {"sweep": self._description.name, "sweep_folder": self._folder}
         query = " and ".join(f"tags.{key} = {_quoted(value)}" for key, value in wanted.items())
         runs: dict[str, _Run] = {}
         sizes: dict[str, int] = {}
@@ -204,13 +210,14 @@ class Store:
         self, key: str, name: str, tags: dict[str, str], started: int | None = None
     ) -> _Run:
         description = self._description
+        sha = str(description.code.get("git_sha", "unknown"))
         tags = {
-            "sweep": description["name"],
+            "sweep": description.name,
             "sweep_folder": self._folder,
-            "git_sha": description["code"]["git_sha"],
-            "mlflow.source.git.commit": description["code"]["git_sha"],
-            "mlflow.source.name": f"sweeps.{description['experiment']}",
-            "data_digest": description["data_digest"],
+            "git_sha": sha,
+            "mlflow.source.git.commit": sha,
+            "mlflow.source.name": f"sweeps.{description.experiment}",
+            "data_digest": description.data_digest,
             "kind": "trial" if key else "sweep",
         } | tags
         run = self._client.create_run(self._experiment, started, tags, name)
@@ -262,10 +269,10 @@ class Store:
 
     def _named(self, config: TrialConfig) -> str:
         fields = config.method.model_dump(mode="json")
-        for name, baseline in (self._description.get("baselines") or {}).items():
+        for name, baseline in self._description.baselines.items():
             if fields == baseline:
                 return f"baseline {name}"
-        searched = [parameter["name"] for parameter in self._description["parameters"]]
+        searched = [parameter.name for parameter in self._description.parameters]
         return " ".join(f"{name}={getattr(config.method, name)}" for name in searched)
 
     def log_epochs(self, config: TrialConfig, epochs: Sequence[Epoch]) -> None:
@@ -360,7 +367,7 @@ class Store:
         self._tag_stop()
         self._end(self._parent, status, time)
         description = self._records.read_sweep() or self._description
-        self._client.log_dict(self._parent.id, description, "sweep.json")
+        self._client.log_dict(self._parent.id, description.model_dump(mode="json"), "sweep.json")
         report = self._records.folder / "report"
         with tempfile.TemporaryDirectory() as folder:
             for name in report.names():

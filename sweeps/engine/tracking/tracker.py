@@ -6,10 +6,9 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from gon_core.config import TrialConfig
-from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.outbox import Outbox, milliseconds
@@ -37,7 +36,7 @@ class Tracker:
     def __init__(
         self,
         uri: str,
-        description: dict[str, Any],
+        description: SweepDescription,
         records: SweepRecords,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -129,11 +128,16 @@ class Tracker:
 
     def _missing(self, reason: str) -> str:
         words = [redact(self._records.folder.uri)]
-        recorded = {}
+        recorded = None
         with contextlib.suppress(OSError, ValueError, StorageError):
-            recorded = self._records.read_sweep() or {}
+            recorded = self._records.read_sweep()
+
         # A password is not recorded: replay asks for the whole URI.
-        if redact(self._uri) != self._uri or self._uri != recorded.get("tracking_uri"):
+        if (
+            redact(self._uri) != self._uri
+            or recorded is None
+            or (self._uri != recorded.tracking_uri)
+        ):
             words.append(redact(self._uri))
         return (
             f"MLflow misses a part ({reason}); nothing is lost, send it with:\n"

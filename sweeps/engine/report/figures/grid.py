@@ -51,7 +51,7 @@ def draw_grid(summary: SweepSummary) -> Figure:
     """Return the figure: the first parameter along x, the others as series."""
     categories, series = _categories(summary), _series(summary)
     index = {value: float(position) for position, value in enumerate(categories)}
-    axes = new_axes(summary.description["title"])
+    axes = new_axes(summary.description.title)
     first = summary.parameters[0]
     axes.set_xlabel(_axis(first), parse_math=False)
     axes.set_ylabel(f"{summary.measure} test accuracy (%)")

@@ -36,7 +36,7 @@ LABELLED = 12  # points of the front
 
 def draw_turns(summary: SweepSummary) -> Figure:
     """Return the figure of the corrupted validation accuracy by turn, with the best so far."""
-    axes = new_axes(summary.description["title"])
+    axes = new_axes(summary.description.title)
     axes.set_xlabel("point, in the order in which the search asked")
     axes.set_ylabel("corrupted validation accuracy (%)")
     axes.margins(y=0.12)
@@ -79,7 +79,7 @@ def _draw_earlier(axes: Axes, summary: SweepSummary, last: int) -> None:
 
 def draw_front(summary: SweepSummary) -> Figure:
     """Return the figure of clean against corrupted validation accuracy with the Pareto front."""
-    axes = new_axes(summary.description["title"])
+    axes = new_axes(summary.description.title)
     x_name, y_name = summary.objectives
     axes.set_xlabel(f"{x_name} validation accuracy (%)")
     axes.set_ylabel(f"{y_name} validation accuracy (%)")

@@ -45,7 +45,7 @@ def draw_line(summary: SweepSummary, noise: LearnedNoise | None = None) -> Figur
             for epsilon.
     """
     (parameter,) = summary.parameters
-    axes = new_axes(summary.description["title"])
+    axes = new_axes(summary.description.title)
     axes.set_xlabel(f"{parameter.name} (in {parameter.unit})", parse_math=False)
     axes.set_ylabel(f"{summary.measure} test accuracy (%)")
     axes.margins(x=0.04, y=0.12)

@@ -158,7 +158,7 @@ def _add_legend(figure: Figure, summary: SweepSummary) -> None:
     def dot(label: str, marker: str, **kind) -> Line2D:
         return Line2D([], [], linestyle="", marker=marker, label=label, **kind)
 
-    seeds = len(summary.description["seeds"])
+    seeds = len(summary.description.seeds)
     handles = [dot("point" if seeds == 1 else "point, mean over seeds", "o", color=OURS)]
     if summary.best is not None:
         handles.append(dot("best", "*", color=PUBLISHED, markersize=10))

@@ -93,7 +93,7 @@ def to_page(
     best, *rest = answer
     return PAGE.substitute(
         style=STYLE,
-        title=escape(str(summary.description["title"])),
+        title=escape(summary.description.title),
         deviations=f'<p class="reduced"><strong>{escape(reduced)}</strong></p>' if reduced else "",
         answer=_paragraph([best], "best-value") + _paragraph(rest),
         config=escape(_config(summary)),
@@ -112,15 +112,15 @@ def _paragraph(lines: Iterable[str], kind: str = "") -> str:
 
 def _config(summary: SweepSummary) -> str:
     description = summary.description
-    seeds = sentences.plural(len(description["seeds"]), "seed")
+    seeds = sentences.plural(len(description.seeds), "seed")
     return (
-        f"Sweep {description['name']} of {description['created']}, {description['scale']} scale: "
+        f"Sweep {description.name} of {description.created}, {description.scale} scale: "
         f"{_searched(summary)}, {seeds} each. {sentences.how_trials_ended(summary)}"
     )
 
 
 def _searched(summary: SweepSummary) -> str:
-    grid = summary.description["grid"]
+    grid = summary.description.grid
     if len(summary.parameters) == 1:
         (parameter,) = summary.parameters
         values = sentences.listed([value_text(v) for (v,) in grid], ", ", sentences.NAMED)
@@ -136,7 +136,7 @@ def _searched(summary: SweepSummary) -> str:
     ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
     known = sentences.plural(len(summary.known), "point")
     learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
-    sampler = (summary.description.get("config") or {}).get("sampler")
+    sampler = summary.description.config.get("sampler")
     by = f" by the sampler {sampler}" if sampler else ""
     return f"{ranges}; proposed{by}{learned}"
 
@@ -191,14 +191,14 @@ def _cell(text: str) -> str:
 
 def _provenance(summary: SweepSummary) -> str:
     description = summary.description
-    code = description.get("code") or {}
+    code = description.code
     dirty = ", with changes that were not committed" if code.get("dirty") else ""
-    packages = description.get("packages") or {}
+    packages = description.packages
     entries = {
         "Code": f"{code.get('git_sha') or 'unknown'}{dirty}",
         "Packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
-        "Data": f"digest {description.get('data_digest') or 'unknown'}",
-        "Seeds": sentences.listed(list(map(str, description["seeds"])), ", ", sentences.NAMED),
+        "Data": f"digest {description.data_digest or 'unknown'}",
+        "Seeds": sentences.listed(list(map(str, description.seeds)), ", ", sentences.NAMED),
         "Files": "results.parquet has every accuracy; trials/ has every record.",
     }
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries.items())
@@ -209,10 +209,10 @@ def _next(summary: SweepSummary) -> str:
     description, stopped = summary.description, summary.stopped
     commands = {
         "Resume with a larger budget:": stopped.resume_command if stopped else None,
-        "Repeat or resume this sweep:" if not stopped else "It was started with:": description.get(
-            "command"
+        "Repeat or resume this sweep:" if not stopped else "It was started with:": (
+            description.command
         ),
-        "Every epoch of every trial, in MLflow:": description.get("tracking"),
+        "Every epoch of every trial, in MLflow:": description.tracking,
     }
     return "".join(
         f"<p>{escape(text)}</p><pre>{escape(str(command))}</pre>"

@@ -20,7 +20,7 @@ def to_document(summary: SweepSummary, tables: Sequence[Table], answer: Sequence
         answer: what was found, in sentences.
     """
     reduced = sentences.deviations(summary)
-    lines = [f"# {_text(summary.description['title'])}", ""]
+    lines = [f"# {_text(summary.description.title)}", ""]
     lines += [f"**{_text(reduced)}**", ""] if reduced else []
     lines += [f"{_text(sentence)}  " for sentence in answer]
     lines += [f"{_text(sentences.how_trials_ended(summary))}  ", ""]

@@ -30,7 +30,7 @@ def to_terminal(
         width: of the window, in letters. Nothing is ever cut off.
     """
     reduced = sentences.deviations(summary)
-    parts: list[RenderableType] = [Text(str(summary.description["title"]), style="bold")]
+    parts: list[RenderableType] = [Text(summary.description.title, style="bold")]
     parts += [Text(reduced, style="yellow")] if reduced else []
     many = summary.search == "joint" or len(summary.points) > MOST_OF_A_GRID
     for table in tables:

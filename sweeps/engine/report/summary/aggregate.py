@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import Interval, mean_interval
 from gon_core.measurement import CLEAN
 from search_spaces.parameter import Parameter, Point
-from sweeps.engine.records import Status, Stop, SweepRecords, TrialResult
+from sweeps.engine.records import Status, Stop, SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.report.summary.estimates import (
     Estimate,
     clean_rows,
@@ -28,16 +27,11 @@ from sweeps.engine.report.summary.space import (
     order,
     point_of,
     point_text,
-    read_parameters,
 )
 from sweeps.engine.search.ledger import Objectives
 
 __all__ = ["CLEAN", "PointSummary", "SweepSummary", "summarise"]
 
-REQUIRED = (
-    "name", "title", "created", "scale", "search", "parameters", "objectives", "seeds", "grid",
-)  # fmt: skip
-SEARCHES = ("line", "grid", "joint")
 
 # The word for a status wherever there is little room. Only one of them may say converged.
 SHORT_STATUS: dict[Status, str] = {
@@ -117,7 +111,7 @@ class SweepSummary:
         stopped: how the last driver was stopped by its budget; None if it was not.
     """
 
-    description: dict[str, Any]
+    description: SweepDescription
     parameters: tuple[Parameter, ...]
     points: tuple[PointSummary, ...]
     best: PointSummary | None
@@ -152,13 +146,13 @@ class SweepSummary:
 
     @property
     def search(self) -> str:
-        """One of ``SEARCHES``."""
-        return self.description["search"]
+        """How points were chosen: ``line``, ``grid`` or ``joint``."""
+        return self.description.search
 
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of what the search maximises."""
-        return tuple(self.description["objectives"])
+        return self.description.objectives
 
     @property
     def trials(self) -> tuple[TrialResult, ...]:
@@ -177,11 +171,11 @@ class SweepSummary:
 
     def is_baseline(self, point: Point) -> bool:
         """Whether a point is that of a method that was trained beside the search."""
-        return len(point) == 1 and point[0] in (self.description.get("baselines") or {})
+        return len(point) == 1 and point[0] in self.description.baselines
 
     def point_of(self, trial: TrialResult) -> Point:
         """Return the point that a trial belongs to."""
-        baselines = self.description.get("baselines") or {}
+        baselines = self.description.baselines
         return point_of(trial.config, self.parameters, baselines)
 
     @property
@@ -231,14 +225,7 @@ def summarise(records: SweepRecords) -> SweepSummary:
     description = records.read_sweep()
     if description is None:
         raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
-    if absent := [key for key in REQUIRED if key not in description]:
-        raise ValueError(f"sweep.json must have {', '.join(REQUIRED)}; absent: {absent}")
-    if description["search"] not in SEARCHES:
-        raise ValueError(f"search must be one of {SEARCHES}, got {description['search']!r}")
-    parameters = read_parameters(description)
-    if not parameters or "corrupted" not in description["objectives"]:
-        raise ValueError("sweep.json must have a parameter, and the objective 'corrupted'")
-    names = description.get("baselines") or {}
+    parameters, names = description.parameters, description.baselines
     baselines: dict[Point, list[TrialResult]] = {(name,): [] for name in names}
     by_point: dict[Point, list[TrialResult]] = {}
     for result in records.results():
@@ -257,10 +244,10 @@ def summarise(records: SweepRecords) -> SweepSummary:
         parameters=parameters,
         points=points,
         best=find_best(complete),
-        front=pareto_front(complete) if len(description["objectives"]) > 1 else (),
-        known={tuple(point): tuple(values) for point, values in description.get("known") or []},
+        front=pareto_front(complete) if len(description.objectives) > 1 else (),
+        known=dict(description.known),
         missing=_missing(description, parameters, begun, by_point | baselines),
-        published=read_published(description.get("published")),
+        published=read_published(description.published),
         baselines=tuple(
             summarise_point(point, turns.get(point, 0), trials, description)
             for point, trials in baselines.items()
@@ -271,21 +258,19 @@ def summarise(records: SweepRecords) -> SweepSummary:
 
 
 def _missing(
-    description: Mapping[str, Any],
+    description: SweepDescription,
     parameters: Sequence[Parameter],
     begun: Sequence[tuple[Point, int]],
     ended: Mapping[Point, Sequence[TrialResult]],
 ) -> tuple[tuple[Point, int], ...]:
-    points = [tuple(point) for point in description["grid"]]
-    points += [(name,) for name in description.get("baselines") or {}]
-    asked = {(point, seed) for point in points for seed in description["seeds"]}
+    planned = {(point, seed) for point in description.points for seed in description.seeds}
     done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
-    missing = (asked | set(begun)) - done
+    missing = (planned | set(begun)) - done
     return tuple(sorted(missing, key=lambda trial: (order(parameters, trial[0]), trial[1])))
 
 
 def summarise_point(
-    point: Point, turn: int, trials: Sequence[TrialResult], description: Mapping[str, Any]
+    point: Point, turn: int, trials: Sequence[TrialResult], description: SweepDescription
 ) -> PointSummary:
     """Return the means of the trials of one point.
 
@@ -295,7 +280,7 @@ def summarise_point(
         trials: that ended, measured or not.
         description: what sweep.json says; it names the objectives, and the seeds of every point.
     """
-    names, seeds = description["objectives"], description["seeds"]
+    names, seeds = description.objectives, description.seeds
     trials = sorted(trials, key=lambda trial: trial.config.seed)
     measured = [trial for trial in trials if corrupted_rows(trial)]
     told = {

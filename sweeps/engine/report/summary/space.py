@@ -10,35 +10,6 @@ from search_spaces.parameter import Choice, Parameter, Point, Real, Value, Whole
 
 LONGEST = 32  # letters of a name in a figure
 CHECKPOINT = "checkpoint"  # the unit of models that were trained already
-KINDS: dict[str, type[Real] | type[Whole] | type[Choice]] = {
-    "real": Real,
-    "whole": Whole,
-    "choice": Choice,
-}
-
-
-def read_parameters(description: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    """Return the searched parameters.
-
-    Args:
-        description: what sweep.json says.
-
-    Raises:
-        ValueError: a parameter is not described as it should be.
-    """
-    return tuple(_read_parameter(dict(entry)) for entry in description["parameters"])
-
-
-def _read_parameter(entry: dict[str, Any]) -> Parameter:
-    kind = entry.pop("kind", None)
-    if kind not in KINDS:
-        raise ValueError(f"a parameter's kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    if isinstance(entry.get("values"), list):
-        entry["values"] = tuple(entry["values"])
-    try:
-        return KINDS[kind](**entry)
-    except TypeError as error:
-        raise ValueError(f"a parameter of kind {kind} cannot be {entry}: {error}") from None
 
 
 def point_of(

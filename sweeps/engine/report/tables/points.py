@@ -75,7 +75,7 @@ def _own(summary: SweepSummary, columns: Mapping[str, Column], point: PointSumma
         HALF_WIDTH: half_width(point.test),
         "published": percent(summary.published.curve.get(point.point)),
         CLEAN: percent(point.clean and point.clean.mean),
-        "seeds": _seeds(point, len(summary.description["seeds"])),
+        "seeds": _seeds(point, len(summary.description.seeds)),
         UNATTAINABLE: percent(point.unattainable),
     }
     cells |= {status: str(count) for status, count in point.statuses.items()}

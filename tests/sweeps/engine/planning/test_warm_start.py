@@ -9,6 +9,7 @@ from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
+from tests.sweeps.engine.descriptions import describe
 
 RATE = 1e-4
 
@@ -28,7 +29,7 @@ def earlier(tmp_path):
         )
         plan = make_plan(line_spec(options, (7.0, 10.0, 18.0)), options)
         records = SweepRecords(Folder(str(tmp_path / "earlier")))
-        records.write_sweep({})
+        records.write_sweep(describe())
         for config in plan.known_trials:
             objective = 70.0 + config.method.epsilon + config.seed
             clean = accuracy_row("validation", "clean", 0, 48, 50)

@@ -14,6 +14,7 @@ from sweeps.engine.records.check import check
 from sweeps.engine.records.lock import SweepLock
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.trial import run_trial
+from tests.sweeps.engine.descriptions import describe
 
 
 class Killed(BaseException):
@@ -28,7 +29,7 @@ def die(metrics):
 def trained(config, data, start_weights, tmp_path_factory):
     """Two trials: one that ended, one that was killed after its first epoch."""
     records = SweepRecords(Folder(str(tmp_path_factory.mktemp("trained") / "sweep")))
-    records.write_sweep({"name": "mine", "grid": [[0.5], [0.7]], "seeds": [0, 1]})
+    records.write_sweep(describe(grid=((0.5,), (0.7,)), seeds=(0, 1)))
     run_trial(config, data, start_weights, records.trial(config.trial_id))
     other = config.model_copy(update={"seed": 1})
     with pytest.raises(Killed):
@@ -105,11 +106,8 @@ def test_a_missing_file_and_a_damaged_checkpoint_are_found(sweep):
 def test_a_damaged_checkpoint_of_the_vanilla_model_is_found(sweep, config, data):
     records, _, _ = sweep
     start = StartConfig(data=config.data, training=config.training)
-    description = {
-        "name": "mine", "grid": [[0.5]], "seeds": [0], "data_digest": "abc",
-        "config": {"start": start.model_dump(mode="json")},
-    }  # fmt: skip
-    records.write_sweep(description)
+    config_of_sweep = {"start": start.model_dump(mode="json")}
+    records.write_sweep(describe(data_digest="abc", config=config_of_sweep))
     kept = starting_models.folder(records.folder.parent, start, "abc")
     config = starting_models.trial_config(start)
     trial = starting_models.training_records(kept, "mine").trial(config.trial_id)

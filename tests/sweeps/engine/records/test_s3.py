@@ -27,6 +27,7 @@ from sweeps.engine.records import Checkpoint, SweepRecords, TrialRecords, TrialR
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import StorageError
 from tests.s3_store import BUCKET, s3_store, uri
+from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.records.store_contract import LARGE, check_a_file
 
 SCRIPT = Path(__file__).parents[4] / "sweeps/sigma_line_search.py"
@@ -305,7 +306,7 @@ def test_a_store_that_is_away_is_not_taken_for_damaged_checkpoints(folder, proxy
 def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
     for place in (folder, Folder(str(tmp_path / "local"))):
         sweep = SweepRecords(place)
-        sweep.write_sweep({"name": "x"})
+        sweep.write_sweep(describe(name="x"))
         trial = sweep.trial(CONFIG.trial_id)
         trial.write_turn(0)
         trial.write_config(CONFIG)
@@ -313,7 +314,9 @@ def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
         result = TrialResult(trial_id=CONFIG.trial_id, config=CONFIG, status="max_epochs")
         written = trial.write_result(result, {"model.safetensors": b"weights"})
         assert written.files.keys() == {"model.safetensors"}
-        assert sweep.read_sweep() == {"name": "x"} and sweep.trials() == {CONFIG.trial_id: CONFIG}
+        assert sweep.read_sweep() == describe(name="x") and sweep.trials() == {
+            CONFIG.trial_id: CONFIG
+        }
         assert sweep.results() == [written] and trial.latest_checkpoint() is None
         assert trial.folder.names() == [
             "model.safetensors", "result.json", "trial.json", "turn.json",

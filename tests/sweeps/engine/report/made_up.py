@@ -1,7 +1,6 @@
 """Made-up results of trials, and sweeps of them written through the real records."""
 
 import math
-from dataclasses import asdict
 
 import torch
 
@@ -15,7 +14,7 @@ from search_spaces.generator_depth import DEPTH, KERNEL_SIZE
 from search_spaces.parameter import Choice
 from search_spaces.reset_interval import RESET_INTERVAL
 from search_spaces.sigma import SIGMA
-from sweeps.engine.records import NOISE, SweepRecords, TrialResult
+from sweeps.engine.records import NOISE, SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 
 IMAGES = 1_000
@@ -34,11 +33,6 @@ REASONS = {"diverged": "the training loss is not finite", "failed": "RuntimeErro
 CUTS = ["10,000 of 55,000 training images", "2 epochs per trial, not until convergence"]
 
 
-def parameters(space):
-    """Return the searched parameters as sweep.json holds them."""
-    return [{"kind": type(p).__name__.lower(), **asdict(p)} for p in space]
-
-
 def description(space=(SIGMA,), seeds=3, **changes):
     """Return what sweep.json says, by default of a search for sigma."""
     return {
@@ -49,7 +43,7 @@ def description(space=(SIGMA,), seeds=3, **changes):
         "scale": "demo",
         "deviations": CUTS,
         "search": "line",
-        "parameters": parameters(space),
+        "parameters": space,
         "objectives": ["corrupted"],
         "published": PUBLISHED,
         "seeds": list(range(seeds)),
@@ -127,7 +121,7 @@ def noise_file(kernel_size=1, images=None):
 def write_sweep(folder, results, noise=None, **changes):
     """Write a sweep into a folder; each measured trial with ``noise`` if there is any."""
     records = SweepRecords(Folder(str(folder)))
-    records.write_sweep(description(**changes))
+    records.write_sweep(SweepDescription.model_validate(description(**changes)))
     for turn, ended in enumerate(results):
         trial = records.trial(ended.trial_id)
         trial.write_config(ended.config)

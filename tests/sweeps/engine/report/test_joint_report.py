@@ -58,7 +58,7 @@ def test_importances_add_up_and_are_told(sweeps):
 
 
 def test_known_points_alone_can_tell_importances(make_ant_sweep, sweeps):
-    known = sweeps("joint").read_sweep()["known"]
+    known = sweeps("joint").read_sweep().known
     records = make_ant_sweep([], known=known, **JOINT)
     assert measure_importances(summarise(records))
     foreign = [[["huge"] * 6, [50.0]]] * 9

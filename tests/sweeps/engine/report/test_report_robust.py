@@ -16,7 +16,7 @@ CASES = {
     ),
     "nothing published": (
         [(0.5, 0, "converged", 80.0), (0.7, 0, "converged", 70.0)],
-        {"seeds": 1, "published": None, "tracking": None, "deviations": None},
+        {"seeds": 1, "published": None, "tracking": "", "deviations": []},
         "No figures were published",
     ),
     "nothing at all": ([], {"published": None, "grid": [[0.5]], "seeds": 1}, "1 trial not ended"),

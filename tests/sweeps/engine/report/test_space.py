@@ -6,24 +6,9 @@ import pytest
 from gon_core.config import ANT, DataConfig, TrainingConfig, TrialConfig
 from search_spaces.parameter import Choice, Real, Whole
 from sweeps.engine.report.summary import space
-from tests.sweeps.engine.report.made_up import SPACES, parameters
+from tests.sweeps.engine.report.made_up import SPACES
 
 WORDS = Choice("pace", values=("slow", "never", "fast", 3), unit="", paper="slow")
-
-
-@pytest.mark.parametrize("name", SPACES)
-def test_parameters_are_read_as_they_were_described(name):
-    described = {"parameters": parameters(SPACES[name])}
-    assert space.read_parameters(described) == SPACES[name]
-
-
-@pytest.mark.parametrize(
-    ("entry", "said"),
-    [({"kind": "list"}, "kind must be one of"), ({"kind": "real", "name": "x"}, "cannot be")],
-)
-def test_foreign_parameters_are_refused(entry, said):
-    with pytest.raises(ValueError, match=said):
-        space.read_parameters({"parameters": [entry]})
 
 
 def test_words_come_behind_numbers():

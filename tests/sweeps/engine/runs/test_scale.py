@@ -26,10 +26,10 @@ from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import GridSearch, JointSearch
 from sweeps.engine.tracking.outbox import Outbox
 from sweeps.engine.tracking.tracker import Tracker
+from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.tracked_sweeps import (
     all_points,
     assert_whole,
-    describe,
     ended,
     runs,
 )
@@ -188,8 +188,8 @@ def test_the_live_table_keeps_the_last_trials_and_shows_so_many_running():
 def tracked(records, tmp_path):
     """Return a URI, and a tracker that has told it of three trials that ended."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    records.write_sweep(describe(uri))
-    tracker = Tracker(uri, describe(uri), records)
+    records.write_sweep(describe(tracking_uri=uri))
+    tracker = Tracker(uri, describe(tracking_uri=uri), records)
     configs = plan_of("line").known_trials[:3]
     for config in configs:
         tracker.started(config)
@@ -216,7 +216,7 @@ def test_the_end_of_a_sweep_reads_no_record_that_mlflow_holds(tracked, monkeypat
 def test_a_trial_whose_record_was_lost_is_told_again_without_points_twice(tracked, records):
     uri, tracker, configs = tracked
     tracker.close({}, False, False)
-    outbox = Outbox(uri, describe(uri), records)
+    outbox = Outbox(uri, describe(tracking_uri=uri), records)
     outbox.begin(configs[0])
     assert outbox.send()
     client, _, children = runs(uri)

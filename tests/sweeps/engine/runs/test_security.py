@@ -35,6 +35,7 @@ from sweeps.engine.resources.ray_files import RayFolder, ensure_token
 from sweeps.engine.system import temporary_folder
 from sweeps.engine.system.errors import OutsideError
 from sweeps.engine.trials.trial import run_trial
+from tests.sweeps.engine.descriptions import describe
 
 ROOT = Path(__file__).parents[4]
 SCRIPT = ROOT / "sweeps/sigma_line_search.py"
@@ -291,7 +292,7 @@ def test_a_pickle_among_the_records_is_not_executed(config, data, start_weights,
     result = run_trial(config, data, start_weights, trial)
     assert result.status == "max_epochs" and not marker.exists()
     assert "passed over: not the weights of a MadryCNN" in result.notes[0]
-    records.write_sweep({"name": "evil"})
+    records.write_sweep(describe(name="evil"))
     assert records.trials() == {config.trial_id: config} and records.results() == [result]
     assert not marker.exists()
 

@@ -24,10 +24,10 @@ from sweeps.engine.tracking.sqlite_store import ensure_store
 from sweeps.engine.tracking.store import Store
 from sweeps.engine.tracking.tracked import is_tracked, write_tracked
 from sweeps.engine.tracking.uris import explain
+from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.tracked_sweeps import (
     all_points,
     assert_whole,
-    describe,
     ended,
     epoch,
     runs,
@@ -49,7 +49,7 @@ def uri(tmp_path, empty_store):
 
 @pytest.fixture
 def description(uri):
-    return describe(uri)
+    return describe(tracking_uri=uri)
 
 
 def begin(records, config):
@@ -138,7 +138,7 @@ def test_a_replay_says_when_things_happened_and_not_when_it_was_told(
 
 def test_a_replay_ends_the_runs_of_trials_whose_driver_is_gone(config, records, description, uri):
     """Of three trials one is known to MLflow, one has a checkpoint, one has only its record."""
-    records.write_sweep(description | {"seeds": [0, 1, 2]})
+    records.write_sweep(description.model_copy(update={"seeds": [0, 1, 2]}))
     told, trained, asked_for = (config.model_copy(update={"seed": seed}) for seed in range(3))
     for one in (told, trained, asked_for):
         begin(records, one)
@@ -159,7 +159,7 @@ def test_a_replay_ends_the_runs_of_trials_whose_driver_is_gone(config, records, 
 
 
 def test_a_sweep_that_is_short_of_its_proposals_is_not_finished(config, records, description, uri):
-    records.write_sweep(description | {"config": {"proposals": 1}})
+    records.write_sweep(description.model_copy(update={"config": {"proposals": 1}}))
     record(records, ended(config))
     replay(records, uri)
     assert runs(uri)[1][0].info.status == "KILLED"
@@ -291,7 +291,7 @@ def test_a_run_that_was_made_twice_is_there_once(config, records, description, u
 
 
 def test_runs_that_a_person_deleted_come_back(config, records, description, uri):
-    records.write_sweep(description | {"seeds": [0, 1]})
+    records.write_sweep(description.model_copy(update={"seeds": [0, 1]}))
     results = [ended(config), ended(config.model_copy(update={"seed": 1}))]
     for result in results:
         record(records, result)
@@ -306,7 +306,7 @@ def test_runs_that_a_person_deleted_come_back(config, records, description, uri)
 def test_one_trial_that_mlflow_refuses_holds_up_no_other(
     config, records, description, uri, monkeypatch
 ):
-    records.write_sweep(description | {"seeds": [0, 1]})
+    records.write_sweep(description.model_copy(update={"seeds": [0, 1]}))
     other = config.model_copy(update={"seed": 1})
     record(records, ended(config))
     record(records, ended(other))

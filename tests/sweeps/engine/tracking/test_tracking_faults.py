@@ -14,11 +14,11 @@ import pytest
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.tracking import Tracker, replay, tracker
+from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.mlflow_server import Proxy, Server
 from tests.sweeps.engine.tracking.tracked_sweeps import (
     all_points,
     assert_whole,
-    describe,
     ended,
     epoch,
     runs,
@@ -56,7 +56,7 @@ def impatient(monkeypatch):
 @pytest.fixture
 def sweep(records, tmp_path, config):
     """Records of a sweep whose one trial has begun, named after the test."""
-    description = describe("http://127.0.0.1:9") | {"name": tmp_path.name}
+    description = describe(name=tmp_path.name, tracking_uri="http://127.0.0.1:9")
     records.write_sweep(description)
     records.trial(config.trial_id).write_config(config)
     return description
@@ -82,7 +82,7 @@ def told_epochs(server, sweep):
 def test_a_server_that_is_down_at_the_start_in_the_middle_and_at_the_end(tmp_path, config, records):
     """It is really stopped and started; training is never kept waiting, every point arrives."""
     server = Server(tmp_path)
-    sweep = describe(server.uri)
+    sweep = describe(tracking_uri=server.uri)
     records.write_sweep(sweep)
     records.trial(config.trial_id).write_config(config)
     waited, said = [], []
@@ -253,7 +253,7 @@ else:
 
 @pytest.fixture
 def two_trials(records, tmp_path, config):
-    description = describe("http://127.0.0.1:9") | {"name": tmp_path.name, "seeds": [0, 1]}
+    description = describe(name=tmp_path.name, tracking_uri="http://127.0.0.1:9", seeds=(0, 1))
     records.write_sweep(description)
     configs = [config, config.model_copy(update={"seed": 1})]
     for one in configs:
@@ -291,9 +291,9 @@ def test_a_killed_driver_leaves_no_run_running_once_it_is_replayed(
         assert status == {"0": ("FINISHED", "max_epochs"), "1": ("KILLED", "interrupted")}
         assert parent.info.status == "KILLED"
         assert all(all_points(client, run) is not None for run in children)
-    # Carried on by another driver the same runs come to their end.
+    # Resumed by another driver the same runs end.
     second = two_trials[1]
-    listener = Tracker(proxy.uri, records.read_sweep() or {}, records)
+    listener = Tracker(proxy.uri, records.read_sweep(), records)
     listener.started(second)
     listener.reported(second, epoch(1))
     listener.ended(records.trial(second.trial_id).write_result(ended(second)))

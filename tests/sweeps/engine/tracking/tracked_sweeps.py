@@ -11,19 +11,7 @@ from gon_core.measurement import accuracy_row
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.tracking.outbox import Outbox
-
-
-def describe(uri: str) -> dict:
-    """Return what ``sweep.json`` holds of a sweep over one sigma with one seed."""
-    return {
-        "name": "mine", "experiment": "sigma", "title": "Which sigma?",
-        "parameters": [{"kind": "real", "name": "sigma", "low": 0.0, "high": 2.0, "step": 0.01,
-                        "unit": "1", "paper": 0.5, "log": False}],
-        "created": "2026-01-01", "scale": "demo", "search": "line", "objectives": ["corrupted"],
-        "seeds": [0], "grid": [[0.5]],
-        "code": {"git_sha": "abc", "dirty": False}, "data_digest": "d1",
-        "tracking_uri": uri,
-    }  # fmt: skip
+from tests.sweeps.engine.descriptions import describe
 
 
 def epoch(number: int) -> dict[str, float]:
@@ -92,7 +80,7 @@ def told_by(index: int, folder: str) -> None:
     """Record a sweep of one trial in a folder of its own, and tell the shared store of it."""
     uri = f"sqlite:///{folder}/mlflow.db"
     records = SweepRecords(Folder(f"{folder}/sweep{index}"))
-    description = describe(uri) | {"name": f"sweep{index}"}
+    description = describe(tracking_uri=uri, name=f"sweep{index}")
     records.write_sweep(description)
     data = DataConfig(training_images=300, validation_images=30, test_images=20)
     training = TrainingConfig(max_epochs=2)

@@ -20,6 +20,7 @@ from sweeps.engine.trials import evaluation_steps, trial
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import prepare_data
 from tests.eager import use_eager_kernels
+from tests.sweeps.engine.descriptions import describe
 
 DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
 MEASURED = EvaluationConfig(
@@ -321,7 +322,7 @@ def test_the_check_tells_how_far_an_evaluation_is_and_what_of_it_is_damaged(
     few, tmp_path, monkeypatch
 ):
     sweep, kept = SweepRecords(Folder(str(tmp_path))), records(tmp_path)
-    sweep.write_sweep({"name": "mine"})
+    sweep.write_sweep(describe())
     with monkeypatch.context() as patch, pytest.raises(Killed):
         die_after(patch, 40)
         run(few, kept)

@@ -21,6 +21,7 @@ from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.study import known_trial
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.trial import cause, run_trial
+from tests.sweeps.engine.descriptions import describe
 
 MEGABYTE = 1024**2
 OUT_OF_MEMORY = """
@@ -74,7 +75,7 @@ def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_the_previous_che
     assert trial.result() == failed  # the record itself had room
     assert (trial.folder / "checkpoints").names() == ["epoch-000001"]
     assert trial.latest_checkpoint().epoch == 1
-    records.write_sweep({"name": "mine"})
+    records.write_sweep(describe())
     assert check(records).is_whole and check(records).trials[0].state == "failed"
 
     again = run_trial(config, data, start_weights, trial)

@@ -1,0 +1,88 @@
+"""sweep.json: read as it was written; other versions and damaged files are refused in one line."""
+
+import json
+
+import pytest
+
+from search_spaces import joint
+from search_spaces.reset_interval import RESET_INTERVAL
+from sweeps.engine.records import OtherFormatError, SweepRecords
+from sweeps.engine.records.storage import Folder
+from tests.sweeps.engine.descriptions import describe
+
+OLD = {  # the keys of the first format, as commit 5cd37b3 wrote them
+    "name": "sigma", "question": "sigma", "title": "Which sigma?", "created": "2026-11-27T20:24:18",
+    "scale": "demo", "asked": {"question": "sigma", "proposals": 1}, "cuts": [], "search": "line",
+    "parameters": [{"kind": "real", "name": "sigma", "low": 0.0, "high": 2.0, "step": 0.01,
+                    "unit": "[0, 1] pixels", "paper": 0.5, "log": False}],
+    "objectives": ["corrupted"], "seeds": [0], "grid": [[0.5]], "baselines": {},
+    "code": {"git_sha": "5cd37b3ead5fefe0611a8fd2be253976d3be26f5", "dirty": False},
+    "data_digest": "b2d8", "tracking_uri": "sqlite:///results/mlflow.db", "known": [],
+}  # fmt: skip
+
+
+@pytest.fixture
+def records(tmp_path):
+    return SweepRecords(Folder(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"parameters": joint.SPACE, "search": "joint", "objectives": ("clean", "corrupted")},
+        {"parameters": (RESET_INTERVAL,), "grid": ((0.33,), ("never",))},
+        {"known": (((0.5,), (80.0,)),), "baselines": {"vanilla": {"method": "vanilla"}}},
+    ],
+)
+def test_it_is_read_as_it_was_written(changes, records):
+    written = describe(**changes)
+    records.write_sweep(written)
+    assert records.read_sweep() == written
+
+
+def test_points_are_the_grid_and_the_baselines():
+    found = describe(baselines={"vanilla": {}}, config={"proposals": 2})
+    assert found.points == ((0.5,), ("vanilla",)) and found.proposals == 2
+
+
+@pytest.mark.parametrize("changes", [{}, {"format": 1}, {"format": 99}, {"format": "2"}])
+def test_another_version_is_named_in_one_line(changes, records):
+    records.folder.write_json("sweep.json", OLD | changes)
+    with pytest.raises(OtherFormatError, match="5cd37b3ead5f of 2026-11-27") as error:
+        records.read_sweep()
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seeds": 3}, "seeds"),
+        ({"grid": [[{}]]}, "grid"),
+        ({"search": "magic"}, "search"),
+        ({"objectives": ["clean"]}, "objectives: .*must have 'corrupted'"),
+        ({"parameters": []}, "parameters"),
+        ({"parameters": [{"kind": "list"}]}, "kind must be one of real, whole, choice"),
+        ({"parameters": [{"kind": "real", "name": "x"}]}, "low"),
+        ({"code": {"git_sha": []}}, "code"),
+    ],
+)
+def test_what_is_damaged_is_named_in_one_line(changes, said, records):
+    content = describe().model_dump(mode="json") | changes
+    records.folder.write("sweep.json", json.dumps(content).encode())
+    with pytest.raises(ValueError, match=said) as error:
+        records.read_sweep()
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_differences_are_those_of_the_config_and_the_data():
+    recorded = describe(config={"seeds": [0], "sampler": "gp"})
+    assert (
+        describe(config={"seeds": [0], "sampler": "gp"}, title="Other").differences(recorded) == []
+    )
+    assert describe(config=recorded.config, data_digest="").differences(recorded) == []
+    found = describe(config={"seeds": [1]}, data_digest="d2").differences(recorded)
+    assert found[:2] == [
+        "seeds: recorded [0], now [1]", "sampler: recorded gp, now the default",
+    ]  # fmt: skip
+    assert "SHA-256" in found[2] and len(found) == 3
