@@ -21,12 +21,6 @@ from gon_core.seeding import generator
 class Accuracies(Protocol):
     """Measures accuracies: the functions of ``gon_core.evaluation``, or machines of a cluster."""
 
-    def evaluate(
-        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-    ) -> Iterator[Measurement]:
-        """See ``gon_core.evaluation``."""
-        ...
-
     def evaluate_images(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
     ) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:

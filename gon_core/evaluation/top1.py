@@ -12,8 +12,9 @@ from torch import Tensor
 
 from gon_core.evaluation import right_images
 from gon_core.evaluation.accuracy import BATCH_SIZE
+from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.evaluation.measure import Measure, Measured, Passes, Steps, Subject
-from gon_core.measurement import Finding, Measurement
+from gon_core.measurement import Finding
 
 RIGHT = "right"
 Key = TypeVar("Key")
@@ -29,25 +30,20 @@ def run(subject: Subject, steps: Steps) -> Measured:
     )
     images = f"{counts[0]:,} validation and {counts[1]:,} test images"
     steps.begin(f"accuracy on {images}, clean and corrupted", f"of {batches:,} batches")
-    rows = _validation_rows(subject, steps)
-    names = {name: f"test-{name}" for name in subject.test.images}
-    missing = replace(subject.test, images=still_missing(subject.test.images, names, steps))
+    validation, test = (_accuracies(subject, steps, images) for images in sets)
+    right = {name: right_images.load(found.tensors)[name] for name, found in test.items()}
+    rows = [row for found in (*validation.values(), *test.values()) for row in found.measurements]
+    return Measured(rows, {RIGHT: right_images.dump(right)})
+
+
+def _accuracies(subject: Subject, steps: Steps, images: EvaluationSet) -> dict[str, Finding]:
+    """Return by corruption its accuracy, with which images are right."""
+    names = {name: f"{images.split}-{name}" for name in images.images}
+    missing = replace(images, images=still_missing(images.images, names, steps))
     for row, right in subject.accuracies.evaluate_images(subject.model, missing, subject.bf16):
         tensors = right_images.dump({row.setting: right})
         steps.add(names[row.setting], Finding(measurements=[row], tensors=tensors))
-    found = {name: steps.found[step] for name, step in names.items()}
-    by_name = {name: right_images.load(each.tensors)[name] for name, each in found.items()}
-    rows += [row for each in found.values() for row in each.measurements]
-    return Measured(rows, {RIGHT: right_images.dump(by_name)})
-
-
-def _validation_rows(subject: Subject, steps: Steps) -> list[Measurement]:
-    validation = subject.validation
-    names = {name: f"validation-{name}" for name in validation.images}
-    missing = replace(validation, images=still_missing(validation.images, names, steps))
-    for row in subject.accuracies.evaluate(subject.model, missing, subject.bf16):
-        steps.add(names[row.setting], Finding(measurements=[row]))
-    return [row for step in names.values() for row in steps.found[step].measurements]
+    return {name: steps.found[step] for name, step in names.items()}
 
 
 def still_missing(

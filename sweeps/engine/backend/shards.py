@@ -47,17 +47,10 @@ class Shards:
         with _in_one_line():
             self._sent = ray.put(model)
 
-    def evaluate(
-        self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
-    ) -> Iterator[Measurement]:
-        """Yield the accuracy of ``model`` on the clean images and under each corruption."""
-        for row, _ in self.evaluate_images(model, evaluation_set, bf16):
-            yield row
-
     def evaluate_images(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
     ) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:
-        """Yield what ``evaluate`` does, each with which images are right."""
+        """Yield the accuracy on clean images and under each corruption, and which are right."""
         shards = [
             replace(evaluation_set, images={name: images})
             for name, images in evaluation_set.images.items()
