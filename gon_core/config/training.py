@@ -1,8 +1,9 @@
 """How a classifier is trained, whatever the method."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
 
@@ -10,24 +11,52 @@ Precision = Literal["fp32", "bf16"]
 
 
 class TrainingConfig(Frozen):
-    """SGD with momentum until convergence (appendix B).
+    """SGD with momentum until convergence (appendix B), or for a fixed number of epochs.
+
+    By default the learning rate decays once, at the first plateau of the training loss, and the
+    second plateau ends the training. With ``decay_epochs`` it decays after these epochs instead,
+    whatever the loss, and only ``max_epochs`` ends the training.
 
     Attributes:
         batch_size: images per step; the last, smaller batch of an epoch is used too.
-        learning_rate: before the one decay.
+        learning_rate: before any decay.
         momentum: of SGD.
-        decay_factor: the learning rate is multiplied by this once, at the first plateau.
+        nesterov: whether the momentum is Nesterov's; it must be more than 0 then.
+        weight_decay: times each parameter is added to its gradient, normalisation and biases too.
+        warm_up_epochs: epochs in which the learning rate rises linearly, step by step, to
+            ``learning_rate``. They count towards no plateau.
+        decay_factor: the learning rate is multiplied by this at each decay.
+        decay_epochs: epochs after which it decays, ascending; none for the rule of plateaus.
         patience: epochs without improvement that make a plateau.
         min_improvement: the relative drop of the training loss that counts as improvement.
-        max_epochs: the budget; a trial that reaches it has not converged.
+        max_epochs: the limit of epochs; a trial that reaches it has not converged.
         precision: bf16 runs forward and backward in bfloat16, with fp32 weights.
+
+    References:
+        Appendix B: "After convergence, we decayed the learning rate once by a factor of 10 and
+        continued the training".
     """
 
     batch_size: PositiveInt = 300
     learning_rate: PositiveFloat = 1e-3
     momentum: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0), UnsignedZero] = 0.0
+    warm_up_epochs: Annotated[int, Field(ge=0)] = 0
     decay_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    decay_epochs: tuple[PositiveInt, ...] = ()
     patience: PositiveInt = 10
     min_improvement: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 1e-3
     max_epochs: PositiveInt = 600
     precision: Precision = "fp32"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TrainingConfig":
+        problems = []
+        if self.nesterov and self.momentum == 0:
+            problems.append("nesterov needs a momentum of more than 0, got momentum 0")
+        if any(later <= earlier for earlier, later in pairwise(self.decay_epochs)):
+            problems.append(f"decay_epochs must be ascending, got {self.decay_epochs}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

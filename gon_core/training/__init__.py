@@ -64,18 +64,25 @@ def new_state(
     config: TrainingConfig,
     seed: int,
     method: Method | None = None,
+    channels: int = 1,
 ) -> TrainingState:
     """Return the state before the first epoch.
 
     Args:
         model: the classifier to train, in place, on the device where it is.
-        config: learning rate and momentum.
+        config: learning rate, momentum and weight decay.
         seed: of the random streams (data order, noise).
         method: what it will be trained with; ANT, which keeps an opponent in the state, needs it.
+        channels: of the images; the noise of ANT's opponent has as many.
     """
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=config.learning_rate, momentum=config.momentum, fused=True
+        model.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.nesterov,
+        fused=True,
     )
     streams = {
         "data order": seeding.generator(seed, "data order"),
@@ -84,7 +91,7 @@ def new_state(
     if not isinstance(method, ANT):
         return TrainingState(model, optimizer, streams)
     streams |= {name: seeding.generator(seed, name) for name in STREAMS}
-    return TrainingState(model, optimizer, streams, new_opponent(method, streams, device))
+    return TrainingState(model, optimizer, streams, new_opponent(method, streams, device, channels))
 
 
 def train(

@@ -35,10 +35,7 @@ def dump(state: TrainingState) -> dict[str, bytes]:
     own = state.method_state.state_dict() if state.method_state is not None else {}
     method = {f"method.{name}": tensor for name, tensor in own.items()}
     streams = {f"stream.{name}": stream.get_state() for name, stream in state.streams.items()}
-    rest = {
-        "learning_rate": state.optimizer.param_groups[0]["lr"],
-        "convergence": asdict(state.convergence),
-    }
+    rest = {"convergence": asdict(state.convergence)}
     return {
         MODEL: dump_model(state.model),
         TRAINING: _save(momentum | streams | method | _progress_tensors(state.progress)),
@@ -87,8 +84,6 @@ def _restore_training(state: TrainingState, files: dict[str, bytes]) -> None:
     for name, stream in state.streams.items():
         stream.set_state(tensors[f"stream.{name}"])
     rest = json.loads(files[STATE])
-    for group in state.optimizer.param_groups:
-        group["lr"] = rest["learning_rate"]
     state.convergence = Convergence(**rest["convergence"])
     state.progress = None
     if "epoch" in rest:  # it was stopped in the middle of one

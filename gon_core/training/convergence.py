@@ -1,4 +1,4 @@
-"""When a training has converged: plateau, one learning-rate decay, plateau again."""
+"""When the learning rate decays and a training ends: by plateaus, or after given epochs."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ class Convergence:
     """Where a training stands.
 
     Attributes:
-        epoch: epochs ended.
-        decayed: whether the learning rate was decayed already.
+        epoch: finished epochs.
+        decayed: whether the learning rate has decayed.
         best_loss: the training loss that the next epochs must improve on, in nats.
-        stale_epochs: epochs since it was reached.
+        stale_epochs: epochs since it was reached, after the warm-up.
     """
 
     epoch: int = 0
@@ -34,11 +34,12 @@ def advance(
     Args:
         state: before the epoch.
         train_loss: its mean loss in nats; NaN and infinity mean divergence.
-        config: patience, least improvement and the budget of epochs.
+        config: patience, least improvement, and epochs of the warm-up, the decays and the limit.
 
     Returns:
-        The state after the epoch, and what happens now: ``continue``; ``decay`` the learning rate;
-        ``converged`` (second plateau), ``max_epochs`` (budget spent) or ``diverged`` end training.
+        The state after the epoch, and what follows it: ``continue``; ``decay`` of the learning
+        rate; ``converged`` (second plateau), ``max_epochs`` (the limit) or ``diverged`` end the
+        training.
 
     References:
         Appendix B: "After convergence, we decayed the learning rate once by a factor of 10 and
@@ -49,17 +50,20 @@ def advance(
         return state, "diverged"
     if train_loss < state.best_loss * (1 - config.min_improvement):
         state = replace(state, best_loss=train_loss, stale_epochs=0)
-    else:
+    elif state.epoch > config.warm_up_epochs:
         state = replace(state, stale_epochs=state.stale_epochs + 1)
     if (end := ended(state, config)) is not None:
         return state, end
+    if config.decay_epochs:
+        is_due = state.epoch in config.decay_epochs
+        return replace(state, decayed=state.decayed or is_due), "decay" if is_due else "continue"
     if state.stale_epochs >= config.patience:
         return replace(state, decayed=True, best_loss=math.inf, stale_epochs=0), "decay"
     return state, "continue"
 
 
 def ended(state: Convergence, config: TrainingConfig) -> Event | None:
-    """Return what has ended a training that stands there: convergence, its budget; else None."""
-    if state.decayed and state.stale_epochs >= config.patience:
+    """Return what has ended a training in this state, convergence or its limit; None if nothing."""
+    if state.decayed and state.stale_epochs >= config.patience and not config.decay_epochs:
         return "converged"
     return "max_epochs" if state.epoch >= config.max_epochs else None

@@ -4,6 +4,7 @@ The loop knows neither validation nor checkpoints: its caller decides, between t
 measure and what to keep. Everything that the next step depends on is in ``TrainingState``.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from torch import Generator, Tensor, nn
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.training.convergence import Convergence, Event, advance, ended
+from gon_core.training.learning_rate import learning_rate
 from gon_core.training.parallel import ALONE, Group
 
 
@@ -66,7 +68,7 @@ class EpochProgress:
 
     def count(
         self,
-        logits: Float[Tensor, "own 10"],
+        logits: Float[Tensor, "own label"],
         loss: Float[Tensor, ""],
         labels: Int64[Tensor, " own"],
     ) -> None:
@@ -124,7 +126,7 @@ class EpochMetrics:
         train_loss: mean cross entropy over the images as trained on (with their noise), in nats;
             with AugMix plus its consistency term.
         train_accuracy: on the same images, in percent.
-        learning_rate: during the epoch.
+        learning_rate: of its last step.
         seconds: CPU or GPU wall time of the epoch.
         event: what follows it, see ``convergence.advance``.
         extra: the method's own metrics by name.
@@ -159,9 +161,9 @@ class Step(Protocol):
     def __call__(
         self,
         state: TrainingState,
-        images: Float[Tensor, "batch 1 28 28"],
+        images: Float[Tensor, "batch channel height width"],
         labels: Int64[Tensor, " batch"],
-    ) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]: ...
+    ) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]: ...
 
 
 Prepare = Callable[[TrainingState, int], bool]
@@ -189,7 +191,7 @@ def train_epochs(
         state: where to start; changed in place, consistent whenever an epoch's metrics are yielded
             or ``StoppedError`` is raised.
         data: training images, on the model's device.
-        config: batch size, plateau and budget.
+        config: batch size, learning rates and the rules of the end.
         step: the method's optimiser step.
         stop: called after each step, and after each part of ``prepare``; True stops there.
         prepare: called before each step.
@@ -206,30 +208,30 @@ def train_epochs(
         return
     group = state.group
     group.check(state.model)
+    steps_per_epoch = math.ceil(len(data) / config.batch_size)
     while True:
         progress = state.progress or _begin_epoch(data, state.streams["data order"])
         state.progress = progress
         started = time.perf_counter() - progress.seconds
-        learning_rate = state.optimizer.param_groups[0]["lr"]
         state.model.train()
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
         for images, labels in select(data, indices):
             while prepare(state, len(labels)):
                 _stop_if(stop(), state, started)
+            rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
+            for parameters in state.optimizer.param_groups:
+                parameters["lr"] = rate
             progress.count(*step(state, images, labels), group.own(labels))
             _stop_if(stop(), state, started)
         state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / len(data)
         state.convergence, event = advance(state.convergence, train_loss, config)
-        if event == "decay":
-            for parameters in state.optimizer.param_groups:
-                parameters["lr"] *= config.decay_factor
         metrics = EpochMetrics(
             epoch=state.convergence.epoch,
             train_loss=train_loss,
             train_accuracy=100 * progress.correct.item() / len(data),
-            learning_rate=learning_rate,
+            learning_rate=state.optimizer.param_groups[0]["lr"],
             seconds=time.perf_counter() - started,
             event=event,
             extra=state.method_state.end_epoch() if state.method_state is not None else {},
@@ -259,7 +261,7 @@ def _begin_epoch(data: LabelledImages, order: Generator) -> EpochProgress:
 
 def batches(
     data: LabelledImages, batch_size: int, order: Generator
-) -> Iterator[tuple[Float[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
+) -> Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]:
     """Yield the images of one epoch in random order, as floats in [0, 1], with their labels."""
     return select(data, permutation(data, order).split(batch_size))
 
@@ -271,7 +273,7 @@ def permutation(data: LabelledImages, order: Generator) -> Int64[Tensor, " image
 
 def select(
     data: LabelledImages, indices: Sequence[Tensor]
-) -> Iterator[tuple[Float[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
+) -> Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]:
     """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels."""
     for index in indices:
         images = data.images[index].unsqueeze(1).float().div_(255)
@@ -280,10 +282,10 @@ def select(
 
 def descend(
     state: TrainingState,
-    images: Float[Tensor, "batch 1 28 28"],
+    images: Float[Tensor, "batch channel height width"],
     labels: Int64[Tensor, " batch"],
     bf16: bool,
-) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]:
+) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]:
     """Take one step down the cross entropy of a whole batch.
 
     Returns:
@@ -294,10 +296,10 @@ def descend(
 
 def descend_own(
     state: TrainingState,
-    own: Float[Tensor, "own 1 28 28"],
+    own: Float[Tensor, "own channel height width"],
     labels: Int64[Tensor, " batch"],
     bf16: bool,
-) -> tuple[Float[Tensor, "own 10"], Float[Tensor, ""]]:
+) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]:
     """Do what ``descend`` does, given the process's own images and the labels of the batch."""
     with torch.autocast(own.device.type, torch.bfloat16, enabled=bf16):
         logits = state.model(own)

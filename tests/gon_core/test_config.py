@@ -55,6 +55,7 @@ OTHER = {
     "training": (training := {
         "batch_size": 299, "learning_rate": 0.002, "momentum": 0.8, "decay_factor": 0.2,
         "patience": 9, "min_improvement": 0.002, "max_epochs": 599, "precision": "bf16",
+        "nesterov": True, "weight_decay": 1e-4, "warm_up_epochs": 1, "decay_epochs": [3],
     }),
     "model": "wong_small",
     "start": {"data": data, "model": "wong_small", "training": training, "seed": 1},
@@ -138,6 +139,21 @@ def test_equal_trials_have_equal_names_through_json_in_any_order(one, other, rng
     again = TrialConfig.model_validate_json(text)
     assert again == one and again.trial_id == one.trial_id
     assert len(one.trial_id) == 12 and set(one.trial_id) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"nesterov": True, "momentum": 0}, "nesterov needs a momentum of more than 0"),
+        ({"decay_epochs": (3, 3)}, "decay_epochs must be ascending"),
+        ({"decay_epochs": (0,)}, "greater than or equal to 1"),
+        ({"weight_decay": -1}, "greater than or equal to 0"),
+        ({"warm_up_epochs": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_is_refused(changes, says):
+    with pytest.raises(ValidationError, match=says):
+        TrainingConfig(**changes)
 
 
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0, "0", False])

@@ -99,6 +99,52 @@ def test_the_learning_rate_decays_once_and_training_ends(small_state):
     assert state.optimizer.param_groups[0]["lr"] == 0.05
 
 
+def test_it_decays_after_given_epochs_whatever_the_loss(small_state):
+    config = TrainingConfig(
+        batch_size=100, learning_rate=0.5, decay_epochs=(2, 3), patience=1, max_epochs=5
+    )
+    losses = [5.0, 4.0, 6.0, 6.0, 6.0]
+    history = [*train_epochs(small_state(config), numbered(100), config, Recorder(losses))]
+    assert [metrics.learning_rate for metrics in history] == pytest.approx(
+        [0.5, 0.5, 0.05, 0.005, 0.005]
+    )
+    events = [metrics.event for metrics in history]
+    assert events == ["continue", "decay", "decay", "continue", "max_epochs"]
+
+
+def test_it_warms_up_step_by_step_and_no_plateau_counts_meanwhile(small_state):
+    config = TrainingConfig(
+        batch_size=30, learning_rate=0.8, warm_up_epochs=2, patience=1, max_epochs=4
+    )
+    state, rates = small_state(config), []
+
+    class Rates(Recorder):
+        def __call__(self, state, images, labels):
+            rates.append(state.optimizer.param_groups[0]["lr"])
+            return super().__call__(state, images, labels)
+
+    history = [*train_epochs(state, numbered(100), config, Rates([1.0] * 16))]
+    assert rates == pytest.approx([0.1 * step for step in range(1, 9)] + [0.8] * 4 + [0.08] * 4)
+    assert [metrics.event for metrics in history] == ["continue", "continue", "decay", "max_epochs"]
+    assert history[0].learning_rate == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("changes", [{"nesterov": True}, {"weight_decay": 0.1}])
+def test_nesterov_and_weight_decay_are_torchs(changes, small_state, digits):
+    config = TrainingConfig(learning_rate=0.1, **changes)
+    state, plain = small_state(config), small_state(config).model
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9, **changes)
+    data = digits(40)
+    images = data.images.view(40, 1, 28, 28).float() / 255
+    for _ in range(3):
+        descend(state, images, data.labels, bf16=False)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(plain(images), data.labels).backward()
+        optimizer.step()
+    for ours, theirs in zip(state.model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_nothing_is_trained_before_it_is_asked_for(small_state, digits, bits):
     config = TrainingConfig(batch_size=50, max_epochs=3)
     state = small_state(config)

@@ -1,0 +1,25 @@
+"""The learning rate of every step: warm-up, then decays at a plateau or after given epochs."""
+
+from gon_core.config import TrainingConfig
+from gon_core.training.convergence import Convergence
+
+
+def learning_rate(
+    config: TrainingConfig, state: Convergence, step: int, steps_per_epoch: int
+) -> float:
+    """Return the learning rate of one step.
+
+    Args:
+        config: the first learning rate, warm-up and decays.
+        state: where the training is: its finished epochs, and whether a plateau was reached.
+        step: of the current epoch, from 0.
+        steps_per_epoch: at least 1.
+    """
+    if config.decay_epochs:
+        decays = sum(epoch <= state.epoch for epoch in config.decay_epochs)
+    else:
+        decays = int(state.decayed)
+    rate = config.learning_rate * config.decay_factor**decays
+    warm_up = config.warm_up_epochs * steps_per_epoch
+    taken = state.epoch * steps_per_epoch + step + 1
+    return rate if taken >= warm_up else rate * taken / warm_up

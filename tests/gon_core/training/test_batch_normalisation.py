@@ -1,0 +1,77 @@
+"""Models with batch normalisation, on colour images: only training steps change statistics."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from gon_core import seeding
+from gon_core.config import TrainingConfig
+from gon_core.models.madry_cnn import initialise
+from gon_core.training import METHODS, ant, checkpoints, new_state
+from gon_core.training.parallel import Group
+from tests.gon_core.training.test_every_method import EVERY_METHOD
+
+CONFIG = TrainingConfig(batch_size=8, learning_rate=0.05)
+IMAGES = torch.rand(8, 3, 16, 16, generator=seeding.generator(0, "images"))
+LABELS = torch.arange(8) % 5
+
+
+def normalised():
+    """Return a small classifier of 3 x 16 x 16 pixels and five classes."""
+    model = nn.Sequential(
+        nn.utils.skip_init(nn.Conv2d, 3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+        nn.utils.skip_init(nn.Linear, 4 * 14 * 14, 5),
+    )  # fmt: skip
+    initialise(model, seeding.generator(0, "initial weights"))
+    return model
+
+
+@pytest.fixture
+def new(digits):
+    """Return a function: a state, and its step."""
+    data = digits(8)  # only where it is stored matters here
+
+    def new(method):
+        state = new_state(normalised(), CONFIG, 0, method, channels=3)
+        return state, partial(METHODS[type(method)](method, CONFIG, data), state, IMAGES, LABELS)
+
+    return new
+
+
+@EVERY_METHOD
+def test_only_the_classifiers_own_step_changes_running_statistics(method, new):
+    state, step = new(method)
+    statistics = state.model[1]
+    for count in (1, 2):
+        logits, _ = step()
+        assert statistics.num_batches_tracked == count and logits.shape == (8, 5)
+    assert statistics.running_var.ne(1).all()
+
+
+@EVERY_METHOD
+def test_a_checkpoint_holds_the_running_statistics(method, new):
+    state, step = new(method)
+    step()
+    taken = checkpoints.dump(state)
+    step()
+    expected = checkpoints.dump(state)
+    again, step_again = new(method)
+    checkpoints.restore(again, taken)
+    step_again()
+    assert checkpoints.dump(again) == expected
+
+
+def test_a_generator_step_leaves_running_statistics_alone(new):
+    method = ant.ANT(epsilon=2)
+    state, _ = new(method)
+    before = [each.clone() for each in state.model.buffers()]
+    state.model.train()
+    ant.ascend(state, ant.opponent_of(state), IMAGES, LABELS, bf16=False)
+    assert all(map(torch.equal, before, state.model.buffers())) and state.model.training
+
+
+def test_several_processes_refuse_it():
+    with pytest.raises(ValueError, match="batch normalisation sees a share of each batch"):
+        Group(0, 2).check(normalised())
