@@ -33,7 +33,7 @@ def mix(
         images: grey levels 0..255 divided by 255; others are rounded to the nearest. The channels
             of an image share one table.
         method: number, length and strength of the chains.
-        generator: source of all of this, on the images' device, for every image.
+        generator: source of all random numbers, on the images' device; draws for every image.
         rows: which images to mix.
     """
     levels = (images.flatten(1) * WHITE).round_().long()
@@ -59,7 +59,7 @@ def draw_chains(
     generator: Generator,
     rows: slice = EVERY_ROW,
 ) -> Int64[Tensor, "row chain level"]:
-    """Return what becomes of each grey level in each of ``method.width`` chains for each image.
+    """Return the table of each of ``method.width`` chains of each image: level in, level out.
 
     Each chain has 1 to ``method.max_depth`` operations; each of them is any with equal odds, and
     has a severity of its own, uniform from 0.1 to ``method.severity``. They are drawn for every

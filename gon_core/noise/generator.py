@@ -13,7 +13,7 @@ DEPTHS = range(1, 9)
 KERNEL_SIZES = (1, 3)
 INITIAL_DEVIATION = 0.01
 PIXELS = 8192
-"""What goes through all layers together on a CPU: so many keep their activations in the cache."""
+"""Pixels that go through all layers together on a CPU: their activations fit into the cache."""
 
 
 class NoiseGenerator(nn.Module):

@@ -57,13 +57,13 @@ def solve(images, delta, squared_epsilon, u):
     room = torch.where(delta >= 0, 1 - images, images).square()
     enough = squared_epsilon * (1 - 2 * torch.finfo(images.dtype).eps)  # but for rounding
     climbed = u
-    for _ in range(STEPS + 1):  # the last only looks: where u has come to, and whether it is there
+    for _ in range(STEPS + 1):  # the last evaluates u only: whether it has arrived
         u = climbed
         full = u * weight >= room
         taken = torch.where(full, room, 0.0).sum(1, keepdim=True)
         free = torch.where(full, 0.0, weight).sum(1, keepdim=True)
         attained = taken + u * free
-        # Never downward, or rounding could make two steps alternate for ever; and never to where
+        # Never downward, or rounding could make two steps alternate without end; and never to where
         # a product of u would overflow.
         climbed = torch.maximum(u, (squared_epsilon - taken) / free).clamp(max=1e36)
         climbed = torch.where((attained < enough) & (free > 0), climbed, u)

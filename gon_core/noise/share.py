@@ -1,7 +1,7 @@
-"""Which rows of a batch one of several processes computes: every so many-th, counted from a first.
+"""Which rows of a batch one of several processes computes: every n-th, starting from a first.
 
 Neighbours go to different processes, so that the parts of a batch (clean, noisy, replayed) are
-shared out evenly.
+shared evenly.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Training methods, one file each; ``train`` puts one together."""
+"""Training methods, one file each; ``train`` runs one of them."""
 
 from collections.abc import Callable, Iterator
 
@@ -101,15 +101,15 @@ def train(
     config: TrainingConfig,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[EpochMetrics]:
-    """Train with ``method`` from ``state`` on; see ``loop.train_epochs``.
+    """Train with ``method``, starting from ``state``; see ``loop.train_epochs``.
 
     Several processes (``state.group``) compare their states after each epoch.
 
     Raises:
-        StoppedError: between two steps, where ``stop`` says so.
+        StoppedError: between two steps, where ``stop`` returns True.
         ValueError: the method is ANT and ``new_state`` was given another, or the other way round;
             or several processes cannot train this model.
-        RuntimeError: while the epochs are asked for: the processes are no longer in step.
+        RuntimeError: during the iteration: the processes are no longer in step.
     """
     check_opponent(state, method)
     step: Step = METHODS[type(method)](method, config, data)

@@ -1,4 +1,4 @@
-"""What adversarial training needs of the classifier: the gradient with respect to the images."""
+"""The classifier's gradient with respect to the images, for adversarial training."""
 
 import torch
 from jaxtyping import Float

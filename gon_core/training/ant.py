@@ -29,7 +29,7 @@ from gon_core.training.opponent import Opponent, Outcome, adam
 
 
 def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> Step:
-    """Return the step of both players: first the generator's, then the classifier's.
+    """Return the step of both networks: first the generator's, then the classifier's.
 
     References:
         The paper's section on adversarial noise training, and appendix B.
@@ -82,10 +82,10 @@ def ascend(
     labels: Int64[Tensor, " batch"],
     bf16: bool,
 ) -> Outcome:
-    """Take one step of the generator up the classifier's loss; return how it stood before.
+    """Take one step of the generator up the classifier's loss; return the outcome before it.
 
     Every image of the batch gets noise. The classifier is in evaluation mode meanwhile, and no
-    gradients of its weights are computed. What is returned is of the process's own rows.
+    gradients of its weights are computed. The outcome is of the process's own rows.
     """
     group, whole = state.group, len(labels)
     noise = opponent.generator.sample(images, state.streams["noise"], group.rows)
@@ -108,7 +108,7 @@ def ascend(
 def mix(
     state: TrainingState, opponent: Opponent, images: Float[Tensor, "batch channel height width"]
 ) -> Float[Tensor, "own channel height width"]:
-    """Return the classifier's batch: clean images, then noise of the present, then of the past.
+    """Return the classifier's batch: clean images, then current noise, then past noise.
 
     The past generators are those that ``Replay.choose`` put in use. Returned are the process's own
     rows of the whole batch.
@@ -127,9 +127,9 @@ def mix(
 
 
 def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
-    """Return how many images of a batch stay clean, get noise of the present, and of the past.
+    """Return how many images of a batch stay clean, get current noise, and get past noise.
 
-    What the shares leave over goes to the current generator; so does the share of the past while
+    The remainder of the shares goes to the current generator; so does the share of the past while
     there is none to ``replay``.
     """
     clean = int(batch_size * method.clean_share + 1e-9)
@@ -140,10 +140,10 @@ def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
 def train_alone(
     state: TrainingState, opponent: Opponent, data: LabelledImages, batch_size: int, bf16: bool
 ) -> bool:
-    """Let a fresh generator take one step alone, against the classifier as it is.
+    """Take one step of a fresh generator alone, against the classifier as it is.
 
-    The first call replaces the generator, unless it is the very first. What it trains with alone is
-    an optimiser of its own, and ``data`` in an order that is drawn anew each time through.
+    The first call replaces the generator, unless it is the very first. It trains alone with its own
+    optimiser, on ``data`` in an order that is drawn anew for each epoch.
 
     Returns:
         Whether there was a step to take: False once it has taken all ``pretraining_steps``.

@@ -1,6 +1,6 @@
 """The whole training state as bytes: safetensors and JSON, never pickle.
 
-Where the bytes are kept, and how a half-written file is avoided, is the caller's business.
+The caller stores the bytes, and makes sure that no half-written file is read.
 """
 
 import json
@@ -22,10 +22,10 @@ PROGRESS = ("permutation", "loss_sum", "correct")  # tensors of an epoch that ha
 def dump(state: TrainingState) -> dict[str, bytes]:
     """Return the checkpoint's files by name: weights, all other tensors, the rest.
 
-    The other tensors are the momentum, the random streams, what the method keeps and, in the middle
-    of an epoch, how far it is.
+    The other tensors are the momentum, the random streams, the state of the method and, within an
+    epoch, its progress.
 
-    A training restored from them goes on bit-identically to one that was never interrupted.
+    A training restored from them continues bit-identically to one that was never interrupted.
     """
     momentum = {
         f"momentum.{name}": state.optimizer.state[parameter]["momentum_buffer"]
@@ -86,7 +86,7 @@ def _restore_training(state: TrainingState, files: dict[str, bytes]) -> None:
     rest = json.loads(files[STATE])
     state.convergence = Convergence(**rest["convergence"])
     state.progress = None
-    if "epoch" in rest:  # it was stopped in the middle of one
+    if "epoch" in rest:  # it was stopped within one
         device = next(state.model.parameters()).device
         of_epoch = {name: tensors[f"epoch.{name}"].to(device) for name in PROGRESS}
         state.progress = EpochProgress(**of_epoch, **rest["epoch"])

@@ -7,7 +7,7 @@ from gon_core.training.loop import Step, TrainingState, descend
 
 
 def make_step(method: Ford, training: TrainingConfig, data: LabelledImages) -> Step:
-    """Return the step on a batch in which every image has noise of a sigma of its own.
+    """Return the step on a batch in which every image has noise with its own sigma.
 
     References:
         Appendix H: the authors of the Game of Noise split each batch instead, and keep to one

@@ -22,12 +22,12 @@ from gon_core.training.parallel import ALONE, Group
 
 
 class StoppedError(Exception):
-    """A training was asked to stop between two steps; its state is what it can go on from."""
+    """A training was stopped between two steps; it can resume from its state."""
 
 
 @runtime_checkable
 class MethodState(Protocol):
-    """What a method keeps from step to step beside the classifier, for example an opponent.
+    """What a method keeps from step to step in addition to the classifier, such as an opponent.
 
     Attributes:
         sums: of the epoch so far, over the images of this process.
@@ -53,8 +53,8 @@ class EpochProgress:
     """An epoch that has begun.
 
     Attributes:
-        permutation: of the images; its batches follow each other.
-        steps: batches that were trained on.
+        permutation: order of the images; its batches follow each other.
+        steps: batches trained on so far.
         loss_sum: over their images, in nats.
         correct: how many of them were classified right.
         seconds: that they took, before an interruption.
@@ -81,15 +81,15 @@ class EpochProgress:
 
 @dataclass
 class TrainingState:
-    """All that the rest of a training depends on; a checkpoint holds this, but for the group.
+    """Everything that the rest of a training depends on; a checkpoint holds all but the group.
 
     Attributes:
         model: the classifier, in training mode during an epoch.
         optimizer: over the model's parameters.
         streams: the random streams by name, for example ``data order`` and ``noise``.
-        method_state: what the method keeps beside the classifier, if anything.
+        method_state: what the method keeps in addition to the classifier, if anything.
         convergence: epochs so far, plateau, decay.
-        progress: of the epoch that a training was stopped in; None between two epochs.
+        progress: of the current epoch; None between two epochs.
         group: the processes that share the work; it changes nothing but rounding.
     """
 
@@ -102,13 +102,13 @@ class TrainingState:
     group: Group = ALONE
 
     def count_together(self) -> None:
-        """Make what was counted in the epoch so far that of all processes of the group."""
+        """Replace the counts of the epoch so far by their totals over the group."""
         if self.group.size > 1:
             for count in self._counts():
                 count.copy_(self.group.total(count))
 
     def count_nothing(self) -> None:
-        """Leave what was counted in the epoch so far to another process of the group."""
+        """Set the counts of the epoch so far to 0: another process of the group has them."""
         for count in self._counts():
             count.zero_()
 
@@ -119,7 +119,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch of training reports.
+    """The metrics of one epoch of training.
 
     Attributes:
         epoch: counted from 1.
@@ -128,7 +128,7 @@ class EpochMetrics:
         train_accuracy: on the same images, in percent.
         learning_rate: of its last step.
         seconds: CPU or GPU wall time of the epoch.
-        event: what follows it, see ``convergence.advance``.
+        event: what follows the epoch, see ``convergence.advance``.
         extra: the method's own metrics by name.
     """
 
@@ -197,11 +197,11 @@ def train_epochs(
         prepare: called before each step.
 
     Yields:
-        The metrics of each epoch, of all processes together; the last has ``is_last``. None if the
+        The metrics of each epoch, over all processes; the last has ``is_last``. Nothing if the
         training has ended already.
 
     Raises:
-        StoppedError: as ``stop`` said, to any of the processes.
+        StoppedError: ``stop`` returned True in any of the processes.
         ValueError: several processes cannot train this model.
     """
     if ended(state.convergence, config) is not None:
@@ -242,7 +242,7 @@ def train_epochs(
 
 
 def _stop_if(here: bool, state: TrainingState, started: float) -> None:
-    """Raise StoppedError, with the state ready for a checkpoint, if any process says so."""
+    """Raise StoppedError, with the state ready for a checkpoint, if any process has to stop."""
     assert state.progress is not None
     if state.group.any(here, state.progress.permutation.device):
         state.progress.seconds = time.perf_counter() - started

@@ -10,8 +10,8 @@ from gon_core.config import ANT, Method
 from gon_core.noise import NoiseGenerator, Replay
 from gon_core.training.loop import TrainingState
 
-# The random streams of its own: where weights come from, which images a fresh one trains alone on,
-# and which past generators are replayed. Noise itself comes from the stream of every method.
+# Random streams: initial weights, the images that a fresh generator trains alone on, and the choice
+# of past generators. Noise itself comes from the stream that every method has.
 STREAMS = ("generator weights", "pretraining order", "replay")
 ALONE = ("alone.steps", "alone.order")  # of a generator that trains alone
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what Adam keeps of each parameter
@@ -19,7 +19,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what Adam keeps of each parameter
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the classifier made of a batch under the current generator's noise.
+    """How the classifier did on a batch with the current generator's noise.
 
     Attributes:
         loss: mean cross entropy in nats.
@@ -34,18 +34,18 @@ class Outcome:
 
 @dataclass
 class Opponent:
-    """The noise generator that plays against the classifier, and all that its future depends on.
+    """The noise generator that trains against the classifier, and all that its training depends on.
 
     Attributes:
         method: its configuration.
         channels: of the images.
         generator: the current one.
         optimizer: Adam over its parameters.
-        replay: those it has replaced, unless they have no share of the batches.
-        steps: of the classifier so far; at multiples of the interval comes a fresh generator.
+        replay: past generators, unless they have no share of the batches.
+        steps: of the classifier so far; the generator is replaced at multiples of the interval.
         resets: generators replaced so far.
         steps_alone: of the current generator, while it trains alone; 0 before and after.
-        order_alone: of the images that it trains on meanwhile.
+        order_alone: of the images that it trains on alone.
         sums: of the epoch so far: loss, images right, images unattainable, images.
     """
 
@@ -182,9 +182,9 @@ def new_opponent(
 
 
 def check_opponent(state: TrainingState, method: Method) -> None:
-    """Raise ValueError if the opponent in ``state`` is not the one that ``method`` plays against.
+    """Raise ValueError if the opponent in ``state`` is not the one that ``method`` needs.
 
-    All methods but ANT play against none.
+    All methods but ANT need none.
     """
     wanted = method if isinstance(method, ANT) else None
     found = state.method_state.method if isinstance(state.method_state, Opponent) else None

@@ -1,16 +1,17 @@
-"""Data parallel training: several processes compute one training, each a share of every batch.
+"""Data parallel training: several processes share one training, each has some rows of every batch.
 
 All of them hold the same state and draw the same random numbers, for whole batches, so that their
-streams stay in step. Each computes forward and backward passes for its own rows alone; gradients
-are then added up so that the update is the one that a single process makes of the whole batch. The
-two differ by rounding, for sums of floating-point numbers depend on their order.
+streams stay in step. Each computes forward and backward passes for its own rows only; gradients
+are then summed so that the update is that of one process with the whole batch. The two differ by
+rounding, since sums of floating-point numbers depend on their order.
 
-This is ``torch.distributed`` without its ``DistributedDataParallel``, which takes shares for equal,
+This is ``torch.distributed`` without its ``DistributedDataParallel``, which assumes equal shares,
 averages gradients in every backward pass, and needs every process in each. Here shares differ by a
-row, or one is empty; attacks and the generator take backward passes of which no update is made.
+row, or one is empty, and attacks and the generator need backward passes without an update.
 
-A model with batch normalisation would not fit: its statistics would be those of a share. It would
-take ``torch.nn.SyncBatchNorm``, which shares them; until then it is refused.
+Rule for batch normalisation: one process trains such a model; several refuse it, with ValueError
+before the first step. The statistics would be those of one share of the batch, and
+``torch.nn.SyncBatchNorm``, which computes them over all shares, needs GPUs.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those of one training; by default it is alone, and nothing changes.
+    """This process among those of one training; by default there is no other.
 
     More than one need the default group of ``torch.distributed``, with the same ranks. Every
     process must call ``add_gradients``, ``total``, ``any`` and ``check_in_step`` equally often, in
@@ -78,10 +79,10 @@ class Group:
         return summed
 
     def any(self, here: bool, device: torch.device) -> bool:
-        """Return whether any process says so.
+        """Return whether the condition holds in any process.
 
         Args:
-            here: what this one says.
+            here: whether it holds in this one.
             device: that the group's collectives work on.
         """
         return here if self.size == 1 else bool(self.total(torch.tensor(int(here), device=device)))
@@ -111,7 +112,7 @@ class Group:
 
 
 ALONE = Group()
-TO_MEET = 60.0  # seconds in which all processes, started by then, must have joined
+JOIN_SECONDS = 60.0  # for all processes, started by then, to join
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
@@ -121,8 +122,8 @@ def joined(
 ) -> Iterator[Group]:
     """Join the other processes of a training on this machine, as a context; leave them at its end.
 
-    They find each other by a file and talk over loopback alone: NCCL between GPUs, of which each
-    process has made one its current device, and Gloo between CPUs.
+    They find each other by a file and communicate over loopback only: NCCL between GPUs, of which
+    each process has made one its current device, and Gloo between CPUs.
 
     Args:
         rank: of this process, from 0.
@@ -132,7 +133,7 @@ def joined(
         timeout: seconds after which a process that does not answer is an error.
 
     Raises:
-        RuntimeError: the others did not come, or are gone.
+        RuntimeError: the others did not join in time, or were lost.
     """
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = LOOPBACK
     distributed.init_process_group(
@@ -140,14 +141,14 @@ def joined(
         store=distributed.FileStore(str(folder / "meeting-point"), size),
         rank=rank,
         world_size=size,
-        timeout=timedelta(seconds=TO_MEET),
+        timeout=timedelta(seconds=JOIN_SECONDS),
     )
     try:
         assert distributed.group.WORLD is not None
         distributed.group.WORLD.set_timeout(timedelta(seconds=timeout))
         yield Group(rank, size)
     except BaseException:
-        abort()  # leaving in good order could wait for those who are gone
+        abort()  # an orderly exit could wait for lost processes
         raise
     finally:
         if distributed.is_initialized():
@@ -155,6 +156,6 @@ def joined(
 
 
 def abort() -> None:
-    """End what this process waits for from the others, with an error; from any thread."""
+    """End this process's wait for the others with an error; callable from any thread."""
     if distributed.is_initialized() and distributed.group.WORLD is not None:
         distributed.group.WORLD.abort()
