@@ -11,8 +11,7 @@ from rich.console import Console
 from search_spaces.parameter import Point
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
-from sweeps.engine.report.figures.appendix_figures import appendix_drawings
-from sweeps.engine.report.figures.catalogue import drawings
+from sweeps.engine.report.figures.catalogue import appendix_drawings, search_drawings
 from sweeps.engine.report.figures.noise_overview import read_portraits
 from sweeps.engine.report.figures.style import render
 from sweeps.engine.report.pages.html import Picture, to_page
@@ -71,7 +70,7 @@ def write_report(records: SweepRecords) -> Report:
     )  # fmt: skip
     contents, pictures = {}, []
     shown = [
-        *drawings(summary, importances, read_portraits(records, summary)),
+        *search_drawings(summary, importances, read_portraits(records, summary)),
         *appendix_drawings(summary, records),
     ]
     for drawing in shown:

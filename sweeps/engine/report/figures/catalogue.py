@@ -1,4 +1,4 @@
-"""Which figures a sweep gets, by kind of search, and their names."""
+"""Which figures a sweep gets and their names, by its kind of search and by what was recorded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,21 +6,29 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation import examples, perturbed
+from gon_core.measurement import SEVERITIES_SPLIT, TOP1
+from search_spaces.sigma import PAPER_GRID
+from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
+from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
+from sweeps.engine.report.figures.examples import draw_corruptions, draw_perturbed, draw_sigmas
 from sweeps.engine.report.figures.grid import draw_grid
 from sweeps.engine.report.figures.joint_search import draw_front, draw_turns
+from sweeps.engine.report.figures.learned_noise import draw_portrait
 from sweeps.engine.report.figures.line import draw_line
-from sweeps.engine.report.figures.noise_overview import (
-    Portraits,
-    best_portrait,
-    draw_overview,
-    draw_portrait,
-)
+from sweeps.engine.report.figures.noise_overview import Portraits, best_portrait, draw_overview
 from sweeps.engine.report.figures.parameters import draw_importances, draw_slices
+from sweeps.engine.report.figures.perturbations import draw_perturbations
+from sweeps.engine.report.figures.severities import draw_severities
+from sweeps.engine.report.files import read_file
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.importance import Importances
+from sweeps.engine.report.summary.perturbations import perturbation_title
 
 IN_TABLES = "The tables below hold the numbers."
 IN_PARQUET = "results.parquet holds the numbers."
+SHOWN_SIGMAS = 8  # of the published ones, where a sweep has none of its own
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,10 @@ class Drawing:
     numbers: str = ""
 
 
-def drawings(
+def search_drawings(
     summary: SweepSummary, importances: Importances, portraits: Portraits
 ) -> list[Drawing]:
-    """Return the figures of a sweep, the one that answers its question first.
+    """Return the figures of the search, the one that answers its question first.
 
     Args:
         summary: what to show.
@@ -54,15 +62,10 @@ def drawings(
         found = _joint(summary, importances)
     else:
         names = " and ".join(summary.labels)
+        name = summary.published.figure or f"accuracy_vs_{'_and_'.join(summary.labels)}"
         caption = f"{summary.measure} test accuracy by {names}."
-        draw = partial(_accuracy, summary, portraits)
-        found = [Drawing(figure_name(summary), caption, draw, IN_TABLES)]
+        found = [Drawing(name, caption, lambda: _accuracy(summary, portraits), IN_TABLES)]
     return found + _noise(summary, portraits)
-
-
-def figure_name(summary: SweepSummary) -> str:
-    """Return the name of the accuracy figure of a line or a grid."""
-    return summary.published.figure or f"accuracy_vs_{'_and_'.join(summary.labels)}"
 
 
 def _accuracy(summary: SweepSummary, portraits: Portraits) -> Figure:
@@ -74,36 +77,21 @@ def _accuracy(summary: SweepSummary, portraits: Portraits) -> Figure:
 
 
 def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
-    turns = Drawing(
-        "accuracy_by_turn",
-        "Accuracy on corrupted validation images, point by point as the search asked for them.",
-        lambda: draw_turns(summary),
-        IN_TABLES,
+    found = []
+    if len(summary.objectives) == 2:
+        caption = "Accuracy on clean and on corrupted validation images, with the Pareto front."
+        found.append(Drawing("pareto_front", caption, lambda: draw_front(summary), IN_TABLES))
+    caption = (
+        "Accuracy on corrupted validation images, point by point as the search asked for them."
     )
-    front = Drawing(
-        "pareto_front",
-        "Accuracy on clean and on corrupted validation images, with the Pareto front.",
-        lambda: draw_front(summary),
-        IN_TABLES,
-    )
-    importance = Drawing(
-        "importance",
-        "How much of the validation accuracy's variation each parameter explains.",
-        lambda: draw_importances(summary, importances),
-    )
-    slices = Drawing(
-        "slices",
-        "Validation accuracy against each parameter; the others vary as well.",
-        lambda: draw_slices(summary),
-        IN_TABLES,
-    )
-    has_points = bool(summary.known) or any(point.is_complete for point in summary.points)
-    return [
-        *([front] if len(summary.objectives) == 2 else []),
-        turns,
-        *([importance] if importances else []),
-        *([slices] if has_points else []),
-    ]
+    found.append(Drawing("accuracy_by_turn", caption, lambda: draw_turns(summary), IN_TABLES))
+    if importances:
+        caption = "How much of the validation accuracy's variation each parameter explains."
+        found.append(Drawing("importance", caption, lambda: draw_importances(summary, importances)))
+    if summary.known or any(point.is_complete for point in summary.points):
+        caption = "Validation accuracy against each parameter; the others vary as well."
+        found.append(Drawing("slices", caption, lambda: draw_slices(summary), IN_TABLES))
+    return found
 
 
 def _noise(summary: SweepSummary, portraits: Portraits) -> list[Drawing]:
@@ -114,12 +102,76 @@ def _noise(summary: SweepSummary, portraits: Portraits) -> list[Drawing]:
     is_best = summary.best is not None and point == summary.best.point
     title = f"The noise learned at {'the best point, ' if is_best else ''}{text}"
     best = Drawing("learned_noise_best", f"{title}.", lambda: draw_portrait(portrait, title))
-    if len(portraits) == 1:  # there is nothing to look over
+    if len(portraits) == 1:  # the overview would show the same
         return [best]
-    overview = Drawing(
-        "learned_noise_points",
+    caption = (
         "The learned noise of every point shown: its density, and the classifier's accuracy under "
-        "the current generator.",
-        lambda: draw_overview(summary, portraits),
+        "the current generator."
     )
-    return [best, overview]
+    return [
+        best,
+        Drawing("learned_noise_points", caption, lambda: draw_overview(summary, portraits)),
+    ]
+
+
+def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Drawing]:
+    """Return the figures of the paper's appendix for which there are records, in its order.
+
+    A file of examples that is damaged costs its figure, with a warning, and nothing else.
+    """
+    found = []
+    if any(trial.of(TOP1, SEVERITIES_SPLIT) for trial in summary.trials):
+        caption = (
+            "Accuracy against severity for each corruption, as Fig. 1 of the paper's appendix; the "
+            "five severities are our extension of MNIST-C, whose published one is the third."
+        )
+        found.append(
+            Drawing("accuracy_vs_severity", caption, lambda: draw_severities(summary), IN_PARQUET)
+        )
+    shown = read_file(records.folder, EXAMPLES, examples.load)
+    if shown is not None:
+        sigmas = _sigmas(summary)
+        caption = (
+            "Test images with Gaussian noise of each sigma, as Fig. 3 of the paper's appendix."
+        )
+        found.append(Drawing("examples_by_sigma", caption, lambda: draw_sigmas(shown, sigmas)))
+    found += _perturbations(summary, records)
+    if summary.measured and summary.corruptions == CORRUPTIONS:
+        caption = f"{summary.measure.replace(' mean', '')}, corruption by corruption."
+        draw = partial(draw_corruption_bars, summary)
+        found.append(Drawing("mnist_c_per_corruption", caption, draw, IN_TABLES))
+    if shown is not None:
+        caption = "Every corruption on the same test images."
+        found.append(Drawing("corruptions", caption, lambda: draw_corruptions(shown)))
+    return found
+
+
+def _perturbations(summary: SweepSummary, records: SweepRecords) -> list[Drawing]:
+    found = []
+    images = {
+        trial.trial_id: content
+        for trial in summary.trials
+        if trial.may_have(PERTURBED)
+        and (content := read_file(records.trial(trial.trial_id).folder, PERTURBED, perturbed.load))
+    }
+    if images:
+        caption = (
+            "Test images with noise of the size epsilon* that fools each model, as Fig. 4 of the "
+            "paper's appendix."
+        )
+        found.append(
+            Drawing("examples_by_epsilon_star", caption, lambda: draw_perturbed(summary, images))
+        )
+    if title := perturbation_title(summary.trials):
+        draw = partial(draw_perturbations, summary, summary.published.attacks)
+        found.append(Drawing("epsilon_star_and_attacks", f"{title}.", draw, IN_TABLES))
+    return found
+
+
+def _sigmas(summary: SweepSummary) -> list[float]:
+    own = [point.point[0] for point in summary.points] if summary.names == ("sigma",) else []
+    sigmas = sorted({float(value) for value in own} or set(PAPER_GRID))
+    if len(sigmas) <= SHOWN_SIGMAS:
+        return sigmas
+    step = (len(sigmas) - 1) / (SHOWN_SIGMAS - 1)
+    return [sigmas[round(index * step)] for index in range(SHOWN_SIGMAS)]

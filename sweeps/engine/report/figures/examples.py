@@ -16,8 +16,8 @@ from gon_core.noise import add_gaussian_noise
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.figures.image_sheet import Cell, Sheet, draw_sheet
-from sweeps.engine.report.figures.perturbations import NOISES
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
+from sweeps.engine.report.summary.perturbations import NOISES
 from sweeps.engine.report.summary.space import value_text
 
 DIGITS = 3  # in a cell with others beside it

@@ -19,7 +19,7 @@ from sweeps.engine.report.figures.accuracy_marks import (
     keep_to_accuracies,
     label_best,
     label_trials,
-)
+)  # fmt: skip
 from sweeps.engine.report.figures.style import (
     GREY,
     OURS,
@@ -28,7 +28,7 @@ from sweeps.engine.report.figures.style import (
     add_legend_and_caption,
     new_axes,
     say,
-)
+)  # fmt: skip
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.space import (
     CHECKPOINT,
@@ -51,7 +51,7 @@ def draw_grid(summary: SweepSummary) -> Figure:
     """Return the figure: the first parameter along x, the others as series."""
     categories, series = _categories(summary), _series(summary)
     index = {value: float(position) for position, value in enumerate(categories)}
-    axes = new_axes(summary.description.title)
+    axes = new_axes(summary.description.title, pad=24)
     first = summary.parameters[0]
     axes.set_xlabel(_axis(first), parse_math=False)
     axes.set_ylabel(f"{summary.measure} test accuracy (%)")
@@ -83,13 +83,9 @@ def draw_grid(summary: SweepSummary) -> Figure:
         values = ", ".join(map(value_text, summary.best.point))
         text = summary.text(summary.best.point) if len(series) > 1 else values
         label_best(axes, place(summary.best), f"best on validation: {text}", color)
-    axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=13, parse_math=False, pad=24)
     if not summary.measured:
         say(axes, "no trial was measured")
-    add_legend_and_caption(axes, accuracy_caption(summary), further_down)
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure
+    return add_legend_and_caption(axes, accuracy_caption(summary), further_down)
 
 
 def _categories(summary: SweepSummary) -> list[Value]:

@@ -9,7 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from sweeps.engine.report.figures.style import OURS, add_title_and_caption, new_figure, say
+from sweeps.engine.report.figures.style import (
+    OURS,
+    add_title_and_caption,
+    empty_figure,
+    new_figure,
+)  # fmt: skip
 
 SIDE = 28
 FRAME = 1  # pixels of grey around each digit, which may be as white as the paper
@@ -49,7 +54,7 @@ def draw_sheet(sheet: Sheet, title: str, lines: Sequence[str]) -> Figure:
     """Return the figure of a sheet, with the lines of its caption."""
     digits = max((len(cell) for row in sheet.cells for cell in row), default=0)
     if not digits:
-        return _nothing(title, lines)
+        return empty_figure(title, "there are no such images", lines)
     margin = 0.12 + LETTER * max(map(len, sheet.rows), default=0) if sheet.rows else 0.0
     columns = len(sheet.cells[0])
     cell = digits * (SIDE + FRAME) + FRAME
@@ -115,12 +120,3 @@ def _name(axes: Axes, sheet: Sheet, tops: Sequence[int], centres: Sequence[float
                 textcoords="offset points", ha="center", va="top" if below else "bottom",
                 fontsize=NOTE, color="#333333", parse_math=False,
             )  # fmt: skip
-
-
-def _nothing(title: str, lines: Sequence[str]) -> Figure:
-    figure = new_figure((WIDTH, 1.0))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    say(axes, "there are no such images")
-    add_title_and_caption(figure, title, lines)
-    return figure

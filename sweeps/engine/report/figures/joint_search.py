@@ -1,6 +1,6 @@
 """The figures of a joint search: how it went, the Pareto front, what matters, and slices.
 
-Numbers such as #7 say as the how-manieth a point was asked for; tables use the same.
+Points are numbered in the order in which the search asked for them, here and in tables.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from sweeps.engine.report.figures.accuracy_marks import (
     draw_off_curve,
     keep_to_accuracies,
     label_best,
-)
+)  # fmt: skip
 from sweeps.engine.report.figures.style import (
     GREY,
     MOST_VECTORS,
@@ -25,7 +25,7 @@ from sweeps.engine.report.figures.style import (
     add_legend_and_caption,
     new_axes,
     say,
-)
+)  # fmt: skip
 from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 
@@ -36,7 +36,7 @@ LABELLED = 12  # points of the front
 
 def draw_turns(summary: SweepSummary) -> Figure:
     """Return the figure of the corrupted validation accuracy by turn, with the best so far."""
-    axes = new_axes(summary.description.title)
+    axes = new_axes(summary.description.title, pad=24)
     axes.set_xlabel("point, in the order in which the search asked")
     axes.set_ylabel("corrupted validation accuracy (%)")
     axes.margins(y=0.12)
@@ -62,8 +62,7 @@ def draw_turns(summary: SweepSummary) -> Figure:
     keep_to_accuracies(axes)
     if summary.best is not None:
         label_best(axes, summary.best.turn, f"best: #{summary.best.turn}")
-    axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=13, parse_math=False, pad=24)
-    return _finished(axes, summary)
+    return add_legend_and_caption(axes, joint_caption(summary))
 
 
 def _draw_earlier(axes: Axes, summary: SweepSummary, last: int) -> None:
@@ -101,7 +100,7 @@ def draw_front(summary: SweepSummary) -> Figure:
             )  # fmt: skip
     else:
         say(axes, "no point was measured with all its seeds")
-    return _finished(axes, summary)
+    return add_legend_and_caption(axes, joint_caption(summary))
 
 
 def _draw_pairs(
@@ -158,10 +157,3 @@ def joint_caption(summary: SweepSummary) -> list[str]:
     lost = sum(not point.is_complete for point in summary.measured)
     line = f"{plural(lost, 'point')} not drawn, of which not every seed was measured."
     return caption(summary) + ([line] if lost else [])
-
-
-def _finished(axes: Axes, summary: SweepSummary) -> Figure:
-    add_legend_and_caption(axes, joint_caption(summary))
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure

@@ -19,7 +19,7 @@ from sweeps.engine.report.figures.accuracy_marks import (
     keep_to_accuracies,
     label_best,
     label_trials,
-)
+)  # fmt: skip
 from sweeps.engine.report.figures.style import (
     GREY,
     OURS,
@@ -27,7 +27,7 @@ from sweeps.engine.report.figures.style import (
     add_legend_and_caption,
     new_axes,
     say,
-)
+)  # fmt: skip
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.space import value_text
 
@@ -45,7 +45,8 @@ def draw_line(summary: SweepSummary, noise: LearnedNoise | None = None) -> Figur
             for epsilon.
     """
     (parameter,) = summary.parameters
-    axes = new_axes(summary.description.title)
+    second = noise is not None and parameter.name == "epsilon"
+    axes = new_axes(summary.description.title, pad=48 if second else 24)
     axes.set_xlabel(f"{parameter.name} (in {parameter.unit})", parse_math=False)
     axes.set_ylabel(f"{summary.measure} test accuracy (%)")
     axes.margins(x=0.04, y=0.12)
@@ -62,17 +63,15 @@ def draw_line(summary: SweepSummary, noise: LearnedNoise | None = None) -> Figur
     draw_trials(axes, summary.measured, lambda point: number(point.point) + step)
     label_trials(axes, summary.measured)
     draw_off_curve(axes, summary.points, lambda point: number(point.point))
-    second = noise is not None and parameter.name == "epsilon"
     if noise is not None and second:
         _draw_sigma_axis(axes, noise)
     keep_to_accuracies(axes)
-    _mark_best(axes, summary, second)
+    if summary.best is not None:
+        text = f"best on validation: {value_text(summary.best.point[0])}"
+        label_best(axes, number(summary.best.point), text, inside=second)
     if not summary.measured:
         say(axes, "no trial was measured")
-    add_legend_and_caption(axes, accuracy_caption(summary))
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure
+    return add_legend_and_caption(axes, accuracy_caption(summary))
 
 
 def number(point: Sequence[Value]) -> float:
@@ -111,16 +110,6 @@ def _dodge(summary: SweepSummary) -> float:
     gaps = [right - left for left, right in pairwise(values)]
     span = max(positions) - min(positions) if positions else 0.0
     return min([0.013 * (span or 1.0), *(0.45 * gap for gap in gaps)])
-
-
-def _mark_best(axes: Axes, summary: SweepSummary, second_axis: bool) -> None:
-    axes.set_title(
-        axes.get_title(loc="left"), loc="left", fontsize=13, parse_math=False,
-        pad=48 if second_axis else 24,
-    )  # fmt: skip
-    if summary.best is not None:
-        text = f"best on validation: {value_text(summary.best.point[0])}"
-        label_best(axes, number(summary.best.point), text, inside=second_axis)
 
 
 def _draw_sigma_axis(axes: Axes, noise: LearnedNoise) -> None:

@@ -1,26 +1,20 @@
 """What the noise generators of a sweep learned: the trials to show, and all side by side."""
 
-import logging
 from collections.abc import Sequence
 from itertools import islice
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from safetensors import SafetensorError
 
 from gon_core.config import ANT
 from gon_core.evaluation import learned_noise
-from gon_core.evaluation.learned_noise import LearnedNoise
 from search_spaces.parameter import Point
 from sweeps.engine.records import NOISE, SweepRecords
-from sweeps.engine.records.storage import NOT_THERE
-from sweeps.engine.report.figures import noise_panels
-from sweeps.engine.report.figures.learned_noise import Portrait, draw_portrait
+from sweeps.engine.report.figures.learned_noise import Portrait, draw_accuracy, draw_density
 from sweeps.engine.report.figures.panels import Blocks, share_range
 from sweeps.engine.report.figures.style import OURS, add_title_and_caption
+from sweeps.engine.report.files import read_file
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
-
-__all__ = ["Portraits", "best_portrait", "draw_overview", "draw_portrait", "read_portraits"]
 
 MOST = 12  # points side by side
 COLUMNS = 4
@@ -30,13 +24,11 @@ DENSITY, ACCURACY, BLOCK = (0.4, 1.3), (2.05, 0.95), 3.4
 Portraits = dict[Point, Portrait]
 """By point, of the first seed that has one."""
 
-log = logging.getLogger(__name__)
-
 
 def read_portraits(records: SweepRecords, summary: SweepSummary) -> Portraits:
     """Return what generators learned at the best points, at most ``MOST``, the best first.
 
-    Empty for methods without a generator. A damaged file is passed over with a warning.
+    Empty for methods without a generator. A damaged file is left out with a warning.
     """
     found = ((point.point, _first_portrait(records, point)) for point in summary.by_rank)
     portraits = ((point, portrait) for point, portrait in found if portrait is not None)
@@ -45,22 +37,11 @@ def read_portraits(records: SweepRecords, summary: SweepSummary) -> Portraits:
 
 def _first_portrait(records: SweepRecords, point: PointSummary) -> Portrait | None:
     for trial in point.trials:
-        is_there = trial.is_measured and trial.may_have(NOISE)
-        noise = _read(records, trial.trial_id) if is_there else None
-        if noise is not None:
-            return Portrait(trial, noise)
+        if trial.is_measured and trial.may_have(NOISE):
+            noise = read_file(records.trial(trial.trial_id).folder, NOISE, learned_noise.load)
+            if noise is not None:
+                return Portrait(trial, noise)
     return None
-
-
-def _read(records: SweepRecords, trial_id: str) -> LearnedNoise | None:
-    folder = records.trial(trial_id).folder
-    try:
-        return learned_noise.load(folder.read(NOISE))
-    except NOT_THERE:
-        return None
-    except (SafetensorError, KeyError) as error:
-        log.warning("%s of trial %s passed over: %s", NOISE, trial_id, error)
-        return None
 
 
 def best_portrait(summary: SweepSummary, portraits: Portraits) -> tuple[Point, Portrait]:
@@ -81,8 +62,8 @@ def draw_overview(summary: SweepSummary, portraits: Portraits) -> Figure:
     for item, point in enumerate(shown):
         portrait, is_first = portraits[point.point], layout.is_first(item)
         density, accuracy = layout.add(figure, item)
-        noise_panels.draw_density(density, portrait.noise)
-        noise_panels.draw_accuracy(accuracy, portrait.result.history)
+        draw_density(density, portrait.noise)
+        draw_accuracy(accuracy, portrait.result.history)
         _name(summary, point, density)
         density.set_xlabel("standard deviations", fontsize=8.5, labelpad=1)
         accuracy.set_xlabel("epoch", fontsize=8.5, labelpad=1)

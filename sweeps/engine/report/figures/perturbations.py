@@ -1,16 +1,12 @@
 """Tables 2 and 7 as a figure: epsilon* under each kind of noise, and accuracy under attack."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gon_core.intervals import Interval, mean_interval
-from gon_core.measurement import Measurement
 from search_spaces.parameter import Point
-from sweeps.engine.records import TrialResult
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.figures.accuracy_marks import arms, clip_note
 from sweeps.engine.report.figures.panels import Blocks
@@ -19,12 +15,19 @@ from sweeps.engine.report.figures.style import (
     OURS,
     PUBLISHED,
     add_title_and_caption,
-    new_axes,
-    say,
-)
+    empty_figure,
+)  # fmt: skip
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
-from sweeps.engine.report.summary.estimates import Estimate, estimate
-from sweeps.engine.report.summary.space import value_text
+from sweeps.engine.report.summary.perturbations import (
+    Attack,
+    Size,
+    attack_accuracy_of,
+    attack_name,
+    attacks_of,
+    noises_of,
+    perturbation_title,
+    size_of,
+)  # fmt: skip
 
 SIZES = (
     "epsilon*: the l2 size, on images in [0, 1], at which half of them are misclassified. Every "
@@ -35,36 +38,9 @@ PARTLY = "Where some seeds never come to it, grey dots are the others."
 HOLLOW = "Hollow: a noise generator had not converged."
 ATTACKS = "Attacks by norm and largest size: accuracy in percent."
 PUBLISHED_MARK = "Orange: published, at paper scale."
-NOISES = ("gaussian", "uniform", "speckle", "adversarial_1x1", "adversarial_3x3")
 COLUMNS = 4
 COLUMN, GAP, TOP, BELOW = 1.98, 0.56, 0.25, 0.55  # inches; the numbers stand in the gap
 WIDEST = 28.0  # l2 distance of a black and a white image
-
-Attack = tuple[str, str, float]
-"""Its name, norm and size."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """The epsilon* of one point.
-
-    Attributes:
-        interval: mean over seeds with its 95 % t interval; the median's own for one seed.
-        medians: of each seed, infinite where no size leads half of the images to another class.
-        converged: whether all generators had.
-    """
-
-    interval: Interval
-    medians: tuple[float, ...]
-    converged: bool
-
-    @property
-    def text(self) -> str:
-        """The number, or how many seeds never come to it."""
-        if math.isfinite(self.interval.estimate):
-            return f"{self.interval.estimate:.1f}"
-        lost = sum(map(math.isinf, self.medians))
-        return "never" if lost == len(self.medians) else f"never {lost}/{len(self.medians)}"
 
 
 def draw_perturbations(
@@ -79,7 +55,8 @@ def draw_perturbations(
     points = point_rows.shown(summary)
     noises, attacks = noises_of(points), attacks_of(points)
     if not noises and not attacks:
-        return _nothing()
+        title = "Median perturbation size epsilon*, and accuracy under attack"
+        return empty_figure(title, "no trial was measured under noise or attack")
     layout = Blocks(
         len(noises) + len(attacks), COLUMNS, COLUMN, GAP, point_rows.margin(summary, points),
         ((TOP, point_rows.height(points)),), TOP + point_rows.height(points) + BELOW,
@@ -98,67 +75,6 @@ def draw_perturbations(
     title = perturbation_title([trial for point in points for trial in point.trials])
     add_title_and_caption(figure, title, _caption(summary, points, sizes, attacks, given))
     return figure
-
-
-def perturbation_title(trials: Sequence[TrialResult], attacks: bool = True) -> str:
-    """Return the title of what was measured: epsilon*, accuracy under attack, or both.
-
-    Args:
-        trials: that were measured.
-        attacks: whether the accuracies under attack are told.
-    """
-    sizes = "median perturbation size epsilon*" * any(t.of("epsilon_star") for t in trials)
-    attacked = "accuracy under attack" * (attacks and any(t.of("attacks") for t in trials))
-    title = ", and ".join(filter(None, (sizes, attacked)))
-    return title[:1].upper() + title[1:]
-
-
-def noises_of(points: Sequence[PointSummary]) -> list[str]:
-    """Return the kinds of noise of which points have an epsilon*, the known ones first."""
-    named = {row.setting for p in points for trial in p.trials for row in trial.of("epsilon_star")}
-    return [noise for noise in NOISES if noise in named] + sorted(named - set(NOISES))
-
-
-def attacks_of(points: Sequence[PointSummary]) -> list[Attack]:
-    """Return the attacks that points were measured under."""
-    trials = [trial for point in points for trial in point.trials]
-    return list(dict.fromkeys(_key(row) for trial in trials for row in trial.of("attacks")))
-
-
-def attack_name(attack: Attack) -> str:
-    """Return for example ``PGD linf 0.1``."""
-    name, norm, size = attack
-    return f"{name.upper()} {norm} {value_text(size)}"
-
-
-def size_of(point: PointSummary, noise: str) -> Size | None:
-    """Return a point's epsilon* under one kind of noise; None if it was not measured."""
-    rows = _size_rows(point, noise)
-    if not rows:
-        return None
-    medians = tuple(row.value for row in rows)
-    if len(rows) == 1:
-        interval = rows[0].interval
-    elif all(map(math.isfinite, medians)):
-        interval = mean_interval(list(medians))
-    else:
-        interval = Interval(math.inf, math.inf, math.inf)
-    return Size(interval, medians, all(bool(row.number("converged")) for row in rows))
-
-
-def attack_accuracy_of(point: PointSummary, attack: Attack) -> Estimate | None:
-    """Return a point's accuracy under one attack; None if it was not measured."""
-    rows = [[row for row in t.of("attacks") if _key(row) == attack] for t in point.trials]
-    return estimate([found[:1] for found in rows if found])
-
-
-def _size_rows(point: PointSummary, noise: str) -> list[Measurement]:
-    found = [row for trial in point.trials for row in trial.of("epsilon_star")]
-    return [row for row in found if row.setting == noise]
-
-
-def _key(row: Measurement) -> Attack:
-    return row.setting, str(row.extra["norm"]), row.number("size") or 0.0
 
 
 def _right_end(sizes: Collection[Size]) -> float:
@@ -232,8 +148,8 @@ def _caption(
 ) -> list[str]:
     drawn = [size for by_point in sizes.values() for size in by_point.values()]
     partly = any(size.text.startswith("never ") for size in drawn)
-    asked = [attack_accuracy_of(point, attack) for point in points for attack in attacks]
-    found = [estimate for estimate in asked if estimate]
+    measured = [attack_accuracy_of(point, attack) for point in points for attack in attacks]
+    found = [estimate for estimate in measured if estimate]
     kinds = [len(size.medians) > 1 for size in drawn] + [e.is_over_seeds for e in found]
     marked = any(attack[0] in published.get(p.point, {}) for p in points for attack in attacks)
     one_seed = " and ".join(
@@ -250,12 +166,3 @@ def _caption(
         clip_note(estimate.interval for estimate in found),
     ]
     return point_rows.caption(summary, points, lines)
-
-
-def _nothing() -> Figure:
-    axes = new_axes("Median perturbation size epsilon*, and accuracy under attack")
-    say(axes, "no trial was measured under noise or attack")
-    axes.set_axis_off()
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure

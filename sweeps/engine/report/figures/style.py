@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from sweeps.engine.records import Status
 
-# Okabe and Ito's palette: told apart by the colour-blind, and in grey by marker and line style.
+# Okabe and Ito's palette: distinct for the colour-blind, and in grey by marker and line style.
 OURS, PUBLISHED, GREY = "#0072B2", "#D55E00", "#666666"
 SERIES = (
     (OURS, "D", "-"), ("#E69F00", "o", (0, (5, 2))), ("#009E73", "^", (0, (1, 1.5))),
@@ -75,11 +75,22 @@ def new_figure(size: tuple[float, float] = SIZE) -> Figure:
     return figure
 
 
-def new_axes(title: str) -> Axes:
-    """Return the axes of a figure of one plot."""
+def new_axes(title: str, pad: float = 12) -> Axes:
+    """Return the axes of a figure of one plot, with its title ``pad`` points above."""
     axes = new_figure().add_axes((0.1, 0.12, 0.88, 0.8))
-    axes.set_title(textwrap.fill(str(title), 70), loc="left", fontsize=13, parse_math=False, pad=12)
+    text = textwrap.fill(str(title), 70)
+    axes.set_title(text, loc="left", fontsize=13, parse_math=False, pad=pad)
     return axes
+
+
+def empty_figure(title: str, text: str, lines: Sequence[str] = ()) -> Figure:
+    """Return a figure that says why it shows nothing."""
+    figure = new_figure((SIZE[0], 1.0))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    say(axes, text)
+    add_title_and_caption(figure, title, lines)
+    return figure
 
 
 def say(axes: Axes, text: str) -> None:
@@ -87,8 +98,8 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
-def add_legend_and_caption(axes: Axes, lines: Sequence[str], further_down: float = 0.0) -> None:
-    """Put both below the axes, so that no label ever covers a point.
+def add_legend_and_caption(axes: Axes, lines: Sequence[str], further_down: float = 0.0) -> Figure:
+    """Put both below the axes, so that no label ever covers a point; return the figure.
 
     Args:
         axes: everything is drawn already.
@@ -110,6 +121,9 @@ def add_legend_and_caption(axes: Axes, lines: Sequence[str], further_down: float
         textcoords="offset points", va="top", fontsize=8.5, color="#333333", parse_math=False,
         linespacing=1.35,
     )  # fmt: skip
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
 def add_title_and_caption(figure: Figure, title: str, lines: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.figures import style
-from sweeps.engine.report.figures.catalogue import drawings
+from sweeps.engine.report.figures.catalogue import search_drawings
 from sweeps.engine.report.pages import html
 from sweeps.engine.report.summary import importance, parquet
 from sweeps.engine.report.summary.aggregate import summarise
@@ -79,7 +79,7 @@ def test_importances_of_very_many_points_look_at_some_and_say_so(big, monkeypatc
     summary = summarise(big)
     importances = measure_importances(summary)
     assert [len(known) for known in looked_at] == [8]
-    (drawing,) = [d for d in drawings(summary, importances, {}) if d.name == "importance"]
+    (drawing,) = [d for d in search_drawings(summary, importances, {}) if d.name == "importance"]
     shown = drawing.draw()
     assert any("of 8 of 12 points" in text.get_text().replace("\n", " ") for text in shown.texts)
 
@@ -87,7 +87,7 @@ def test_importances_of_very_many_points_look_at_some_and_say_so(big, monkeypatc
 def test_very_many_marks_are_pixels(big, monkeypatch):
     def size():
         summary = summarise(big)
-        found = {d.name: d for d in drawings(summary, {}, {})}
+        found = {d.name: d for d in search_drawings(summary, {}, {})}
         return style.render("slices", found["slices"].draw, ("svg",))["slices.svg"]
 
     assert b"<image" not in size()

@@ -12,7 +12,7 @@ from gon_core.config import VARIANTS
 from gon_core.evaluation import learned_noise
 from sweeps.engine.records import NOISE
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures import noise_panels
+from sweeps.engine.report.figures import learned_noise as noise_figures
 from sweeps.engine.report.figures.learned_noise import Portrait, draw_portrait, render_trial
 from sweeps.engine.report.figures.noise_overview import best_portrait, draw_overview, read_portraits
 from sweeps.engine.report.figures.style import STYLE
@@ -66,9 +66,9 @@ def test_panels_show_density_correlation_samples_and_training(noise):
 
 def test_resets_are_marked_only_where_few():
     rare = [{"epoch": float(e), "resets": float(e // 3)} for e in range(1, 8)]
-    assert noise_panels.reset_epochs(rare) == [3.0, 6.0]
-    assert noise_panels.reset_epochs(ant_history(6)) == []
-    assert noise_panels.resets_text(rare) == "2 generators replaced in 7 epochs"
+    assert noise_figures.reset_epochs(rare) == [3.0, 6.0]
+    assert noise_figures.reset_epochs(ant_history(6)) == []
+    assert noise_figures.resets_text(rare) == "2 generators replaced in 7 epochs"
 
 
 def test_report_has_the_best_large_and_every_point_small(sweeps):
@@ -93,7 +93,7 @@ def test_missing_and_damaged_files_are_passed_over(make_ant_sweep, noise, caplog
     summary = summarise(records)
     portraits = read_portraits(records, summary)
     assert [p.result.config.seed for p in portraits.values()] == [0, 2]
-    assert "noise.safetensors of trial" in caplog.text
+    assert "noise.safetensors is left out" in caplog.text
     for ended in results:
         records.trial(ended.trial_id).folder.remove(NOISE)
     write_report(records)
@@ -128,7 +128,7 @@ def test_one_portrait_needs_no_overview(make_ant_sweep, noise):
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7])
 def test_epochs_are_whole_numbers(epochs):
     axes = Figure().add_axes((0, 0, 1, 1))
-    noise_panels.draw_accuracy(axes, ant_history(epochs))
+    noise_figures.draw_accuracy(axes, ant_history(epochs))
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert ticks and all(tick == round(tick) for tick in ticks)

@@ -62,7 +62,7 @@ def test_summary_is_what_parquet_gives(make_sweep, line_search):
 def test_interval_of_one_trial_counts_each_image_once(make_sweep):
     (trial,) = summarise(make_sweep([(0.5, 0, "converged", 86.0)])).trials
     rows = corrupted_rows(trial)
-    mean = statistics.fmean(row.top1 for row in rows)
+    mean = statistics.fmean(row.value for row in rows)
     interval = binomial_interval(rows)
     assert interval.estimate == pytest.approx(mean)
     assert (interval.low, interval.high) == wilson_interval(round(10 * mean), 1_000)[1:]

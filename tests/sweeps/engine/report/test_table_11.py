@@ -38,9 +38,9 @@ def test_without_noise_leaves_out_the_noise_category(sweeps):
     point = next(point for point in summary.points if point.point == (4, 1))
     means = [
         statistics.fmean(
-            row.top1
+            row.value
             for row in corrupted_rows(trial)
-            if row.corruption not in ("shot_noise", "impulse_noise")
+            if row.setting not in ("shot_noise", "impulse_noise")
         )
         for trial in point.trials
     ]
