@@ -1,8 +1,8 @@
 """What does a step of each training method cost on a device, in steps of plain training?
 
 Run it as ``python benchmarks/device_step.py``; on a GPU where there is one. A dry run prices
-trials by these ratios (``sweeps.engine.planning.cost.SHARES``), which are printed beside what is
-measured.
+trials by these ratios (``sweeps.engine.planning.trial_cost.SHARES``), which are printed beside what
+is measured.
 With ``--sharing`` eight trials of a sweep share the GPU, one to eight at a time, instead.
 """
 
@@ -43,7 +43,7 @@ def steps(device: str, images: int, epochs: int) -> None:
     """Print the table of methods."""
     from gon_core.config import ANT, DDN, GNT, PGD, AugMix, GNTMult, PatchGaussian, Speckle, Vanilla
     from gon_core.data import idx
-    from sweeps.engine.planning.cost import SHARES
+    from sweeps.engine.planning.trial_cost import SHARES
     from sweeps.engine.trials.trial import describe, make_deterministic
 
     make_deterministic(device, threads=1)

@@ -16,10 +16,11 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from sweeps.engine.backend.budget import Budget, Meter
+from sweeps.engine.backend.budget import Meter
 from sweeps.engine.backend.schedulers import _FIFO
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
+from sweeps.engine.records.usage import Budget
 from sweeps.engine.resources.resources import Resources
 
 STEPS = 20

@@ -6,7 +6,7 @@ import torch
 from gon_core.config import ANT, TrainingConfig
 from gon_core.models import MadryCNN
 from gon_core.training import new_state, train
-from sweeps.engine.planning.cost import further_images, measure_speed
+from sweeps.engine.planning.trial_cost import further_images, measure_speed
 from sweeps.engine.resources.resources import Resources
 from tests.gon_core.training.test_every_method import EVERY
 

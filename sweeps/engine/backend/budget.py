@@ -8,174 +8,43 @@ import math
 import statistics
 import threading
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
 from types import TracebackType
 from typing import Self
 
 from gon_core.config import TrialConfig
-from sweeps.engine.planning.plan import Resources
+from sweeps.engine.backend.forecast import Forecast, Lengths
+from sweeps.engine.planning.plan import Plan, Resources
+from sweeps.engine.planning.sweep_cost import estimate_time, too_small
+from sweeps.engine.planning.trial_cost import Speed, after_training_seconds, seconds_per_image
 from sweeps.engine.records import Stop, SweepRecords, TrialResult, Usage
-from sweeps.engine.records.usage import UNITS, Option
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.records.usage import (
+    HOUR,
+    UNITS,
+    Budget,
+    Option,
+    Spent,
+    enough,
+    limit_passed,
+    total,
+)
 from sweeps.engine.system.errors import StorageError
-from sweeps.engine.system.provenance import now
+from sweeps.engine.system.leaving import refuse
+from sweeps.engine.system.provenance import now, repeat_command
 
-HOUR = 3600.0
 WRITE_SECONDS = 60.0  # between two writes; what a killed driver used after its last is not counted
-MARGIN = 1.1  # of a proposed budget: what is left may take longer than what has ended
 START = "start"  # the vanilla model, among the trials
-ROUNDING = 1 + 1e-9  # a trial that just fits is not refused for the last bit of a sum
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a sweep may use in all, by every driver that ever ran it.
-
-    Attributes:
-        gpu_hours: of its trials and of their vanilla model; None: no limit.
-        hours: of wall time in which a driver ran; None: no limit.
-    """
-
-    gpu_hours: float | None = None
-    hours: float | None = None
-
-    @property
-    def limits(self) -> dict[Option, float]:
-        """The limits that were set, by option."""
-        limits: dict[Option, float | None] = {
-            "budget_gpu_hours": self.gpu_hours, "budget_hours": self.hours,
-        }  # fmt: skip
-        return {option: limit for option, limit in limits.items() if limit is not None}
 
 
 class OutOfBudgetError(BaseException):
     """The budget has no room for a trial any more, before the first one could be started."""
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Time that was used, in seconds: wall time, and time of GPUs."""
-
-    seconds: float = 0.0
-    gpu_seconds: float = 0.0
-
-    def hours(self, option: Option) -> float:
-        """Return what counts against the limit of an option, in its unit."""
-        return (self.gpu_seconds if option == "budget_gpu_hours" else self.seconds) / HOUR
-
-
-def spent_before(records: SweepRecords) -> Spent:
-    """Return what all drivers of a sweep have used so far."""
-    return _sum(records.usage.read())
-
-
-def _sum(usages: Sequence[Usage]) -> Spent:
-    return Spent(sum(usage.seconds for usage in usages), sum(usage.gpu_seconds for usage in usages))
-
-
 def whole_seconds(result: TrialResult) -> float:
     """Return how long a trial took, in one process or several: training and evaluation."""
     return sum(result.seconds.values())
-
-
-def limit_passed(
-    budget: Budget, spent: Spent, rest: float, cost: float, gpus: float
-) -> Option | None:
-    """Return which limit would be passed if one more trial were started; None if it fits.
-
-    Args:
-        budget: the limits.
-        spent: by ended trials, and by running ones so far.
-        rest: seconds that all running trials together are expected to need yet.
-        cost: seconds that the further trial is expected to need.
-        gpus: of each trial.
-    """
-    would_be = Spent(spent.seconds + cost, spent.gpu_seconds + gpus * (rest + cost))
-    for option, limit in budget.limits.items():
-        if would_be.hours(option) > limit * ROUNDING:
-            return option
-    return None
-
-
-class Lengths:
-    """How long trials are, in seconds, to be asked for a mean often.
-
-    Args:
-        values: one a trial, in any order.
-    """
-
-    def __init__(self, values: Sequence[float] = ()) -> None:
-        self._values = sorted(values)
-        self._sums = [0.0, *accumulate(self._values)]
-
-    def above(self, length: float) -> tuple[int, float]:
-        """Return how many trials are longer than ``length``, and the sum of these."""
-        first = bisect_right(self._values, length)
-        return len(self._values) - first, self._sums[-1] - self._sums[first]
-
-    @property
-    def longest(self) -> float | None:
-        """The longest; None of none."""
-        return self._values[-1] if self._values else None
-
-
-def enough(used: float, needed: float, limit: float) -> float:
-    """Return a budget that the rest of a sweep fits into, above ``limit``, in two digits.
-
-    Args:
-        used: so far, in the unit of the limit.
-        needed: by the trials that are left.
-        limit: the budget that was too small.
-    """
-    least = max(used + MARGIN * needed, MARGIN * limit)
-    step = 10.0 ** (math.floor(math.log10(least)) - 1)
-    return float(f"{math.ceil(least / step * (1 - 1e-9)) * step:.6g}")
-
-
-@dataclass(frozen=True)
-class _Forecast:
-    """What is expected of trials at one moment, in seconds.
-
-    Attributes:
-        ended: how long trials were that have.
-        lasted: how long each running one has had places.
-        running: how long each of these is as a whole, at most; or has lasted, if that is more.
-        waiting: how many have not had a place yet.
-        whole: how long one of these is at most; None if nothing is known.
-    """
-
-    ended: Lengths
-    lasted: list[float]
-    running: Lengths
-    waiting: int
-    whole: float | None
-
-    @property
-    def mean(self) -> float | None:
-        """How long a trial is expected to be that has not begun."""
-        count, total = self._longer_than(0.0)
-        return total / count if count else self.whole
-
-    @property
-    def rest(self) -> float:
-        """What all running and waiting trials together are expected to need yet.
-
-        Of each the mean of those that are longer than it has lasted: one that ASHA has not pruned
-        so far is no short one.
-        """
-        rests = self.waiting * (self.mean or 0.0)
-        for lasted in self.lasted:
-            count, total = self._longer_than(lasted)
-            rests += total / count - lasted if count else 0.0
-        return rests
-
-    def _longer_than(self, seconds: float) -> tuple[int, float]:
-        found = [self.ended.above(seconds), self.running.above(seconds)]
-        if self.whole is not None and self.whole > seconds:
-            found.append((self.waiting, self.waiting * self.whole))
-        return sum(count for count, _ in found), sum(total for _, total in found)
 
 
 @dataclass
@@ -213,7 +82,7 @@ class Meter:
 
     def __post_init__(self) -> None:
         usages = self.records.usage.read()
-        self._earlier = _sum(usages)
+        self._earlier = total(usages)
         # Without a budget nothing is asked: a store of many results need not be read for it.
         # Nor do trials tell how long others are that have another share of a GPU.
         are_alike = all(usage.gpus_per_trial == self.resources.gpus for usage in usages)
@@ -333,7 +202,7 @@ class Meter:
         if not self.has_room():
             raise OutOfBudgetError
 
-    def _forecast(self) -> _Forecast:
+    def _forecast(self) -> Forecast:
         whole, of_one = self.estimate, {}
         if whole is None:
             whole, of_one = self._ended.longest, self._longest
@@ -343,9 +212,9 @@ class Meter:
         lasted = {i: self._seconds_of(i, at) for i in self._running if i != START}
         running = [max(seconds, of_one.get(i, whole or 0.0)) for i, seconds in lasted.items()]
         of_running = Lengths(running if whole is not None else ())
-        return _Forecast(self._ended, list(lasted.values()), of_running, len(self._waiting), whole)
+        return Forecast(self._ended, list(lasted.values()), of_running, len(self._waiting), whole)
 
-    def _limit_passed_with(self, forecast: _Forecast) -> Option | None:
+    def _limit_passed_with(self, forecast: Forecast) -> Option | None:
         cost, rest, gpus = forecast.mean or 0.0, forecast.rest, self.resources.gpus
         return limit_passed(self.budget, self.spent, rest, cost, gpus)
 
@@ -384,6 +253,17 @@ class Meter:
                 found[option] = enough(used, needed, limit)
         return found
 
+    def stop_now(self, trials_left: int) -> Stop | None:
+        """Return how the budget ends the sweep now; None if another trial may be started."""
+        if (option := self.limit_reached()) is None:
+            return None
+        larger = {
+            "--" + name.replace("_", "-"): f"{limit:g}"
+            for name, limit in self.larger(trials_left).items()
+        }
+        limit = self.budget.limits[option]
+        return Stop(option=option, limit=limit, resume_command=repeat_command(larger))
+
     def text(self) -> str:
         """Return what is used of the budget: ``0.21 of 0.5 GPU-hours``; empty without a budget."""
         return ", ".join(
@@ -419,3 +299,35 @@ class Meter:
         while not self._over.wait(WRITE_SECONDS):
             with contextlib.suppress(StorageError):  # the next one may get through
                 self._write()
+
+
+def make_meter(
+    plan: Plan, storage: Folder, records: SweepRecords, budget: Budget, start_is_kept: bool,
+    say: Callable[[str], None],
+) -> Meter:  # fmt: skip
+    """Return the meter of a sweep, with what a trial is expected to need if there is a budget.
+
+    Raises:
+        SystemExit: 2, if the first trial of all would pass the budget.
+    """
+
+    def after_training(config: TrialConfig, epoch: float) -> float:
+        speed = Speed.from_training(seconds_per_image(plan, config, epoch))
+        return after_training_seconds(plan, speed)
+
+    meter = Meter(records, plan.resources, budget, after_training=after_training)
+    if not budget.limits:
+        return meter
+    estimate = estimate_time(plan, storage)
+    if estimate is None:
+        if meter.expected is None:
+            say(
+                "What a trial needs is not known: the first one runs alone until its first epoch "
+                "tells."
+            )
+    else:
+        meter.estimate = estimate.trial
+        problem = too_small(plan, budget, estimate, start_is_kept)
+        if problem and meter.spent == Spent():
+            refuse([problem])
+    return meter

@@ -1,9 +1,12 @@
-"""What the drivers of a sweep have used, each in a file of its own: time, and GPU time.
+"""What a sweep may use and has used: time, and GPU time; each driver has a file of its own.
 
-A budget is compared with their sum. Time in which no driver ran is in none of them.
+A budget is compared with the sum of these. Time in which no driver ran is in none of them.
 """
 
 import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,8 +17,76 @@ from sweeps.engine.records.storage import Folder
 Option = Literal["budget_gpu_hours", "budget_hours"]
 UNITS: dict[Option, str] = {"budget_gpu_hours": "GPU-hours", "budget_hours": "hours"}
 Amount = Annotated[float, Field(ge=0)]
+HOUR = 3600.0
+MARGIN = 1.1  # of a proposed budget: what is left may take longer than what has ended
+ROUNDING = 1 + 1e-9  # a trial that just fits is not refused for the last bit of a sum
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a sweep may use in all, by every driver that ever ran it.
+
+    Attributes:
+        gpu_hours: of its trials and of their vanilla model; None: no limit.
+        hours: of wall time in which a driver ran; None: no limit.
+    """
+
+    gpu_hours: float | None = None
+    hours: float | None = None
+
+    @property
+    def limits(self) -> dict[Option, float]:
+        """The limits that were set, by option."""
+        limits: dict[Option, float | None] = {
+            "budget_gpu_hours": self.gpu_hours, "budget_hours": self.hours,
+        }  # fmt: skip
+        return {option: limit for option, limit in limits.items() if limit is not None}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Time that was used, in seconds: wall time, and time of GPUs."""
+
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+
+    def hours(self, option: Option) -> float:
+        """Return what counts against the limit of an option, in its unit."""
+        return (self.gpu_seconds if option == "budget_gpu_hours" else self.seconds) / HOUR
+
+
+def limit_passed(
+    budget: Budget, spent: Spent, rest: float, cost: float, gpus: float
+) -> Option | None:
+    """Return which limit would be passed if one more trial were started; None if it fits.
+
+    Args:
+        budget: the limits.
+        spent: by ended trials, and by running ones so far.
+        rest: seconds that all running trials together are expected to need yet.
+        cost: seconds that the further trial is expected to need.
+        gpus: of each trial.
+    """
+    would_be = Spent(spent.seconds + cost, spent.gpu_seconds + gpus * (rest + cost))
+    for option, limit in budget.limits.items():
+        if would_be.hours(option) > limit * ROUNDING:
+            return option
+    return None
+
+
+def enough(used: float, needed: float, limit: float) -> float:
+    """Return a budget that the rest of a sweep fits into, above ``limit``, in two digits.
+
+    Args:
+        used: so far, in the unit of the limit.
+        needed: by the trials that are left.
+        limit: the budget that was too small.
+    """
+    least = max(used + MARGIN * needed, MARGIN * limit)
+    step = 10.0 ** (math.floor(math.log10(least)) - 1)
+    return float(f"{math.ceil(least / step * (1 - 1e-9)) * step:.6g}")
 
 
 class Stop(BaseModel):
@@ -60,6 +131,11 @@ class Usage(BaseModel):
     stopped: Stop | None = None
 
 
+def total(usages: Sequence[Usage]) -> Spent:
+    """Return what several drivers used together."""
+    return Spent(sum(usage.seconds for usage in usages), sum(usage.gpu_seconds for usage in usages))
+
+
 class UsageRecords:
     """The folder ``usage`` of a sweep.
 
@@ -87,6 +163,10 @@ class UsageRecords:
             except ValueError as error:
                 log.warning("usage/%s is damaged and not counted: %s", name, _reason(error))
         return found
+
+    def spent(self) -> Spent:
+        """Return what all drivers used so far."""
+        return total(self.read())
 
     def problems(self) -> list[str]:
         """Return which files are damaged."""

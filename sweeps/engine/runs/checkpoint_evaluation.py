@@ -26,6 +26,7 @@ from gon_core.measurement import Measurement, mean_top1
 from search_spaces.parameter import Choice
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.planning import plan
+from sweeps.engine.planning.trial_cost import ModelSeconds, evaluation_seconds
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.records.storage import Folder
@@ -33,7 +34,6 @@ from sweeps.engine.report import headline, print_report, write_report
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
-from sweeps.engine.runs.checkpoint_cost import cost_text, expected
 from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
@@ -158,7 +158,8 @@ def announce(
         if records.trial(config.trial_id).result() is None
     ]
     if images.mnist is not None and waiting:
-        costs = [expected(loaded.model, images.mnist, images.config) for loaded in waiting]
+        counts = len(images.mnist.test.labels), len(images.mnist.validation.labels)
+        costs = [evaluation_seconds(each.model, *counts, images.config) for each in waiting]
         console.print(cost_text(costs), highlight=False, markup=False)
     if cuts := evaluation_deviations(models, images):
         console.print(f"Cut short: {'; '.join(cuts)}.", highlight=False, markup=False)
@@ -278,3 +279,17 @@ def _imagenet_rows(
         f"{evaluation.mean_without_noise(accuracy):.1f} % top-1", highlight=False,
     )  # fmt: skip
     return rows
+
+
+def cost_text(costs: Sequence[ModelSeconds]) -> str:
+    """Return how long all models take together, in words."""
+    sure, generators = (sum(part) for part in zip(*costs, strict=True))
+    count = len(costs)
+    models = "1 model" if count == 1 else f"{count} models"
+    text = f"{models} to measure: about {duration(sure)} by the speed measured now"
+    if generators < 1:
+        return f"{text}."
+    return (
+        f"{text}, and at most {duration(generators)} more for the noise generators of epsilon*, "
+        "which end as soon as they have converged (--generator-steps limits them)."
+    )

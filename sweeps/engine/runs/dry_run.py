@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table
 
 from search_spaces.parameter import Choice, Real
-from sweeps.engine.planning.estimate import TimeEstimate
 from sweeps.engine.planning.plan import Plan
+from sweeps.engine.planning.sweep_cost import Price, price_lines
+from sweeps.engine.planning.trial_cost import TimeEstimate
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.runs.price import Price, price_lines
 from sweeps.engine.system.text import show
 
 

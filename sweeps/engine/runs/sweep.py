@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.console import Console
 
 from search_spaces.parameter import Point
-from sweeps.engine.backend.budget import Budget, Meter, OutOfBudgetError
+from sweeps.engine.backend.budget import Meter, OutOfBudgetError, make_meter
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.backend.protocol import Backend, BackendFactory
 from sweeps.engine.cli.options import CommandOptions, SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
-from sweeps.engine.planning.cost import Speed, trial_seconds
-from sweeps.engine.planning.estimate import estimate_time
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.rebuild import rebuild_search
 from sweeps.engine.planning.spec import SweepSpec
+from sweeps.engine.planning.sweep_cost import Price, at_a_time, estimate_time, used_line
+from sweeps.engine.planning.trial_cost import Speed, trial_seconds
 from sweeps.engine.records import Stop, SweepDescription, SweepRecords, starting_models
 from sweeps.engine.records.lock import SweepIsRunningError, SweepLock, holder
 from sweeps.engine.records.starting_models import DivergedStartError
 from sweeps.engine.records.storage import Folder
+from sweeps.engine.records.usage import Budget
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.cluster_check import ClusterError, UnsharedStorageError
-from sweeps.engine.runs.allowance import make_meter, make_stop, used_line
 from sweeps.engine.runs.dry_run import show_deviations, show_plan
-from sweeps.engine.runs.price import Price, at_a_time
 from sweeps.engine.runs.progress import Progress
 from sweeps.engine.search.ledger import Objectives
 from sweeps.engine.search.search import Search
@@ -90,7 +89,7 @@ def run_sweep(
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
         refuse_running(plan, claim.describe())
     start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
-    meter = make_meter(plan, storage, records, budget, start_is_kept, console)
+    meter = make_meter(plan, storage, records, budget, start_is_kept, console.print)
     known = known_points(plan, records, console)
     return _Run(
         plan, options, storage, records, description, known, console, meter, price, backend
@@ -270,7 +269,7 @@ class _Run:
         """Take in whether the budget ended the sweep: the search would have gone on."""
         if not search.is_exhausted:
             ended = sum(result.is_final for result in self.records.results())
-            self.meter.stop = make_stop(self.meter, self.plan.number_of_trials - ended)
+            self.meter.stop = self.meter.stop_now(self.plan.number_of_trials - ended)
 
     def _tracker(self) -> Tracker:
         uri = self.options.tracking_uri or default_uri(self.options.storage)
@@ -385,7 +384,9 @@ class _Run:
         return SOME_FAILED
 
     def _say_what_next(self, missing: str, interrupted: bool, stop: Stop | None = None) -> None:
-        lines = [line] if (line := used_line(self.meter, self.price)) else []
+        lines = (
+            [line] if (line := used_line(self.meter.spent, self.plan.resources, self.price)) else []
+        )
         folder = self.records.folder.path
         if interrupted:
             lines.append(f"Interrupted. Resume with:\n  {provenance.repeat_command()}")

@@ -7,21 +7,13 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend import budget as budgets
-from sweeps.engine.backend.budget import (
-    Budget,
-    Meter,
-    OutOfBudgetError,
-    Spent,
-    enough,
-    limit_passed,
-    spent_before,
-)
+from sweeps.engine.backend.budget import Meter, OutOfBudgetError
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
+from sweeps.engine.planning.sweep_cost import Price, used_line
 from sweeps.engine.records import Stop, TrialResult, Usage
-from sweeps.engine.runs.allowance import make_stop, used_line
-from sweeps.engine.runs.price import Price
+from sweeps.engine.records.usage import Budget, Spent, enough, limit_passed
 
 HOUR = 3600.0
 GPU, SHARED, CPU = Resources(1, 1.0, 2), Resources(1, 0.25, 4), Resources(2, 0.0, 2)
@@ -165,7 +157,7 @@ def test_drivers_add_up_and_the_time_between_them_does_not_count(meter, clock, r
             begin(counting, trial(hours))
             clock.forward(hours)
         clock.forward(1000)  # nobody runs the sweep
-    assert spent_before(records) == Spent(3 * HOUR, 3 * HOUR)
+    assert records.usage.spent() == Spent(3 * HOUR, 3 * HOUR)
     assert meter(Budget(hours=9)).spent == Spent(3 * HOUR, 3 * HOUR)
     assert records.usage.next_name() == "000003.json"
 
@@ -175,7 +167,7 @@ def test_a_driver_that_ends_with_an_error_still_counts(meter, clock, records):
         begin(counting, trial(1))
         clock.forward(1)
         raise KeyboardInterrupt
-    assert spent_before(records) == Spent(HOUR, HOUR)
+    assert records.usage.spent() == Spent(HOUR, HOUR)
 
 
 def test_a_driver_that_is_killed_counts_until_its_last_minute(meter, clock, records, monkeypatch):
@@ -185,10 +177,10 @@ def test_a_driver_that_is_killed_counts_until_its_last_minute(meter, clock, reco
     begin(counting, trial(1))
     clock.forward(1)
     for _ in range(1000):
-        if spent_before(records).gpu_seconds:
+        if records.usage.spent().gpu_seconds:
             break
         counting._over.wait(0.01)
-    assert spent_before(records) == Spent(HOUR, HOUR)
+    assert records.usage.spent() == Spent(HOUR, HOUR)
     counting.__exit__(None, None, None)
 
 
@@ -327,11 +319,11 @@ def test_without_a_budget_every_trial_may_start(meter, clock):
 def test_the_command_that_carries_on_has_a_budget_that_is_enough(meter, clock, monkeypatch):
     monkeypatch.setattr("sys.argv", ["s.py", "--budget_gpu_hours=3", "--budget-hours", "50", "--a"])
     with meter(Budget(gpu_hours=3, hours=50), estimate=2 * HOUR) as counting:
-        assert make_stop(counting, 8) is None
+        assert counting.stop_now(8) is None
         begin(counting, trial(1))
         clock.forward(2)
         counting.ended(ended(trial(1)))
-        stop = make_stop(counting, 7)
+        stop = counting.stop_now(7)
     assert stop is not None and stop.budget == "budget of 3 GPU-hours"
     # 2 used and 7 x 2 to come, with a tenth more. 50 hours are enough for 2 + 4 rounds of 2.
     assert stop.resume_command == "uv run python s.py --budget-hours 50 --a --budget-gpu-hours 18"
@@ -343,12 +335,12 @@ def test_what_was_used_is_told_with_its_price(meter, clock):
         begin(counting, trial(1))
         clock.forward(1.5)
     price = Price(counting.budget, 0.8)
-    assert used_line(counting, price).endswith(
+    assert used_line(counting.spent, counting.resources, price).endswith(
         "1.5 GPU-hours, 1.5 hours, 1.20 at 0.80 per GPU-hour."
     )
     on_cpu = meter(Budget(hours=3), CPU)
-    assert used_line(on_cpu, Price(on_cpu.budget)).endswith("sweep: 1.5 hours.")
-    assert used_line(meter(Budget()), Price(Budget())) == ""
+    assert used_line(on_cpu.spent, CPU, Price(on_cpu.budget)).endswith("sweep: 1.5 hours.")
+    assert used_line(Spent(), GPU, Price(Budget())) == ""
 
 
 def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):

@@ -3,14 +3,14 @@ import pytest
 import sweeps.sigma_line_search as script
 from search_spaces.sigma import PAPER_GRID
 from sweeps.engine.cli.grids import line
-from sweeps.engine.planning.cost import (
+from sweeps.engine.planning.plan import Resources, make_plan
+from sweeps.engine.planning.strength import line_spec
+from sweeps.engine.planning.trial_cost import (
     Speed,
     measure_speed,
     start_seconds,
     trial_seconds,
 )
-from sweeps.engine.planning.plan import Resources, make_plan
-from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.resources import capacity
 from sweeps.engine.resources.resources import make_resources
 from sweeps.engine.system import machine

@@ -12,8 +12,8 @@ from gon_core.measurement import CLEAN, Finding, Measurement
 from gon_core.measures import MEASURES, Entry
 from gon_core.models import MadryCNN
 from sweeps.engine.cli.options import CommandOptions
-from sweeps.engine.planning.cost import measured_images
 from sweeps.engine.planning.plan import evaluation_deviations
+from sweeps.engine.planning.trial_cost import SHARES, Speed, measured_seconds
 from sweeps.engine.records import result as records_of_results
 from sweeps.engine.report import write_report
 from sweeps.engine.tracking.points import final_metrics
@@ -60,7 +60,7 @@ def measured(registered, images):
 def test_it_is_an_option_with_its_cost_and_deviations(registered):
     assert CommandOptions(evaluate=(NAME,)).evaluate == (NAME,)
     config = EvaluationConfig(measures=(NAME,), images=4)
-    assert measured_images(config, 10) == (0.0, 4)
+    assert measured_seconds(Speed(0.0, 1.0), SHARES["cpu"], 10, 0, config) == (16 * 10 + 4, 0.0)
     deviations = evaluation_deviations(config, 10)
     assert deviations == ["sureness on the first 4 test images", "sureness of one class"]
 

@@ -14,10 +14,10 @@ from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
 from sweeps.engine.planning import plan
 from sweeps.engine.planning.methods import at_scale
+from sweeps.engine.planning.trial_cost import ModelSeconds, evaluation_seconds, speed_of
 from sweeps.engine.records import MODEL, SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.runs.checkpoint_cost import Cost, cost_text, expected, speed_of
-from sweeps.engine.runs.checkpoint_evaluation import evaluation_deviations
+from sweeps.engine.runs.checkpoint_evaluation import cost_text, evaluation_deviations
 from sweeps.engine.runs.checkpoint_images import Images, generator_budget
 from sweeps.engine.runs.checkpoint_models import load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
@@ -100,22 +100,25 @@ def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, c
 def test_the_time_of_the_generators_is_told_apart(data):
     asked = EvaluationConfig(measures=("attacks", "epsilon_star"), images=10)
     model = MadryCNN()
+    counts = len(data.test.labels), len(data.validation.labels)
     whole, cut = (
-        expected(model, data, asked.model_copy(update=fields))
+        evaluation_seconds(model, *counts, asked.model_copy(update=fields))
         for fields in ({}, generator_budget(100))
     )
     assert 10 < whole.generators / cut.generators < 1_000  # a hundredth, timed twice
-    without = expected(model, data, asked.model_copy(update={"measures": ("attacks",)}))
+    without = evaluation_seconds(
+        model, *counts, asked.model_copy(update={"measures": ("attacks",)})
+    )
     assert without.generators == 0 < without.sure
     assert all(parameter.grad is None for parameter in model.parameters())
     assert speed_of(model).train > 0
 
 
 def test_the_time_is_in_words():
-    assert cost_text([Cost(30.0, 0.0)]) == (
+    assert cost_text([ModelSeconds(30.0, 0.0)]) == (
         "1 model to measure: about 30 s by the speed measured now."
     )
-    text = cost_text([Cost(30.0, 600.0)] * 2)
+    text = cost_text([ModelSeconds(30.0, 600.0)] * 2)
     assert "2 models to measure: about 1 min 00 s" in text and "at most 20 min 00 s more" in text
     assert "--generator-steps" in text
 

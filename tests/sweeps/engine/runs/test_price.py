@@ -9,24 +9,29 @@ import sweeps.method_comparison as comparison
 import sweeps.sigma_line_search as script
 from gon_core.config import ANT, TrainingConfig
 from gon_core.training import checkpoints
-from sweeps.engine.backend.budget import Budget
-from sweeps.engine.planning import estimate as estimating
-from sweeps.engine.planning.cost import (
+from sweeps.engine.planning import sweep_cost, trial_cost
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.strength import line_spec
+from sweeps.engine.planning.sweep_cost import (
+    Price,
+    estimate_time,
+    price_lines,
+    recorded_time,
+    wall_seconds,
+)
+from sweeps.engine.planning.trial_cost import (
     SHARES,
     STARTUP_SECONDS,
     Speed,
+    TimeEstimate,
     further_images,
+    measure_storage,
     start_seconds,
     trial_seconds,
 )
-from sweeps.engine.planning.estimate import TimeEstimate, estimate_time, recorded_time
-from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.planning.storage_need import measure_storage
-from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, Attempt, SweepRecords, TrialResult, Usage
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.records.usage import Stop
-from sweeps.engine.runs.price import Price, price_lines, wall_seconds
+from sweeps.engine.records.usage import Budget, Stop
 from sweeps.engine.runs.sweep import describe_sweep
 from sweeps.engine.system import machine
 from sweeps.engine.trials import trial
@@ -91,7 +96,7 @@ def test_gpu_hours_and_money_are_those_of_all_trials_and_the_start(on_gpus, reco
         "converge early need less."
     )
     assert "3 GPU-hours" in lines(plan, HOURLY, records, start_is_kept=True)[1]
-    assert wall_seconds(plan, HOURLY, 6, True) == STARTUP_SECONDS + 2 * 3600
+    assert wall_seconds(plan, HOURLY, 6) == STARTUP_SECONDS + 1800 + 2 * 3600
 
 
 def test_the_start_has_one_gpu_where_trials_have_several(on_gpus, records):
@@ -139,10 +144,10 @@ def test_on_a_cpu_there_are_core_hours_and_no_gpu_hours(without_gpu, records):
 def test_trials_that_share_a_gpu_take_at_most_as_many_times_as_long(
     gpus, sharing, slots, on_gpus, monkeypatch
 ):
-    monkeypatch.setattr(estimating, "measure_speed", lambda resources, training: Speed(1e-6, 1e-7))
-    monkeypatch.setattr(estimating, "device_names", lambda plan: ["NVIDIA L4"])
+    monkeypatch.setattr(trial_cost, "measure_speed", lambda resources, training: Speed(1e-6, 1e-7))
+    monkeypatch.setattr(trial_cost, "device_names", lambda plan: ["NVIDIA L4"])
     plan, _ = plan_of(gpus_per_trial=gpus, max_concurrent=slots)
-    found = estimating.measured_time(plan)
+    found = trial_cost.measured_time(plan)
     said = f", {sharing} times as long as alone for each of the {sharing} that share it"
     assert found.source == "by the speed measured now on NVIDIA L4" + (said if sharing > 1 else "")
     assert found.trial == pytest.approx(sharing * trial_seconds(plan, Speed(1e-6, 1e-7))) != 0
@@ -283,7 +288,7 @@ def test_reading_ends_once_enough_is_known(without_gpu, tmp_path, monkeypatch):
     storage = Folder(str(tmp_path))
     record(storage, 100.0, "cpu, 1 thread(s)", sigmas=(0.1, 0.2), trials=2)
     record(storage, 100.0, "cpu, 1 thread(s)", sigmas=(0.3, 0.4), trials=2)
-    monkeypatch.setattr(estimating, "ENOUGH", 2)
+    monkeypatch.setattr(sweep_cost, "ENOUGH", 2)
     found = recorded_time(plan_of()[0], storage)
     assert found is not None and "2 earlier trials" in found.source
 
