@@ -141,7 +141,7 @@ def test_measures_are_in_the_trials_name_only_where_they_are_asked_for():
     asked = sigma_script.Options(sigmas=(0.5,), scale="demo", evaluate=["severities", "attacks"])
     plans = [make_plan(line_spec(o, o.sigmas), o) for o in (plain, asked)]
     assert plans[0].config.evaluation.model_dump(mode="json") == {}
-    assert plans[1].config.evaluation.measures == ("attacks", "severities")
+    assert plans[1].config.evaluation.measures == ("severities", "attacks")
     assert plans[1].config.evaluation.images == 300
     assert any("first 300 test images" in cut for cut in plans[1].deviations)
     whole = sigma_script.Options(scale="paper", sigmas=(0.5,))

@@ -27,7 +27,8 @@ def ended(config, **changes) -> TrialResult:
     rows = [accuracy_row("test", "clean", 0, 9, 10), accuracy_row("test", "fog", 1, 5, 10),
             accuracy_row("test", "stripe", 1, 7, 10)]  # fmt: skip
     values = {
-        "trial_id": config.trial_id, "config": config, "status": "max_epochs", "rows": rows,
+        "trial_id": config.trial_id, "config": config, "status": "max_epochs",
+        "measurements": rows,
         "history": [epoch(1), epoch(2)], "objective": 60.0, "ended": "2026-01-01T12:00:00+00:00",
         "seconds": {"training": 4.0},
     }  # fmt: skip
