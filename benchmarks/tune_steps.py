@@ -85,7 +85,7 @@ def budget_ms(running: int) -> float:
             config: Any = SimpleNamespace(trial_id=str(number))
             meter.started(config)
             if number:  # one waits, so that there is something to ask
-                meter.placed(config)
+                meter.allocated(config)
         taken = []
         for _ in range(STEPS):
             started = time.process_time()

@@ -225,7 +225,7 @@ def notice(config: Config) -> list[str]:
     telling = [line for line in config[key] if "sweeps.engine.backend.preemption" in line]
     if not any(f"sweeps.engine.backend.preemption watch {kind}" in line for line in telling):
         faults.append(f"{key}: nobody watches for what {kind} says of the machine's end")
-    for part in (f"--property=After={scope}.scope ", "sweeps.engine.backend.preemption tell"):
+    for part in (f"--property=After={scope}.scope ", "sweeps.engine.backend.preemption notify"):
         if not any(part in line for line in telling):
             faults.append(f"{key}: {part.strip()} is missing, a shutdown would tell no trial")
     for target in ("network.target", "nss-lookup.target"):

@@ -7,7 +7,7 @@ from typing import Any
 from tests.cluster.definitions import plain_secrets
 
 Manifest = dict[str, Any]
-TELL = ["python", "-m", "sweeps.engine.backend.preemption", "tell", "--seconds"]
+TELL = ["python", "-m", "sweeps.engine.backend.preemption", "notify", "--seconds"]
 TELL_SECONDS = 11  # of the 15 that a pod has on GKE's spot machines; Python starts, Ray ends
 STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
 
@@ -56,7 +56,7 @@ def services(manifest: Manifest) -> list[str]:
 
 
 def notice(manifest: Manifest) -> list[str]:
-    """A pod that is to end tells its trials, and a sweep that is told to stop has time to."""
+    """A pod that is to end notifies its trials, and a sweep that is told to stop has time to."""
     faults = []
     for name, template in templates(manifest):
         (container,) = template["spec"]["containers"]
@@ -65,7 +65,7 @@ def notice(manifest: Manifest) -> list[str]:
         if is_worker and hook[:-1] != TELL:
             faults.append(f"{name}: preStop must be {' '.join(TELL)} and a number")
         elif is_worker and not 5 <= float(hook[-1]) <= TELL_SECONDS:
-            faults.append(f"{name}: preStop must tell within 5 to {TELL_SECONDS} s")
+            faults.append(f"{name}: preStop must notify within 5 to {TELL_SECONDS} s")
         if is_worker and not 15 <= template["spec"].get("terminationGracePeriodSeconds", 30) <= 120:
             faults.append(f"{name}: terminationGracePeriodSeconds must be 15 to 120")
         wait = [each for each in container.get("env", []) if each["name"] == STOP_WAIT]

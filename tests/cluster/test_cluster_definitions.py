@@ -141,7 +141,7 @@ BROKEN = {
             "gcp",
             TELL,
             MISSING,
-            "sweeps.engine.backend.preemption tell is missing, a shutdown would tell",
+            "sweeps.engine.backend.preemption notify is missing, a shutdown would tell",
         ),
         ("aws", TELL, without(AWS, "network.target"), "After=network.target is missing, it may"),
         ("gcp", TELL, without(GCP, "nss-lookup.target"), "After=nss-lookup.target is missing"),

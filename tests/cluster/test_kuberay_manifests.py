@@ -80,18 +80,18 @@ BROKEN = {
         (
             (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command"),
             ["ray", "stop"],
-            "gpu-spot: preStop must be python -m sweeps.engine.backend.preemption tell",
+            "gpu-spot: preStop must be python -m sweeps.engine.backend.preemption notify",
         ),
         (
             (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command"),
             pod_checks.TELL[:-1],
-            "gpu-spot: preStop must be python -m sweeps.engine.backend.preemption tell "
+            "gpu-spot: preStop must be python -m sweeps.engine.backend.preemption notify "
             "--seconds and a",
         ),
         (
             (*SPOT_POD, "containers", 0, "lifecycle", "preStop", "exec", "command", 5),
             "20",
-            "gpu-spot: preStop must tell within 5 to 11 s",
+            "gpu-spot: preStop must notify within 5 to 11 s",
         ),
         (
             (*SPOT_POD, "terminationGracePeriodSeconds"),

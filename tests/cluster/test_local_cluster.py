@@ -171,13 +171,13 @@ def test_a_machine_that_is_warned_tells_its_trial_and_is_given_no_other(local, c
     trial, attempt = running(process, tmp_path, epoch=0)
     time.sleep(4)
     told = subprocess.run(
-        [sys.executable, "-m", "sweeps.engine.backend.preemption", "tell", "--node", attempt.node,
+        [sys.executable, "-m", "sweeps.engine.backend.preemption", "notify", "--node", attempt.node,
          "--seconds", "120"], capture_output=True, text=True, timeout=180, cwd=tmp_path,
         env=os.environ | cluster.environment | {"RAY_ADDRESS": cluster.address},
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
-    assert f"trial {trial.trial_id} told (process {attempt.pid})" in told.stdout
-    assert re.search(r"\b(\d) of \1 trials ended", told.stdout) and "may still" not in told.stdout
+    assert f"trial {trial.trial_id} notified (process {attempt.pid})" in told.stdout
+    assert re.search(r"\b(\d) of \1 trials saved", told.stdout) and "may still" not in told.stdout
     said, _ = process.communicate(timeout=LONG)
     assert process.returncode == 0, said
     first, second = trial.attempts()

@@ -68,7 +68,7 @@ def test_a_vanilla_model_whose_process_is_killed_or_told_to_end_goes_on_from_its
         os.kill(killed.pid, signal.SIGKILL)
         (told,) = wait_for(lambda: signs(but=[killed]), process, what="another")
         time.sleep(1)
-        told.tell()  # Ray may use its process again
+        told.notify()  # Ray may use its process again
         wait_for(lambda: signs(but=[killed, told]), process, what="a third")
         names = [manifest.parent.name for manifest in kept()]
         assert any("-step-" in name for name in names), names

@@ -63,7 +63,7 @@ class Meter:
             the seconds of training in an epoch; asked where there is no estimate.
         stop: set before the end of the block: why the driver ends before all trials have.
         clock: seconds, from any start.
-        most_placed: trials that ever had a place at the same time.
+        most_allocated: trials that ever had a place at the same time.
     """
 
     records: SweepRecords
@@ -73,7 +73,7 @@ class Meter:
     after_training: Callable[[TrialConfig, float], float] = lambda config, seconds: 0.0
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
-    most_placed: int = 0
+    most_allocated: int = 0
     _waiting: dict[str, None] = field(default_factory=dict)  # those that never had a place
     _running: dict[str, float | None] = field(default_factory=dict)  # since when it has its place
     _used: dict[str, float] = field(default_factory=dict)  # seconds, by processes that died
@@ -121,15 +121,15 @@ class Meter:
         """Listen: a trial is to run, as soon as there is a place."""
         self._waiting[config.trial_id] = None
 
-    def placed(self, config: TrialConfig) -> None:
+    def allocated(self, config: TrialConfig) -> None:
         """Take in that a process of the trial has its place, unless that is known."""
         if self._running.get(config.trial_id) is None:
             self._waiting.pop(config.trial_id, None)
             self._running[config.trial_id] = self.clock()
             has_place = sum(since is not None for since in self._running.values())
-            self.most_placed = max(self.most_placed, has_place)
+            self.most_allocated = max(self.most_allocated, has_place)
 
-    def displaced(self, config: TrialConfig) -> None:
+    def deallocated(self, config: TrialConfig) -> None:
         """Take in that the process of the trial is gone, and the trial waits for a place again."""
         since = self._running.get(config.trial_id)
         if since is not None:
@@ -137,7 +137,7 @@ class Meter:
             self._used[config.trial_id] = used + self.clock() - since
             self._running[config.trial_id] = None
 
-    def withdrawn(self, config: TrialConfig) -> None:
+    def cancelled(self, config: TrialConfig) -> None:
         """Take in that a trial that never had a place is not to run, for now."""
         self._waiting.pop(config.trial_id, None)
 
@@ -244,7 +244,7 @@ class Meter:
     def larger(self, trials: int) -> dict[Option, float]:
         """Return budgets that are enough for ``trials`` more, of those that are too small."""
         cost, found = self.expected, {}
-        at_a_time = self.most_placed if self.resources.grows else self.resources.slots
+        at_a_time = self.most_allocated if self.resources.grows else self.resources.slots
         rounds = math.ceil(trials / max(1, at_a_time))
         for option, limit in self.budget.limits.items():
             each = self.resources.gpus * trials if option == "budget_gpu_hours" else rounds

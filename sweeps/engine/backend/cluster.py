@@ -1,4 +1,4 @@
-"""Ray on this machine, or a cluster that is there: begun and ended beside what the sweep does.
+"""Ray on this machine, or an existing cluster, started and stopped in a thread of its own.
 
 Starting a Ray takes four seconds and ending one, most of it waiting for other processes.
 """
@@ -29,7 +29,7 @@ RAY_SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_preload_python_modules": "torch,pydantic,pyarrow.fs",  # while the driver is loading them
     "RAY_kill_idle_workers_interval_ms": "0",  # those started in advance wait for the first trials
-    "RAY_worker_niceness": "0",  # else any other process starves the trials
+    "RAY_worker_niceness": "0",  # otherwise any other process starves the trials
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output has a banner even when silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -54,7 +54,7 @@ class Cluster:
 
     Args:
         resources: what the trials occupy together.
-        address: ``HOST:PORT`` of a cluster's head, which goes on when the block is left.
+        address: ``HOST:PORT`` of a cluster's head; the cluster runs on when the block is left.
 
     Attributes:
         scratch: a folder for what Ray Tune keeps while the block runs.
@@ -85,7 +85,7 @@ class Cluster:
         self.join()
 
     def wait(self) -> None:
-        """Return when Ray is ready; raise what kept it from starting. From the main thread."""
+        """Return when Ray is ready; raise what prevented its start. From the main thread."""
         try:
             self._started.result()
         except ConnectionError as error:
@@ -115,8 +115,8 @@ class Cluster:
     def stop(self) -> None:
         """Begin to end Ray and all its processes.
 
-        Until they are gone nothing is collected. Ray Tune leaves cycles that hold actors; where one
-        is freed by another thread while Ray's core ends, Ray ends the whole process, at once.
+        Until they have ended no garbage is collected. Ray Tune leaves cycles that hold actors; if
+        one is freed by another thread while Ray's core ends, Ray ends the whole process, at once.
         """
         if self._stopped is None:
             gc.collect()
@@ -124,12 +124,12 @@ class Cluster:
             self._stopped = self._thread.submit(_stop, self._started, self._folder)
 
     def join(self) -> None:
-        """Return when Ray, told to stop, is gone."""
+        """Return when Ray has ended, after ``stop``."""
         self._thread.shutdown()
 
 
 def guards(address: str) -> dict[str, str]:
-    """Return the settings of a driver on a cluster that is there, at ``HOST:PORT``."""
+    """Return the settings of a driver on an existing cluster, at ``HOST:PORT``."""
     found = {"RAY_AUTH_MODE": "token"} if has_token() else {}
     return found | ({LOOPBACK_GUARD: "0"} if is_loopback(address) else {})
 
@@ -138,7 +138,7 @@ def worker_environment(resources: Resources) -> dict[str, str]:
     """Return the environment variables that the processes of trials inherit."""
     return {
         "OMP_NUM_THREADS": str(resources.cpus),
-        # Else every operation gives its 30 MB back to the kernel, which clears them for the next.
+        # Otherwise every operation returns its 30 MB to the kernel, which clears them for the next.
         "MALLOC_MMAP_THRESHOLD_": str(1024**3),
         "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
         "THP_MEM_ALLOC_ENABLE": "1",
@@ -174,7 +174,7 @@ def _connect(resources: Resources, address: str) -> None:
         address=address,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": worker_environment(resources)},  # its machines know nothing of us
+        runtime_env={"env_vars": worker_environment(resources)},  # its machines do not inherit it
     )
 
 

@@ -1,4 +1,4 @@
-"""Joins the search, the records and the listeners to what the scheduler tells. Knows no Ray."""
+"""Connects the search, the records and the listeners to what the backend reports."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -17,16 +17,16 @@ from sweeps.engine.system.signals import raise_pending_interrupt
 from sweeps.engine.system.text import times
 from sweeps.engine.trials.trial import describe
 
-PATIENCE = 3.0  # seconds in which a machine whose end took a process with it is seen to be gone
+PATIENCE = 3.0  # seconds after the death of a process in which the loss of its machine is seen
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How often a trial is carried on; what is taken away is no failure of its own.
+    """How often a trial is resumed; the loss of a machine is no failure of the trial.
 
     Attributes:
         failures: after its process died.
-        node_losses: after its machine went away, with notice or without.
+        node_losses: after its machine was lost, with notice or without.
     """
 
     failures: int
@@ -34,14 +34,14 @@ class Limits:
 
 
 class Listener(Protocol):
-    """Told of what happens to trials, in the driver, as it happens."""
+    """Notified of what happens to trials, in the driver, as it happens."""
 
     def started(self, config: TrialConfig) -> None:
-        """A trial is to run, as soon as there is a place."""
+        """A trial will run, as soon as resources are free."""
         ...
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
-        """An epoch ended; the same epoch may come twice when a trial is carried on."""
+        """An epoch ended; the same epoch may come twice when a trial is resumed."""
         ...
 
     def ended(self, result: TrialResult) -> None:
@@ -49,19 +49,19 @@ class Listener(Protocol):
         ...
 
 
-class PlaceListener(Protocol):
-    """Told of which trials have a place, in the driver, as it happens."""
+class AllocationListener(Protocol):
+    """Notified of which trials have resources, in the driver, as it happens."""
 
-    def placed(self, config: TrialConfig) -> None:
+    def allocated(self, config: TrialConfig) -> None:
         """A process of a trial begins; before, the trial waits for a machine."""
         ...
 
-    def displaced(self, config: TrialConfig) -> None:
+    def deallocated(self, config: TrialConfig) -> None:
         """The process of a trial died; the trial waits again."""
         ...
 
-    def withdrawn(self, config: TrialConfig) -> None:
-        """A trial that never had a place is not to run, for now."""
+    def cancelled(self, config: TrialConfig) -> None:
+        """A trial that never had resources will not run, for now."""
         ...
 
 
@@ -71,7 +71,7 @@ class _Deaths:
 
     Attributes:
         attempts: starts of it that are known.
-        nodes: the machines that were there when its last process began.
+        nodes: the machines when its last process began.
         failures: of its own.
         node_losses: of its machine.
     """
@@ -84,21 +84,21 @@ class _Deaths:
 
 @dataclass
 class Driver:
-    """Asks the search for trials and tells it, and every listener, how they go.
+    """Takes trials from the search; notifies it, and every listener, of what happens to them.
 
     Attributes:
         plan: of the sweep.
-        search: asked and told.
+        search: proposes trials.
         records: read when a trial has ended.
-        listeners: told of each event.
-        limits: how often a trial is carried on.
-        may_start: asked before each trial whether the budget allows it. While others run a refusal
-            may change, once it is known what they needed.
-        may_wait: asked whether the budget still has room for the trials that wait for their first
-            place, which may come hours after they were started.
-        place_listeners: told of which trials have a place.
-        lost: what kept a record from being written or read; no further trial is then suggested.
-            The scheduler swallows what is raised while a trial ends, so it is kept.
+        listeners: notified of each event.
+        limits: how often a trial is resumed.
+        may_start: called before each trial: whether the budget allows it. While others run, a
+            refusal may change once it is known what they needed.
+        may_wait: whether the budget still has room for the trials that wait for their first
+            resources, which may come hours after they were suggested.
+        allocation_listeners: notified of which trials have resources.
+        lost: why a record could not be written or read; no further trial is then suggested. Kept
+            here, because the scheduler drops what is raised while a trial ends.
     """
 
     plan: Plan
@@ -108,12 +108,12 @@ class Driver:
     limits: Limits
     may_start: Callable[[], bool] = lambda: True
     may_wait: Callable[[], bool] = lambda: True
-    place_listeners: Sequence[PlaceListener] = ()
+    allocation_listeners: Sequence[AllocationListener] = ()
     lost: StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
-        self._waiting: dict[str, TrialConfig] = {}  # of these, those that never had a place
+        self._waiting: dict[str, TrialConfig] = {}  # of these, those that never had resources
         self._points: dict[str, Point] = {}
         self._deaths: dict[str, _Deaths] = {}
         self._nodes: frozenset[str] = frozenset()  # when a process last began
@@ -124,10 +124,10 @@ class Driver:
 
     @property
     def is_over(self) -> bool:
-        """Whether no further trial will be suggested, whatever comes of those that run."""
+        """Whether no further trial will be suggested, however those that run end."""
         if self.lost is not None:
             return True
-        if self.search.is_exhausted:  # but those that wait may be withdrawn, and come again
+        if self.search.is_exhausted:  # but those that wait may be cancelled, and come again
             return not self._waiting
         return not self._running and not self.may_start()
 
@@ -155,67 +155,69 @@ class Driver:
         self._waiting[tune_id] = config
         self._points[tune_id] = point
         self._deaths[tune_id] = _Deaths(attempts)
-        self._tell(lambda listener: listener.started(config))
+        self._notify(lambda listener: listener.started(config))
         return config
 
     def began(self, tune_id: str, nodes: Collection[str] = ()) -> None:
-        """Take in that a process of a trial begins, the first or one that carries it on.
+        """Record that a process of a trial begins, the first or a later one.
 
         Args:
             tune_id: the scheduler's name of the trial.
-            nodes: the scheduler's names of the machines that are there.
+            nodes: the scheduler's names of the machines of now.
         """
         if tune_id in self._running:
             self._deaths[tune_id].nodes = self._nodes = frozenset(nodes)
             self._waiting.pop(tune_id, None)
-            self._tell_places(lambda listener: listener.placed(self._running[tune_id][0]))
+            self._notify_allocation(lambda listener: listener.allocated(self._running[tune_id][0]))
 
-    def withdraw(self) -> str | None:
-        """Take back the last trial that waits, if the budget has no room for those that do.
+    def cancel_waiting(self) -> str | None:
+        """Cancel the last trial that waits, if the budget has no room for all that wait.
 
         Returns:
-            the scheduler's name of the trial, which is not to run; None if all may wait.
+            the scheduler's name of the trial, which will not run; None if all may wait.
         """
         if not self._waiting or self.may_wait():
             return None
         tune_id, config = self._waiting.popitem()
         del self._running[tune_id], self._deaths[tune_id]
         self.search.ledger.put_back(self._points.pop(tune_id), config.seed)
-        self._tell_places(lambda listener: listener.withdrawn(config))
+        self._notify_allocation(lambda listener: listener.cancelled(config))
         return tune_id
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
-        """Take in the metrics of an epoch; an epoch that was repeated counts once."""
+        """Record the metrics of an epoch; an epoch that was repeated counts once."""
         raise_pending_interrupt()
         if tune_id not in self._running:
             return
         config, history = self._running[tune_id]
         if not history or metrics["epoch"] > history[-1]["epoch"]:
             history.append(metrics)
-            self._tell(lambda listener: listener.reported(config, metrics))
+            self._notify(lambda listener: listener.reported(config, metrics))
 
-    def is_given_up(
+    def is_abandoned(
         self, tune_id: str, nodes: Callable[[], Collection[str]], reason: str = ""
     ) -> bool:
-        """Take in that a trial's process has died; write its record if that was once too often.
+        """Record that a trial's process died; return whether that was once too often.
+
+        Then the trial is not resumed, and its record is written here.
 
         Args:
             tune_id: the scheduler's name of the trial.
-            nodes: asked for the scheduler's names of the machines that are there.
+            nodes: returns the scheduler's names of the machines of now.
             reason: why it would die again; empty if that is not known.
         """
         raise_pending_interrupt()
         if tune_id not in self._running:
             return False
         config, history = self._running[tune_id]
-        self._tell_places(lambda listener: listener.displaced(config))
+        self._notify_allocation(lambda listener: listener.deallocated(config))
         trial = self.records.trial(config.trial_id)
         try:
             result, attempts = trial.result(), trial.attempts()
         except StorageError as error:
             self.lost = error
             return False
-        if result is not None and result.is_final:  # it came to its end, and was not heard
+        if result is not None and result.is_final:  # it ended, and could not report it
             return False
         reason = reason or self._count_death(tune_id, attempts, nodes)
         if not reason:
@@ -228,17 +230,17 @@ class Driver:
     ) -> str:
         """Count the death of a trial's process; return why it is one too many, if it is."""
         deaths = self._deaths[tune_id]
-        last = attempts[-1] if len(attempts) > deaths.attempts else None  # it came to none itself
+        last = attempts[-1] if len(attempts) > deaths.attempts else None  # it wrote none itself
         deaths.attempts = len(attempts)
         before = deaths.nodes or self._nodes  # the latter if it died before it began
-        if (last is not None and last.stopped) or _is_gone(before, last, nodes):
+        if (last is not None and last.stopped) or _is_lost(before, last, nodes):
             deaths.node_losses += 1
         else:
             deaths.failures += 1
         if deaths.failures > self.limits.failures:
             return f"the trial's process died {times(deaths.failures)}"
         if deaths.node_losses > self.limits.node_losses:
-            return f"the trial's machine went away {times(deaths.node_losses)}"
+            return f"the trial's machine was lost {times(deaths.node_losses)}"
         return ""
 
     def _without_record(
@@ -264,12 +266,12 @@ class Driver:
             self.lost = error
 
     def ended(self, tune_id: str, failed: bool, reason: str = "") -> None:
-        """Take in that a trial is over; write its record if it could not do so itself.
+        """Record that a trial is over; write its record if it could not do so itself.
 
         Args:
             tune_id: the scheduler's name of the trial.
             failed: whether its process died too often.
-            reason: why it could not write its record, if it could say so.
+            reason: why it could not write its record, if known.
         """
         if tune_id not in self._running:
             return
@@ -293,7 +295,7 @@ class Driver:
                 return
         objectives = self.plan.objectives(result)
         self.search.ledger.record(self._points.pop(tune_id), config.seed, result.status, objectives)
-        self._tell(lambda listener: listener.ended(result))
+        self._notify(lambda listener: listener.ended(result))
 
     def _device(self) -> str:
         resources = self.plan.resources
@@ -301,34 +303,27 @@ class Driver:
             return describe("cpu", resources.processes)
         return f"{resources.processes} x cuda" if resources.processes > 1 else "cuda"
 
-    def _tell(self, event: Callable[[Listener], None]) -> None:
+    def _notify(self, event: Callable[[Listener], None]) -> None:
         for listener in self.listeners:
             event(listener)
 
-    def _tell_places(self, event: Callable[[PlaceListener], None]) -> None:
-        for listener in self.place_listeners:
+    def _notify_allocation(self, event: Callable[[AllocationListener], None]) -> None:
+        for listener in self.allocation_listeners:
             event(listener)
 
 
-def _is_gone(
+def _is_lost(
     before: frozenset[str], last: Attempt | None, nodes: Callable[[], Collection[str]]
 ) -> bool:
-    """Return whether the machine of a trial's last process is gone, or will be in a moment."""
-    # One that died before it came to an attempt may have been on any machine.
-    suspects = before if last is None else {last.node}
-    return is_gone(suspects, len(before) <= 1, nodes)
-
-
-def is_gone(
-    suspects: Collection[str], is_alone: bool, nodes: Callable[[], Collection[str]]
-) -> bool:
-    """Return whether one of these machines is gone, or will be in a moment.
+    """Return whether the machine of a trial's last process is lost, now or in a moment.
 
     Args:
-        suspects: machines that a process that died may have been on.
-        is_alone: whether there was one machine, and so this one, which is there.
-        nodes: asked for the machines that are there.
+        before: the machines when the process began.
+        last: its attempt. One that died before it wrote any may have been on any machine.
+        nodes: returns the machines of now.
     """
+    suspects = before if last is None else {last.node}
+    is_alone = len(before) <= 1  # then it was this machine
     deadline = time.monotonic() + (0 if is_alone else PATIENCE)
     while set(suspects) <= set(nodes()):
         if time.monotonic() >= deadline:

@@ -92,7 +92,7 @@ class InProcess:
                     evaluates=evaluates,
                 )
             except ProcessDiedError as death:
-                if driver.is_given_up(name, lambda: [NODE], str(death)) or driver.lost is not None:
+                if driver.is_abandoned(name, lambda: [NODE], str(death)) or driver.lost is not None:
                     break
                 continue
             if result.history:  # the last epoch comes with the result

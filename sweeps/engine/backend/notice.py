@@ -1,7 +1,7 @@
-"""Notice that a machine is about to be taken away: SIGTERM to the process of a trial.
+"""Notice that a machine will be taken away: SIGTERM to the process of a trial.
 
-Each trial puts up a sign for as long as it heeds that, so that whoever is warned of the machine's
-end knows whom to tell, and when a trial has taken its checkpoint.
+Each trial writes a sign, a small file, for as long as it handles that signal. So the process that
+learns that the machine will end knows which trials to notify, and when they saved a checkpoint.
 """
 
 import faulthandler
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sign:
-    """A trial that runs on this machine, and can be told.
+    """A trial that runs on this machine, and can be notified.
 
     Attributes:
-        folder: held until the trial has ended, or has taken its checkpoint.
+        folder: locked until the trial has ended, or has saved its checkpoint.
         pid: of its process.
-        trial_id: its name.
+        trial_id: of the trial.
         node: Ray's name of the machine, if Ray started it.
     """
 
@@ -40,24 +40,24 @@ class Sign:
     trial_id: str = ""
     node: str = ""
 
-    def tell(self) -> None:
-        """Tell the trial that its machine is about to be taken away."""
+    def notify(self) -> None:
+        """Notify the trial that its machine will be taken away."""
         with suppress(ProcessLookupError):
-            if self.is_up:  # so that its process cannot be another one by now
+            if self.is_up:  # so that no other process can have its pid by now
                 os.kill(self.pid, signal.SIGTERM)
 
     @property
     def is_up(self) -> bool:
-        """Whether the trial goes on."""
+        """Whether the trial still runs."""
         return is_held(self.folder)
 
 
 def signs() -> Iterator[Sign]:
-    """Yield the trials of this user that run on this machine and can be told."""
+    """Yield the trials of this user that run on this machine and can be notified."""
     for folder in living(PREFIX, _root()):
         try:
             yield Sign(folder, **json.loads((folder / SIGN).read_text()))
-        except (OSError, ValueError, TypeError):  # being put up or taken down at this moment
+        except (OSError, ValueError, TypeError):  # being written or removed at this moment
             continue
 
 
@@ -66,11 +66,11 @@ def _root() -> Path:
 
 
 class Notice:
-    """SIGTERM as a question that any thread may ask, as a context.
+    """Whether SIGTERM came, for any thread to look at, as a context.
 
-    Ray runs trials beside the main thread, and Python lets no other one install a handler. The one
-    of ``faulthandler`` is installed by any: it writes to a file, here a pipe, and the process
-    goes on. What was installed before it comes back when the block is left.
+    Ray runs trials in other threads than the main one, and only the main thread may install a
+    handler in Python. ``faulthandler`` installs its own from any thread: it writes to a file, here
+    a pipe, and the process continues. The handler before it is restored when the block is left.
 
     Args:
         trial_id: for the sign.
@@ -89,8 +89,12 @@ class Notice:
             folder = self._sign.enter_context(TemporaryFolder(PREFIX, _root())).path
             said = {"pid": os.getpid(), "trial_id": self._trial_id, "node": self._node}
             (folder / SIGN).write_text(json.dumps(said))
-        except OSError as error:  # then the trial is not told, and works
-            log.warning("trial %s can put up no sign: %s", self._trial_id, error)
+        except OSError as error:  # then the trial is not notified, but runs
+            log.warning(
+                "trial %s cannot write its sign, and will not be notified: %s",
+                self._trial_id,
+                error,
+            )
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -100,5 +104,5 @@ class Notice:
         os.close(self._writer)
 
     def is_given(self) -> bool:
-        """Whether the process was told to end since the block was entered; takes a microsecond."""
+        """Whether SIGTERM came since the block was entered; takes a microsecond."""
         return bool(select.select([self._reader], [], [], 0)[0])

@@ -1,14 +1,14 @@
-"""A machine that is about to be taken away: tells its trials, which take a checkpoint and end.
+"""A machine that will be taken away: notifies its trials, which save a checkpoint and end.
 
-Left to itself Ray ends trials at once when the machine shuts down. On the machine, as the user who
-runs Ray there:
+By itself Ray kills trials at once when the machine shuts down. On the machine, as the user who runs
+Ray there:
 
-``python -m sweeps.engine.backend.preemption tell`` tells the trials, now, and waits for their
-checkpoints: for a hook of a machine's or a pod's end. ``... watch aws`` (or ``gcp``) asks the cloud
-whether the machine is to be taken back, and tells the trials then.
+``python -m sweeps.engine.backend.preemption notify`` notifies the trials now and waits for their
+checkpoints: for the shutdown hook of a machine or a pod. ``... watch aws`` (or ``gcp``) asks the
+cloud whether the machine will be taken away, and notifies the trials then.
 
-Trials are told at once. Ray is asked meanwhile to give the machine no further ones; until it has
-heard it may start one of them here again, which is then told too.
+Trials are notified at once. Meanwhile Ray is asked to drain the machine. Until it does, it may
+start a trial here again, which is then notified too.
 """
 
 import argparse
@@ -25,62 +25,62 @@ from sweeps.engine.backend.notice import Sign, signs
 from sweeps.engine.system.exit_codes import DONE, SOME_FAILED
 
 SECONDS = 20.0  # of the 30 that spot machines of Google Cloud have; its pods have 15, see cluster/
-LATECOMER = 3.0  # seconds in which a trial that Ray placed before it heard puts up its sign
+LATECOMER = 3.0  # seconds in which a trial that Ray started before it drains writes its sign
 ASK_EVERY = 2.0  # seconds; AWS gives two minutes, Google Cloud half of one
 ANSWER_WITHIN = 5.0
 AWS, GCP = "http://169.254.169.254", "http://metadata.google.internal"
 NO_PROXY = urllib.request.ProxyHandler({})  # the service answers to the machine alone
 
 
-def tell(seconds: float, node: str = "") -> bool:
-    """Tell the trials of this machine that it is about to be taken away; wait until they ended.
+def notify(seconds: float, node: str = "") -> bool:
+    """Notify the trials of this machine that it will be taken away; wait until they ended.
 
     Args:
         seconds: to wait at most, for checkpoints and for Ray.
         node: Ray's name of the machine, where it is not the only one here, as in a test.
 
     Returns:
-        Whether every trial has taken its checkpoint.
+        Whether every trial has saved its checkpoint.
     """
     deadline = time.monotonic() + seconds
-    told: dict[Path, Sign] = {}
-    _tell_new(told, node)  # first: what asks Ray takes seconds to start
+    notified: dict[Path, Sign] = {}
+    _notify_new(notified, node)  # first: the command below takes seconds to start
     # Where a trial runs its sign says which node this is, and Ray need not be asked.
-    drain = _drain(seconds, node or next((sign.node for sign in told.values()), ""))
-    heard = float("inf")
+    drain = _drain(seconds, node or next((sign.node for sign in notified.values()), ""))
+    drained = float("inf")
     while time.monotonic() < deadline:
-        _tell_new(told, node)
+        _notify_new(notified, node)
         if drain.poll() is not None:
-            heard = min(heard, time.monotonic())
-        settled = heard + LATECOMER if told else heard
-        if time.monotonic() >= settled and not any(sign.is_up for sign in told.values()):
+            drained = min(drained, time.monotonic())
+        settled = drained + LATECOMER if notified else drained
+        if time.monotonic() >= settled and not any(sign.is_up for sign in notified.values()):
             break
         time.sleep(0.05)
     drain.kill()
     answer, _ = drain.communicate()
     if drain.returncode:
         reason = (answer.strip().splitlines() or ["it did not answer in time"])[-1]
-        _say(f"Ray may still give this machine trials: {reason}")
-    late = [sign.trial_id for sign in told.values() if sign.is_up]
+        _say(f"Ray may still start trials on this machine: {reason}")
+    late = [sign.trial_id for sign in notified.values() if sign.is_up]
     for trial_id in late:
-        _say(f"trial {trial_id} is still at work: it goes on elsewhere from its last checkpoint")
-    _say(f"{len(told) - len(late)} of {len(told)} trials ended in good order")
+        _say(f"trial {trial_id} still runs: it will resume elsewhere from its last checkpoint")
+    _say(f"{len(notified) - len(late)} of {len(notified)} trials saved a checkpoint and ended")
     return not late
 
 
-def _tell_new(told: dict[Path, Sign], node: str) -> None:
+def _notify_new(notified: dict[Path, Sign], node: str) -> None:
     for sign in signs():
-        if sign.folder not in told and node in ("", sign.node):
-            told[sign.folder] = sign
-            sign.tell()
-            _say(f"trial {sign.trial_id} told (process {sign.pid})")
+        if sign.folder not in notified and node in ("", sign.node):
+            notified[sign.folder] = sign
+            sign.notify()
+            _say(f"trial {sign.trial_id} notified (process {sign.pid})")
 
 
 def _drain(seconds: float, node: str) -> "subprocess.Popen[str]":
     # The command of this environment, as an argument list, and no shell.
     command = [
         str(Path(sys.executable).with_name("ray")), "drain-node",
-        "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=the machine is taken away",
+        "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=preemption",
         f"--deadline-remaining-seconds={max(1, int(seconds))}",
         *([f"--node-id={node}"] if node else []),
     ]  # fmt: skip
@@ -88,11 +88,11 @@ def _drain(seconds: float, node: str) -> "subprocess.Popen[str]":
 
 
 def watch(warned: Callable[[], str], every: float = ASK_EVERY) -> str:
-    """Ask a cloud until it says that this machine is to be taken away; return its words.
+    """Ask a cloud until it says that this machine will be taken away; return its text.
 
     Args:
         warned: asks once; returns what the cloud says, or nothing. May raise OSError.
-        every: seconds between two questions.
+        every: seconds between two requests.
     """
     trouble = ""
     while True:
@@ -108,7 +108,7 @@ def watch(warned: Callable[[], str], every: float = ASK_EVERY) -> str:
 
 
 def warned_by_aws(service: str = AWS) -> str:
-    """Return what EC2 says of the interruption of this spot machine; nothing while it stays."""
+    """Return what EC2 says of the interruption of this spot machine; empty if there is none."""
     hours = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
     token = _ask(f"{service}/latest/api/token", hours, "PUT")
     header = {"X-aws-ec2-metadata-token": token}
@@ -116,7 +116,7 @@ def warned_by_aws(service: str = AWS) -> str:
 
 
 def warned_by_gcp(service: str = GCP) -> str:
-    """Return what Compute Engine says of the preemption of this machine; nothing while it stays."""
+    """Return what Compute Engine says of the preemption of this machine; empty if none."""
     path = "/computeMetadata/v1/instance/preempted"
     said = _ask(f"{service}{path}", {"Metadata-Flavor": "Google"}).strip()
     return "" if said == "FALSE" else said
@@ -142,16 +142,16 @@ def _say(line: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 1 where a trial took no checkpoint in time."""
+    """Run the command; return its exit code: 1 if a trial saved no checkpoint in time."""
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.engine.backend.preemption",
-        description="Tell the trials on this machine that it is about to be taken away.",
+        description="Notify the trials on this machine that it will be taken away.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    telling = commands.add_parser("tell", help="tell them now, and wait for their checkpoints")
-    watching = commands.add_parser("watch", help="ask the cloud, and tell them when it says so")
+    notifying = commands.add_parser("notify", help="notify now, and wait for checkpoints")
+    watching = commands.add_parser("watch", help="ask the cloud, and notify when it says so")
     watching.add_argument("cloud", choices=sorted(WARNED), help="whose machine this is")
-    for command in (telling, watching):
+    for command in (notifying, watching):
         command.add_argument(
             "--seconds", type=_seconds, default=SECONDS, metavar="N",
             help=f"wait at most so long for the checkpoints (default {SECONDS:g})",
@@ -160,10 +160,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "--node", default="", metavar="ID",
             help="Ray's name of the machine, where several of Ray's nodes share it",
         )  # fmt: skip
-    asked = parser.parse_args(arguments)
-    if asked.command == "watch":
-        _say(f"told that the machine goes: {watch(WARNED[asked.cloud])}")
-    return DONE if tell(asked.seconds, asked.node) else SOME_FAILED
+    given = parser.parse_args(arguments)
+    if given.command == "watch":
+        _say(f"the machine will be taken away: {watch(WARNED[given.cloud])}")
+    return DONE if notify(given.seconds, given.node) else SOME_FAILED
 
 
 def _seconds(text: str) -> float:

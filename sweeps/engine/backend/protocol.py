@@ -39,7 +39,7 @@ class Backend(Protocol):
 
         Each is run by ``run_trial``, which writes its record. ``driver`` is notified when a process
         of it begins (``began``), of each epoch (``reported``), of a process that died
-        (``is_given_up``) and of its end (``ended``).
+        (``is_abandoned``) and of its end (``ended``).
 
         Args:
             driver: suggests trials.

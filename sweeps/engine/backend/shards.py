@@ -1,7 +1,7 @@
 """Corruption sets evaluated in shards, by Ray tasks on the machines of a cluster.
 
 A shard is one corruption, or one of its severities. Its images are counted as they would be here,
-in the same batches, so that the numbers are the same. A task whose machine goes away is done again;
+in the same batches, so that the numbers are the same. A task whose machine is lost runs again;
 one whose machine has other code is refused.
 """
 

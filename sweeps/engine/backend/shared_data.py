@@ -1,4 +1,7 @@
-"""The images of a sweep in Ray's object store: put once, fetched once by each machine."""
+"""The data of a sweep in Ray's object store: put once, fetched once by each machine.
+
+Images in memory are shared; of a reader of files only the reader is sent.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -22,7 +25,7 @@ class SharedData:
     def reference(self) -> list[ray.ObjectRef]:
         """The images as an argument of Ray's: put on first use, when Ray has started.
 
-        In a list Ray hands it on as it is, and does not read it for every trial.
+        In a list Ray passes it on as it is, and does not read it for every trial.
         """
         return [ray.put(self.data)]
 

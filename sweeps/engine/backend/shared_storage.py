@@ -11,11 +11,11 @@ from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
 
-SECONDS = 20.0  # for the machines to answer; one that does not is asked by its first trial
+SECONDS = 20.0  # for the machines to answer; one that does not is checked by its first trial
 
 
 def refuse_unshared(folder: Folder, witness: str) -> None:
-    """Ask the machines that are there now whether they see a folder of this one.
+    """Check that the machines of now see a folder of this one.
 
     Args:
         folder: of the sweep.
@@ -38,14 +38,14 @@ def refuse_unshared(folder: Folder, witness: str) -> None:
     for reference in answered:
         try:
             sees = ray.get(reference)
-        except RayError:  # it has just gone
+        except RayError:  # it was just lost
             continue
         if not sees:
             raise UnsharedStorageError(unshared(folder, asked[reference]))
 
 
 def unshared(folder: Folder, host: str) -> str:
-    """Return what to say of a machine that does not see ``folder``."""
+    """Return the message about a machine that does not see ``folder``."""
     return (
         f"{folder.uri} is not seen from {host}: --storage must be one that all machines share, "
         "such as s3:// or gs://"

@@ -110,13 +110,13 @@ class _Listener:
     def started(self, config: TrialConfig) -> None:
         """It costs nothing before it is placed."""
 
-    def placed(self, config: TrialConfig) -> None:
+    def allocated(self, config: TrialConfig) -> None:
         self.charged.enter_context(self.meter.start_model())
 
-    def displaced(self, config: TrialConfig) -> None:
+    def deallocated(self, config: TrialConfig) -> None:
         self.charged.close()
 
-    def withdrawn(self, config: TrialConfig) -> None:
+    def cancelled(self, config: TrialConfig) -> None:
         """It was never placed."""
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:

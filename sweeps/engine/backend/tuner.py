@@ -1,7 +1,7 @@
-"""The only door to Ray: it runs trials where there is room, and keeps nothing that matters.
+"""Runs trials with Ray Tune, wherever resources are free. Keeps no state that matters.
 
-Ray Tune asks the search for trials, starts them, carries on those whose process died, and lets ASHA
-stop hopeless ones. Its own state goes to a scratch folder that is thrown away: what a sweep knows
+Ray Tune asks the search for trials, starts them, restarts those whose process died, and lets ASHA
+stop unpromising ones. Its own state goes to a scratch folder that is deleted: the state of a sweep
 is in its records.
 """
 
@@ -44,7 +44,7 @@ NOTHING = {"epoch": 0, VALIDATION_METRIC: 0.0}  # Tune takes a trial that report
 # An environment of their own would keep trials out of the processes that Ray starts in advance;
 # this one is for PyTorch Lightning's forks.
 class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
-# It prints a traceback where a process dies, which is told in a line of ours, and in the record.
+# It prints a traceback when a process dies; we print one line, and the record says why.
 logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
 
 
@@ -75,13 +75,13 @@ def run(
         resources.per_trial,
     )  # fmt: skip
     finished = records.results() if plan.config.scheduler == "asha" else ()
-    scheduler = make_scheduler(plan, finished, driver.withdraw)
+    scheduler = make_scheduler(plan, finished, driver.cancel_waiting)
     # The autoscaler is to see all waiting trials at once, whatever Tune's default is.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            num_samples=-1,  # the search says when it is over; what is withdrawn may come again
+            num_samples=-1,  # the search says when it is over; a cancelled trial may come again
             search_alg=_Searcher(driver),
             scheduler=scheduler,
             max_concurrent_trials=resources.slots,
@@ -91,9 +91,9 @@ def run(
             name="trials" if evaluates else "vanilla",
             storage_path=str(scratch),
             verbose=0,
-            # The driver counts, who knows what a trial died of.
+            # The driver counts: it knows what a trial died of.
             failure_config=tune.FailureConfig(max_failures=-1),
-            callbacks=[_Callback(driver, scheduler.given_up), _Silence()],
+            callbacks=[_Callback(driver, scheduler.abandoned), _Silence()],
         ),
     ).fit()
     if driver.lost is not None:
@@ -128,7 +128,7 @@ def _trainable(
                 node=node,
                 evaluates=evaluates,
             )
-    except (StoppedError, RayError):  # to be carried on
+    except (StoppedError, RayError):  # to be resumed
         raise
     except StorageError as error:  # not even the record was written
         return tune.report(NOTHING | {UNRECORDED: cause(error)})
@@ -142,12 +142,12 @@ def _trainable(
 
 
 def living_nodes() -> set[str]:
-    """Return Ray's names of the machines that are there."""
+    """Return Ray's names of the machines of now."""
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def _report(metrics: dict[str, float]) -> None:
-    # Tune mixes what it is told with entries of its own; as text ours stay together.
+    # Tune adds entries of its own to what is reported; as text ours stay together.
     watched = {"epoch": metrics["epoch"], VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
     tune.report(watched | {ENTRY: json.dumps(metrics)})
 
@@ -190,7 +190,7 @@ class _Searcher(Searcher):
         """Nothing to keep: the study is rebuilt from the records."""
 
     def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("sweeps are carried on from their records")
+        raise NotImplementedError("sweeps are resumed from their records")
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -199,7 +199,7 @@ class _Searcher(Searcher):
 
 
 class _Silence(TrialProgressCallback):
-    """In the place of Tune's own, which prints a line for a trial that ends without a result."""
+    """Instead of Tune's own, which prints a line for a trial that ends without a result."""
 
     def log_result(self, trial: Any, result: dict, error: bool = False) -> None:
         pass
@@ -209,17 +209,17 @@ class _Silence(TrialProgressCallback):
 
 
 class _Callback(tune.Callback):
-    """Ray's news: a process of a trial begins or has died, an epoch ended."""
+    """Passes events on to the driver: a process of a trial begins or died, an epoch ended."""
 
-    def __init__(self, driver: Driver, given_up: list[Any]) -> None:
-        self._driver, self._given_up = driver, given_up
+    def __init__(self, driver: Driver, abandoned: list[Any]) -> None:
+        self._driver, self._given_up = driver, abandoned
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self._driver.began(trial.trial_id, living_nodes())
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = Path(trial.error_file).read_text() if trial.error_file else ""
-        if self._driver.is_given_up(trial.trial_id, living_nodes, out_of_memory(error)):
+        if self._driver.is_abandoned(trial.trial_id, living_nodes, out_of_memory(error)):
             self._given_up.append(trial)
 
     def on_trial_result(

@@ -18,7 +18,7 @@ STATES: dict[State, str] = {
     "complete": "ended, and every hash is right",
     "failed": "ended with an error; the same command runs it again",
     "running": "its driver and its process live",
-    "interrupted": "begun and not running; the same command carries it on",
+    "interrupted": "begun and not running; the same command resumes it",
     "broken": "a record is damaged; the same command makes it again, a file of an ended trial once "
     "the result.json beside it is removed",
 }

@@ -332,7 +332,7 @@ def _sync(folder: Path) -> None:
 def _clear_left_behind(target: Path) -> None:
     """Remove what killed processes left of earlier writes of the same file.
 
-    A trial that is carried on writes the same files again, so nothing stays for long.
+    A trial that is resumed writes the same files again, so nothing stays for long.
     """
     with os.scandir(target.parent) as entries:
         for entry in entries:

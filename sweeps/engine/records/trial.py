@@ -126,7 +126,7 @@ class TrialRecords:
         attempts.write_json(numbered.next_name(attempts), asdict(attempt))
 
     def write_stop(self) -> None:
-        """Write down that the last attempt was stopped, to be carried on elsewhere."""
+        """Record that the last attempt was stopped, to be resumed elsewhere."""
         self._rewrite_attempt(replace(self.attempts()[-1], stopped=True))
 
     def write_passed_over(self, reasons: list[str]) -> None:

@@ -110,7 +110,7 @@ class Progress:
         point = self._plan.spec.point(config.method)
         self._running[config.trial_id] = _Row(config, point)
 
-    def placed(self, config: TrialConfig) -> None:
+    def allocated(self, config: TrialConfig) -> None:
         """Listen: a process of a trial begins."""
         row = self._running[config.trial_id]
         row.status, again = "running", row.began is not None
@@ -119,13 +119,13 @@ class Progress:
             what = "goes on" if again else "begins"
             self._line(f"{self._label(config)} {what} [{self._places()}]")
 
-    def displaced(self, config: TrialConfig) -> None:
+    def deallocated(self, config: TrialConfig) -> None:
         """Listen: the process of a trial died."""
         self._running[config.trial_id].status = WAITING
         places = f" [{self._places()}]" if self._plan.resources.grows else ""
         self._line(f"{self._label(config)} lost its process{places}")
 
-    def withdrawn(self, config: TrialConfig) -> None:
+    def cancelled(self, config: TrialConfig) -> None:
         """Listen: a trial that never had a place is not to run, for now."""
         del self._running[config.trial_id]
 

@@ -65,7 +65,7 @@ def run_trial(
     node: str = "",
     evaluates: bool = True,
 ) -> TrialResult:
-    """Train and evaluate one trial, or carry it on from its last checkpoint; write its record.
+    """Train and evaluate one trial, or resume it from its last checkpoint; write its record.
 
     Args:
         config: what to run.
@@ -75,12 +75,12 @@ def run_trial(
         device: ``cpu`` or ``cuda``.
         checkpoint_every: epochs between two checkpoints.
         report: called with the metrics of each epoch but the last, in order; may end the trial
-            by raising anything that is not an ``Exception``. Told the last epoch before the
-            evaluation, a scheduler could stop a trial that has nothing left to train.
+            by raising anything that is not an ``Exception``. The last one comes with the result:
+            otherwise a scheduler could stop a trial that has nothing left to train.
         processes: that train it together, each on a GPU of its own if ``device`` is ``cuda``. They
             are no part of the trial: a checkpoint is the same, up to rounding, for any number of
             them. This process alone validates, evaluates and writes.
-        stop: asked after each step, and in the evaluation, whether to end for now.
+        stop: called after each step, and in the evaluation: whether to end for now.
         node: where it runs, for the record.
         evaluates: whether the model is validated after each epoch and evaluated at the end; the
             vanilla model that other trials start from is only trained.
@@ -110,10 +110,10 @@ def run_trial(
             if not run.is_trained:  # else there is a checkpoint of the end of the training
                 run.keep()
             records.write_stop()
-        except StorageError:  # the network may go first; an older checkpoint is there
+        except StorageError:  # the network may be lost first; an older checkpoint exists
             log.warning("trial %s: no checkpoint could be taken at its stop", records.trial_id)
         raise stopped from None
-    except Exception as error:  # whatever broke, the record says it and the sweep goes on
+    except Exception as error:  # whatever broke, the record says it and the sweep continues
         result = run.result("failed", f"{cause(error)}\n{traceback.format_exc()}")
         return records.write_result(result)
 

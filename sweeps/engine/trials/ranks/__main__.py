@@ -24,7 +24,7 @@ from sweeps.engine.trials.trial import cause, make_deterministic
 
 def main() -> int:
     """Run one rank; return its exit code."""
-    # A machine that is taken away tells all of its processes; rank 0 decides, and ends this one.
+    # A machine that is taken away signals all of its processes; rank 0 decides, and ends this one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # No process that torch starts may hold what rank 0 listens to.
     tell = os.dup(1)

@@ -57,7 +57,7 @@ def ended(config, status="converged", **seconds):
 def begin(meter, *configs):
     for config in configs:
         meter.started(config)
-        meter.placed(config)
+        meter.allocated(config)
 
 
 # ------------------------------------------------------------------------------ the arithmetic
@@ -119,14 +119,14 @@ def test_a_trial_that_waits_for_a_machine_uses_none_and_a_failed_process_does(me
     with meter(Budget(gpu_hours=9)) as counting:
         counting.started(trial(1))
         clock.forward(3)
-        counting.placed(trial(1))
+        counting.allocated(trial(1))
         clock.forward(1)
-        counting.placed(trial(1))
+        counting.allocated(trial(1))
         clock.forward(1)
-        counting.displaced(trial(1))  # its machine went away
+        counting.deallocated(trial(1))  # its machine went away
         assert counting.spent.gpu_seconds == 2 * HOUR
         clock.forward(5)  # it waits for another
-        counting.placed(trial(1))
+        counting.allocated(trial(1))
         clock.forward(1)
         assert counting.spent.gpu_seconds == 3 * HOUR
         counting.ended(ended(trial(1)))
@@ -277,7 +277,7 @@ def test_those_that_run_count_as_whole_beside_the_short_ones_that_ended(meter, c
         counting.started(trial(4))
         assert counting.expected == 2.5 * HOUR  # of 1, 1, 4 and 4: one that waits is whole too
         assert not counting.may_start()  # 3 used, 3 + 2.5 + 2.5 to come
-        counting.withdrawn(trial(4))
+        counting.cancelled(trial(4))
         assert counting.may_start()
 
 
@@ -360,7 +360,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     lengths = itertools.repeat(hours) if isinstance(hours, float) else iter(hours)
     driver = Driver(
         plan, search, records, [meter], Limits(0, 0), may_start=meter.may_start,
-        may_wait=meter.may_wait, place_listeners=[meter],
+        may_wait=meter.may_wait, allocation_listeners=[meter],
     )  # fmt: skip
     with meter:
         for number in range(1000):
@@ -372,7 +372,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
                     assert running or waiting, "nothing runs or is started: the sweep would hang"
                     break
                 waiting[tune_id] = config
-            while (tune_id := driver.withdraw()) is not None:
+            while (tune_id := driver.cancel_waiting()) is not None:
                 del waiting[tune_id]
             for tune_id in list(waiting)[
                 : (slots if machines is None else machines) - len(running)
@@ -417,7 +417,7 @@ def test_hours_end_on_machines_fewer_than_trials_that_wait(machines, budget, met
     done, was_cut = drive(counting, records, 8, clock, machines, **options)
     assert counting.spent.seconds <= budget * HOUR + 1
     assert len(done) == min(8, machines * int(budget)) and was_cut == (len(done) < 8)
-    assert counting.most_placed == (machines if budget >= 1 else 0)
+    assert counting.most_allocated == (machines if budget >= 1 else 0)
     if was_cut:
         rounds = 8 / max(1, machines)
         assert counting.larger(8 - len(done))["budget_hours"] >= min(rounds, 1.1 * budget)
@@ -496,13 +496,17 @@ def test_a_trial_that_was_withdrawn_is_the_next_one_and_keeps_its_turn(meter, re
     )
     configs = [driver.suggest(name) for name in ("a", "b", "c")]
     driver.began("a")
-    assert [driver.withdraw(), driver.withdraw(), driver.withdraw()] == ["c", "b", None]
+    assert [driver.cancel_waiting(), driver.cancel_waiting(), driver.cancel_waiting()] == [
+        "c",
+        "b",
+        None,
+    ]
     assert not driver.search.is_exhausted and not driver.is_over
     driver.ended("b", failed=True)  # the scheduler says so of what it stops
     assert records.trial(configs[1].trial_id).result() is None
     allowed.append(True)
     assert [driver.suggest(name) for name in ("d", "e", "f")] == [*configs[1:], None]
-    assert [driver.withdraw(), driver.search.is_exhausted] == [None, True]
+    assert [driver.cancel_waiting(), driver.search.is_exhausted] == [None, True]
     folders = [records.trial(config.trial_id).folder for config in configs]
     assert [folder.read_json("turn.json")["turn"] for folder in folders] == [0, 1, 2]
 
@@ -511,11 +515,11 @@ def test_a_trial_that_lost_its_machine_is_not_withdrawn(meter, clock):
     with meter(Budget(hours=2), estimate=HOUR) as counting:
         begin(counting, trial(1))
         clock.forward(1.5)
-        counting.displaced(trial(1))
+        counting.deallocated(trial(1))
         assert counting.may_wait() and not counting.may_start()
         counting.started(trial(2))
         assert not counting.may_wait()
-        counting.withdrawn(trial(2))
+        counting.cancelled(trial(2))
         assert counting.may_wait()
 
 

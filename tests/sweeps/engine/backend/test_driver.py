@@ -81,12 +81,12 @@ def test_a_trial_whose_process_died_too_often_is_recorded_as_failed(drive, recor
     config = driver.suggest("t1")
     for _ in range(2):
         attempt(records, config)
-        assert not driver.is_given_up("t1", lambda: ["here"])
+        assert not driver.is_abandoned("t1", lambda: ["here"])
         assert records.trial(config.trial_id).result() is None
     driver.began("t1", ["here", "another"])
-    assert not driver.is_given_up("t1", lambda: ["here"]), "another machine may have been its own"
+    assert not driver.is_abandoned("t1", lambda: ["here"]), "another machine may have been its own"
     driver.began("t1", ["here"])
-    assert driver.is_given_up("t1", lambda: ["here"]), "it died before it came to an attempt"
+    assert driver.is_abandoned("t1", lambda: ["here"]), "it died before it came to an attempt"
     driver.ended("t1", failed=False)
     result = records.trial(config.trial_id).result()
     assert result.status == "failed" and "died 3 times" in result.reason
@@ -103,12 +103,12 @@ def test_a_machine_that_is_still_seen_when_it_takes_its_process_with_it_is_lost(
         driver.began("t1", ["here", "other"])
         if has_begun:
             attempt(records, config, "other")
-        assert not driver.is_given_up("t1", lambda seen=seen: next(seen))
+        assert not driver.is_abandoned("t1", lambda seen=seen: next(seen))
     monkeypatch.setattr("sweeps.engine.backend.driver.PATIENCE", 0.3)
     for last in (False, False, True):
         driver.began("t1", ["here", "other"])
         attempt(records, config, "here")
-        assert driver.is_given_up("t1", lambda: ["here", "other"]) == last
+        assert driver.is_abandoned("t1", lambda: ["here", "other"]) == last
     assert "process died 3 times" in records.trial(config.trial_id).result().reason
 
 
@@ -119,9 +119,9 @@ def test_a_machine_that_is_lost_while_a_first_process_starts_is_no_failure(
     driver, _, _ = drive("none", failures=0, seeds=2)
     first, second = driver.suggest("t1"), driver.suggest("t2")
     driver.began("t1", ["here", "gone"])
-    assert not driver.is_given_up("t2", lambda: ["here"])  # before it began
+    assert not driver.is_abandoned("t2", lambda: ["here"])  # before it began
     assert records.trial(second.trial_id).result() is None
-    assert driver.is_given_up("t1", lambda: ["here", "gone"])
+    assert driver.is_abandoned("t1", lambda: ["here", "gone"])
     assert "process died once" in records.trial(first.trial_id).result().reason
 
 
@@ -132,7 +132,7 @@ def test_a_process_that_dies_when_its_record_is_written_loses_nothing(drive, rec
     attempt(records, config)
     done = TrialResult(trial_id=config.trial_id, config=config, status="converged", objective=80.0)
     records.trial(config.trial_id).write_result(done)
-    assert not driver.is_given_up("t1", lambda: ["here"])
+    assert not driver.is_abandoned("t1", lambda: ["here"])
     driver.ended("t1", failed=False)  # the next process finds the record
     assert listener.heard[-1] == ("ended", "converged")
     assert records.trial(config.trial_id).result().objective == 80.0
@@ -165,7 +165,7 @@ def test_a_process_that_would_die_again_is_not_started_again(drive, records):
     config = driver.suggest("t1")
     driver.began("t1", ["here"])
     attempt(records, config)
-    assert driver.is_given_up("t1", lambda: ["here"], "out of memory: 2 GB used")
+    assert driver.is_abandoned("t1", lambda: ["here"], "out of memory: 2 GB used")
     driver.ended("t1", failed=False)
     assert records.trial(config.trial_id).result().reason == "out of memory: 2 GB used"
     assert listener.heard[-1] == ("ended", "failed")
@@ -177,7 +177,7 @@ def test_alone_on_one_machine_nothing_is_waited_for(drive, records):
     driver.began("t1", ["here"])
     attempt(records, config, "here")
     asked = []
-    driver.is_given_up("t1", lambda: asked.append(1) or ["here"])
+    driver.is_abandoned("t1", lambda: asked.append(1) or ["here"])
     assert len(asked) == 1
 
 
@@ -187,11 +187,11 @@ def test_lost_machines_use_up_no_failures_and_have_a_limit_of_their_own(stopped,
     config = driver.suggest("t1")
     for lost in (True, False, True, False, True):  # three machines, two failures of its own
         attempt(records, config, "gone" if lost and not stopped else "here", lost and stopped)
-        assert not driver.is_given_up("t1", lambda: ["here", "another"])
+        assert not driver.is_abandoned("t1", lambda: ["here", "another"])
     attempt(records, config, "gone" if not stopped else "here", stopped)
-    assert driver.is_given_up("t1", lambda: ["here"])
+    assert driver.is_abandoned("t1", lambda: ["here"])
     driver.ended("t1", failed=False)
-    assert "machine went away 4 times" in records.trial(config.trial_id).result().reason
+    assert "machine was lost 4 times" in records.trial(config.trial_id).result().reason
 
 
 def test_a_trial_that_ends_without_a_record_and_without_asha_is_a_failure(drive, records):
@@ -242,7 +242,7 @@ def test_a_driver_that_cannot_read_a_result_ends_instead_of_waiting_for_it(
     driver, _, listener = drive("none")
     driver.suggest("t1")
     monkeypatch.setattr("sweeps.engine.records.storage.Folder.read", silent)
-    assert not driver.is_given_up("t1", lambda: ["here"])
+    assert not driver.is_abandoned("t1", lambda: ["here"])
     assert driver.lost is error
     driver.lost = None
     driver.ended("t1", failed=False)  # Ray Tune swallows what is raised here

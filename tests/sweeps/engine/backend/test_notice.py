@@ -76,10 +76,10 @@ def test_a_trial_puts_up_a_sign_by_which_it_can_be_told(tmp_path, monkeypatch):
         (sign,) = signs()
         assert (sign.pid, sign.trial_id, sign.node) == (process.pid, "a trial", "a node")
         assert sign.is_up
-        sign.tell()
+        sign.notify()
         assert process.stdout.readline() == "down\n"
         assert not sign.is_up and list(signs()) == [] and not list(tmp_path.iterdir())
-        sign.tell()  # it could not bear it now
+        sign.notify()  # it could not bear it now
         assert process.poll() is None
         process.kill()
 
@@ -101,4 +101,4 @@ def test_where_no_sign_can_be_put_up_the_trial_works(tmp_path, monkeypatch, capl
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with Notice("a trial") as notice:
         assert not notice.is_given()
-    assert "can put up no sign" in caplog.text
+    assert "cannot write its sign" in caplog.text

@@ -75,8 +75,8 @@ def test_trials_are_told_before_ray_is_asked(trials, ray, monkeypatch, capsys):
         return subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE, text=True)
 
     monkeypatch.setattr(preemption, "_drain", drain)
-    assert preemption.tell(30.0)
-    assert asked == [f"trial a trial told (process {process.pid})\n"]
+    assert preemption.notify(30.0)
+    assert asked == [f"trial a trial notified (process {process.pid})\n"]
 
 
 @pytest.mark.parametrize("answers", ["", "import time; time.sleep(2)"], ids=["at once", "later"])
@@ -93,17 +93,17 @@ def test_a_trial_that_ray_starts_again_before_it_has_heard_is_told_too(
 
     starting = threading.Thread(target=start)
     starting.start()
-    assert preemption.tell(30.0)
+    assert preemption.notify(30.0)
     starting.join()
     said = capsys.readouterr().out
-    assert all(f"told (process {process.pid})" in said for process in (first, second))
+    assert all(f"notified (process {process.pid})" in said for process in (first, second))
     assert said.endswith("2 of 2 trials ended in good order\n")
 
 
 def test_a_machine_without_trials_waits_for_none(trials, ray, monkeypatch):
     monkeypatch.setattr(preemption, "LATECOMER", 25.0)
     began = time.monotonic()
-    assert preemption.tell(30.0)
+    assert preemption.notify(30.0)
     assert time.monotonic() - began < preemption.LATECOMER
 
 
@@ -111,28 +111,28 @@ def test_it_ends_in_time_whatever_hangs(trials, ray):
     ray("import time; time.sleep(60)")
     trials(DEAF)
     began = time.monotonic()
-    assert not preemption.tell(2.0)
+    assert not preemption.notify(2.0)
     assert time.monotonic() - began < 12
 
 
 def test_every_trial_is_told_and_its_checkpoint_waited_for(trials, ray, capsys):
     processes = [trials(), trials()]
-    assert preemption.tell(30.0)
+    assert preemption.notify(30.0)
     said = capsys.readouterr().out
-    assert all(f"trial a trial told (process {process.pid})" in said for process in processes)
+    assert all(f"trial a trial notified (process {process.pid})" in said for process in processes)
     assert said.endswith("2 of 2 trials ended in good order\n")
 
 
 def test_trials_of_another_machine_are_not_told(trials, ray, capsys):
     process = trials()
-    assert preemption.tell(30.0, node="another")
+    assert preemption.notify(30.0, node="another")
     assert capsys.readouterr().out == "0 of 0 trials ended in good order\n"
     assert process.poll() is None
 
 
 def test_a_trial_that_takes_too_long_is_named(trials, ray, capsys):
     trials(DEAF)
-    assert not preemption.tell(0.5)
+    assert not preemption.notify(0.5)
     assert "trial a trial is still at work" in capsys.readouterr().out
 
 
@@ -143,7 +143,7 @@ def test_a_ray_that_refuses_or_is_silent_keeps_no_trial_from_being_told(trials, 
     ):
         ray(code)
         trials()
-        assert preemption.tell(2.0)
+        assert preemption.notify(2.0)
         said = capsys.readouterr().out
         assert f"Ray may still give this machine trials: {reason}" in said
         assert "1 of 1 trials ended" in said
@@ -217,7 +217,13 @@ def test_a_cloud_that_does_not_answer_is_asked_again_and_said_once(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("watch",), ("watch", "azure"), ("tell", "--seconds", "nan"), ("tell", "--seconds", "x")],
+    [
+        (),
+        ("watch",),
+        ("watch", "azure"),
+        ("notify", "--seconds", "nan"),
+        ("notify", "--seconds", "x"),
+    ],
 )
 def test_bad_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as refused:

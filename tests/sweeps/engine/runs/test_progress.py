@@ -6,7 +6,6 @@ import pytest
 from rich.console import Console
 
 import sweeps.sigma_line_search as script
-from gon_core.training.loop import EpochMetrics
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
@@ -29,7 +28,7 @@ def told(terminal: bool) -> str:
     progress = Progress(plan, console, done=0)
     with progress.shown():
         progress.expect(20.0)
-        progress.start_trained(EpochMetrics(1, 0.5, 90.0, 0.02, 1.0, "continue"))
+        progress.start_trained({"epoch": 1.0, "train_loss": 0.5, "train_accuracy": 90.0})
         for config, status in zip(plan.known_trials, ("max_epochs", "pruned"), strict=True):
             progress.started(config)
             metrics = {"epoch": 1.0, "train_loss": 0.4321, VALIDATION_METRIC: 71.25}
@@ -93,21 +92,21 @@ def test_a_trial_without_a_machine_is_shown_as_waiting_and_costs_no_time(monkeyp
     assert before.count("waiting") == 3 and "running" not in before
     assert "time left not known: no machine yet" in before
     clock.now = 5000.0
-    progress.placed(configs[1])
+    progress.allocated(configs[1])
     after = shown()
     assert after.count("waiting") == 2 and after.count("running") == 1
     assert after.index(configs[1].trial_id) < after.index(configs[0].trial_id)
     assert "about 5 min 00 s left" in after  # at one machine, whatever was waited
-    progress.placed(configs[0])
+    progress.allocated(configs[0])
     assert "about 2 min 30 s left" in shown()
     clock.now = 5080.0
     result = TrialResult(trial_id=configs[1].trial_id, config=configs[1], status="max_epochs")
     progress.ended(result)
-    progress.displaced(configs[0])
-    progress.withdrawn(configs[2])
+    progress.deallocated(configs[0])
+    progress.cancelled(configs[2])
     last = shown()
     assert last.count("waiting") == 1 and configs[2].trial_id not in last
-    progress.placed(configs[0])
+    progress.allocated(configs[0])
     assert "about 1 min 20 s left" in shown()  # 80 s each, and 80 of its are over
 
 
@@ -118,7 +117,7 @@ def test_no_time_is_said_to_be_left_where_trials_take_longer_than_expected(monke
     progress.expect(100.0)
     for config in progress._plan.known_trials:
         progress.started(config)
-        progress.placed(config)
+        progress.allocated(config)
     clock.now = 99.0
     assert progress._time_left() == "about 1 s left"
     clock.now = 101.0
@@ -131,9 +130,9 @@ def test_lines_say_when_a_machine_comes_and_goes():
     first, *_ = configs = progress._plan.known_trials
     for config in configs:
         progress.started(config)
-    progress.placed(first)
-    progress.displaced(first)
-    progress.placed(first)
+    progress.allocated(first)
+    progress.deallocated(first)
+    progress.allocated(first)
     lines = console.file.getvalue().splitlines()
     label = f"{first.trial_id} sigma 0 seed 0:"
     assert lines == [

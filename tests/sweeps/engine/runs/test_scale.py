@@ -173,7 +173,7 @@ def test_the_live_table_keeps_the_last_trials_and_shows_so_many_running():
     running = plan.known_trials[10:]
     for config in running:
         progress.started(config)
-        progress.placed(config)
+        progress.allocated(config)
     console.file.truncate(console.file.seek(0))
     console.print(progress._render())
     text = console.file.getvalue()
