@@ -21,11 +21,11 @@ from tests.sweeps.here import repeat_here
 
 AN_HOUR_A_TRIAL = """
 import sweeps.sigma_line_search as script
-from sweeps.engine.runs import allowance
+from sweeps.engine.backend import budget
 from sweeps.engine.system.leaving import leave
 from tests.sweeps.test_budget_sweep import METER
 
-allowance.Meter = METER
+budget.Meter = METER
 leave(script.main)
 """
 
@@ -40,7 +40,7 @@ METER = partial(budget.Meter, clock=clock)
 
 def run(sweep, *arguments):
     """Run a sweep whose trials take an hour; return its exit code and what it printed."""
-    return repeat_here(sweep, *arguments, patched={"sweeps.engine.runs.allowance.Meter": METER})
+    return repeat_here(sweep, *arguments, patched={"sweeps.engine.backend.budget.Meter": METER})
 
 
 def one_line(text):
