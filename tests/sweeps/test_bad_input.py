@@ -323,7 +323,7 @@ NAMES = [
     case(SIGMA, "--storage ftp://host/x", "--storage: must be a local folder, s3://BUCKET"),
     case(SIGMA, "--storage s3://", "--storage: must be a local folder, s3://BUCKET"),
     case(SIGMA, "--storage s3:///key", "--storage: must be a local folder, s3://BUCKET"),
-    case(SIGMA, "--storage file://relative", "--storage: needs an absolute path behind file://"),
+    case(SIGMA, "--storage file://relative", "--storage: needs an absolute path after file://"),
     case(JOINT, "--storage file:///proc/nowhere", "--storage: /proc cannot be written"),
     case(SIGMA, "--tracking-uri somewhere", "--tracking-uri: must be sqlite:///FILE"),
     case(SIGMA, "--tracking-uri ''", "--tracking-uri: must be sqlite:///FILE"),
@@ -393,7 +393,7 @@ FOLDERS = [
     case(JOINT, "--warm-start results/taken", "--warm-start: results/taken: sweep.json",
          prepare=file(SWEEP_JSON, "[]")),
     case(JOINT, "--warm-start ftp://host/x", "--warm-start: ftp://host/x: sweep.json cannot be"),
-    case(JOINT, f"--warm-start {'x' * 300}", "--warm-start: xxx", "sweep.json cannot be read"),
+    case(JOINT, f"--warm-start {'x' * 300}", "--warm-start: xxx", "File name too long"),
 ]  # fmt: skip
 
 # -------------------------------------------------------------------------------- folders of data
@@ -605,7 +605,7 @@ COMMANDS = [
     case(REPORT, "taken", "taken: there is no sweep.json", prepare=file("taken")),
     case(REPORT, "ftp://host/x", "ftp://host/x: no report could be made"),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "{")),
-    case(REPORT, "results/taken", "absent: ['name',", prepare=file(SWEEP_JSON, "{}")),
+    case(REPORT, "results/taken", "sweep.json is damaged (name: Field required", prepare=file(SWEEP_JSON, "{}")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "[]")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "5")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, NESTED)),

@@ -18,7 +18,7 @@ from sweeps.engine.system.leaving import refuse
 
 JUDGED_WITH = {"data_dir": "dataset", "download": "dataset"}
 """Options that can be checked only while another one is legal."""
-FLAG = re.compile("--?[A-Za-z]")
+FLAG = re.compile("--[A-Za-z]|-(?!inf$|nan$)[A-Za-z]")  # not a negative number
 Options = TypeVar("Options", bound=CommandOptions)
 
 

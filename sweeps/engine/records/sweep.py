@@ -23,6 +23,7 @@ from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.trial import TrialRecords
 from sweeps.engine.records.usage import UsageRecords
+from sweeps.engine.system.errors import OutsideError
 
 DESCRIPTION = "sweep.json"
 SWEEP_FORMAT = 2  # of sweep.json: raised when an older one cannot be read any more
@@ -148,7 +149,7 @@ def read_description(found: Any) -> SweepDescription:
         ValueError: it is not the description of a sweep.
     """
     if not isinstance(found, dict):
-        raise ValueError("sweep.json must be an object")
+        raise ValueError("sweep.json is damaged (it must be an object)")
     if "name" in found and found.get("format") != SWEEP_FORMAT:
         code = found.get("code")
         version = str(code.get("git_sha", "unknown"))[:12] if isinstance(code, dict) else "unknown"
@@ -183,7 +184,13 @@ class SweepRecords:
         """
         if not self.folder.exists(DESCRIPTION):
             return None
-        return read_description(self.folder.read_json(DESCRIPTION))
+        try:
+            found = self.folder.read_json(DESCRIPTION)
+        except OutsideError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"sweep.json is damaged ({error})") from None
+        return read_description(found)
 
     def trial(self, trial_id: str) -> TrialRecords:
         """Return the records of one trial, whether it has begun or not."""

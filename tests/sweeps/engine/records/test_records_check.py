@@ -229,7 +229,7 @@ def test_a_foreign_checkpoint_is_refused_with_the_difference_named(
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "no sweep.json"), (b"{", "Expecting"), (b"[]", "must be an object")],
+    [(None, "no sweep.json"), (b"{", "damaged (Expecting"), (b"[]", "damaged (it must be")],
 )
 def test_a_folder_that_is_no_sweep_is_bad_input(content, says, tmp_path, capsys):
     if content is not None:

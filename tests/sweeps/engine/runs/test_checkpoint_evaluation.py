@@ -94,7 +94,9 @@ def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, c
     config = EvaluationConfig(measures=("epsilon_star",), **fields)
     found = plan.evaluation_deviations(config, 10_000)
     assert [cut in text for text in found] == ([True] if cut else [])
-    assert bool(config.model_dump(exclude_defaults=True).keys() & {"generator_steps", "generator_blocks"}) is bool(cut)
+    assert bool(
+        config.model_dump(exclude_defaults=True).keys() & {"generator_steps", "generator_blocks"}
+    ) is bool(cut)
 
 
 def test_the_time_of_the_generators_is_told_apart(data):
