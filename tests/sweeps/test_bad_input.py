@@ -605,7 +605,7 @@ COMMANDS = [
     case(REPORT, "taken", "taken: there is no sweep.json", prepare=file("taken")),
     case(REPORT, "ftp://host/x", "ftp://host/x: no report could be made"),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "{")),
-    case(REPORT, "results/taken", "sweep.json is damaged (name: Field required", prepare=file(SWEEP_JSON, "{}")),
+    case(REPORT, "results/taken", "damaged (name: Field", prepare=file(SWEEP_JSON, "{}")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "[]")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "5")),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, NESTED)),
