@@ -67,7 +67,7 @@ def test_window_page_and_table_say_what_is_missing_for_the_budget(stopped):
     sweep, _, text = stopped
     said = (
         "Stopped by its budget of 2.5 hours: 2 of 6 trials ended; 1 value without any figure: "
-        "sigma 0.5; 1 value that the search would have proposed not asked for."
+        "sigma 0.5; 1 value not yet proposed by the search."
     )
     report = sweep.folder / "report"
     for shown in (text, *((report / name).read_text() for name in ("report.html", "table.md"))):

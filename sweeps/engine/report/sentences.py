@@ -40,14 +40,14 @@ def status_counts(statuses: Counter) -> str:
 def point_name(summary: SweepSummary, point: PointSummary) -> str:
     """Return a point in words; in a joint search with its number, which tables and figures use."""
     text = summary.text(point.point)
-    return f"#{point.turn} ({text})" if summary.search == "joint" else text
+    return f"#{point.number} ({text})" if summary.search == "joint" else text
 
 
 def row_name(summary: SweepSummary, point: PointSummary) -> str:
     """Return what a table calls a point: a method by its name alone, any other in words."""
     if summary.names == (METHODS,) or summary.is_baseline(point.point):
         return str(point.point[0])
-    return f"#{point.turn}" if summary.search == "joint" else summary.text(point.point)
+    return f"#{point.number}" if summary.search == "joint" else summary.text(point.point)
 
 
 def interval(estimate: Estimate) -> str:
@@ -106,7 +106,7 @@ def _baselines(summary: SweepSummary) -> list[str]:
     ]
     if not texts:
         return []
-    return [f"Trained beside it, with the same start, epochs and seeds: {'; '.join(texts)}."]
+    return [f"Baselines with the same start, epochs and seeds: {'; '.join(texts)}."]
 
 
 def _chosen_by(summary: SweepSummary) -> str:
@@ -142,7 +142,7 @@ def _rivals(summary: SweepSummary, best: PointSummary) -> str:
         values = [value_text(rival.point[0]) for rival in rivals]
         return f"{summary.labels[0]} {listed(values, ', ', NAMED)}"
     if summary.search == "joint":
-        return listed([f"#{rival.turn}" for rival in rivals], ", ")
+        return listed([f"#{rival.number}" for rival in rivals], ", ")
     return listed([summary.text(rival.point) for rival in rivals])
 
 
@@ -158,7 +158,7 @@ def _front(summary: SweepSummary) -> list[str]:
     points = []
     for point in summary.front:
         means = (f"{name} {percent(i.estimate)}" for name, i in point.objectives.items())
-        points.append(f"#{point.turn} ({', '.join(means)})")
+        points.append(f"#{point.number} ({', '.join(means)})")
     count = plural(len(points), "point")
     return [
         f"Pareto front, {count} that no other surpasses on both clean and corrupted validation "
@@ -185,7 +185,7 @@ def _unattainable(summary: SweepSummary) -> list[str]:
         return []
     joint = summary.search == "joint"
     texts = [
-        f"{f'#{p.turn}' if joint else summary.text(p.point)}: {percent(p.unattainable)} % of them"
+        f"{f'#{p.number}' if joint else summary.text(p.point)}: {percent(p.unattainable)} % of them"
         for p in points
     ]
     return [f"For some images no scale of the noise reaches epsilon ({listed(texts)})."]
@@ -193,12 +193,12 @@ def _unattainable(summary: SweepSummary) -> list[str]:
 
 def _paper(summary: SweepSummary) -> list[str]:
     if summary.published.depths:
-        return ["The paper's figures for this question, its Table 11, are for ImageNet-C."]
+        return ["The paper's figures for this search, its Table 11, are for ImageNet-C."]
     if summary.has_checkpoints:
         return [_beside(summary)]
     point: Point = tuple(parameter.paper for parameter in summary.parameters)
     if not summary.published.means:
-        sentence = "No figures were published for this question on this data set."
+        sentence = "No figures were published for this search on this data set."
         uses = f"The paper's values on MNIST: {summary.text(point)}."
         return [sentence, uses] if summary.search == "joint" else [sentence]
     accuracy = summary.published.means.get(point)
@@ -224,8 +224,8 @@ def _beside(summary: SweepSummary) -> str:
 
 def deviations(summary: SweepSummary) -> str:
     """Return the deviations from the paper, by the scale and by a budget; empty if none."""
-    cuts = [cut.strip().rstrip(".") for cut in summary.description.deviations]
-    by_scale = f"Cut short: {'; '.join(cuts)}." if cuts else ""
+    found = [each.strip().rstrip(".") for each in summary.description.deviations]
+    by_scale = f"Deviations from the paper: {'; '.join(found)}." if found else ""
     return f"{by_scale} {stopped_by_budget(summary)}".strip()
 
 
@@ -234,16 +234,16 @@ def stopped_by_budget(summary: SweepSummary) -> str:
     if summary.stopped is None:
         return ""
     description, kind = summary.description, summary.kind
-    asked, proposals = description.points, description.proposals
-    planned = (len(asked) + proposals) * len(description.seeds)
+    points, proposals = description.points, description.proposals
+    planned = (len(points) + proposals) * len(description.seeds)
     ended = sum(trial.is_final for trial in summary.trials)
     sentence = f"Stopped by its {summary.stopped.budget}: {ended} of {planned} trials ended"
     measured = {point.point for point in summary.compared}
-    if without := [summary.text(point) for point in asked if point not in measured]:
+    if without := [summary.text(point) for point in points if point not in measured]:
         sentence += f"; {plural(len(without), kind)} without any figure: {listed(without)}"
     tried = {p.point for p in summary.points} | {p for p, _ in summary.missing}
-    if (unasked := proposals - len(tried - set(asked))) > 0:
-        sentence += f"; {plural(unasked, kind)} that the search would have proposed not asked for"
+    if (unproposed := proposals - len(tried - set(points))) > 0:
+        sentence += f"; {plural(unproposed, kind)} not yet proposed by the search"
     return f"{sentence}."
 
 

@@ -44,7 +44,7 @@ def draw_means(axes: Axes, points: Sequence[PointSummary], place: Place, look: L
     label = look.label("mean over seeds, 95 % t interval")
     _draw_bars(axes, over_seeds, place, look.marker, label, color=look.color)
     label = look.label("one seed, 95 % binomial interval")
-    # One seed is grey; among several series, where colours tell those apart, it is hollow.
+    # One seed is grey; among several series, which differ by colour, it is hollow.
     kind = {"color": look.color, "markerfacecolor": "white"} if look.name else {"color": GREY}
     _draw_bars(axes, over_images, place, look.marker, label, **kind)
 
@@ -142,17 +142,17 @@ def draw_off_curve(axes: Axes, points: Sequence[PointSummary], place: Place) -> 
     """Draw trials without accuracy on the axis, one row a status: they must not vanish."""
     row = 0
     for status, marker in OFF_CURVE.items():
-        lost = [
+        unmeasured = [
             place(point)
             for point in points
             for trial in point.trials
             if trial.status == status and not corrupted_rows(trial)
         ]
-        if lost:
+        if unmeasured:
             axes.scatter(
-                lost, [0.03 + 0.045 * row] * len(lost), marker=marker, s=26, color=GREY,
+                unmeasured, [0.03 + 0.045 * row] * len(unmeasured), marker=marker, s=26, color=GREY,
                 linewidth=1.2, clip_on=False, transform=axes.get_xaxis_transform(), zorder=5,
-                label=f"{LONG_STATUS[status]}, not measured ({len(lost)})",
+                label=f"{LONG_STATUS[status]}, not measured ({len(unmeasured)})",
             )  # fmt: skip
             row += 1
 

@@ -14,7 +14,7 @@ from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import draw_corruptions, draw_perturbed, draw_sigmas
 from sweeps.engine.report.figures.grid import draw_grid
-from sweeps.engine.report.figures.joint_search import draw_front, draw_turns
+from sweeps.engine.report.figures.joint_search import draw_front, draw_progress
 from sweeps.engine.report.figures.learned_noise import draw_portrait
 from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.figures.noise_overview import Portraits, best_portrait, draw_overview
@@ -51,7 +51,7 @@ class Drawing:
 def search_drawings(
     summary: SweepSummary, importances: Importances, portraits: Portraits
 ) -> list[Drawing]:
-    """Return the figures of the search, the one that answers its question first.
+    """Return the figures of the search, the accuracy first.
 
     Args:
         summary: what to show.
@@ -81,10 +81,8 @@ def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
     if len(summary.objectives) == 2:
         caption = "Accuracy on clean and on corrupted validation images, with the Pareto front."
         found.append(Drawing("pareto_front", caption, lambda: draw_front(summary), IN_TABLES))
-    caption = (
-        "Accuracy on corrupted validation images, point by point as the search asked for them."
-    )
-    found.append(Drawing("accuracy_by_turn", caption, lambda: draw_turns(summary), IN_TABLES))
+    caption = "Accuracy on corrupted validation images, point by point in the order of the search."
+    found.append(Drawing("accuracy_by_point", caption, lambda: draw_progress(summary), IN_TABLES))
     if importances:
         caption = "How much of the validation accuracy's variation each parameter explains."
         found.append(Drawing("importance", caption, lambda: draw_importances(summary, importances)))

@@ -74,7 +74,7 @@ def draw_grid(summary: SweepSummary) -> Figure:
         _draw_line(axes, points, place, {"color": color, "linestyle": dashes})
         draw_means(axes, points, place, Look(color, marker, name))
         draw_trials(axes, points, lambda point: place(point) + ASIDE, color)
-    # The colours of several series would not tell which of them the legend's trial is of.
+    # The colours of several series do not say which of them the legend's trial is of.
     label_trials(axes, summary.measured, OURS if len(series) == 1 else GREY)
     draw_off_curve(axes, summary.points, place)
     keep_to_accuracies(axes)

@@ -1,6 +1,6 @@
 """The figures of a joint search: how it went, the Pareto front, what matters, and slices.
 
-Points are numbered in the order in which the search asked for them, here and in tables.
+Points are numbered in the order of the search, here and in tables.
 """
 
 from collections.abc import Sequence
@@ -30,25 +30,25 @@ from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 
 EARLIER = "earlier sweeps"
-STRIP = 0.16  # of the width of the own turns, for the points of earlier sweeps
+STRIP = 0.16  # of the width of the points of this sweep, for the points of earlier sweeps
 LABELLED = 12  # points of the front
 
 
-def draw_turns(summary: SweepSummary) -> Figure:
-    """Return the figure of the corrupted validation accuracy by turn, with the best so far."""
+def draw_progress(summary: SweepSummary) -> Figure:
+    """Return the figure of the corrupted validation accuracy by point, with the best so far."""
     axes = new_axes(summary.description.title, pad=24)
-    axes.set_xlabel("point, in the order in which the search asked")
+    axes.set_xlabel("point, in the order of the search")
     axes.set_ylabel("corrupted validation accuracy (%)")
     axes.margins(y=0.12)
     complete = complete_points(summary)
-    last = max((point.turn for point in summary.points), default=1)
+    last = max((point.number for point in summary.points), default=1)
     _draw_earlier(axes, summary, last)
-    _draw_complete(axes, complete, lambda point: (point.turn, point.objective))
+    _draw_complete(axes, complete, lambda point: (point.number, point.objective))
     if complete:
         best = list(accumulate((p.means[corrupted(summary)] for p in complete), max))
-        turns = [point.turn for point in complete]
+        numbers = [point.number for point in complete]
         axes.step(
-            [*turns, last + 0.5], [*best, best[-1]], where="post", color=PUBLISHED, linewidth=1.4,
+            [*numbers, last + 0.5], [*best, best[-1]], where="post", color=PUBLISHED, linewidth=1.4,
             label="best so far", zorder=3,
         )  # fmt: skip
     else:
@@ -58,10 +58,10 @@ def draw_turns(summary: SweepSummary) -> Figure:
         axes.set_xlim(left=0.4)
     ticks = MaxNLocator(10, integer=True).tick_values(1, last)
     axes.set_xticks([tick for tick in ticks if 1 <= tick <= last])
-    draw_off_curve(axes, summary.points, lambda point: point.turn)
+    draw_off_curve(axes, summary.points, lambda point: point.number)
     keep_to_accuracies(axes)
     if summary.best is not None:
-        label_best(axes, summary.best.turn, f"best: #{summary.best.turn}")
+        label_best(axes, summary.best.number, f"best: #{summary.best.number}")
     return add_legend_and_caption(axes, joint_caption(summary))
 
 
@@ -95,7 +95,7 @@ def draw_front(summary: SweepSummary) -> Figure:
         _draw_pairs(axes, summary.front, PUBLISHED, "D", "Pareto front of this sweep")
         for point, *place in zip(summary.front[:LABELLED], x, y, strict=False):
             axes.annotate(
-                f"#{point.turn}", (place[0], place[1]), xytext=(5, 5), textcoords="offset points",
+                f"#{point.number}", (place[0], place[1]), xytext=(5, 5), textcoords="offset points",
                 color=PUBLISHED, fontweight="bold", fontsize=9, zorder=6,
             )  # fmt: skip
     else:
@@ -143,8 +143,8 @@ def draw_known(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
 
 
 def complete_points(summary: SweepSummary) -> list[PointSummary]:
-    """Return the points measured with every seed, in the order in which they were asked for."""
-    return sorted((p for p in summary.points if p.is_complete), key=lambda point: point.turn)
+    """Return the points measured with every seed, in the order of the search."""
+    return sorted((p for p in summary.points if p.is_complete), key=lambda point: point.number)
 
 
 def corrupted(summary: SweepSummary) -> int:
@@ -154,6 +154,6 @@ def corrupted(summary: SweepSummary) -> int:
 
 def joint_caption(summary: SweepSummary) -> list[str]:
     """Return ``caption``, and how many points are not drawn."""
-    lost = sum(not point.is_complete for point in summary.measured)
-    line = f"{plural(lost, 'point')} not drawn, of which not every seed was measured."
-    return caption(summary) + ([line] if lost else [])
+    incomplete = sum(not point.is_complete for point in summary.measured)
+    line = f"{plural(incomplete, 'point')} not drawn: not every seed was measured."
+    return caption(summary) + ([line] if incomplete else [])

@@ -47,7 +47,7 @@ def render_trial(result: TrialResult, noise: bytes) -> dict[str, bytes]:
     """Return a PNG of what the noise generator of a trial learned, by file name.
 
     Args:
-        result: how the trial ended; its history tells the generator's training.
+        result: how the trial ended; its history has the generator's training.
         noise: the content of the trial's noise.safetensors.
 
     Raises:
@@ -118,7 +118,7 @@ def _caption(result: TrialResult) -> list[str]:
 def draw_density(axes: Axes, noise: LearnedNoise, color: str = OURS) -> None:
     """Draw the density of one pixel's noise beside that of N(0, 1), on a logarithmic axis.
 
-    On a linear one all densities of mean 0 and deviation 1 look alike: the tails tell them apart.
+    On a linear one all densities of mean 0 and deviation 1 look alike: they differ in the tails.
     """
     edges = noise.edges.numpy()
     density = np.maximum(noise.density.numpy(), FLOOR)
@@ -202,7 +202,7 @@ def _draw_metric(axes: Axes, history: History, name: str, color: str) -> None:
 def reset_epochs(history: History) -> list[float]:
     """Return the epochs in which a generator was replaced, if they are few enough to be marked.
 
-    Where every epoch has its resets a mark tells nothing.
+    Where every epoch has its resets a mark says nothing.
     """
     before, found = 0.0, []
     for entry in history:

@@ -41,7 +41,7 @@ def draw_line(summary: SweepSummary, noise: LearnedNoise | None = None) -> Figur
 
     Args:
         summary: of a search along one real parameter.
-        noise: tells the sizes of Gaussian noise on the same images, for the second axis of a search
+        noise: with the sizes of Gaussian noise on the same images, for the second axis of a search
             for epsilon.
     """
     (parameter,) = summary.parameters

@@ -83,7 +83,7 @@ def _has_generator(point: PointSummary) -> bool:
 def _name(summary: SweepSummary, point: PointSummary, axes: Axes) -> None:
     is_best = point is summary.best
     joint = summary.search == "joint"
-    text = f"#{point.turn}" if joint else summary.text(point.point).replace("_", " ")
+    text = f"#{point.number}" if joint else summary.text(point.point).replace("_", " ")
     axes.set_title(
         text, loc="left", fontsize=9, parse_math=False,
         color=OURS if is_best else "black", fontweight="bold" if is_best else "normal",

@@ -81,15 +81,15 @@ def caption(
         points: of it that are drawn.
         lines: sentences on the figure itself; empty ones are left out.
     """
-    asked = (*summary.points, *summary.baselines)
-    lost = [name(summary, point) for point in asked if point.test is None]
+    searched = (*summary.points, *summary.baselines)
+    unmeasured = [name(summary, point) for point in searched if point.test is None]
     has_best = any(is_best(summary, point) for point in points)
     is_part = len(points) < len(summary.compared)
     parts = [
         *lines,
         "The best point, chosen on validation images, is bold." if has_best else "",
         f"{len(points)} of {len(summary.compared)} measured points are shown." if is_part else "",
-        f"Not measured: {', '.join(lost)}." if lost else "",
+        f"Not measured: {', '.join(unmeasured)}." if unmeasured else "",
     ]
     paragraph = " ".join(filter(None, parts))
     return [*([paragraph] if paragraph else []), *accuracy_marks.caption(summary)]

@@ -115,12 +115,12 @@ def _looks(summary: SweepSummary, points: Sequence[PointSummary]) -> list[dict[s
         elif index == 0:
             kind = {"color": "black", "marker": "P", "linewidth": 1.8, "zorder": 5}
         else:
-            turn, k = divmod(others, len(OTHERS))
+            cycle, k = divmod(others, len(OTHERS))
             # A colour's second point has another marker, hollow, and other dashes.
-            color, dashes = OTHERS[k][0], OTHERS[(k + 2 * turn) % len(OTHERS)][2]
-            kind = {"color": color, "marker": OTHERS[(k + 3 * turn) % len(OTHERS)][1],
+            color, dashes = OTHERS[k][0], OTHERS[(k + 2 * cycle) % len(OTHERS)][2]
+            kind = {"color": color, "marker": OTHERS[(k + 3 * cycle) % len(OTHERS)][1],
                     "linestyle": dashes, "linewidth": 1.1, "zorder": 4}  # fmt: skip
-            kind |= {"markerfacecolor": "white"} if turn else {}
+            kind |= {"markerfacecolor": "white"} if cycle else {}
             others += 1
         looks.append({"markersize": 4.0, "markeredgewidth": 0.8, "linestyle": "-"} | kind)
     return looks

@@ -31,8 +31,8 @@ th { text-align: left; vertical-align: bottom; }
 tbody th { position: sticky; left: 0; background: Canvas; max-width: 40vw; white-space: normal;
   overflow-wrap: break-word; }
 .number { text-align: right; }
-.turned { padding: .25rem .2rem; }
-.turned span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: normal; }
+.vertical { padding: .25rem .2rem; }
+.vertical span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: normal; }
 .front th { color: #c04f00; }
 .best, .best th { background: var(--mark); font-weight: 600; }
 .paper { font-style: italic; opacity: .75; }
@@ -167,8 +167,8 @@ def _table(table: Table) -> str:
 
 
 def _head(column: Column) -> str:
-    if column.is_turned:
-        return f'<th scope="col" class="turned"><span>{escape(column.name)}</span></th>'
+    if column.is_vertical:
+        return f'<th scope="col" class="vertical"><span>{escape(column.name)}</span></th>'
     kind = ' class="number"' if column.is_number else ""
     return f'<th scope="col"{kind}>{escape(column.name)}</th>'
 

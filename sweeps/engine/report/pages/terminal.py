@@ -58,9 +58,9 @@ def _blocks(table: Table, width: int) -> Iterator[RichTable]:
     rows, title = table.rows, table.title
     while rows:
         count = 1
-        while count < len(rows) and _width(_turned_texts(table, rows[: count + 1])) <= width:
+        while count < len(rows) and _width(_transposed_texts(table, rows[: count + 1])) <= width:
             count += 1
-        yield _turned(table, rows[:count], title)
+        yield _transposed(table, rows[:count], title)
         rows, title = rows[count:], f"{table.title} (continued)"
 
 
@@ -79,24 +79,24 @@ def _upright(table: Table) -> RichTable:
     return block
 
 
-def _turned(table: Table, rows: Sequence[Row], title: str) -> RichTable:
+def _transposed(table: Table, rows: Sequence[Row], title: str) -> RichTable:
     block = _empty(title)
-    names, *others = _turned_texts(table, rows)
+    names, *others = _transposed_texts(table, rows)
     block.add_column(Text(names[0]), no_wrap=True)
     for row, texts in zip(rows, others, strict=True):
         style = STYLES.get(row.mark, "")
         block.add_column(Text(texts[0]), style=style, justify="right", no_wrap=True)
     columns, is_detail = table.columns[table.heads :], False
     for column, *line in zip(columns, *(texts[1:] for texts in others), strict=True):
-        if column.is_turned and not is_detail:
+        if column.is_vertical and not is_detail:
             block.add_section()
-        is_detail = column.is_turned
+        is_detail = column.is_vertical
         if any(line):
             block.add_row(column.name, *map(Text, line))
     return block
 
 
-def _turned_texts(table: Table, rows: Sequence[Row]) -> list[list[str]]:
+def _transposed_texts(table: Table, rows: Sequence[Row]) -> list[list[str]]:
     """Return the columns of a table on its side, each with its head first."""
     heads, columns = table.columns[: table.heads], table.columns[table.heads :]
     names = ["\n".join(column.name for column in heads), *(column.name for column in columns)]

@@ -55,7 +55,7 @@ class PointSummary:
 
     Attributes:
         point: the values, in the order of the sweep's parameters.
-        turn: its place in the order in which the search asked for points, from 1.
+        number: its place in the order of the search, from 1.
         trials: that ended, by seed.
         test: mean over the corruptions of the test images; None if no trial was measured.
         clean: the same without corruption.
@@ -67,7 +67,7 @@ class PointSummary:
     """
 
     point: Point
-    turn: int
+    number: int
     trials: tuple[TrialResult, ...]
     test: Estimate | None
     clean: Estimate | None
@@ -104,7 +104,7 @@ class SweepSummary:
             corrupted validation images, or None.
         front: with two objectives, the points that no other one surpasses in both, by the first.
         known: mean objectives by point that a joint search began with.
-        missing: (point, seed) of the trials of the grid, and those begun, that have not ended.
+        missing: (point, seed) of the trials of the grid, and those started, that have not ended.
         published: the paper's figures for the same question; empty if there are none.
         baselines: one summary per method that was trained beside the search; its point is the
             method's name alone. None of them is ever the best.
@@ -180,7 +180,7 @@ class SweepSummary:
 
     @property
     def by_rank(self) -> tuple[PointSummary, ...]:
-        """The points that may be best first, the best of them first; then as they were asked."""
+        """The complete points, the best first; then the others in the order of the search."""
         return tuple(sorted(self.points, key=_rank))
 
     @cached_property
@@ -212,7 +212,7 @@ class SweepSummary:
 
 def _rank(point: PointSummary) -> tuple[bool, float, int]:
     objective = point.objective.estimate if point.is_complete and point.objective else 0.0
-    return not point.is_complete, -objective, point.turn
+    return not point.is_complete, -objective, point.number
 
 
 def summarise(records: SweepRecords) -> SweepSummary:
@@ -231,11 +231,11 @@ def summarise(records: SweepRecords) -> SweepSummary:
     for result in records.results():
         point = point_of(result.config, parameters, names)
         (baselines if point in baselines else by_point).setdefault(point, []).append(result)
-    begun = [(point_of(c, parameters, names), c.seed) for c in records.trials().values()]
-    searched = dict.fromkeys(point for point, _ in begun if point not in baselines)
-    turns = {point: turn for turn, point in enumerate(searched, 1)}
+    started = [(point_of(c, parameters, names), c.seed) for c in records.trials().values()]
+    searched = dict.fromkeys(point for point, _ in started if point not in baselines)
+    numbers = {point: number for number, point in enumerate(searched, 1)}
     points = tuple(
-        summarise_point(point, turns.get(point, len(turns) + 1), by_point[point], description)
+        summarise_point(point, numbers.get(point, len(numbers) + 1), by_point[point], description)
         for point in sorted(by_point, key=lambda point: order(parameters, point))
     )
     complete = [point for point in points if point.is_complete]
@@ -246,10 +246,10 @@ def summarise(records: SweepRecords) -> SweepSummary:
         best=find_best(complete),
         front=pareto_front(complete) if len(description.objectives) > 1 else (),
         known=dict(description.known),
-        missing=_missing(description, parameters, begun, by_point | baselines),
+        missing=_missing(description, parameters, started, by_point | baselines),
         published=read_published(description.published),
         baselines=tuple(
-            summarise_point(point, turns.get(point, 0), trials, description)
+            summarise_point(point, numbers.get(point, 0), trials, description)
             for point, trials in baselines.items()
             if trials
         ),
@@ -260,30 +260,30 @@ def summarise(records: SweepRecords) -> SweepSummary:
 def _missing(
     description: SweepDescription,
     parameters: Sequence[Parameter],
-    begun: Sequence[tuple[Point, int]],
+    started: Sequence[tuple[Point, int]],
     ended: Mapping[Point, Sequence[TrialResult]],
 ) -> tuple[tuple[Point, int], ...]:
     planned = {(point, seed) for point in description.points for seed in description.seeds}
     done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
-    missing = (planned | set(begun)) - done
+    missing = (planned | set(started)) - done
     return tuple(sorted(missing, key=lambda trial: (order(parameters, trial[0]), trial[1])))
 
 
 def summarise_point(
-    point: Point, turn: int, trials: Sequence[TrialResult], description: SweepDescription
+    point: Point, number: int, trials: Sequence[TrialResult], description: SweepDescription
 ) -> PointSummary:
     """Return the means of the trials of one point.
 
     Args:
         point: values of the parameters.
-        turn: its place in the order of asking.
+        number: its place in the order of the search.
         trials: that ended, measured or not.
         description: what sweep.json says; it names the objectives, and the seeds of every point.
     """
     names, seeds = description.objectives, description.seeds
     trials = sorted(trials, key=lambda trial: trial.config.seed)
     measured = [trial for trial in trials if corrupted_rows(trial)]
-    told = {
+    by_seed = {
         trial.config.seed: objectives
         for trial in measured
         if (objectives := finite_objectives(trial, names)) is not None
@@ -295,16 +295,16 @@ def summarise_point(
     shares = [share for trial in trials if (share := share_unattainable(trial)) is not None]
     return PointSummary(
         point=point,
-        turn=turn,
+        number=number,
         trials=tuple(trials),
         test=estimate([corrupted_rows(trial) for trial in measured]),
         clean=estimate([rows for trial in measured if (rows := clean_rows(trial))]),
         corruptions={name: statistics.fmean(top1) for name, top1 in by_corruption.items() if top1},
         objectives={
             name: mean_interval(list(values))
-            for name, values in zip(names, zip(*told.values(), strict=True), strict=False)
+            for name, values in zip(names, zip(*by_seed.values(), strict=True), strict=False)
         },
-        is_complete=bool(told) and told.keys() >= set(seeds),
+        is_complete=bool(by_seed) and by_seed.keys() >= set(seeds),
         unattainable=statistics.fmean(shares) if shares else None,
     )
 

@@ -34,7 +34,7 @@ class Estimate:
 
     @property
     def is_over_seeds(self) -> bool:
-        """Whether the interval tells the spread of seeds; else that of the images of one trial."""
+        """Whether the interval is over seeds; otherwise it is over the images of one trial."""
         return self.trials > 1
 
 

@@ -36,8 +36,8 @@ class Size:
         """The number, or how many seeds never come to it."""
         if math.isfinite(self.interval.estimate):
             return f"{self.interval.estimate:.1f}"
-        lost = sum(map(math.isinf, self.medians))
-        return "never" if lost == len(self.medians) else f"never {lost}/{len(self.medians)}"
+        infinite = sum(map(math.isinf, self.medians))
+        return "never" if infinite == len(self.medians) else f"never {infinite}/{len(self.medians)}"
 
 
 def perturbation_title(trials: Sequence[TrialResult], attacks: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""What the paper published on the same question, to stand beside our own trials."""
+"""What the paper published for the same search, to compare with our own trials."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -48,7 +48,7 @@ def value_order(parameter: Parameter, value: Value) -> tuple:
 
 
 def value_text(value: Value) -> str:
-    """Return a value, as short as it is exact enough to tell values apart."""
+    """Return a value, as short as possible with six digits."""
     if isinstance(value, str):
         return value
     return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e+")
@@ -68,7 +68,7 @@ def point_text(parameters: Sequence[Parameter], point: Point) -> str:
 def shorten(name: str) -> str:
     """Return a name of at most ``LONGEST`` letters, for a figure; the middle of others is left out.
 
-    Names that begin or end alike are still told apart.
+    Names that begin or end alike stay distinct.
     """
     half = LONGEST // 2
     return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"

@@ -1,7 +1,7 @@
 """Paired tests: every configuration against one that the others are measured by.
 
-Over the seeds that both have; with one seed over the test images, which tells how two models
-differ, and not how two trainings do.
+Over the seeds that both have; with one seed over the test images, which compares two models,
+not two trainings.
 """
 
 import math
@@ -24,7 +24,7 @@ MEASURES = ("clean", "mean")
 NOTE = (
     "Difference of test accuracies (clean, and the mean over corruptions) in points, with its 95 % "
     "interval, by a paired t-test over seeds. With one seed it is over test images: interval and p "
-    "tell two models apart, not two trainings; p of clean accuracy is then McNemar's exact one. p "
+    "compare two models, not two trainings; p of clean accuracy is then McNemar's exact one. p "
     "is not corrected for the number of comparisons."
 )
 
@@ -139,7 +139,7 @@ def _texts(comparison: Comparison) -> tuple[str, ...]:
     paired = comparison.paired
     difference, p = paired.difference, paired.p_value
     interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
-    if difference.low == difference.high:  # every pair differs by the same: no spread to tell of
+    if difference.low == difference.high:  # every pair differs by the same: there is no spread
         interval = ""
     p_text = "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
     pairs = f"{paired.pairs} {comparison.over}"

@@ -169,7 +169,7 @@ def build_methods(summary: SweepSummary) -> tuple[Table, ...]:
     """Return Tables 6 and 7, models down; none unless methods are compared.
 
     A row of ours for each and, beside a model of the paper, its row and the difference. The paper's
-    rows that no model of ours stands beside come last, as published only.
+    rows without a model of ours come last, as published only.
     """
     if not is_comparison(summary):
         return ()
@@ -213,7 +213,7 @@ def _rows(name: str, cells: dict[str, Cell], columns: Sequence[str]) -> list[tup
 
 
 def _others_6(summary: SweepSummary) -> dict[str, dict[str, str]]:
-    """Return the paper's rows of Table 6 that none of ours stands beside, by model and column."""
+    """Return the paper's rows of Table 6 without a model of ours, by model and column."""
     if not summary.published.rows:
         return {}
     shown = _models(summary)
@@ -236,12 +236,12 @@ def _others_7(summary: SweepSummary) -> dict[str, dict[str, str]]:
 
 
 def _models(summary: SweepSummary) -> set[str]:
-    """Return the paper's names of the models that ours stand beside."""
+    """Return the paper's names of the models that ours are compared with."""
     return {str(row["model"]) for row in summary.published.rows.values()}
 
 
 def _note(summary: SweepSummary, cells: dict[str, dict[str, Cell]]) -> str:
-    """Return what the numbers are, and which of the paper's rows ours stand beside."""
+    """Return what the numbers are, and which of the paper's rows ours are compared with."""
     beside = any(cell.published for found in cells.values() for cell in found.values())
     pairs = [
         f"{point[0]} beside {row['model']}"

@@ -43,7 +43,7 @@ def build_points(summary: SweepSummary) -> Table:
 
 
 def _columns(summary: SweepSummary) -> dict[str, Column]:
-    """Return the columns of figures by what stands in them."""
+    """Return the columns of numbers by their content."""
     has_share = any(point.unattainable is not None for point in summary.points)
     several = len(summary.objectives) > 1
     ended = {trial.status for trial in summary.trials}
@@ -64,7 +64,7 @@ def _columns(summary: SweepSummary) -> dict[str, Column]:
             if status in ended
         },
         **{
-            name: Column(name.replace("_", " "), is_turned=True) for name in summary.corruptions
+            name: Column(name.replace("_", " "), is_vertical=True) for name in summary.corruptions
         },
     }  # fmt: skip
 
@@ -82,7 +82,7 @@ def _own(summary: SweepSummary, columns: Mapping[str, Column], point: PointSumma
     cells |= {name: percent(top1) for name, top1 in point.corruptions.items()}
     for name, interval in point.objectives.items():
         cells[f"validation {name}"] = percent(interval.estimate)
-    values = _values(point.point, point.turn)
+    values = _values(point.point, point.number)
     mark = "best" if point is summary.best else "front" if point in summary.front else ""
     if summary.is_baseline(point.point):
         beside = len(summary.names) if len(summary.names) > 1 else 0  # columns behind the name
@@ -98,9 +98,9 @@ def _published(columns: Mapping[str, Column], point: Point, row: Mapping[str, An
     return Row((*_values(point, None), "paper", *texts), "paper")
 
 
-def _values(point: Point, turn: int | None) -> list[str]:
+def _values(point: Point, number: int | None) -> list[str]:
     texts = list(map(value_text, point))
-    return texts if len(texts) == 1 else ["" if turn is None else f"#{turn}", *texts]
+    return texts if len(texts) == 1 else ["" if number is None else f"#{number}", *texts]
 
 
 def _seeds(point: PointSummary, planned: int) -> str:

@@ -9,14 +9,13 @@ class Column:
 
     Attributes:
         name: its head.
-        is_number: whether its cells stand at the right.
-        is_turned: whether its head is written upwards in HTML, where many narrow columns stand side
-            by side.
+        is_number: whether its cells are right-aligned.
+        is_vertical: whether its head is written upwards in HTML: for many narrow columns.
     """
 
     name: str
     is_number: bool = True
-    is_turned: bool = False
+    is_vertical: bool = False
 
 
 @dataclass(frozen=True)

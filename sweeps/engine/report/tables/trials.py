@@ -1,4 +1,4 @@
-"""The table of all trials in report.html: one line a trial, with the reason where one was lost."""
+"""The table of all trials in report.html: one line a trial, with the reason where one failed."""
 
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.sentences import percent

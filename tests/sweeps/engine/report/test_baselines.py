@@ -46,7 +46,7 @@ def test_a_baseline_is_summarised_beside_the_points_and_is_never_the_best(sweep)
     assert summary.missing == ((("ant_1x1",), 0), (("ant_1x1",), 1))
     metrics = headline(summary)
     assert metrics["baseline/vanilla/mnist_c/mean"] == pytest.approx(70.5)
-    assert [point.turn for point in summary.points] == [1, 2]
+    assert [point.number for point in summary.points] == [1, 2]
 
 
 def test_the_table_ends_with_the_baselines(sweep):
@@ -84,7 +84,7 @@ def test_parquet_names_the_baseline_and_has_no_value_for_what_it_was_not_searche
 
 def test_the_page_and_the_sentences_tell_of_them(sweep):
     report = write_report(sweep)
-    sentence = next(s for s in report.answer if s.startswith("Trained beside it"))
+    sentence = next(s for s in report.answer if s.startswith("Baselines with"))
     assert "vanilla 70.5 %" in sentence and "pgd 97.0 %" in sentence
     page = sweep.folder.read("report/report.html").decode()
     assert '<th scope="row">vanilla</th><td class="text">baseline</td>' in page

@@ -32,8 +32,8 @@ def test_points_without_a_figure_and_proposals_are_counted(stop):
     records = stop(trials, STOP, grid=GRID, seeds=2, config={"proposals": 3})
     assert sentence(records) == (
         "Stopped by its budget of 0.5 GPU-hours: 3 of 14 trials ended; 3 values without any "
-        "figure: sigma 0.2; sigma 0.5; sigma 0.9; 3 values that the search would have proposed not "
-        "asked for."
+        "figure: sigma 0.2; sigma 0.5; sigma 0.9; 3 values not yet "
+        "proposed by the search."
     )
     answer = write_report(records).answer
     assert answer[0].startswith("Best of the values measured so far: sigma 0, ")
@@ -43,8 +43,8 @@ def test_a_point_that_was_proposed_is_not_missing(stop):
     trials = [(sigma, 0, "converged", 70.0) for sigma in (0.0, 0.2, 0.5, 0.9, 0.41)]
     records = stop(trials, STOP, grid=GRID, seeds=1, config={"proposals": 2})
     assert sentence(records) == (
-        "Stopped by its budget of 0.5 GPU-hours: 5 of 6 trials ended; 1 value that the search "
-        "would have proposed not asked for."
+        "Stopped by its budget of 0.5 GPU-hours: 5 of 6 trials ended; 1 value not yet "
+        "proposed by the search."
     )
 
 

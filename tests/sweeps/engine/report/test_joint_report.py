@@ -4,7 +4,7 @@ import matplotlib
 import pytest
 
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures.joint_search import draw_front, draw_turns
+from sweeps.engine.report.figures.joint_search import draw_front, draw_progress
 from sweeps.engine.report.figures.parameters import draw_slices
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
@@ -22,7 +22,7 @@ def table(records):
 
 def test_points_are_numbered_in_their_turns_and_the_best_comes_first(sweeps):
     summary = summarise(sweeps("joint"))
-    turns = {point.turn: point.point for point in summary.points}
+    turns = {point.number: point.point for point in summary.points}
     configs = list(sweeps("joint").trials().values())
     assert turns[1][0] == configs[0].method.epsilon
     assert turns[14][0] == configs[13].method.epsilon
@@ -31,16 +31,16 @@ def test_points_are_numbered_in_their_turns_and_the_best_comes_first(sweeps):
     rows = [
         line for line in table(sweeps("joint")).splitlines() if line.startswith(("| #", "| **#"))
     ]
-    assert rows[1].startswith(f"| **#{summary.best.turn}** |")
+    assert rows[1].startswith(f"| **#{summary.best.number}** |")
 
 
 def test_figures_of_one_objective(sweeps):
     assert [n for n in names(sweeps("joint")) if n.endswith(".png")] == [
-        "accuracy_by_turn.png", "importance.png", "learned_noise_best.png",
+        "accuracy_by_point.png", "importance.png", "learned_noise_best.png",
         "learned_noise_points.png", "mnist_c_per_corruption.png", "slices.png",
     ]  # fmt: skip
     with matplotlib.rc_context(STYLE):
-        axes = draw_turns(summarise(sweeps("joint"))).axes[0]
+        axes = draw_progress(summarise(sweeps("joint"))).axes[0]
     labels = axes.get_legend_handles_labels()[1]
     assert {"best so far", "earlier sweeps (6)", "pruned, not measured (2)"} <= set(labels)
     (best,) = [line for line in axes.lines if line.get_label() == "best so far"]
@@ -77,7 +77,7 @@ def test_front_of_two_objectives(sweeps):
         axes = draw_front(summary).axes[0]
         slices = draw_slices(summary)
     labelled = [text.get_text() for text in axes.texts if text.get_text().startswith("#")]
-    assert labelled == [f"#{point.turn}" for point in summary.front]
+    assert labelled == [f"#{point.number}" for point in summary.front]
     assert len(slices.axes) == 12
 
 
@@ -99,7 +99,7 @@ def test_little_is_known(make_ant_sweep, case, objectives):
     records = make_ant_sweep(results, seeds=seeds, objectives=objectives, **JOINT)
     write_report(records)
     assert expected in table(records)
-    assert "accuracy_by_turn.png" in names(records)
+    assert "accuracy_by_point.png" in names(records)
     assert "importance.png" not in names(records)
     assert ("pareto_front.png" in names(records)) == (len(objectives) == 2)
     assert ("slices.png" in names(records)) == (case in ("one point", "too few"))

@@ -84,7 +84,9 @@ def test_markdown_table(make_sweep, line_search):
     records = make_sweep(line_search)
     write_report(records)
     text = read(records, "table.md").decode()
-    assert "**Cut short: 10,000 of 55,000 training images; 2 epochs per trial" in text
+    assert (
+        "**Deviations from the paper: 10,000 of 55,000 training images; 2 epochs per trial" in text
+    )
     best = cells(text, "0.5 best")
     assert {name.replace("_", " ") for name in CORRUPTIONS} < set(best)
     assert (best["mean"], best["published"], best["seeds"]) == ("86.5", "92.4", "3")
@@ -134,7 +136,11 @@ def test_page_is_whole_and_needs_nothing_else(make_sweep, line_search):
     assert all(text in page for text in told)
     assert page.count("<details>") == 2
     assert "budget ended, not converged" in page
-    assert page.index("Cut short:") < page.index("Best: sigma 0.5") < page.index("<img")
+    assert (
+        page.index("Deviations from the paper:")
+        < page.index("Best: sigma 0.5")
+        < page.index("<img")
+    )
 
 
 def test_a_figure_says_where_its_numbers_are_and_where_it_has_none_it_says_nothing(tmp_path):
