@@ -14,6 +14,7 @@ from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation.examples import Examples, dump
 from sweeps.engine.records import EXAMPLES
 from sweeps.engine.report import print_report, write_report
+from sweeps.engine.report.figures import style
 from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.pages.terminal import to_terminal
 from sweeps.engine.report.summary.aggregate import summarise
@@ -56,7 +57,8 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search):
+def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search, monkeypatch):
+    monkeypatch.setattr("sweeps.engine.report.render", style.render)  # this one encodes its figures
     records = make_sweep(line_search)
     report = write_report(records)
     assert records.folder.exists("results.parquet")
