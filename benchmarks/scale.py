@@ -197,8 +197,9 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     from sweeps.engine.records.storage import Folder
     from sweeps.engine.runs.progress import Progress
     from sweeps.engine.runs.sweep import describe_sweep
-    from sweeps.engine.tracking import Tracker, default_uri, tracker
-    from sweeps.engine.tracking.sqlite_store import ensure_store
+    from sweeps.engine.tracking import default_uri, make_tracker
+    from sweeps.engine.tracking.mlflow import tracker
+    from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 
     # To see how long it takes, and not that it took too long.
     tracker.DRAIN_SECONDS = tracker.NOTE_SECONDS = 24 * 3600
@@ -212,7 +213,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     clock, worker = Clock(), Worker(epochs)
     with open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere)
-        telling = Tracker(default_uri(str(folder)), description, records, print)
+        telling = make_tracker(default_uri(str(folder)), description, records, print)
         timed = [Timed(Progress(plan, console, 0), clock, "progress"),
                  Timed(telling, clock, "events")]  # fmt: skip
         search_of = TimedSearch(found, clock)

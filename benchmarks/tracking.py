@@ -38,7 +38,7 @@ from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from search_spaces.sigma import SIGMA
 from sweeps.engine.records import SweepDescription, SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.tracking import Tracker, default_uri
+from sweeps.engine.tracking import default_uri, make_tracker
 
 WORKING, DEAD, SLOW = "a working sqlite store", "a dead server", "a server at 5 s a request"
 AGAIN = "the sqlite store again"  # what it differs by is noise
@@ -216,7 +216,7 @@ def take_turn(
     records = SweepRecords(Folder(str(folder)))
     description = describe(folder.name)
     records.write_sweep(description)
-    tracker = Tracker(uri, description, records)
+    tracker = make_tracker(uri, description, records)
     took: list[dict[str, float]] = []
 
     def follow(config: TrialConfig, process: subprocess.Popen[str]) -> None:

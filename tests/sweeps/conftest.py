@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sweeps.engine.tracking import sqlite_store
+from sweeps.engine.tracking.mlflow import sqlite_store
 from tests.sweeps.faults import WHOLE, Sweep
 
 

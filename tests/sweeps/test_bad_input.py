@@ -665,7 +665,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "Tracker", started)
     monkeypatch.setattr(checkpoint_evaluation, "Tracker", started)
     monkeypatch.setattr(measures, "measure", started)
-    monkeypatch.setattr("sweeps.engine.tracking.outbox.Store", started)
+    monkeypatch.setattr("sweeps.engine.tracking.mlflow.outbox.Store", started)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results/earlier").mkdir(parents=True)
     (tmp_path / "results/earlier/notes.txt").write_text("kept")

@@ -1,7 +1,6 @@
 """Evaluate models that are trained already, and record it as a sweep records its trials."""
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from functools import partial
 
 import torch
 from rich.console import Console
-from rich.markup import escape
 from torch import nn
 
 from gon_core import evaluation
@@ -19,7 +17,6 @@ from gon_core.config import (
     TrainingConfig,
     TrialConfig,
 )
-from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.evaluation.measure import Accuracies, Measured
 from gon_core.measurement import Measurement, mean_top1
@@ -28,22 +25,17 @@ from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.planning import plan
 from sweeps.engine.planning.trial_cost import ModelSeconds, evaluation_seconds
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
-from sweeps.engine.records.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.report import headline, print_report, write_report
 from sweeps.engine.resources import cluster_check
-from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
-from sweeps.engine.runs.sweep import made_by, refuse_another_sweep
+from sweeps.engine.runs.session import Session, made_by, refuse_another_sweep
 from sweeps.engine.system import provenance
-from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 from sweeps.engine.system.leaving import refuse
-from sweeps.engine.system.signals import as_keyboard_interrupt
 from sweeps.engine.system.text import duration
-from sweeps.engine.tracking import Tracker, default_uri
+from sweeps.engine.tracking import Tracker
 from sweeps.engine.trials import measures
 from sweeps.engine.trials.trial import describe, make_deterministic
 
@@ -55,8 +47,8 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
 
     Args:
         options: legal ones.
-        generator_steps: budget of each noise generator of epsilon*; None for that of the paper's
-            scale.
+        generator_steps: limit of the steps of each noise generator of epsilon*; None for that of
+            the paper's scale.
 
     Raises:
         SystemExit: 2 with every checkpoint and folder that cannot be read, before anything starts.
@@ -79,58 +71,24 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     description = describe_evaluation(options, models, configs, images)
     records = SweepRecords(Folder(options.storage) / description.name)
     refuse_another_sweep(records, description)
-    try:
-        with SweepLock(records.folder):
-            return _evaluate_alone(options, models, configs, images, records, description, console)
-    except SweepIsRunningError as error:
-        refuse([f"--name: {description.name} is being evaluated already, by {error}"])
+    session = Session(records, description, options, console)
 
-
-def _evaluate_alone(
-    options: CheckpointOptions, models: Sequence[LoadedModel], configs: Sequence[TrialConfig],
-    images: Images, records: SweepRecords, description: SweepDescription, console: Console,
-) -> int:  # fmt: skip
-    if records.read_sweep() is None:
-        records.write_sweep(description)
-    if images.mnist is not None and images.splits is not None:
-        given = images.mnist.test if options.mnist_c else None
-        measures.write_examples(records.folder, images.splits, images.config, given)
-    announce(models, configs, images, records, console)
-    uri = options.tracking_uri or default_uri(options.storage)
-    tracker = Tracker(uri, description, records)
-    interrupted = False
-    try:
-        with as_keyboard_interrupt(), accuracies_of(options) as of_model:
+    def evaluate_all(tracker: Tracker) -> None:
+        with accuracies_of(options) as of_model:
             for loaded, config in zip(models, configs, strict=True):
                 accuracies = of_model(loaded.model)
                 _evaluate(loaded, config, images, records, tracker, console, accuracies)
-    except KeyboardInterrupt:
-        interrupted = True
-    except DataFileError as error:  # of ImageNet-C, whose images are read as they are needed
-        tracker.close({}, failed=True, interrupted=True)
-        print(f"--imagenet-c: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except ClusterError as error:
-        tracker.close({}, failed=True, interrupted=True)
-        console.print(f"[red]{escape(str(error))}", highlight=False, soft_wrap=True)
-        return SOME_FAILED
-    except BaseException:  # no run may stay RUNNING, whatever broke
-        tracker.close({}, failed=True, interrupted=True)
-        raise
-    try:
-        report = write_report(records)
-        if not interrupted:
-            print_report(report, console)
-        missing = tracker.close(headline(report.summary), failed=False, interrupted=interrupted)
-    except KeyboardInterrupt:  # as above
-        tracker.close({}, failed=False, interrupted=True)
-        raise
-    lines = [f"Report: {records.folder.path}/report/report.html", *([missing] if missing else [])]
-    if interrupted:
-        lines.append(f"Interrupted. Resume with:\n  {provenance.repeat_command()}")
-    lines.append(f"Compare runs in the MLflow UI:\n  {description.tracking}")
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    return INTERRUPTED if interrupted else DONE
+
+    def run() -> int:
+        if records.read_sweep() is None:
+            records.write_sweep(description)
+        if images.mnist is not None and images.splits is not None:
+            given = images.mnist.test if options.mnist_c else None
+            measures.write_examples(records.folder, images.splits, images.config, given)
+        announce(models, configs, images, records, console)
+        return session.run(evaluate_all)
+
+    return session.alone(run)
 
 
 @contextmanager

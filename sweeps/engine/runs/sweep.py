@@ -2,8 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,7 +11,7 @@ from sweeps.engine.backend.budget import Meter, OutOfBudgetError, make_meter
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.backend.protocol import Backend, BackendFactory
-from sweeps.engine.cli.options import CommandOptions, SweepOptions
+from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.plan import Plan
@@ -20,24 +19,21 @@ from sweeps.engine.planning.rebuild import rebuild_search
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import Price, at_a_time, estimate_time, used_line
 from sweeps.engine.planning.trial_cost import Speed, trial_seconds
-from sweeps.engine.records import Stop, SweepDescription, SweepRecords, starting_models
-from sweeps.engine.records.lock import SweepIsRunningError, SweepLock, holder
-from sweeps.engine.records.starting_models import DivergedStartError
+from sweeps.engine.records import SweepDescription, SweepRecords, starting_models
+from sweeps.engine.records.lock import holder
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.usage import Budget
 from sweeps.engine.resources import cluster_check
-from sweeps.engine.resources.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.runs.dry_run import show_deviations, show_plan
 from sweeps.engine.runs.progress import Progress
+from sweeps.engine.runs.session import Session, made_by, refuse_another_sweep, refuse_running
 from sweeps.engine.search.ledger import Objectives
 from sweeps.engine.search.search import Search
-from sweeps.engine.system import machine, provenance
-from sweeps.engine.system.errors import StorageError
-from sweeps.engine.system.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
-from sweeps.engine.system.importing import IMPORTING
+from sweeps.engine.system import machine
+from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse
-from sweeps.engine.system.signals import as_keyboard_interrupt, deferred_signals
-from sweeps.engine.tracking import Tracker, default_uri, ui_command
+from sweeps.engine.system.signals import deferred_signals
+from sweeps.engine.tracking import Tracker
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
     from sweeps.engine.trials.measures import TrialData
@@ -48,7 +44,7 @@ def run_sweep(
     options: SweepOptions,
     backend: BackendFactory = Cluster,
 ) -> int:
-    """Run a sweep, or carry it on; print how it goes and what came out.
+    """Run a sweep, or resume it; print its progress and its result.
 
     Args:
         spec: what is searched.
@@ -60,7 +56,7 @@ def run_sweep(
         interrupted; the last two are resumable.
 
     Raises:
-        SystemExit: 2 with the reason, if a sweep of this name asks something else, if its budget
+        SystemExit: 2 with the reason, if the folder holds another sweep, if its budget
             is less than its first trial needs, or if a machine does not see its storage.
     """
     console = Console()
@@ -87,13 +83,15 @@ def run_sweep(
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
-        refuse_running(plan, claim.describe())
+        refuse_running(plan.name, claim.describe())
     start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
     meter = make_meter(plan, storage, records, budget, start_is_kept, console.print)
     known = known_points(plan, records, console)
-    return _Run(
-        plan, options, storage, records, description, known, console, meter, price, backend
-    ).run()
+    session = Session(
+        records, description, options, console, wait_seconds=options.wait_for_driver,
+        used_line=lambda: used_line(meter.spent, plan.resources, price),
+    )  # fmt: skip
+    return session.alone(_Sweep(plan, options, storage, session, known, meter, backend).run)
 
 
 def known_points(
@@ -148,166 +146,86 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> Sweep
     )
 
 
-def made_by(options: CommandOptions) -> dict[str, Any]:
-    """Return the fields of ``sweep.json`` that say what makes the sweep and where it is tracked."""
-    uri = options.tracking_uri or default_uri(options.storage)
-    return {
-        "created": provenance.now(),
-        "code": provenance.code_version(),
-        "packages": provenance.package_versions(),
-        "command": provenance.repeat_command(),
-        "tracking_uri": provenance.redact(uri),
-        "tracking": ui_command(uri),
-    }
-
-
-def refuse_another_sweep(records: SweepRecords, description: SweepDescription) -> None:
-    """Exit with code 2 if the folder holds a sweep of another config, naming the differences."""
-    if records.folder.is_local and Path(records.folder.path).is_file():
-        refuse([f"--name: {records.folder.path} is a file, choose another name"])
-    try:
-        recorded = records.read_sweep()
-    except (ValueError, OSError) as error:
-        refuse([f"--name: {records.folder.path}: {error}; choose another name"])
-    if recorded is not None and (differences := description.differences(recorded)):
-        refuse([f"--name: {records.folder.path} holds another sweep, choose another name",
-                *differences])  # fmt: skip
-
-
-def refuse_running(plan: Plan, driver: str) -> NoReturn:
-    """Exit with code 2: another driver runs the sweep."""
-    refuse([f"--name: sweep {plan.name} is being run already, by {driver}"])
-
-
-def storage_problem(error: BaseException | None) -> str | None:
-    """Return why the storage cannot be used, if an error comes from that."""
-    while error is not None:
-        if isinstance(error, StorageError):
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return None
-
-
 @dataclass
-class _Run:
+class _Sweep:
     plan: Plan
     options: SweepOptions
     storage: Folder
-    records: SweepRecords
-    description: SweepDescription
+    session: Session
     known: list[tuple[Point, Objectives]]
-    console: Console
     meter: Meter
-    price: Price
     make_backend: BackendFactory
 
-    def run(self) -> int:
-        try:
-            wait = self.options.wait_for_driver
-            with SweepLock(self.records.folder, wait_seconds=wait, say=self._say) as lock:
-                return self._run_alone(lock)
-        except SweepIsRunningError as error:
-            refuse_running(self.plan, str(error))
-        except StorageError as error:  # before the first trial, or after the last
-            return self._end_without_storage(error)
+    @property
+    def records(self) -> SweepRecords:
+        return self.session.records
 
-    def _run_alone(self, lock: SweepLock) -> int:
+    def run(self) -> int:
+        session = self.session
         search, finished = rebuild_search(self.plan, self.records, dict(self.known))
         if search.is_exhausted:
-            self.console.print(
+            session.say(
                 f"Sweep {self.plan.name} is finished: {finished} trials recorded, nothing to train."
             )
-            # An earlier driver may have been killed before MLflow was told everything.
-            return self._conclude(self._tracker(), interrupted=False)
+            return session.run()  # an earlier driver may not have sent everything to the tracker
         self._announce(finished)
         if self.records.read_sweep() is None:
             known = tuple(self.known)
-            self.records.write_sweep(self.description.model_copy(update={"known": known}))
-        tracker = self._tracker()
+            self.records.write_sweep(session.description.model_copy(update={"known": known}))
         if not self.meter.may_start():
             with self.meter:
-                self._stop(search)
-            return self._conclude(tracker, interrupted=False)
-        asked = self.options.address
-        address = cluster_check.resolve(asked) if asked is not None else None
-        with self.make_backend(self.plan.resources, address) as cluster:
-            return self._run_on(cluster, search, finished, tracker, lock)
+                self._note_stop(search)
+            return session.run()
+        given = self.options.address
+        address = cluster_check.resolve(given) if given is not None else None
+        with self.make_backend(self.plan.resources, address) as backend:
 
-    def _run_on(
-        self, cluster: Backend, search: Search, finished: int, tracker: Tracker, lock: SweepLock
-    ) -> int:
-        try:
-            with as_keyboard_interrupt(), self.meter:
-                with suppress(OutOfBudgetError):
-                    self._train(cluster, search, finished, tracker)
-                self._stop(search)
-        except KeyboardInterrupt:
-            cluster.stop()
-            cluster.join()  # a trial that still ran would write its records beside the report
-            if lock.was_taken_over:
-                self._say("Another driver has taken the sweep over: this one ends.", "red")
-                return INTERRUPTED
-            return self._conclude(tracker, interrupted=True)
-        except UnsharedStorageError as error:
-            tracker.close({}, failed=True, interrupted=True)
-            refuse([f"--storage: {error}"], "the sweep ended")
-        except (DivergedStartError, ClusterError) as error:
-            self._say(str(error), "red")
-            missing = tracker.close({}, failed=True, interrupted=False)
-            if isinstance(error, ClusterError):  # else the same would come of it
-                self._say_what_next(missing, interrupted=True)
-            return SOME_FAILED
-        except BaseException as error:  # no run may stay RUNNING, whatever broke
-            tracker.close({}, failed=True, interrupted=True)
-            if storage_problem(error) is None:
-                raise
-            return self._end_without_storage(error)
-        cluster.stop()
-        return self._conclude(tracker, interrupted=False)
+            def work(tracker: Tracker) -> None:
+                with self.meter:
+                    with suppress(OutOfBudgetError):
+                        self._train(backend, search, finished, tracker)
+                    self._note_stop(search)
 
-    def _stop(self, search: Search) -> None:
-        """Take in whether the budget ended the sweep: the search would have gone on."""
+            return session.run(work, backend.stop, backend.join)
+
+    def _note_stop(self, search: Search) -> None:
+        """Note if the budget ended the sweep: the search would have proposed more."""
         if not search.is_exhausted:
             ended = sum(result.is_final for result in self.records.results())
-            self.meter.stop = self.meter.stop_now(self.plan.number_of_trials - ended)
-
-    def _tracker(self) -> Tracker:
-        uri = self.options.tracking_uri or default_uri(self.options.storage)
-        return Tracker(uri, self.description, self.records, self._say)
-
-    def _say(self, line: str, style: str | None = None) -> None:
-        # What others wrote may have brackets, which are no markup.
-        self.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+            stop = self.meter.stop_now(self.plan.number_of_trials - ended)
+            self.meter.stop = self.session.stop = stop
 
     def _announce(self, finished: int) -> None:
         plan, resources = self.plan, self.plan.resources
-        self.console.print(f"{plan.spec.title} Sweep {plan.name}, scale {plan.config.scale}.")
+        self.session.say(f"{plan.spec.title} Sweep {plan.name}, scale {plan.config.scale}.")
         if finished:
-            self.console.print(f"Resumed: {finished} trials are recorded already.")
+            self.session.say(f"Resumed: {finished} trials are recorded already.")
         left = plan.number_of_trials - finished
-        self.console.print(
+        self.session.say(
             f"{left} {'trial' if left == 1 else 'trials'}, {at_a_time(resources)} on "
             f"{resources.device}, {plan.config.training.precision}; kept in "
             f"{self.records.folder.path}"
         )
-        show_deviations(plan, self.console)
+        show_deviations(plan, self.session.console)
         on_cpu_in_bf16 = plan.config.training.precision == "bf16" and resources.device == "cpu"
         if on_cpu_in_bf16 and not machine.has_bf16():
-            self.console.print(
+            self.session.say(
                 "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
             )
 
-    def _train(self, cluster: Backend, search: Search, finished: int, tracker: Tracker) -> None:
+    def _train(self, backend: Backend, search: Search, finished: int, tracker: Tracker) -> None:
         plan, config = self.plan, self.plan.config
-        progress = Progress(plan, self.console, finished, self.meter.text)
+        progress = Progress(plan, self.session.console, finished, self.meter.text)
         with progress.shown():
             with deferred_signals():  # importing torch takes seconds, while Ray starts
                 from sweeps.engine.backend import shared_storage, start_model
                 from sweeps.engine.backend.in_process import InProcess
             data = self._prepare_data()
-            kept = starting_models.folder(self.storage, config.start, self.description.data_digest)
+            kept = starting_models.folder(
+                self.storage, config.start, self.session.description.data_digest
+            )
             is_here = self.options.address is None
-            trainer: Backend = cluster
+            trainer: Backend = backend
             if is_here and plan.resources.device == "cpu":  # it has nothing else to do
                 trainer = InProcess(plan.resources)
             trainer.wait()
@@ -320,12 +238,12 @@ class _Run:
             speed = starting_models.seconds_per_image(kept, config.start)
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
-            cluster.wait()
+            backend.wait()
             driver = Driver(
                 plan, search, self.records, (self.meter, progress, tracker), limits,
                 self.meter.may_start, self.meter.may_wait, (self.meter, progress),
             )  # fmt: skip
-            cluster.run(driver, data, weights)
+            backend.run(driver, data, weights)
 
     def _prepare_data(self) -> "TrialData":
         import torch
@@ -341,61 +259,3 @@ class _Run:
         splits = split(*images, self.plan.config.data)
         measures.write_examples(self.records.folder, splits, self.plan.config.evaluation)
         return measures.prepare_data(splits, self.plan.config.evaluation)
-
-    def _conclude(self, tracker: Tracker, interrupted: bool) -> int:
-        try:
-            return self._report(tracker, interrupted)
-        except KeyboardInterrupt:  # no run may stay RUNNING
-            tracker.close({}, failed=False, interrupted=True)
-            raise
-
-    def _report(self, tracker: Tracker, interrupted: bool) -> int:
-        with IMPORTING:
-            from sweeps.engine.report import headline, print_report, write_report
-
-        try:
-            report = write_report(self.records)
-        except StorageError as error:
-            tracker.close({}, failed=True, interrupted=True)
-            return self._end_without_storage(error)
-        results = report.summary.trials
-        failed = [result for result in results if result.status == "failed"]
-        for result in results:
-            for note in result.notes:
-                self._say(f"trial {result.trial_id}: {note}", "yellow")
-        if not interrupted:
-            print_report(report, self.console)
-        stop = self.meter.stop
-        more = interrupted or stop is not None
-        missing = tracker.close(headline(report.summary), bool(failed), more)
-        for result in failed:
-            reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
-            self._say(f"trial {result.trial_id} failed: {reason}", "red")
-        self._say_what_next(missing, interrupted, stop)
-        if interrupted:
-            return INTERRUPTED
-        if failed:  # also where its budget ended the sweep: what failed is to be looked at first
-            return SOME_FAILED
-        return DONE if stop is None else OUT_OF_BUDGET
-
-    def _end_without_storage(self, error: BaseException) -> int:
-        self._say(f"The records cannot be written: {storage_problem(error)}", "red")
-        self._say_what_next("", interrupted=True)
-        return SOME_FAILED
-
-    def _say_what_next(self, missing: str, interrupted: bool, stop: Stop | None = None) -> None:
-        lines = (
-            [line] if (line := used_line(self.meter.spent, self.plan.resources, self.price)) else []
-        )
-        folder = self.records.folder.path
-        if interrupted:
-            lines.append(f"Interrupted. Resume with:\n  {provenance.repeat_command()}")
-        else:
-            if stop is not None:
-                text = f"Stopped by its {stop.budget}. Resume with a larger one:"
-                lines.append(f"{text}\n  {stop.resume_command}")
-            lines.append(f"Report: {folder}/report/report.html")
-        if missing:
-            lines.append(missing)
-        lines.append(f"Compare runs in the MLflow UI:\n  {self.description.tracking}")
-        self._say("\n".join(lines))

@@ -1,24 +1,37 @@
-"""The only door to MLflow: a view of the records, filled while trials run, never on their path.
+"""Views of the records, filled while trials run, never on their path: MLflow.
 
-One thread takes events from an outbox and tells MLflow; a slow or absent server costs the sweep
-nothing. What was missed is sent once the server answers, at the latest when the sweep ends, or
-later by ``python -m sweeps.engine.tracking replay <sweep folder>``: each compares MLflow with the
-records and adds what is not there, so that doing it twice changes nothing.
+    protocol.py   what a run needs of a tracker
+    mlflow/       the only door to MLflow
 
-Experiment ``gon/<question>``; one parent run per sweep; one child run per trial, exactly one.
-
-    tracker.py       what a sweep holds: it listens to trials, and a thread passes on what it hears
-    outbox.py        what MLflow has not been told yet, and the order in which it is
-    replay.py        the same from the records alone
-    store.py         MLflow's side: runs, points and artifacts, each exactly once
-    points.py        the metrics of epochs and of final models, and when they were measured
-    sqlite_store.py  a new sqlite store, whole or not there
-    tracked.py       ``tracked.json``: MLflow holds all of it
-    uris.py          where the store is, and how to show it without its password
+What knows a tracker by its name is here: another one is a folder beside ``mlflow/``, chosen by
+``make_tracker``. A tracker renders nothing; files to show are given to it.
 """
 
-from sweeps.engine.tracking.replay import replay
-from sweeps.engine.tracking.tracker import Tracker
-from sweeps.engine.tracking.uris import default_uri, ui_command, uri_problem
+from collections.abc import Callable
 
-__all__ = ["Tracker", "default_uri", "replay", "ui_command", "uri_problem"]
+from sweeps.engine.records import SweepDescription, SweepRecords
+from sweeps.engine.tracking.mlflow.replay import replay
+from sweeps.engine.tracking.mlflow.tracker import MLflowTracker
+from sweeps.engine.tracking.mlflow.uris import default_uri, ui_command, uri_problem
+from sweeps.engine.tracking.protocol import Artifacts, Tracker
+
+__all__ = ["Tracker", "default_uri", "make_tracker", "replay", "ui_command", "uri_problem"]
+
+
+def make_tracker(
+    uri: str,
+    description: SweepDescription,
+    records: SweepRecords,
+    say: Callable[[str], None] | None = None,
+    artifacts: Artifacts | None = None,
+) -> Tracker:
+    """Return the tracker of a sweep.
+
+    Args:
+        uri: where it is tracked; every legal one is MLflow's.
+        description: what ``sweep.json`` says.
+        records: of the sweep.
+        say: called once, with one line, if the tracker cannot be reached; from a thread.
+        artifacts: makes files to show beside a trial with learned noise; None for none.
+    """
+    return MLflowTracker(uri, description, records, say, artifacts)

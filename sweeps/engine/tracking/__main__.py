@@ -11,8 +11,8 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
-from sweeps.engine.tracking.replay import BehindError, replay
-from sweeps.engine.tracking.uris import explain, ui_command, uri_problem
+from sweeps.engine.tracking.mlflow.replay import BehindError, replay
+from sweeps.engine.tracking.mlflow.uris import explain, ui_command, uri_problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

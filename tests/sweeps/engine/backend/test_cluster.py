@@ -171,7 +171,7 @@ from sweeps.engine.system.leaving import leave
 def train(run, *_):
     raise UnsharedStorageError("results is not seen from there")
 
-sweep._Run._train = train
+sweep._Sweep._train = train
 sweep.Cluster = lambda *_: nullcontext()
 leave(script.main)
 """

@@ -16,7 +16,7 @@ from sweeps.engine.planning.plan import evaluation_deviations
 from sweeps.engine.planning.trial_cost import SHARES, Speed, measured_seconds
 from sweeps.engine.records import result as records_of_results
 from sweeps.engine.report import write_report
-from sweeps.engine.tracking.points import final_metrics
+from sweeps.engine.tracking.mlflow.points import final_metrics
 from sweeps.engine.trials.measures import measure, prepare_data
 from tests.sweeps.engine.report.made_up import measured_result, write_sweep
 

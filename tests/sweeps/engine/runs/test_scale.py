@@ -24,8 +24,8 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs.progress import SHOWN_ENDED, SHOWN_RUNNING, Progress
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import GridSearch, JointSearch
-from sweeps.engine.tracking.outbox import Outbox
-from sweeps.engine.tracking.tracker import Tracker
+from sweeps.engine.tracking import make_tracker
+from sweeps.engine.tracking.mlflow.outbox import Outbox
 from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.tracked_sweeps import (
     all_points,
@@ -189,7 +189,7 @@ def tracked(records, tmp_path):
     """Return a URI, and a tracker that has told it of three trials that ended."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     records.write_sweep(describe(tracking_uri=uri))
-    tracker = Tracker(uri, describe(tracking_uri=uri), records)
+    tracker = make_tracker(uri, describe(tracking_uri=uri), records)
     configs = plan_of("line").known_trials[:3]
     for config in configs:
         tracker.started(config)

@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel, model_serializer
 
 import sweeps
-from sweeps.engine.runs.sweep import _Run
+from sweeps.engine.cli.options import CommandOptions
+from sweeps.engine.runs import session
 from sweeps.engine.system.signals import (
     as_keyboard_interrupt,
     deferred_signals,
@@ -20,6 +21,7 @@ from sweeps.engine.system.signals import (
     raise_pending_interrupt,
 )
 from tests.s3_store import uri
+from tests.sweeps.engine.descriptions import describe
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -101,20 +103,21 @@ def test_nohup_keeps_its_word():
     assert "Interrupted" not in ended.stderr, ended
 
 
-def test_a_sweep_that_is_told_to_end_while_it_ends_leaves_no_run_running():
-    class Ending(_Run):
-        def _report(self, tracker, interrupted):
-            raise KeyboardInterrupt
-
+def test_an_interrupt_while_the_report_is_made_leaves_no_run_running(monkeypatch):
     class Listening:
         closed = None
 
         def close(self, summary, failed, interrupted):
             self.closed = interrupted
 
+    def interrupt(self, tracker, interrupted):
+        raise KeyboardInterrupt
+
     listening = Listening()
+    monkeypatch.setattr(session, "make_tracker", lambda *_: listening)
+    monkeypatch.setattr(session.Session, "_report", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        Ending.__new__(Ending)._conclude(listening, interrupted=False)
+        session.Session(None, describe(), CommandOptions(), None).run()
     assert listening.closed
 
 

@@ -16,14 +16,15 @@ from sweeps.engine.records import Checkpoint, SweepRecords
 from sweeps.engine.records.lock import SweepLock
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import StorageError
-from sweeps.engine.tracking import Tracker, default_uri, replay, tracker, ui_command, uri_problem
+from sweeps.engine.tracking import default_uri, make_tracker, replay, ui_command, uri_problem
 from sweeps.engine.tracking.__main__ import main
-from sweeps.engine.tracking.points import Epoch, dated, in_requests
-from sweeps.engine.tracking.replay import BehindError
-from sweeps.engine.tracking.sqlite_store import ensure_store
-from sweeps.engine.tracking.store import Store
-from sweeps.engine.tracking.tracked import is_tracked, write_tracked
-from sweeps.engine.tracking.uris import explain
+from sweeps.engine.tracking.mlflow import tracker
+from sweeps.engine.tracking.mlflow.points import Epoch, dated, in_requests
+from sweeps.engine.tracking.mlflow.replay import BehindError
+from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
+from sweeps.engine.tracking.mlflow.store import Store
+from sweeps.engine.tracking.mlflow.tracked import is_tracked, write_tracked
+from sweeps.engine.tracking.mlflow.uris import explain
 from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.tracked_sweeps import (
     all_points,
@@ -68,7 +69,7 @@ def test_a_sweep_is_one_parent_and_one_terminal_child_per_trial(config, records,
     (records.folder / "report").write("table.md", b"| a |")
     begin(records, config)
     begin(records, other)
-    tracker = Tracker(uri, description, records)
+    tracker = make_tracker(uri, description, records)
     tracker.started(config)
     tracker.started(other)
     tracker.reported(config, epoch(1))
@@ -176,7 +177,7 @@ def test_a_sweep_that_is_being_run_is_not_replayed(config, records, description,
 
 def test_epochs_that_mlflow_missed_are_sent_when_the_trial_ends(config, records, description, uri):
     records.write_sweep(description)
-    tracker = Tracker(uri, description, records)
+    tracker = make_tracker(uri, description, records)
     tracker.started(config)
     tracker.reported(config, epoch(2))  # the first was lost
     tracker.ended(record(records, ended(config)))
@@ -245,7 +246,7 @@ def test_the_note_that_mlflow_holds_everything_is_no_part_of_it(
     monkeypatch.setattr(tracker, "NOTE_SECONDS", 0.1)
     asked = threading.Event()
     monkeypatch.setattr(tracker, "write_tracked", lambda *_: asked.wait(60))
-    listener = Tracker(uri, description, records)
+    listener = make_tracker(uri, description, records)
     assert listener.close({}, failed=False, interrupted=False) == ""
     asked.set()
 
@@ -254,7 +255,7 @@ def test_what_is_sent_twice_is_there_once(config, records, description, uri, mon
     """The first time every request is carried out, and its answer lost."""
     records.write_sweep(description)
     record(records, ended(config))
-    monkeypatch.setattr("sweeps.engine.tracking.outbox.END_PAUSES_SECONDS", [0] * 30)
+    monkeypatch.setattr("sweeps.engine.tracking.mlflow.outbox.END_PAUSES_SECONDS", [0] * 30)
     lost = set()
     for name in ("create_experiment", "create_run", "log_batch", "set_terminated", "set_tag"):
         original = getattr(MlflowClient, name)
@@ -319,7 +320,7 @@ def test_one_trial_that_mlflow_refuses_holds_up_no_other(
         original(client, run_id, content, name)
 
     monkeypatch.setattr(MlflowClient, "log_dict", refuse)
-    monkeypatch.setattr("sweeps.engine.tracking.outbox.END_PAUSES_SECONDS", (0.0, 0.1))
+    monkeypatch.setattr("sweeps.engine.tracking.mlflow.outbox.END_PAUSES_SECONDS", (0.0, 0.1))
     with pytest.raises(BehindError, match="no artifacts"):
         replay(records, uri)
     client, (parent,), children = runs(uri)
@@ -335,11 +336,11 @@ def test_an_absent_server_costs_nothing_while_training_and_names_the_replay(
     config, records, description, monkeypatch, caplog, capfd
 ):
     monkeypatch.setattr(tracker, "DRAIN_SECONDS", 10)
-    monkeypatch.setattr("sweeps.engine.tracking.outbox.END_PAUSES_SECONDS", (0.0, 0.1))
+    monkeypatch.setattr("sweeps.engine.tracking.mlflow.outbox.END_PAUSES_SECONDS", (0.0, 0.1))
     records.write_sweep(description)
     begin(records, config)
     said = []
-    listener = Tracker("http://me:secret@127.0.0.1:9", description, records, said.append)
+    listener = make_tracker("http://me:secret@127.0.0.1:9", description, records, said.append)
     listener.started(config)
     started = time.monotonic()
     for number in range(1, 1000):
@@ -366,11 +367,11 @@ def test_an_absent_server_is_asked_ever_less_often(config, records, description,
             opened.append(time.monotonic())
             raise ConnectionError("refused")
 
-    monkeypatch.setattr("sweeps.engine.tracking.outbox.Store", Refused)
-    monkeypatch.setattr("sweeps.engine.tracking.outbox.END_PAUSES_SECONDS", (0.0,))
+    monkeypatch.setattr("sweeps.engine.tracking.mlflow.outbox.Store", Refused)
+    monkeypatch.setattr("sweeps.engine.tracking.mlflow.outbox.END_PAUSES_SECONDS", (0.0,))
     monkeypatch.setattr(tracker, "FIRST_PAUSE_SECONDS", 0.2)
     begin(records, config)
-    listener = Tracker("http://127.0.0.1:9", description, records)
+    listener = make_tracker("http://127.0.0.1:9", description, records)
     for number in range(1, 301):
         listener.reported(config, epoch(number))
         time.sleep(0.01)
@@ -461,7 +462,7 @@ def test_help_is_given(arguments):
 def test_a_replay_without_a_server_exits_with_1_and_one_line(
     config, records, description, monkeypatch, capsys
 ):
-    monkeypatch.setattr("sweeps.engine.tracking.outbox.END_PAUSES_SECONDS", (0.0, 0.1))
+    monkeypatch.setattr("sweeps.engine.tracking.mlflow.outbox.END_PAUSES_SECONDS", (0.0, 0.1))
     records.write_sweep(description)
     record(records, ended(config))
     assert main(["replay", records.folder.uri, "http://me:secret@127.0.0.1:9"]) == 1
@@ -509,15 +510,15 @@ def test_a_sweep_that_mlflow_holds_is_not_told_again(config, records, descriptio
     """A later process of a finished sweep does not even import MLflow."""
     records.write_sweep(description)
     record(records, ended(config))
-    assert Tracker(uri, description, records).close({}, failed=False, interrupted=False) == ""
+    assert make_tracker(uri, description, records).close({}, failed=False, interrupted=False) == ""
     assert "tracked.json" in records.folder.names()
     code = (
         "import sys, json\n"
         "from sweeps.engine.records import SweepRecords\n"
         "from sweeps.engine.records.storage import Folder\n"
-        "from sweeps.engine.tracking import Tracker\n"
+        "from sweeps.engine.tracking import make_tracker\n"
         "records = SweepRecords(Folder(sys.argv[1]))\n"
-        "tracker = Tracker(sys.argv[2], records.read_sweep(), records)\n"
+        "tracker = make_tracker(sys.argv[2], records.read_sweep(), records)\n"
         "assert tracker.close({}, failed=False, interrupted=False) == ''\n"
         "print('mlflow' in sys.modules)\n"
     )
@@ -527,7 +528,7 @@ def test_a_sweep_that_mlflow_holds_is_not_told_again(config, records, descriptio
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
     record(records, ended(config.model_copy(update={"seed": 1})))
     assert not is_tracked(records, uri), "another trial was recorded"
-    assert Tracker(uri, description, records).close({}, failed=False, interrupted=False) == ""
+    assert make_tracker(uri, description, records).close({}, failed=False, interrupted=False) == ""
     assert is_tracked(records, uri)
     assert_whole(uri, records.results())
     Path(uri.removeprefix("sqlite:///")).unlink()
@@ -548,14 +549,14 @@ def test_a_storage_that_fails_is_no_problem_of_mlflow(
     with monkeypatch.context() as patched:
         patched.setattr(Folder, "write_json", fail)
         patched.setattr(Folder, "remove", fail)
-        listener = Tracker(uri, description, records)
+        listener = make_tracker(uri, description, records)
         listener.started(config)
         assert listener.close({}, failed=False, interrupted=False) == ""
     assert_whole(uri, [ended(config)])
     with monkeypatch.context() as patched:
         for name in ("exists", "read", "names"):
             patched.setattr(Folder, name, fail)
-        message = Tracker(uri, description, records).close({}, failed=False, interrupted=False)
+        message = make_tracker(uri, description, records).close({}, failed=False, interrupted=False)
         assert explain(error) in message and "replay" in message
         assert main(["replay", records.folder.uri]) == 2
 
@@ -563,11 +564,11 @@ def test_a_storage_that_fails_is_no_problem_of_mlflow(
 def test_a_sweep_is_not_called_tracked_while_it_is_not(config, records, description, uri):
     records.write_sweep(description)
     record(records, ended(config))
-    assert Tracker(uri, description, records).close({}, failed=False, interrupted=True) == ""
+    assert make_tracker(uri, description, records).close({}, failed=False, interrupted=True) == ""
     assert "tracked.json" not in records.folder.names(), "its parent run is KILLED"
     replay(records, uri)
     assert "tracked.json" in records.folder.names()
-    again = Tracker(uri, description, records)
+    again = make_tracker(uri, description, records)
     again.started(config)
     assert again.close({}, failed=False, interrupted=True) == ""
     assert "tracked.json" not in records.folder.names()

@@ -13,7 +13,8 @@ import pytest
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.tracking import Tracker, replay, tracker
+from sweeps.engine.tracking import make_tracker, replay
+from sweeps.engine.tracking.mlflow import tracker
 from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.mlflow_server import Proxy, Server
 from tests.sweeps.engine.tracking.tracked_sweeps import (
@@ -93,7 +94,7 @@ def test_a_server_that_is_down_at_the_start_in_the_middle_and_at_the_end(tmp_pat
         waited.append(time.monotonic() - started)
 
     try:
-        listener = Tracker(server.uri, sweep, records, said.append)
+        listener = make_tracker(server.uri, sweep, records, said.append)
         listener.started(config)
         report(listener, 1)
         wait_until(lambda: said)
@@ -140,7 +141,7 @@ def test_a_slow_server_holds_up_neither_training_nor_the_end(
     monkeypatch.setattr(tracker, "DRAIN_SECONDS", drain)
     proxy.delay = delay
     proxy.open()
-    listener = Tracker(proxy.uri, sweep, records)
+    listener = make_tracker(proxy.uri, sweep, records)
     started = time.monotonic()
     listener.started(config)
     for entry in history(40):
@@ -181,7 +182,7 @@ def test_answers_that_are_lost_leave_nothing_twice(server, proxy, sweep, config,
 
     proxy.loses = loses
     proxy.open()
-    listener = Tracker(proxy.uri, sweep, records)
+    listener = make_tracker(proxy.uri, sweep, records)
     listener.started(config)
     for number in (1, 2):
         listener.reported(config, epoch(number))
@@ -214,7 +215,7 @@ def test_requests_that_are_carried_out_after_they_were_repeated(
 
     proxy.holds = holds
     proxy.open()
-    listener = Tracker(proxy.uri, sweep, records)
+    listener = make_tracker(proxy.uri, sweep, records)
     listener.started(config)
     listener.reported(config, epoch(1))
     listener.reported(config, epoch(2))
@@ -234,11 +235,11 @@ import logging, sys, time
 logging.basicConfig(level=logging.DEBUG)
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.tracking import Tracker
+from sweeps.engine.tracking import make_tracker
 from tests.sweeps.engine.tracking.tracked_sweeps import ended, epoch
 records = SweepRecords(Folder(sys.argv[1]))
 first, second = sorted(records.trials().values(), key=lambda config: config.seed)
-tracker = Tracker(sys.argv[2], records.read_sweep(), records, print)
+tracker = make_tracker(sys.argv[2], records.read_sweep(), records, print)
 tracker.started(first)
 tracker.reported(first, epoch(1))
 tracker.ended(records.trial(first.trial_id).write_result(ended(first)))
@@ -293,7 +294,7 @@ def test_a_killed_driver_leaves_no_run_running_once_it_is_replayed(
         assert all(all_points(client, run) is not None for run in children)
     # Resumed by another driver the same runs end.
     second = two_trials[1]
-    listener = Tracker(proxy.uri, records.read_sweep(), records)
+    listener = make_tracker(proxy.uri, records.read_sweep(), records)
     listener.started(second)
     listener.reported(second, epoch(1))
     listener.ended(records.trial(second.trial_id).write_result(ended(second)))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.engine.tracking import sqlite_store
-from sweeps.engine.tracking.sqlite_store import ensure_store
+from sweeps.engine.tracking.mlflow import sqlite_store
+from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 
 CREATE = sqlite_store._create  # not a copy, as in other tests
 
@@ -19,14 +19,14 @@ CREATE = sqlite_store._create  # not a copy, as in other tests
 # than what is tested. A line on stdin is Python to be run in such a process.
 FORKS = """
 import os, sys, time, traceback
-from sweeps.engine.tracking.store import settle_environment
+from sweeps.engine.tracking.mlflow.store import settle_environment
 settle_environment()
 import logging
 logging.disable(logging.CRITICAL)
 import alembic.command, mlflow.store.tracking.sqlalchemy_store
 from mlflow import MlflowClient
 from pathlib import Path
-from sweeps.engine.tracking.sqlite_store import ensure_store
+from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 from tests.sweeps.engine.tracking.tracked_sweeps import told_by
 
 def fork(code):

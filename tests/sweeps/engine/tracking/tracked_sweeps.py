@@ -10,7 +10,7 @@ from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
 from gon_core.measurement import accuracy_row
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.tracking.outbox import Outbox
+from sweeps.engine.tracking.mlflow.outbox import Outbox
 from tests.sweeps.engine.descriptions import describe
 
 

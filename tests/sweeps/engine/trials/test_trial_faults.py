@@ -16,7 +16,7 @@ from sweeps.engine.backend import tuner
 from sweeps.engine.cli.storage_checks import refuse_unwritable
 from sweeps.engine.records.check import check
 from sweeps.engine.resources.resources import Resources
-from sweeps.engine.runs.sweep import storage_problem
+from sweeps.engine.runs.session import storage_problem
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.study import known_trial
 from sweeps.engine.system.errors import StorageError

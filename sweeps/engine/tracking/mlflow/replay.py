@@ -2,9 +2,8 @@
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.lock import SweepLock
-from sweeps.engine.system.importing import IMPORTING
-from sweeps.engine.tracking.outbox import Outbox
-from sweeps.engine.tracking.tracked import write_tracked
+from sweeps.engine.tracking.mlflow.outbox import Outbox
+from sweeps.engine.tracking.mlflow.tracked import write_tracked
 
 
 class BehindError(RuntimeError):
@@ -28,11 +27,9 @@ def replay(records: SweepRecords, uri: str) -> int:
     description = records.read_sweep()
     if description is None:
         raise ValueError(f"{records.folder.uri} holds no sweep.json")
-    with IMPORTING:
-        from sweeps.engine.report.summary.aggregate import (  # slow: it loads torch
-            headline,
-            summarise,
-        )
+    # Slow: they load torch.
+    from sweeps.engine.report.figures.learned_noise import render_trial
+    from sweeps.engine.report.summary.aggregate import headline, summarise
 
     with SweepLock(records.folder):
         results, begun = records.results(), records.trials()
@@ -40,7 +37,7 @@ def replay(records: SweepRecords, uri: str) -> int:
         points = len(description.points) + description.proposals
         planned = points * len(description.seeds)
 
-        outbox = Outbox(uri, description, records)
+        outbox = Outbox(uri, description, records, artifacts=render_trial)
         summary = headline(summarise(records))
         is_short = len(results) < max(planned, len(begun))
         if not outbox.end_sweep(summary, failed, interrupted=is_short):

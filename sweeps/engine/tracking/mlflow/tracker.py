@@ -11,17 +11,18 @@ from gon_core.config import TrialConfig
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import redact
-from sweeps.engine.tracking.outbox import Outbox, milliseconds
-from sweeps.engine.tracking.points import Epoch
-from sweeps.engine.tracking.store import settle_environment
-from sweeps.engine.tracking.tracked import is_tracked, write_tracked
+from sweeps.engine.tracking.mlflow.environment import settle_environment
+from sweeps.engine.tracking.mlflow.outbox import Outbox, milliseconds
+from sweeps.engine.tracking.mlflow.points import Epoch
+from sweeps.engine.tracking.mlflow.tracked import is_tracked, write_tracked
+from sweeps.engine.tracking.protocol import Artifacts
 
 DRAIN_SECONDS = 60  # how long the end of a sweep waits for MLflow before leaving it to a replay
 NOTE_SECONDS = 5  # and then for a note that spares the next process some seconds
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between attempts to reach a server
 
 
-class Tracker:
+class MLflowTracker:
     """Listens to trials and passes everything on to MLflow, without ever keeping them waiting.
 
     MLflow is imported and opened with the first event, or by ``close``.
@@ -39,11 +40,12 @@ class Tracker:
         description: SweepDescription,
         records: SweepRecords,
         say: Callable[[str], None] | None = None,
+        artifacts: Artifacts | None = None,
     ) -> None:
         settle_environment()
         self._uri = uri
         self._records = records
-        self._outbox = Outbox(uri, description, records, say)
+        self._outbox = Outbox(uri, description, records, say, artifacts)
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ending: tuple[dict[str, float], bool, bool] = ({}, False, False)
         self._thread: threading.Thread | None = None

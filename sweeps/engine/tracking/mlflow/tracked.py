@@ -12,7 +12,7 @@ from sweeps.engine.records import SweepRecords, TrialRecords
 from sweeps.engine.records.storage import NOT_THERE
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import redact
-from sweeps.engine.tracking.uris import sqlite_path
+from sweeps.engine.tracking.mlflow.uris import sqlite_path
 
 TRACKED, RESULT = "tracked.json", "result.json"
 

@@ -7,16 +7,14 @@ which looks again. Should one run have been made twice all the same, the other o
 """
 
 import logging
-import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from gon_core.config import Given, TrialConfig
+from gon_core.config import TrialConfig
 from sweeps.engine.records import (
     NOISE,
     VALIDATION_METRIC,
@@ -24,98 +22,39 @@ from sweeps.engine.records import (
     SweepRecords,
     TrialResult,
 )
-from sweeps.engine.system.importing import IMPORTING
 from sweeps.engine.system.provenance import redact
-from sweeps.engine.tracking.points import (
+from sweeps.engine.tracking.mlflow.environment import settle_environment
+from sweeps.engine.tracking.mlflow.points import (
     Epoch,
     end_of,
     final_metrics,
     in_requests,
+    parameters_of,
     same,
     tellable,
+    to_points,
 )
-from sweeps.engine.tracking.sqlite_store import ensure_store
-from sweeps.engine.tracking.uris import sqlite_path
+from sweeps.engine.tracking.mlflow.runs import (
+    INTERRUPTED,
+    KILLED,
+    PARENT_TAG,
+    RUN_STATUS,
+    RUNNING,
+    STOPPED_BY,
+    KnownRun,
+    known_run,
+)
+from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
+from sweeps.engine.tracking.mlflow.uris import sqlite_path
+from sweeps.engine.tracking.protocol import Artifacts
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
     from mlflow.entities import Run as RecordedRun
 
-# A sweep must not find itself in an experiment or run that the surrounding shell had in mind.
-SCRUBBED = (
-    "MLFLOW_EXPERIMENT_ID",
-    "MLFLOW_EXPERIMENT_NAME",
-    "MLFLOW_RUN_ID",
-    "MLFLOW_TRACKING_URI",
-)
-SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would repeat without looking
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # into the live table, with the password
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-TIMEOUT_SECONDS = 10
-RUNNING, KILLED = "RUNNING", "KILLED"
-INTERRUPTED = "interrupted"
-STOPPED_BY = "stopped_by"  # a tag: the budget that ended a sweep before its last trial
-RUN_STATUS = {
-    "converged": "FINISHED",
-    "max_epochs": "FINISHED",
-    "pruned": KILLED,
-    "diverged": "FAILED",
-    "failed": "FAILED",
-    "evaluated": "FINISHED",
-}
-FOR_GOOD = RUN_STATUS.keys() - {"failed"}  # such a trial is never run again
 PARENT = ""  # its key among the runs, whose others are trial ids
-PARENT_TAG = "mlflow.parentRunId"
 RUNS_PER_REQUEST = 1000
 
 log = logging.getLogger(__name__)
-
-
-def settle_environment() -> None:
-    """Set the environment variables that MLflow reads; best done while there is one thread."""
-    for name in SCRUBBED:
-        os.environ.pop(name, None)
-    for name, value in SETTINGS.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
-    os.environ.setdefault(TIMEOUT, str(TIMEOUT_SECONDS))
-
-
-@dataclass
-class _Run:
-    """A run as far as MLflow is known to hold it.
-
-    Attributes:
-        id: MLflow's.
-        status: MLflow's, such as ``RUNNING``.
-        tags, parameters: all of them.
-        metrics: the latest value of each.
-        epochs: whose points it holds; None if it was not looked up yet.
-
-    Of a run that ended for good only what names it is kept: a sweep may have very many.
-    """
-
-    id: str
-    status: str
-    tags: dict[str, str]
-    parameters: dict[str, str]
-    metrics: dict[str, float]
-    epochs: set[int] | None = None
-
-    @property
-    def is_told(self) -> bool:
-        """Whether MLflow holds all of a trial that ended for good."""
-        return self.status != RUNNING and self.tags.get("status") in FOR_GOOD
-
-    def forget(self) -> None:
-        """Keep what names a run that ended for good."""
-        if self.is_told:
-            kept = ("status", PARENT_TAG)
-            self.tags = {key: text for key, text in self.tags.items() if key in kept}
-            self.parameters, self.metrics, self.epochs = {}, {}, None
 
 
 class Store:
@@ -127,7 +66,13 @@ class Store:
         records: of the sweep, for artifacts.
     """
 
-    def __init__(self, uri: str, description: SweepDescription, records: SweepRecords) -> None:
+    def __init__(
+        self,
+        uri: str,
+        description: SweepDescription,
+        records: SweepRecords,
+        artifacts: Artifacts | None = None,
+    ) -> None:
         settle_environment()
         from mlflow import MlflowClient  # slow: seconds, in the tracking thread
 
@@ -135,6 +80,7 @@ class Store:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._description = description
         self._records = records
+        self._artifacts = artifacts
         self._folder = redact(records.folder.uri)
         if (path := sqlite_path(uri)) is not None:
             ensure_store(path)
@@ -164,12 +110,12 @@ class Store:
                 raise
             return found.experiment_id
 
-    def _find_runs(self) -> dict[str, _Run]:
+    def _find_runs(self) -> dict[str, KnownRun]:
         """Return the sweep's runs, the parent's and by trial id; remove those made twice."""
         # The folder alone tells two sweeps of one name apart.
         wanted = {"sweep": self._description.name, "sweep_folder": self._folder}
         query = " and ".join(f"tags.{key} = {_quoted(value)}" for key, value in wanted.items())
-        runs: dict[str, _Run] = {}
+        runs: dict[str, KnownRun] = {}
         sizes: dict[str, int] = {}
         twice: list[str] = []
         for run in self._search(query):
@@ -183,7 +129,7 @@ class Store:
                 twice.append(runs[key].id if is_fuller else run.info.run_id)
                 if not is_fuller:
                     continue
-            runs[key], sizes[key] = _known(run), size
+            runs[key], sizes[key] = known_run(run), size
             runs[key].forget()
         for run_id in twice:  # only now: it would shift the pages of the search
             self._client.set_terminated(run_id, KILLED)
@@ -208,7 +154,7 @@ class Store:
 
     def _create(
         self, key: str, name: str, tags: dict[str, str], started: int | None = None
-    ) -> _Run:
+    ) -> KnownRun:
         description = self._description
         sha = str(description.code.get("git_sha", "unknown"))
         tags = {
@@ -221,7 +167,7 @@ class Store:
             "kind": "trial" if key else "sweep",
         } | tags
         run = self._client.create_run(self._experiment, started, tags, name)
-        self._runs[key] = _Run(run.info.run_id, RUNNING, tags, {}, {}, set())
+        self._runs[key] = KnownRun(run.info.run_id, RUNNING, tags, {}, {}, set())
         return self._runs[key]
 
     def begin_sweep(self) -> None:
@@ -246,7 +192,7 @@ class Store:
             run.status = RUNNING
         self._tag(run, {"status": "running"})
 
-    def _child(self, config: TrialConfig, epochs: Sequence[Epoch] = ()) -> _Run:
+    def _child(self, config: TrialConfig, epochs: Sequence[Epoch] = ()) -> KnownRun:
         """Return the run of a trial, made if there is none, with all parameters."""
         run = self._runs.get(config.trial_id)
         if run is None:
@@ -257,8 +203,8 @@ class Store:
             name = f"{self._named(config)} seed={config.seed}"
             run = self._create(config.trial_id, name, tags, epochs[0].time if epochs else None)
         elif run.is_told:  # and is run again: its record was lost
-            run = self._runs[config.trial_id] = _known(self._client.get_run(run.id))
-        parameters = _parameters(config)
+            run = self._runs[config.trial_id] = known_run(self._client.get_run(run.id))
+        parameters = parameters_of(config)
         if missing := {key: text for key, text in parameters.items() if key not in run.parameters}:
             from mlflow.entities import Param
 
@@ -288,7 +234,7 @@ class Store:
             metrics = [
                 metric
                 for epoch in group
-                for metric in _metrics(epoch.metrics, epoch.time, epoch.number)
+                for metric in to_points(epoch.metrics, epoch.time, epoch.number)
             ]
             self._client.log_batch(run.id, metrics=metrics)
             run.epochs |= {epoch.number for epoch in group}
@@ -318,14 +264,12 @@ class Store:
         self._tag(run, {"status": result.status})  # last of all: it says that everything is there
         run.forget()
 
-    def _log_learned_noise(self, run: _Run, result: TrialResult) -> None:
+    def _log_learned_noise(self, run: KnownRun, result: TrialResult) -> None:
         folder = self._records.trial(result.trial_id).folder
-        if not folder.exists(NOISE):
+        if self._artifacts is None or not folder.exists(NOISE):
             return
-        with IMPORTING:
-            from sweeps.engine.report.figures.learned_noise import render_trial
         try:
-            files = render_trial(result, folder.read(NOISE))
+            files = self._artifacts(result, folder.read(NOISE))
         except (SafetensorError, KeyError, ValueError) as error:
             log.warning("%s of trial %s is passed over: %s", NOISE, result.trial_id, error)
             return
@@ -375,7 +319,7 @@ class Store:
             if any(Path(folder).iterdir()):
                 self._client.log_artifacts(self._parent.id, folder, "report")
 
-    def _log_changed(self, run: _Run, metrics: dict[str, float], step: int, time: int) -> None:
+    def _log_changed(self, run: KnownRun, metrics: dict[str, float], step: int, time: int) -> None:
         """Log the metrics that are not there with the same value; a new one comes a step later."""
         changed = {
             name: value
@@ -386,42 +330,23 @@ class Store:
             return
         if before := changed.keys() & run.metrics.keys():
             step = max([step, *(1 + at for name in before for at in self._steps(run, name))])
-        self._client.log_batch(run.id, metrics=_metrics(changed, time, step))
+        self._client.log_batch(run.id, metrics=to_points(changed, time, step))
         run.metrics |= changed
 
-    def _steps(self, run: _Run, name: str) -> list[int]:
+    def _steps(self, run: KnownRun, name: str) -> list[int]:
         if name not in run.metrics:
             return []
         return [metric.step for metric in self._client.get_metric_history(run.id, name)]
 
-    def _tag(self, run: _Run, tags: dict[str, str]) -> None:
+    def _tag(self, run: KnownRun, tags: dict[str, str]) -> None:
         for name, text in tags.items():
             if run.tags.get(name) != text:
                 self._client.set_tag(run.id, name, text)
                 run.tags[name] = text
 
-    def _end(self, run: _Run, status: str, time: int) -> None:
+    def _end(self, run: KnownRun, status: str, time: int) -> None:
         self._client.set_terminated(run.id, status, time)
         run.status = status
-
-
-def _known(run: "RecordedRun") -> _Run:
-    data = run.data
-    return _Run(run.info.run_id, run.info.status, data.tags, data.params, data.metrics)
-
-
-def _parameters(config: TrialConfig) -> dict[str, str]:
-    parameters = config.method.model_dump()
-    if not isinstance(config.method, Given):  # whose training is not ours to tell
-        parameters |= config.training.model_dump()
-    parameters |= {"seed": config.seed, "dataset": config.data.dataset}
-    return {name: str(value) for name, value in parameters.items()}
-
-
-def _metrics(metrics: Mapping[str, float], time: int, step: int) -> "list[Metric]":
-    from mlflow.entities import Metric
-
-    return [Metric(name, value, time, step) for name, value in tellable(metrics).items()]
 
 
 def _quoted(value: str) -> str:

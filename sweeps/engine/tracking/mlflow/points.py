@@ -4,10 +4,14 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from gon_core.config import Given, TrialConfig
 from gon_core.measurement import CLEAN, TOP1, Measurement
 from sweeps.engine.records import TrialResult
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
 
 POINTS_PER_REQUEST = 1000  # MLflow's limit
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise")  # MNIST-C has the last two
@@ -140,3 +144,19 @@ def _metrics(row: Measurement) -> dict[str, float]:
         f"{key}/{kind.name(row)}": value
         for key, value in ({row.measure: row.value} | figures).items()
     }
+
+
+def parameters_of(config: TrialConfig) -> dict[str, str]:
+    """Return the parameters of a trial's run."""
+    parameters = config.method.model_dump()
+    if not isinstance(config.method, Given):  # whose training is not ours to tell
+        parameters |= config.training.model_dump()
+    parameters |= {"seed": config.seed, "dataset": config.data.dataset}
+    return {name: str(value) for name, value in parameters.items()}
+
+
+def to_points(metrics: Mapping[str, float], time: int, step: int) -> "list[Metric]":
+    """Return the points of metrics at a step, at a time in ms since 1970."""
+    from mlflow.entities import Metric
+
+    return [Metric(name, value, time, step) for name, value in tellable(metrics).items()]

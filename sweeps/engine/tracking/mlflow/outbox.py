@@ -12,10 +12,11 @@ from gon_core.config import TrialConfig
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialRecords
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import redact
-from sweeps.engine.tracking.points import Epoch, dated, of_result
-from sweeps.engine.tracking.store import Store
-from sweeps.engine.tracking.tracked import forget_tracked
-from sweeps.engine.tracking.uris import explain
+from sweeps.engine.tracking.mlflow.points import Epoch, dated, of_result
+from sweeps.engine.tracking.mlflow.store import Store
+from sweeps.engine.tracking.mlflow.tracked import forget_tracked
+from sweeps.engine.tracking.mlflow.uris import explain
+from sweeps.engine.tracking.protocol import Artifacts
 
 END_PAUSES_SECONDS = (0.0, 1.0, 3.0)  # before each attempt to end a sweep
 
@@ -54,8 +55,10 @@ class Outbox:
         description: SweepDescription,
         records: SweepRecords,
         say: Callable[[str], None] | None = None,
+        artifacts: Artifacts | None = None,
     ) -> None:
         self._uri = uri
+        self._artifacts = artifacts
         self._description = description
         self._records = records
         self._say = say
@@ -154,7 +157,7 @@ class Outbox:
         if self._store is not None:
             return self._store
         try:
-            store = Store(self._uri, self._description, self._records)
+            store = Store(self._uri, self._description, self._records, self._artifacts)
             if self._is_live:
                 store.begin_sweep()
         except Exception as error:  # as above

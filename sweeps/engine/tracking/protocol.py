@@ -1,0 +1,44 @@
+"""What a run needs of whatever shows its trials: MLflow, or another tracker beside it."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from gon_core.config import TrialConfig
+from sweeps.engine.records import TrialResult
+
+Artifacts = Callable[[TrialResult, bytes], dict[str, bytes]]
+"""From a result and its noise.safetensors to files that a tracker shows beside it, by name."""
+
+
+class Tracker(Protocol):
+    """Is notified of trials, and passes everything on without ever keeping them waiting."""
+
+    def started(self, config: TrialConfig) -> None:
+        """A trial runs."""
+        ...
+
+    def reported(self, config: TrialConfig, metrics: Mapping[str, float]) -> None:
+        """An epoch ended."""
+        ...
+
+    def ended(self, result: TrialResult) -> None:
+        """A trial ended; its record is written."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How many events were not sent yet, about; 0 only if there is none."""
+        ...
+
+    def close(self, summary: dict[str, float], failed: bool, interrupted: bool) -> str:
+        """Send what is missing and end all runs; wait for it, but not for ever.
+
+        Args:
+            summary: the metrics of the whole sweep.
+            failed: whether some trial failed.
+            interrupted: whether there is more to run.
+
+        Returns:
+            "" if everything was sent, else why not, with the command that sends it.
+        """
+        ...
