@@ -15,7 +15,6 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import now
 from sweeps.engine.system.signals import raise_pending_interrupt
 from sweeps.engine.system.text import times
-from sweeps.engine.trials.trial import describe
 
 PATIENCE = 3.0  # seconds after the death of a process in which the loss of its machine is seen
 
@@ -298,6 +297,8 @@ class Driver:
         self._notify(lambda listener: listener.ended(result))
 
     def _device(self) -> str:
+        from sweeps.engine.trials.trial import describe  # it loads torch
+
         resources = self.plan.resources
         if resources.device == "cpu":
             return describe("cpu", resources.processes)

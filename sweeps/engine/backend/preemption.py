@@ -45,7 +45,7 @@ def notify(seconds: float, node: str = "") -> bool:
     deadline = time.monotonic() + seconds
     notified: dict[Path, Sign] = {}
     _notify_new(notified, node)  # first: the command below takes seconds to start
-    # Where a trial runs its sign says which node this is, and Ray need not be asked.
+    # Where a trial runs its sign says which node this is, so that Ray need not be asked.
     drain = _drain(seconds, node or next((sign.node for sign in notified.values()), ""))
     drained = float("inf")
     while time.monotonic() < deadline:

@@ -28,7 +28,7 @@ from sweeps.engine.system.provenance import now
 DRIVERS = "drivers"
 NAME = re.compile(r"\w+\.json")
 BEAT_SECONDS = 15.0
-# From another machine only a claim's beat tells; clocks are taken to agree within a minute.
+# From another machine only the beat of a claim is seen; clocks are taken to agree within a minute.
 SILENT_SECONDS = 120.0
 PATIENCE_SECONDS = 3.0  # for a driver that asks at the same moment
 
@@ -43,7 +43,7 @@ class Claim:
 
     Attributes:
         host: name of the machine.
-        machine: tells machines of one name apart; processes are only visible within it.
+        machine: distinguishes machines of one name; processes are only visible within it.
         pid: of the driver.
         started: when the process began, in the kernel's ticks: a pid is used again.
         since: time of day, ISO 8601, UTC.
@@ -62,7 +62,7 @@ class Claim:
     holds: bool = False
 
     def is_live(self, silent_seconds: float = SILENT_SECONDS) -> bool:
-        """Whether its driver still runs, as far as can be told from here."""
+        """Whether its driver still runs, as far as is known here."""
         if self.machine == this_machine():
             return process_start(self.pid) == self.started
         return abs(time.time() - self.beat) < silent_seconds  # no clock is so far ahead either
@@ -80,7 +80,7 @@ CLAIM = TypeAdapter(Claim)
 
 @cache
 def this_machine() -> str:
-    """Return what tells this boot of this machine, or container, from every other."""
+    """Return a text that is unique to this boot of this machine, or container."""
     boot = _read("/proc/sys/kernel/random/boot_id")
     try:
         space = os.readlink("/proc/self/ns/pid")
@@ -146,8 +146,8 @@ class SweepLock:
     Args:
         sweep: folder of the sweep.
         beat_seconds: between two signs of life.
-        wait_seconds: for another driver to end, or to count as dead, before it is told of.
-        say: told once, in one line, whom is waited for.
+        wait_seconds: for another driver to end, or to count as dead, before an error is raised.
+        say: called once, with a line that says which driver is waited for.
     """
 
     def __init__(

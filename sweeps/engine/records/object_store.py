@@ -1,8 +1,8 @@
-"""Object stores (S3, Google Cloud Storage): opened as their URI says, asked again while they fail.
+"""Object stores (S3, Google Cloud Storage): opened by their URI; failed requests are repeated.
 
-A store that answers with 5xx, cuts connections or is silent is asked again with growing pauses,
-first by the store's own client and then by ``persist``, for a bounded time in all. What asking
-again cannot change (no such bucket, no permission, a wrong key) is an error at once.
+A request that is answered with 5xx, or cut, or not answered, is repeated with growing pauses, first
+by the store's own client and then by ``persist``, for a limited time. What a repetition cannot
+change (no such bucket, no permission, a wrong key) is an error at once.
 """
 
 import logging
@@ -23,7 +23,7 @@ PATIENCE = 120.0  # seconds: a store is often away for a minute, a sweep takes h
 SHORT_PATIENCE = 8.0  # seconds, before a sweep starts: with the last attempt it may be 15
 TRY_SECONDS = 20.0  # then, whatever the client does: Google's waits two minutes for a silent server
 ATTEMPTS = 2  # of S3's own client: a silent server takes three seconds of each
-GCS_SECONDS = 5  # of Google's own client, which would otherwise insist for 15 minutes
+GCS_SECONDS = 5  # of Google's own client, which would otherwise repeat for 15 minutes
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds; each pause is twice the one before
 SAID_AFTER = 20.0  # seconds of waiting that are worth a warning
 # Up to this size one request writes a file; larger ones are written in parts, which the store puts
@@ -50,7 +50,7 @@ def check(uri: str) -> None:
     if not uri.startswith("file:") and not urlsplit(uri).netloc.rpartition("@")[2]:
         raise ValueError("must name a bucket, as in s3://bucket/sweeps")
     if uri.startswith("s3:") and not _has(uri, "region"):
-        uri = _with(uri, "region", "us-east-1")  # else S3 is asked where the bucket is
+        uri = _with(uri, "region", "us-east-1")  # otherwise S3 is asked where the bucket is
     try:
         fs.FileSystem.from_uri(uri)
     except (pyarrow.ArrowException, ValueError) as error:
@@ -93,7 +93,7 @@ def _open(root: str, one_request: bool) -> fs.FileSystem:
         raise ValueError(f"{redact(root)} cannot be opened ({one_line(error)})") from None
     if not isinstance(filesystem, fs.S3FileSystem):
         return filesystem
-    # A URI has no word for these two, and by itself the client insists for minutes.
+    # A URI has no word for these two, and by default the client repeats for minutes.
     _, (settings,) = filesystem.__reduce__()
     retry = fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
     return fs.S3FileSystem(
@@ -102,16 +102,16 @@ def _open(root: str, one_request: bool) -> fs.FileSystem:
 
 
 def persist(ask: Callable[[], T], uri: str, patience: float = PATIENCE) -> T:
-    """Return what ``ask`` returns; while the store fails, ask again.
+    """Return what ``ask`` returns; while the store fails, call it again.
 
     Args:
         ask: may be called several times.
         uri: named in the error, without its secrets.
-        patience: seconds after which it is not asked again.
+        patience: seconds after which it is not called again.
 
     Raises:
         FileNotFoundError: there is no such file.
-        StorageError: the store refuses, or goes on failing.
+        StorageError: the store refuses, or keeps failing.
     """
     began, pause, said = time.monotonic(), FIRST_PAUSE, False
     while True:
@@ -127,7 +127,9 @@ def persist(ask: Callable[[], T], uri: str, patience: float = PATIENCE) -> T:
         if waited + pause > patience:
             raise StorageError(uri, f"no success in {waited:.0f} s: {reason}")
         if waited > SAID_AFTER and not said:
-            log.warning("storage is asked again for up to %.0f s: %s", patience, reason)
+            log.warning(
+                "the storage does not answer; trying for up to %.0f s: %s", patience, reason
+            )
             said = True
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -52,7 +52,7 @@ class Folder:
     Attributes:
         location: a local path, or a URI such as ``s3://bucket/sweeps?region=eu-central-1``; may
             hold a password, so it is never shown.
-        patience: seconds for which an object store that fails is asked again.
+        patience: seconds for which a request to a failing object store is repeated.
     """
 
     location: str = field(repr=False)
@@ -259,7 +259,7 @@ class Folder:
     def _forget(
         self, delete: Callable[[fs.FileSystem, str], None], name: str | None = None
     ) -> None:
-        # It may be gone: by another process, or the answer got lost and it was asked for twice.
+        # It may be gone: another process removed it, or the answer to the first request was lost.
         with contextlib.suppress(FileNotFoundError):
             self._ask(delete, name)
 

@@ -49,7 +49,7 @@ class Capacity:
 
 
 def of(options: SweepOptions) -> Capacity:
-    """Return what the options' trials can have; nothing where their cluster cannot be asked."""
+    """Return what the options' trials can have; nothing if their cluster does not answer."""
     if options.address is None:
         return Capacity((Node(machine.cpu_count(), machine.gpu_count()),))
     found = ask(options.address)

@@ -39,11 +39,11 @@ def ensure_token() -> None:
     if found.st_uid == os.getuid():
         path.chmod(0o600)
         log.warning(
-            "%s, with which Ray can be told to run anything, was open to other users: it is closed "
+            "%s, with which Ray runs anything, was readable by other users: it is closed "
             "now. If anyone may have read it, remove it while no Ray runs; a new one is made.", path
         )  # fmt: skip
     else:
-        log.warning("%s belongs to another user, who can tell our Ray to run anything", path)
+        log.warning("%s belongs to another user, who can run anything through our Ray", path)
 
 
 def has_token() -> bool:

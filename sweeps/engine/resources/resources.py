@@ -51,7 +51,7 @@ class Resources:
 
 
 def problems(options: SweepOptions) -> dict[str, str]:
-    """Return what the options ask of this machine, or cluster, and it has not, by option name."""
+    """Return what the options need and this machine, or cluster, lacks, by option name."""
     there = capacity.of(options)
     gpus, given = trial_gpus(options, there), options.gpus_per_trial
     if rule := share_problem(given or 0.0):
@@ -92,10 +92,10 @@ def _processes(options: SweepOptions, gpus: float) -> int:
 
 
 def _processes_problems(options: SweepOptions, gpus: float) -> dict[str, str]:
-    asked = options.processes_per_trial
-    if asked and gpus and asked != (one_each := max(1, int(gpus))):
+    given = options.processes_per_trial
+    if given and gpus and given != (one_each := max(1, int(gpus))):
         rule = f"must be {one_each}, one for each GPU of a trial (--gpus-per-trial)"
-        return {"processes_per_trial": f"{rule}, given: {asked}"}
+        return {"processes_per_trial": f"{rule}, given: {given}"}
     return {}
 
 
@@ -124,7 +124,7 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
 
     Args:
         options: those in which ``problems`` finds none.
-        at_once: trials that are asked for at once of a cluster that grows, unless
+        at_once: trials that are requested at once of a cluster that grows, unless
             ``--max-concurrent`` says how many.
     """
     there = capacity.of(options)

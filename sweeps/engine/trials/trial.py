@@ -70,7 +70,7 @@ def run_trial(
     Args:
         config: what to run.
         data: on ``device``.
-        start_weights: the vanilla model, where ``config.start`` asks for one.
+        start_weights: the vanilla model; None if ``config.start`` is None.
         records: where its checkpoints are and its result goes.
         device: ``cpu`` or ``cuda``.
         checkpoint_every: epochs between two checkpoints.

@@ -1,8 +1,8 @@
 """The processes of a trial that is trained by several: rank 0, the trial's own, starts the others.
 
-It hands them the trial and the state to begin with through a pipe, whose end also tells them that
-rank 0 is gone: they never outlive it. They write no records; what they tell is that they are ready,
-or what broke. The first that breaks ends the trial's training on all of them.
+It sends them the trial and its first state through a pipe. When the pipe ends, rank 0 is gone: they
+never outlive it. They write no records; they report that they are ready, or what broke. The first
+that breaks ends the trial's training on all of them.
 """
 
 import json
@@ -50,7 +50,7 @@ def started(
     Args:
         count: processes of the trial; with 1 nothing is started.
         config: what is trained.
-        state: where the training begins or goes on; on a GPU, each process takes one of its own.
+        state: where the training begins or resumes; on a GPU, each process takes one of its own.
         data: the training images.
         timeout: seconds after which a process that does not answer is an error.
 

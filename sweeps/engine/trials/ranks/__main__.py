@@ -27,7 +27,7 @@ def main() -> int:
     # A machine that is taken away signals all of its processes; rank 0 decides, and ends this one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # No process that torch starts may hold what rank 0 listens to.
-    tell = os.dup(1)
+    pipe = os.dup(1)
     os.dup2(2, 1)
     stream = sys.stdin.buffer
     message, files = receive(stream)
@@ -35,7 +35,7 @@ def main() -> int:
     watch.start()
 
     def say(word: str) -> None:
-        os.write(tell, json.dumps(word).encode() + b"\n")
+        os.write(pipe, json.dumps(word).encode() + b"\n")
 
     with ExitStack() as group:
         try:
@@ -75,7 +75,7 @@ def follow(
     ready()
     meeting = joined(rank, message["size"], Path(message["folder"]), device, message["timeout"])
     state.group = group.enter_context(meeting)
-    with suppress(StoppedError):  # as rank 0 was told
+    with suppress(StoppedError):  # as rank 0 decided
         for _ in train(state, data, method, config.training):
             pass
 

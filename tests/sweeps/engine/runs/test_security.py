@@ -188,7 +188,7 @@ def test_a_token_that_others_may_read_is_closed_with_a_warning_and_stays_the_sam
     token.chmod(0o644)
     ensure_token()
     assert mode(token) == 0o600 and token.read_text() == "secret"
-    assert "was open to other users" in caplog.text and "secret" not in caplog.text
+    assert "was readable by other users" in caplog.text and "secret" not in caplog.text
     caplog.clear()
     ensure_token()
     assert not caplog.text
