@@ -106,7 +106,7 @@ Parameter = Real | Whole | Choice
 
 
 def contains(parameter: Parameter, value: Value) -> bool:
-    """Return whether the search could propose ``value``; steps are not asked for."""
+    """Return whether the search could propose ``value``; whatever its step."""
     if isinstance(parameter, Choice):
         return value in parameter.values
     return not isinstance(value, str) and parameter.low <= value <= parameter.high

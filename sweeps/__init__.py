@@ -1,1 +1,1 @@
-"""The runnable sweeps, one file a question, and the engine they share."""
+"""The runnable sweeps, one file a research question, and the engine they share."""

@@ -3,7 +3,7 @@
 A checkpoint is the folder of a trial or of one of its checkpoints, or a safetensors file of a plain
 state dict with --architecture. Results go into MLflow, Parquet and a report as those of any trial.
 A trial of one of the paper's methods at its published strength stands beside the paper's row of it,
-with what of its training was cut short; any other model does by its name, see --names.
+with the deviations of its training; any other model does by its name, see --names.
 
 By default that is thorough, and takes one model an hour or more on a CPU: attacks on all 10,000
 test images, and two noise generators, each trained until it converges. The expected time is printed

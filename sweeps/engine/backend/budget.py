@@ -1,6 +1,6 @@
 """What a sweep has used of its budget, and whether another trial fits into the rest.
 
-Knows neither Ray nor the search: it listens to trials and is asked before each one.
+Knows neither Ray nor the search: it listens to trials and decides before each one.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ def whole_seconds(result: TrialResult) -> float:
 class Meter:
     """Counts what a sweep uses; as a context it keeps that in the records while the block runs.
 
-    A trial occupies its GPU while a process of it has a place, with all that failed processes
+    A trial occupies its GPU while a process of it runs, with all that failed processes
     wasted; waiting for a machine, the first or another, costs nothing.
 
     Attributes:
@@ -60,10 +60,10 @@ class Meter:
         budget: the limits, if any.
         estimate: seconds that a whole trial is expected to need at most; None: not known.
         after_training: seconds that a trial needs after its last epoch, by its configuration and
-            the seconds of training in an epoch; asked where there is no estimate.
+            the seconds of training in an epoch; used where there is no estimate.
         stop: set before the end of the block: why the driver ends before all trials have.
         clock: seconds, from any start.
-        most_allocated: trials that ever had a place at the same time.
+        most_allocated: trials that ever ran at the same time.
     """
 
     records: SweepRecords
@@ -74,8 +74,8 @@ class Meter:
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
     most_allocated: int = 0
-    _waiting: dict[str, None] = field(default_factory=dict)  # those that never had a place
-    _running: dict[str, float | None] = field(default_factory=dict)  # since when it has its place
+    _waiting: dict[str, None] = field(default_factory=dict)  # those that never ran
+    _running: dict[str, float | None] = field(default_factory=dict)  # since when it runs
     _used: dict[str, float] = field(default_factory=dict)  # seconds, by processes that died
     _longest: dict[str, float] = field(default_factory=dict)  # of a whole trial, by its first epoch
     _ended_gpu_seconds: float = 0.0
@@ -83,8 +83,8 @@ class Meter:
     def __post_init__(self) -> None:
         usages = self.records.usage.read()
         self._earlier = total(usages)
-        # Without a budget nothing is asked: a store of many results need not be read for it.
-        # Nor do trials tell how long others are that have another share of a GPU.
+        # Without a budget no result is read: there may be very many.
+        # Trials with another share of a GPU say nothing about the time of these.
         are_alike = all(usage.gpus_per_trial == self.resources.gpus for usage in usages)
         finished = self.records.results() if self.budget.limits and are_alike else []
         self._costs = [whole_seconds(result) for result in finished if result.is_final]
@@ -118,11 +118,11 @@ class Meter:
             self._write()
 
     def started(self, config: TrialConfig) -> None:
-        """Listen: a trial is to run, as soon as there is a place."""
+        """Listen: a trial is to run, as soon as it has an allocation."""
         self._waiting[config.trial_id] = None
 
     def allocated(self, config: TrialConfig) -> None:
-        """Take in that a process of the trial has its place, unless that is known."""
+        """Take in that a process of the trial has its allocation, unless that is known."""
         if self._running.get(config.trial_id) is None:
             self._waiting.pop(config.trial_id, None)
             self._running[config.trial_id] = self.clock()
@@ -130,7 +130,7 @@ class Meter:
             self.most_allocated = max(self.most_allocated, has_place)
 
     def deallocated(self, config: TrialConfig) -> None:
-        """Take in that the process of the trial is gone, and the trial waits for a place again."""
+        """Take in that the process of the trial has died: the trial waits again."""
         since = self._running.get(config.trial_id)
         if since is not None:
             used = self._used.get(config.trial_id, 0.0)
@@ -138,7 +138,7 @@ class Meter:
             self._running[config.trial_id] = None
 
     def cancelled(self, config: TrialConfig) -> None:
-        """Take in that a trial that never had a place is not to run, for now."""
+        """Take in that a trial that never ran is not to run, for now."""
         self._waiting.pop(config.trial_id, None)
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
@@ -155,9 +155,9 @@ class Meter:
         self._used.pop(result.trial_id, None)
         self._ended_gpu_seconds += self.resources.gpus * seconds
         if result.is_final:
-            # One that was carried on has taken longer than its last part.
+            # One that was resumed has taken longer than its last part.
             self._costs.append(max(seconds, whole_seconds(result)))
-            if self.budget.limits:  # else nothing is asked
+            if self.budget.limits:  # else nothing is decided
                 self._ended = Lengths(self._costs)
 
     @contextlib.contextmanager
@@ -231,7 +231,7 @@ class Meter:
         return self._limit_passed_with(forecast) is None
 
     def may_wait(self) -> bool:
-        """Return whether all trials that wait for their first place still fit into the budget.
+        """Return whether all trials that wait for their first allocation still fit into the budget.
 
         They were started when they did; since then time has passed without a machine for them, or
         others have needed more than was expected.
@@ -323,7 +323,7 @@ def make_meter(
         if meter.expected is None:
             say(
                 "What a trial needs is not known: the first one runs alone until its first epoch "
-                "tells."
+                "ends."
             )
     else:
         meter.estimate = estimate.trial

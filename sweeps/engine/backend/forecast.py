@@ -7,7 +7,7 @@ from itertools import accumulate
 
 
 class Lengths:
-    """How long trials are, in seconds, to be asked for a mean often.
+    """How long trials are, in seconds, for frequent means.
 
     Args:
         values: one a trial, in any order.
@@ -34,9 +34,9 @@ class Forecast:
 
     Attributes:
         ended: how long trials were that have.
-        lasted: how long each running one has had places.
+        lasted: how long each running one has run.
         running: how long each of these is as a whole, at most; or has lasted, if that is more.
-        waiting: how many have not had a place yet.
+        waiting: how many have not run yet.
         whole: how long one of these is at most; None if nothing is known.
     """
 

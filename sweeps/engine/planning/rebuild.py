@@ -1,4 +1,4 @@
-"""A search rebuilt from the records, whether they are those of a new sweep or of one carried on."""
+"""A search rebuilt from the records, of a new sweep or a resumed one."""
 
 from collections.abc import Mapping
 

@@ -101,7 +101,7 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
             description = records.read_sweep()
             if description is None or not _shares_alike(plan, records):
                 continue
-            if _asks_alike(plan, description.config):
+            if _is_configured_alike(plan, description.config):
                 created = "~" if name == plan.name else description.created
                 others.append((created, records))
         except (OSError, ValueError, StorageError):
@@ -110,9 +110,9 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
         yield records
 
 
-def _asks_alike(plan: Plan, asked: dict[str, Any]) -> bool:
+def _is_configured_alike(plan: Plan, recorded: dict[str, Any]) -> bool:
     ours = plan.config.model_dump(mode="json")  # without what has its default
-    return all(asked.get(key) == ours.get(key) for key in ("data", "evaluation"))
+    return all(recorded.get(key) == ours.get(key) for key in ("data", "evaluation"))
 
 
 def _shares_alike(plan: Plan, records: SweepRecords) -> bool:
@@ -152,7 +152,7 @@ class Price:
 
     Attributes:
         budget: what it may use.
-        per_gpu_hour: money, in a currency that is not ours to know; None: not told.
+        per_gpu_hour: money, in any currency; None: not given.
     """
 
     budget: Budget
@@ -188,7 +188,7 @@ def price_lines(
     else:
         if start_is_kept:
             estimate = replace(estimate, start=0.0)
-        if resources.grows:  # how many machines will come is not ours to know
+        if resources.grows:  # how many machines will come is unknown
             seconds, each = estimate.trial, "each "
         else:
             seconds, each = wall_seconds(plan, estimate, left), ""
@@ -214,7 +214,7 @@ def wall_seconds(plan: Plan, estimate: TimeEstimate, trials: int) -> float:
 
 
 def money(amount: float) -> str:
-    """Return an amount of money, of no currency: it is that of the price."""
+    """Return an amount of money, in the currency of the price."""
     return f"{amount:.2f}" if amount >= 0.1 or not amount else f"{amount:.2g}"
 
 

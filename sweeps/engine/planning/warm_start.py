@@ -56,7 +56,7 @@ def _fault(location: str) -> str:
 def read(plan: Plan) -> Known:
     """Return what the sweeps named in ``plan`` found at points of the plan's space.
 
-    A trial counts if the plan could have asked for it: the same data, the same training from the
+    A trial counts if it could be one of the plan: the same data, the same training from the
     same start, and a method that is a point of the space.
     """
     by_point: dict[Point, list[Objectives]] = {}

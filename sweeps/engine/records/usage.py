@@ -118,7 +118,7 @@ class Usage(BaseModel):
         seconds: wall time, until its last trial ended.
         gpus_per_trial: a fraction shares a GPU.
         gpu_seconds: of all trials and of the vanilla model, whatever became of them: the time in
-            which each had its place, times ``gpus_per_trial``.
+            which each had its allocation, times ``gpus_per_trial``.
         stopped: why it ended before all trials had; None if it was not for its budget.
     """
 

@@ -120,7 +120,9 @@ def announce(
         costs = [evaluation_seconds(each.model, *counts, images.config) for each in waiting]
         console.print(cost_text(costs), highlight=False, markup=False)
     if cuts := evaluation_deviations(models, images):
-        console.print(f"Cut short: {'; '.join(cuts)}.", highlight=False, markup=False)
+        console.print(
+            f"Deviations from the paper: {'; '.join(cuts)}.", highlight=False, markup=False
+        )
 
 
 def evaluation_deviations(models: Sequence[LoadedModel], images: Images) -> list[str]:

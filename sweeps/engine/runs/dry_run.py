@@ -75,4 +75,6 @@ def _space_table(plan: Plan) -> Table:
 def show_deviations(plan: Plan, console: Console) -> None:
     """Print what is smaller than in the paper."""
     if plan.deviations:
-        console.print(f"Scale {plan.config.scale} is cut short: {'; '.join(plan.deviations)}.")
+        console.print(
+            f"Deviations from the paper at scale {plan.config.scale}: {'; '.join(plan.deviations)}."
+        )

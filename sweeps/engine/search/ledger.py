@@ -1,4 +1,4 @@
-"""Which points a search has asked for, each with every seed, and what came of them.
+"""The points of a search, each with every seed, and how they ended.
 
 A *point* is one value of every searched parameter. Knows neither Optuna nor Ray.
 """
@@ -30,7 +30,7 @@ class Entry:
 
     Attributes:
         point: values of the searched parameters.
-        proposed: whether the search proposed it; the others were asked for from the start.
+        proposed: whether the search proposed it; the others are the grid.
         left: the seeds that have not ended.
         objectives: by seed; None for a seed that was pruned, diverged or failed.
         statuses: how each seed ended.
@@ -46,12 +46,12 @@ class Entry:
 
 
 class Ledger:
-    """Points in the order in which they were asked for, and the trials still to run.
+    """Points in their order, and the trials still to run.
 
-    Nothing that is asked of it for each trial takes longer the more trials there are.
+    No call for a trial takes longer the more trials there are.
 
     Args:
-        points: asked for from the start.
+        points: the grid.
         seeds: every point is run with each.
         configure: from a point and a seed to the configuration of the trial.
         baselines: points of other methods, which are run after ``points`` and never searched from.
@@ -122,7 +122,7 @@ class Ledger:
 
     @property
     def is_grid_settled(self) -> bool:
-        """Whether every seed of every point that was asked for from the start has ended."""
+        """Whether every seed of every point of the grid has ended."""
         return not self._unsettled
 
     def is_settled(self, point: Point) -> bool:

@@ -44,7 +44,7 @@ class Search(Protocol):
 
 @dataclass
 class GridSearch:
-    """The points that were asked for, and no others."""
+    """The points of a grid, and no others."""
 
     ledger: Ledger
 
@@ -109,8 +109,8 @@ class LineSearch:
         bracket = self.bracket()
         assert bracket is not None, "refined without a bracket"
         distribution = self.parameter.distribution(*bracket)
-        asked = len(self.ledger.proposed)
-        sampler = make_sampler(self.sampler, self.sampler_seed + asked, startup=0)
+        count = len(self.ledger.proposed)
+        sampler = make_sampler(self.sampler, self.sampler_seed + count, startup=0)
         study = make_study(sampler, objectives=1)
         inside = [p for p in sorted(self.ledger.entries) if bracket[0] <= _number(p) <= bracket[1]]
         study.add_trials(
@@ -120,7 +120,7 @@ class LineSearch:
             ]
         )
         proposed = study.ask({self.parameter.name: distribution}).params[self.parameter.name]
-        # A sampler that has converged repeats itself; the nearest untried step tells more.
+        # A sampler that has converged repeats itself; the nearest untried step is worth more.
         self.ledger.propose((min(self._untried(), key=lambda value: abs(value - proposed)),))
 
     def _untried(self) -> list[float]:
@@ -169,10 +169,10 @@ class JointSearch:
 
     def _proposal(self) -> Point:
         distributions: dict[str, Any] = {p.name: p.distribution() for p in self.space}
-        asked = len(self.ledger.proposed)
+        count = len(self.ledger.proposed)
         for attempt in range(ATTEMPTS):
-            seed = self.sampler_seed + asked + 10_007 * attempt
-            # A sampler that has converged repeats itself; a random point tells more.
+            seed = self.sampler_seed + count + 10_007 * attempt
+            # A sampler that has converged repeats itself; a random point is worth more.
             name = self.sampler if attempt < 2 else "random"
             sampler = make_sampler(name, seed, STARTUP_POINTS, self.trials)
             values = self._ask(name, sampler, distributions)
