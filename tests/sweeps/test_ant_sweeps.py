@@ -22,7 +22,13 @@ CONTRACTS = {
 }
 
 
-@pytest.mark.parametrize("script", CONTRACTS)
+# A line, and a joint search: the sweeps over grids differ from them in less.
+QUICK = ("epsilon_sphere", "joint_search")
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(s, marks=() if s in QUICK else pytest.mark.slow) for s in CONTRACTS]
+)
 def test_a_sweep_trains_records_tracks_and_reports(script, tmp_path):
     question, arguments, trials = CONTRACTS[script]
     code, printed = run_here(tmp_path, script, *arguments.split(), *TINY)

@@ -28,7 +28,7 @@ def test_half_of_the_batch_gets_one_of_the_sigmas_each(
     (seen,) = shown(method, data)
     images = data.images[:, None].float() / 255
     stream = generator(0, "noise")
-    sigmas = sigma.choose(method.sigmas, images[clean:], stream)
+    sigmas = sigma.choose(torch.tensor(method.sigmas), images[clean:], stream)
     assert torch.equal(seen[:clean], images[:clean])
     assert torch.equal(seen[clean:], add_noise(images[clean:], sigmas, stream))
     assert (seen[clean:] != images[clean:]).flatten(1).any(1).all()

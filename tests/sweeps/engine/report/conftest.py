@@ -26,6 +26,8 @@ from tests.sweeps.engine.report.made_up import (
     write_sweep,
 )
 
+EMPTY = {"png": b"\x89PNG", "svg": b"<svg/>"}
+
 
 @pytest.fixture(autouse=True, scope="package")
 def figures_are_drawn_but_not_encoded():
@@ -34,7 +36,7 @@ def figures_are_drawn_but_not_encoded():
     def render(name, draw, endings=("png", "svg"), dpi=0):
         with matplotlib.rc_context(STYLE):
             draw()
-        return {f"{name}.{ending}": b"not encoded" for ending in endings}
+        return {f"{name}.{ending}": EMPTY[ending] for ending in endings}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "render", render)

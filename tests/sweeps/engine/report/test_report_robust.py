@@ -44,7 +44,7 @@ def test_command_makes_the_report_again(make_sweep, capsys):
     records = make_sweep([(0.5, 0, "converged", 80.0)], seeds=1)
     assert main([records.folder.uri]) == 0
     output = capsys.readouterr()
-    assert "shot_noise" in output.out and "Best: sigma 0.5" in output.out
+    assert "shot noise" in output.out and "Best: sigma 0.5" in output.out
     assert output.err == ""
 
 
