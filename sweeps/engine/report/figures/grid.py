@@ -19,7 +19,7 @@ from sweeps.engine.report.figures.accuracy_marks import (
     keep_to_accuracies,
     label_best,
     label_trials,
-)  # fmt: skip
+)
 from sweeps.engine.report.figures.style import (
     GREY,
     OURS,
@@ -28,7 +28,7 @@ from sweeps.engine.report.figures.style import (
     add_legend_and_caption,
     new_axes,
     say,
-)  # fmt: skip
+)
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.space import (
     CHECKPOINT,

@@ -14,7 +14,7 @@ from sweeps.engine.report.figures.style import (
     add_title_and_caption,
     empty_figure,
     new_figure,
-)  # fmt: skip
+)
 
 SIDE = 28
 FRAME = 1  # pixels of grey around each digit, which may be as white as the paper

@@ -16,7 +16,7 @@ from sweeps.engine.report.figures.accuracy_marks import (
     draw_off_curve,
     keep_to_accuracies,
     label_best,
-)  # fmt: skip
+)
 from sweeps.engine.report.figures.style import (
     GREY,
     MOST_VECTORS,
@@ -25,7 +25,7 @@ from sweeps.engine.report.figures.style import (
     add_legend_and_caption,
     new_axes,
     say,
-)  # fmt: skip
+)
 from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 

@@ -21,7 +21,7 @@ from sweeps.engine.report.figures.style import (
     new_figure,
     render,
     say,
-)  # fmt: skip
+)
 from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.estimates import share_unattainable
 from sweeps.engine.report.summary.space import value_text

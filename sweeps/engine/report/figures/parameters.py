@@ -18,7 +18,7 @@ from sweeps.engine.report.figures.style import (
     SERIES,
     add_title_and_caption,
     new_figure,
-)  # fmt: skip
+)
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.importance import MOST_EXPLAINED, Importances
 from sweeps.engine.report.summary.space import value_order, value_text

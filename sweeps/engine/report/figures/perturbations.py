@@ -16,7 +16,7 @@ from sweeps.engine.report.figures.style import (
     PUBLISHED,
     add_title_and_caption,
     empty_figure,
-)  # fmt: skip
+)
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.perturbations import (
     Attack,
@@ -27,7 +27,7 @@ from sweeps.engine.report.summary.perturbations import (
     noises_of,
     perturbation_title,
     size_of,
-)  # fmt: skip
+)
 
 SIZES = (
     "epsilon*: the l2 size, on images in [0, 1], at which half of them are misclassified. Every "

@@ -21,7 +21,7 @@ from sweeps.engine.report.figures.style import (
     add_title_and_caption,
     new_figure,
     say,
-)  # fmt: skip
+)
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate, clean_rows
 

@@ -4,8 +4,6 @@ import io
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from sweeps.engine.report import print_report, write_report
@@ -15,26 +13,8 @@ from sweeps.engine.report.pages import html
 from sweeps.engine.report.summary import importance, parquet
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.importance import measure_importances
-from sweeps.engine.report.summary.optimum import dominates, pareto_front
 from sweeps.engine.report.summary.parquet import render_parquet
 from tests.sweeps.engine.report.made_up import JOINT, ant_result, joint_search
-
-
-class Point:
-    objective = None
-
-    def __init__(self, means):
-        self.means = means
-
-
-accuracies = st.sampled_from([70.0, 80.0, 80.5, 90.0])
-
-
-@given(st.lists(st.tuples(accuracies, accuracies), max_size=12))
-def test_the_front_is_what_no_other_point_surpasses(found):
-    points = list(map(Point, found))
-    slow = [p for p in points if not any(dominates(o.means, p.means) for o in points)]
-    assert pareto_front(points) == tuple(sorted(slow, key=lambda point: point.means))
 
 
 @pytest.fixture
