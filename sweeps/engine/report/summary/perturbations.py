@@ -40,15 +40,10 @@ class Size:
         return "never" if infinite == len(self.medians) else f"never {infinite}/{len(self.medians)}"
 
 
-def perturbation_title(trials: Sequence[TrialResult], attacks: bool = True) -> str:
-    """Return the title of what was measured: epsilon*, accuracy under attack, or both.
-
-    Args:
-        trials: that were measured.
-        attacks: whether to name the accuracies under attack.
-    """
+def perturbation_title(trials: Sequence[TrialResult]) -> str:
+    """Return the title of what was measured: epsilon*, accuracy under attack, or both."""
     sizes = "median perturbation size epsilon*" * any(t.of("epsilon_star") for t in trials)
-    attacked = "accuracy under attack" * (attacks and any(t.of("attacks") for t in trials))
+    attacked = "accuracy under attack" * any(t.of("attacks") for t in trials)
     title = ", and ".join(filter(None, (sizes, attacked)))
     return title[:1].upper() + title[1:]
 
