@@ -17,7 +17,8 @@ from gon_core.config import (
 from gon_core.models import weights
 from gon_core.models.weights import WeightsError
 from sweeps.engine.planning import methods, plan
-from sweeps.engine.records import MANIFEST, MODEL
+from sweeps.engine.records import MANIFEST, MODEL, OtherFormatError, SweepRecords
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 
 
@@ -65,6 +66,7 @@ def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str
     models, problems = [], []
     for index, path in enumerate(options.checkpoints):
         try:
+            refuse_another_version(path)
             file = find_weights(path)
             state = weights.read_state(file)
             architecture = options.architecture or weights.guess_architecture(state) or "madry_cnn"
@@ -90,6 +92,21 @@ def refuse_another_kind(architecture: str, options: CheckpointOptions, file: Pat
     """
     if (architecture in architectures.OF_IMAGENET) != options.on_imagenet:
         raise WeightsError(f"{file}: a {architecture} is for ImageNet: give --imagenet-c FOLDER")
+
+
+def refuse_another_version(path: Path) -> None:
+    """Raise WeightsError if the sweep of a trial, or of its checkpoint, is of another version.
+
+    What its trial.json says may mean something else there; the weights alone can be evaluated.
+    """
+    for trial in (path, path.parent.parent):
+        if path.is_dir() and (trial / "trial.json").exists():
+            try:
+                SweepRecords(Folder(str(trial.resolve().parent.parent))).read_sweep()
+            except OtherFormatError as error:
+                raise WeightsError(f"{path}: {error}; give its {MODEL} alone") from None
+            except (OSError, ValueError):  # of a sweep that is damaged: the trial speaks for itself
+                pass
 
 
 def find_weights(path: Path) -> Path:

@@ -116,7 +116,7 @@ class Progress:
         row.status, again = "running", row.began is not None
         row.began = row.began or time.monotonic()
         if self._plan.resources.grows:
-            what = "goes on" if again else "begins"
+            what = "resumes" if again else "starts"
             self._line(f"{self._label(config)} {what} [{self._places()}]")
 
     def deallocated(self, config: TrialConfig) -> None:

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Bring MLflow up to the records of a sweep.
 
     Returns:
-        The exit code: 0 done; 1 if MLflow cannot be told everything; 2 on bad input.
+        The exit code: 0 done; 1 if MLflow does not take everything; 2 on bad input.
     """
     parser = argparse.ArgumentParser(prog="python -m sweeps.engine.tracking")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count = replay(records, uri)
         except BehindError as error:
             where = f"MLflow at {redact(uri)}"
-            return _stop(f"{where} was not told everything ({error}): try again later", SOME_FAILED)
+            return _stop(f"{where} lacks a part ({error}): try again later", SOME_FAILED)
     except SweepIsRunningError as error:
-        return _stop(f"{shown}: it is being run, and tells MLflow by itself: {error}")
+        return _stop(f"{shown}: its driver runs, and sends everything to MLflow: {error}")
     except (OSError, ValueError, KeyError, TypeError, StorageError) as error:
         return _stop(f"{shown}: sweep.json cannot be read ({explain(error)})")
     print(f"MLflow holds {count} trials of sweep {description.name}. {ui_command(uri)}")

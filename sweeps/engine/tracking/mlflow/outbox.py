@@ -1,7 +1,7 @@
-"""What MLflow has not been told yet, and the order in which it is.
+"""What was not sent to MLflow yet, and the order in which it is.
 
-News are kept until MLflow took them. Of a trial that ended the record holds everything, so that
-its epochs need not be kept while a server is away.
+News are kept until MLflow has taken them. The record of a trial that ended holds everything, so
+that its epochs need not be kept while a server is away.
 """
 
 import time
@@ -28,7 +28,7 @@ def milliseconds() -> int:
 
 @dataclass
 class _News:
-    """What is to be told of one trial."""
+    """What is to be sent about one trial."""
 
     config: TrialConfig
     has_begun: bool = False
@@ -37,7 +37,7 @@ class _News:
 
 
 class Outbox:
-    """Tells MLflow of a sweep, again until it takes it; for one thread.
+    """Sends the news of a sweep to MLflow until it takes them; for one thread.
 
     Args:
         uri: tracking URI.
@@ -88,13 +88,13 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether MLflow was told everything that was put in."""
+        """Whether everything that was put in was sent."""
         return not self._news
 
     def send(self) -> bool:
-        """Tell MLflow what is in; return whether it took everything.
+        """Send everything to MLflow; return whether it took everything.
 
-        What it does not take although it can be reached holds nothing else up.
+        News that it refuses although it can be reached delay no others.
         """
         for trial_id, news in list(self._news.items()):
             if (store := self._reach()) is None:
@@ -109,7 +109,7 @@ class Outbox:
         return self.is_empty
 
     def end_sweep(self, summary: dict[str, float], failed: bool, interrupted: bool) -> bool:
-        """Tell MLflow of every trial that is recorded, and end all runs.
+        """Send every recorded trial to MLflow, and end all runs.
 
         Args:
             summary: the metrics of the parent run.
@@ -120,7 +120,7 @@ class Outbox:
             whether MLflow holds everything now.
         """
         self._say, self._is_live = None, False
-        self._store = None  # looks again, for what was carried out after its answer was given up
+        self._store = None  # a request may have succeeded although its answer was lost
         ended = milliseconds()
         for pause in END_PAUSES_SECONDS:
             time.sleep(pause)
@@ -166,7 +166,7 @@ class Outbox:
             if self._say is not None:
                 self._say(
                     f"MLflow cannot be reached at {redact(self._uri)} ({self.problem}). Training "
-                    "goes on; what MLflow misses it is told later."
+                    "continues; what MLflow misses is sent later."
                 )
                 self._say = None
             return None

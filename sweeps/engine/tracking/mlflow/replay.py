@@ -7,7 +7,7 @@ from sweeps.engine.tracking.mlflow.tracked import write_tracked
 
 
 class BehindError(RuntimeError):
-    """MLflow could not be told everything; the text says why, without passwords."""
+    """MLflow did not take everything; the text says why, without passwords."""
 
 
 def replay(records: SweepRecords, uri: str) -> int:
@@ -21,7 +21,7 @@ def replay(records: SweepRecords, uri: str) -> int:
 
     Raises:
         ValueError: there is no sweep, or it cannot be read.
-        SweepIsRunningError: a driver runs it, and tells MLflow by itself.
+        SweepIsRunningError: a driver runs it, and sends everything itself.
         BehindError: MLflow cannot be reached, or refuses something.
     """
     description = records.read_sweep()

@@ -171,14 +171,14 @@ class Store:
         return self._runs[key]
 
     def begin_sweep(self) -> None:
-        """Let the parent run be running, also that of a sweep that is carried on."""
+        """Let the parent run be running, also that of a sweep that is resumed."""
         if self._parent.status != RUNNING:
             self._client.update_run(self._parent.id, status=RUNNING)
             self._parent.status = RUNNING
         self._tag_stop()
 
     def _tag_stop(self) -> None:
-        """Tag the parent run with the budget that stopped the sweep; a larger one takes it away."""
+        """Tag the parent run with the budget that stopped the sweep; a larger one removes it."""
         if (stop := self._records.usage.stopped()) is not None:
             self._tag(self._parent, {STOPPED_BY: stop.budget})
         elif self._parent.tags.pop(STOPPED_BY, None) is not None:
@@ -224,7 +224,7 @@ class Store:
     def log_epochs(self, config: TrialConfig, epochs: Sequence[Epoch]) -> None:
         """Log the metrics of epochs that are not there yet, with the epoch as step.
 
-        A trial that is carried on tells its first epochs again.
+        A trial that is resumed reports its first epochs again.
         """
         run = self._child(config, epochs)
         if run.epochs is None:
@@ -281,7 +281,7 @@ class Store:
     def interrupt(self, config: TrialConfig, epochs: Sequence[Epoch], time: int) -> None:
         """Log what is missing of a trial that did not end, and end its run.
 
-        Carrying the trial on goes on in the same run.
+        A trial that is resumed continues in the same run.
 
         Args:
             config: of the trial.

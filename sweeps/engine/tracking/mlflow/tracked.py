@@ -18,7 +18,7 @@ TRACKED, RESULT = "tracked.json", "result.json"
 
 
 def is_tracked(records: SweepRecords, uri: str) -> bool:
-    """Whether the store at ``uri`` was told everything that is recorded now, and is still there."""
+    """Whether the store at ``uri`` holds everything that is recorded now, and is still there."""
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         return False
@@ -29,13 +29,13 @@ def is_tracked(records: SweepRecords, uri: str) -> bool:
 
 
 def write_tracked(records: SweepRecords, uri: str) -> None:
-    """Note that the store at ``uri`` was told everything."""
+    """Note that the store at ``uri`` holds everything."""
     with contextlib.suppress(StorageError):  # full or not ours: see above
         records.folder.write_json(TRACKED, _state(records, uri))
 
 
 def forget_tracked(records: SweepRecords) -> None:
-    """Note that there is something to tell."""
+    """Note that there is something to send."""
     with contextlib.suppress(StorageError):
         records.folder.remove(TRACKED)
 

@@ -1,4 +1,4 @@
-"""What a sweep holds of MLflow: it listens to trials, and a thread of its own passes it on."""
+"""The tracker of MLflow: it is notified of trials, and a thread passes everything on."""
 
 import contextlib
 import queue
@@ -23,7 +23,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between attempts to re
 
 
 class MLflowTracker:
-    """Listens to trials and passes everything on to MLflow, without ever keeping them waiting.
+    """Passes everything on to MLflow, without ever keeping trials waiting.
 
     MLflow is imported and opened with the first event, or by ``close``.
 
@@ -31,7 +31,7 @@ class MLflowTracker:
         uri: tracking URI.
         description: what ``sweep.json`` says.
         records: of the sweep.
-        say: told once, in one line, that MLflow cannot be reached; called from the thread.
+        say: called once, with one line, if MLflow cannot be reached; from the thread.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class MLflowTracker:
 
     @property
     def waiting(self) -> int:
-        """How many events MLflow has not been told of, about; 0 only if there is none."""
+        """How many events were not sent yet, about; 0 only if there is none."""
         return self._events.qsize() + (not self._outbox.is_empty)
 
     def close(self, summary: dict[str, float], failed: bool, interrupted: bool) -> str:

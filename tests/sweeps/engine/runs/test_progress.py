@@ -136,7 +136,7 @@ def test_lines_say_when_a_machine_comes_and_goes():
     lines = console.file.getvalue().splitlines()
     label = f"{first.trial_id} sigma 0 seed 0:"
     assert lines == [
-        f"{label} begins [1 running, 2 waiting for a machine]",
+        f"{label} starts [1 running, 2 waiting for a machine]",
         f"{label} lost its process [0 running, 3 waiting for a machine]",
-        f"{label} goes on [1 running, 2 waiting for a machine]",
+        f"{label} resumes [1 running, 2 waiting for a machine]",
     ]

@@ -139,7 +139,7 @@ def test_a_replay_says_when_things_happened_and_not_when_it_was_told(
 
 def test_a_replay_ends_the_runs_of_trials_whose_driver_is_gone(config, records, description, uri):
     """Of three trials one is known to MLflow, one has a checkpoint, one has only its record."""
-    records.write_sweep(description.model_copy(update={"seeds": [0, 1, 2]}))
+    records.write_sweep(description.model_copy(update={"seeds": (0, 1, 2)}))
     told, trained, asked_for = (config.model_copy(update={"seed": seed}) for seed in range(3))
     for one in (told, trained, asked_for):
         begin(records, one)
@@ -292,7 +292,7 @@ def test_a_run_that_was_made_twice_is_there_once(config, records, description, u
 
 
 def test_runs_that_a_person_deleted_come_back(config, records, description, uri):
-    records.write_sweep(description.model_copy(update={"seeds": [0, 1]}))
+    records.write_sweep(description.model_copy(update={"seeds": (0, 1)}))
     results = [ended(config), ended(config.model_copy(update={"seed": 1}))]
     for result in results:
         record(records, result)
@@ -307,7 +307,7 @@ def test_runs_that_a_person_deleted_come_back(config, records, description, uri)
 def test_one_trial_that_mlflow_refuses_holds_up_no_other(
     config, records, description, uri, monkeypatch
 ):
-    records.write_sweep(description.model_copy(update={"seeds": [0, 1]}))
+    records.write_sweep(description.model_copy(update={"seeds": (0, 1)}))
     other = config.model_copy(update={"seed": 1})
     record(records, ended(config))
     record(records, ended(other))
@@ -352,7 +352,7 @@ def test_an_absent_server_costs_nothing_while_training_and_names_the_replay(
     message = listener.close({}, failed=False, interrupted=False)
     assert "sweeps.engine.tracking replay" in message and "nothing is lost" in message
     assert "http://me:***@127.0.0.1:9" in message, "the replay must be told the whole URI"
-    assert len(said) == 1 and "Training goes on" in said[0] and "\n" not in said[0]
+    assert len(said) == 1 and "Training continues" in said[0] and "\n" not in said[0]
     printed = "".join(capfd.readouterr())
     assert printed == "" and caplog.text == ""
     assert "secret" not in message + said[0] + printed
