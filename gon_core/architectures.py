@@ -27,7 +27,7 @@ class Description:
             draws the initial weights, or None for one that is seeded with 0; returns the model on
             the CPU. It takes images [batch, channel, height, width] in [0, 1] to logits
             [batch, class].
-        classes: how many the published model tells apart.
+        classes: how many the published model has.
         image_shape: of the images that it was published for.
         any_classes: whether it can be made for another number of classes.
         any_shape: whether it takes images of another shape.
@@ -42,7 +42,7 @@ class Description:
     is_slow: bool = False
 
     def fits(self, classes: int, image_shape: ImageShape) -> bool:
-        """Return whether it can tell so many classes apart in images of this shape."""
+        """Return whether it can classify images of this shape into so many classes."""
         return (self.any_classes or self.classes == classes) and (
             self.any_shape or self.image_shape == image_shape
         )
@@ -87,7 +87,7 @@ def make(
 
     Args:
         name: one in ``ARCHITECTURES``.
-        classes: how many it tells apart; by default as many as it was published for.
+        classes: how many it has; by default as many as it was published for.
         image_shape: channels, height and width of its images; by default as published.
         generator: draws the initial weights; one that is seeded with 0 by default.
 

@@ -19,7 +19,7 @@ class MethodConfig(Frozen):
 
     @property
     def variant(self) -> str:
-        """The method's name in tables, which tells variants of one method apart."""
+        """The method's name in tables, which is different for variants of one method."""
         return str(self.model_dump()["method"])
 
 

@@ -49,7 +49,7 @@ class ImageNetC:
     def batches(
         self, corruption: str, severity: int, batch_size: int = 64
     ) -> Iterator[LabelledBatch]:
-        """Yield RGB images 0..255 and their labels, read as they are asked for.
+        """Yield RGB images 0..255 and their labels, read while they are iterated over.
 
         The order is that of the sorted class folders and in each that of the sorted file names.
 

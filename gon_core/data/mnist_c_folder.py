@@ -87,7 +87,7 @@ def _paths(folder: Path, part: str) -> tuple[Path, Path]:
 
 
 def _image_faults(path: Path) -> tuple[int | None, list[str]]:
-    # The number of images, None where the file does not tell.
+    # The number of images, None where the file does not say.
     header = read_header(path)
     if isinstance(header, str):
         return None, [f"{path}: {header}"]

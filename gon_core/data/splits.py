@@ -58,7 +58,7 @@ def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfi
         config: how many of each to keep, and the seed of the permutation.
 
     Raises:
-        ValueError: the data set has fewer images than ``config`` asks for.
+        ValueError: the data set has fewer images than ``config`` needs.
     """
     pool = max(0, len(train_set) - HELD_OUT)
     for name, wanted, available in (

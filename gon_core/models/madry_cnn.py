@@ -20,7 +20,7 @@ class MadryCNN(nn.Module):
     Args:
         generator: draws the initial weights; two models from equal generators are bit-identical.
             Defaults to a generator seeded with 0.
-        classes: how many it tells apart.
+        classes: how many it has.
         image_shape: channels, height and width, the latter two at least 4.
 
     References:

@@ -27,7 +27,7 @@ SMALL = 20  # tensors; models that are quick to import have fewer
 
 
 class WeightsError(ValueError):
-    """A file does not hold the weights that were asked for; one line that says why."""
+    """A file does not hold the weights of the named architecture; one line that says why."""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ def load_weights(
     Args:
         path: a safetensors file.
         architecture: a name in ``gon_core.architectures.ARCHITECTURES``.
-        classes: how many it tells apart; by default as many as it was published for.
+        classes: how many it has; by default as many as it was published for.
         image_shape: channels, height and width of its images; by default as published.
 
     Raises:
