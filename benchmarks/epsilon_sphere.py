@@ -81,7 +81,7 @@ def turn(name: str, kernels: newton.Solver, batch: Batch, calls: int) -> tuple[f
 def batches(counts: list[int]) -> dict[str, Batch]:
     """Return digits and made-up photos with noise, the gradients to send back, and epsilon."""
     stream = generator(0, "noise")
-    digits = idx.load("mnist")[1].images[:, None].float() / 255
+    digits = idx.load("mnist")[1].images.float() / 255
     photos = (1.2 * torch.rand(4, 3, 224, 224, generator=stream) - 0.1).clamp(0, 1)
     kinds = [(f"{n} digits of 784 values, epsilon 10", digits[:n], 10.0) for n in counts]
     kinds += [("4 photos of 150,528 values, epsilon 135", photos, 135.0)]

@@ -5,6 +5,7 @@ Imports no torch: a benchmark is described before anything slow starts.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class CorruptionSuite:
         block: images whose index begins at a multiple of this can be corrupted apart.
         in_memory: whether all corrupted copies of a split fit in memory: made once then, else
             batch by batch.
+        published: of an extension, the severity that the published images have.
     """
 
     name: str
@@ -46,6 +48,12 @@ class CorruptionSuite:
     corrupt: Callable[[Tensor, str, int, int, int], Tensor]
     block: int = 1
     in_memory: bool = True
+    published: int | None = None
+
+    @property
+    def versions(self) -> tuple[tuple[str, int], ...]:
+        """Every corruption at every severity."""
+        return tuple(itertools.product(self.corruptions, self.severities))
 
 
 @dataclass(frozen=True)

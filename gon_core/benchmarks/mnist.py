@@ -141,7 +141,13 @@ def corrupt_as_published(images: Tensor, name: str, severity: int, seed: int, fi
 
 PUBLISHED_SUITE = CorruptionSuite("mnist_c", "MNIST-C", MNIST_C, (1,), corrupt_as_published, BLOCK)
 EXTENSION = CorruptionSuite(
-    "mnist_c_severities", "our extension of MNIST-C", MNIST_C, (1, 2, 3, 4, 5), corrupt, BLOCK
+    "mnist_c_severities",
+    "our extension of MNIST-C",
+    MNIST_C,
+    (1, 2, 3, 4, 5),
+    corrupt,
+    BLOCK,
+    published=PUBLISHED_SEVERITY,
 )
 
 

@@ -22,7 +22,7 @@ def load(dataset: str, data_dir: Path | None = None) -> tuple[LabelledImages, La
             ``<data_dir>/FashionMNIST/raw/train-images-idx3-ubyte`` and so on.
 
     Returns:
-        60,000 training and 10,000 test images, uint8 [image, 28, 28], with their labels.
+        60,000 training and 10,000 test images, uint8 [image, 1, 28, 28], with their labels.
 
     Raises:
         DataFileError: a file is missing or damaged, see ``files.check``; every faulty file is named
@@ -57,4 +57,4 @@ def download(dataset: str, data_dir: Path) -> None:
 def _read(folder: Path, part: str) -> LabelledImages:
     images = read_image_file(str(folder / f"{part}-images-idx3-ubyte"))
     labels = read_label_file(str(folder / f"{part}-labels-idx1-ubyte"))
-    return LabelledImages(images.to(torch.uint8), labels.to(torch.int64))
+    return LabelledImages(images.to(torch.uint8).unsqueeze(1), labels.to(torch.int64))

@@ -141,4 +141,4 @@ def _read(folder: Path, part: str) -> LabelledImages:
             block = np.rint(block.astype(np.float32) * 255)
         images[start : start + BLOCK] = block
     labels = np.array(open_array(label_path), dtype=np.int64)
-    return LabelledImages(torch.from_numpy(images), torch.from_numpy(labels))
+    return LabelledImages(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels))

@@ -1,32 +1,72 @@
 """Which images train, which validate, which test."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from gon_core import seeding
-from gon_core.config import HELD_OUT, DataConfig
+from gon_core.benchmarks import Benchmark
+from gon_core.config import DataConfig
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Images and their classes, wherever they are: in memory, or read when a batch is wanted."""
+
+    @property
+    def labels(self) -> Int64[Tensor, " image"]:
+        """The class of each image, from 0."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where labels and batches are."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: slice | Tensor) -> UInt8[Tensor, "batch channel height width"]:
+        """Return some of the images, levels 0..255."""
+        ...
+
+    def first(self, count: int | None) -> "Images":
+        """Return the first of the images; all for None."""
+        ...
+
+    def to(self, device: str | torch.device) -> "Images":
+        """Return the same images on ``device``."""
+        ...
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Grey images and their classes, in memory.
+    """Images and their classes, in memory.
 
     Attributes:
-        images: grey levels 0..255.
-        labels: classes 0..9.
+        images: levels 0..255.
+        labels: the class of each, from 0.
     """
 
-    images: UInt8[Tensor, "image 28 28"]
+    images: UInt8[Tensor, "image channel height width"]
     labels: Int64[Tensor, " image"]
+
+    @property
+    def device(self) -> torch.device:
+        """Where both are."""
+        return self.labels.device
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: slice | Tensor) -> "LabelledImages":
         return LabelledImages(self.images[index], self.labels[index])
+
+    def batch(self, index: slice | Tensor) -> UInt8[Tensor, "batch channel height width"]:
+        """Return some of the images."""
+        return self.images[index]
 
     def first(self, count: int | None) -> "LabelledImages":
         """Return a copy of the first images; a view goes to other processes with all of them."""
@@ -39,11 +79,12 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Splits:
-    """Training, validation and test images; validation is held out of the training set."""
+    """The images of a benchmark; those of validation are held out of the training set."""
 
     training: LabelledImages
     validation: LabelledImages
     test: LabelledImages
+    benchmark: Benchmark
 
 
 def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfig) -> Splits:
@@ -60,10 +101,12 @@ def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfi
     Raises:
         ValueError: the data set has fewer images than ``config`` needs.
     """
-    pool = max(0, len(train_set) - HELD_OUT)
+    benchmark = config.benchmark
+    held_out_images = benchmark.held_out
+    pool = max(0, len(train_set) - held_out_images)
     for name, wanted, available in (
         ("training_images", config.training_images or max(1, pool), pool),
-        ("validation_images", config.validation_images, HELD_OUT),
+        ("validation_images", config.validation_images, held_out_images),
         ("test_images", config.test_images, len(test_set)),
     ):
         if wanted > available:
@@ -71,9 +114,10 @@ def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfi
     order = torch.randperm(
         len(train_set), generator=seeding.generator(config.split_seed, "validation split")
     )
-    held_out, rest = order[:HELD_OUT], order[HELD_OUT:]
+    held_out, rest = order[:held_out_images], order[held_out_images:]
     return Splits(
         training=train_set[rest[: config.training_images]],
         validation=train_set[held_out[: config.validation_images]],
         test=test_set.first(config.test_images),
+        benchmark=benchmark,
     )

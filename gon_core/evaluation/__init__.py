@@ -5,15 +5,12 @@ from gon_core.evaluation.accuracy import (
     count_correct,
     evaluate,
     evaluate_images,
-    evaluate_severities,
 )
 from gon_core.evaluation.adversarial_noise import AdversarialNoise, adversarial_noise, restore_noise
 from gon_core.evaluation.attacks import DDNAttack, PGDAttack, attack_accuracy
 from gon_core.evaluation.corrupted_sets import (
     EvaluationSet,
-    SeveritySets,
     build,
-    build_severities,
     mixed,
 )
 from gon_core.evaluation.corruption_error import (
@@ -37,11 +34,9 @@ __all__ = [
     "Measurement",
     "Noise",
     "PGDAttack",
-    "SeveritySets",
     "adversarial_noise",
     "attack_accuracy",
     "build",
-    "build_severities",
     "correct_images",
     "corruption_errors",
     "count_correct",
@@ -49,7 +44,6 @@ __all__ = [
     "evaluate",
     "evaluate_imagenet_c",
     "evaluate_images",
-    "evaluate_severities",
     "mean_corruption_error",
     "mean_interval",
     "mean_top1",

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
-from gon_core.data.splits import LabelledImages
-from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
-from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, Measurement, accuracy_row
+from gon_core.data.splits import Images
+from gon_core.evaluation.corrupted_sets import EvaluationSet
+from gon_core.measurement import Measurement, accuracy_row
 
 BATCH_SIZE = 250
 
@@ -30,7 +30,7 @@ class Counts(NamedTuple):
 
 
 @torch.inference_mode()
-def count_correct(model: nn.Module, data: LabelledImages, bf16: bool = False) -> int:
+def count_correct(model: nn.Module, data: Images, bf16: bool = False) -> int:
     """Return how many images ``model`` classifies right, in evaluation mode.
 
     Args:
@@ -45,9 +45,7 @@ def count_correct(model: nn.Module, data: LabelledImages, bf16: bool = False) ->
 
 
 @torch.inference_mode()
-def correct_images(
-    model: nn.Module, data: LabelledImages, bf16: bool = False
-) -> Bool[Tensor, " image"]:
+def correct_images(model: nn.Module, data: Images, bf16: bool = False) -> Bool[Tensor, " image"]:
     """Return which images ``model`` classifies right, for a paired test of two models.
 
     Args:
@@ -80,17 +78,17 @@ def count(model: nn.Module, labelled: Iterable[Batch], bf16: bool = False) -> Co
     return Counts(int(right.sum()), int(top5.sum()), len(right), right)
 
 
-def batches(data: LabelledImages) -> Iterator[Batch]:
-    """Yield the images in order, with an axis for their one channel."""
+def batches(data: Images) -> Iterator[Batch]:
+    """Yield the images in order, with their labels."""
     for start in range(0, len(data), BATCH_SIZE):
-        batch = data[start : start + BATCH_SIZE]
-        yield batch.images.unsqueeze(1), batch.labels
+        index = slice(start, start + BATCH_SIZE)
+        yield data.batch(index), data.labels[index]
 
 
 def evaluate(
     model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
 ) -> Iterator[Measurement]:
-    """Yield the accuracy of ``model`` on the clean images and under each corruption."""
+    """Yield the accuracy of ``model`` on each version of the images, the clean ones first."""
     for row, _ in evaluate_images(model, evaluation_set, bf16):
         yield row
 
@@ -99,38 +97,17 @@ def evaluate_images(
     model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
 ) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:
     """Yield what ``evaluate`` does, each with which images are right, for paired tests."""
-    for name, images in evaluation_set.images.items():
-        data = LabelledImages(images, evaluation_set.labels)
-        counts = count(model, batches(data), bf16)
+    for (corruption, severity), images in evaluation_set.images.items():
+        counts = count(model, batches(images), bf16)
         row = accuracy_row(
             split=evaluation_set.split,
-            corruption=name,
-            severity=0 if name == CLEAN else 1,
-            correct=counts.top1,
-            count=counts.images,
-            correct_top5=counts.top5,
-        )
-        yield row, counts.right
-
-
-def evaluate_severities(
-    model: nn.Module, sets: SeveritySets, bf16: bool = False
-) -> Iterator[Measurement]:
-    """Yield the accuracy of ``model`` on each of the sets, at five severities a corruption.
-
-    Where the sets hold the same images without corruption, as (``clean``, 0), theirs is a row too:
-    what the severities stand beside, since they may be of fewer images than the split ``test``.
-    """
-    for (name, severity), images in sets.images.items():
-        counts = count(model, batches(LabelledImages(images, sets.labels)), bf16)
-        yield accuracy_row(
-            split=SEVERITIES_SPLIT,
-            corruption=name,
+            corruption=corruption,
             severity=severity,
             correct=counts.top1,
             count=counts.images,
             correct_top5=counts.top5,
         )
+        yield row, counts.right
 
 
 def _answers(model: nn.Module, labelled: Iterable[Batch], bf16: bool) -> Iterator[Answer]:

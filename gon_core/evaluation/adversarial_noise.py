@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gon_core.config import ANT
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.evaluation.frozen import frozen
 from gon_core.evaluation.noise_directions import Noise
 from gon_core.noise import NoiseGenerator
@@ -38,7 +38,7 @@ class AdversarialNoise:
 
 def adversarial_noise(
     model: nn.Module,
-    data: LabelledImages,
+    data: Images,
     method: ANT,
     seed: int,
     *,
@@ -81,7 +81,8 @@ def adversarial_noise(
     streams["noise"] = new_stream(
         seed, "adversarial noise", method.kernel_size, "noise", device=device
     )
-    opponent = new_opponent(method, streams, device)
+    channels = data.batch(slice(0, 1)).shape[1]
+    opponent = new_opponent(method, streams, device, channels)
     opponent.optimizer = adam(opponent.generator, method.pretraining_learning_rate)
     with frozen(model):
         # Its optimiser takes no step: the classifier stays as it is.
@@ -105,18 +106,19 @@ def adversarial_noise(
     return AdversarialNoise(noise, trained, tuple(losses), stale >= patience)
 
 
-def restore_noise(weights: bytes, method: ANT, device: torch.device) -> Noise:
+def restore_noise(weights: bytes, method: ANT, device: torch.device, channels: int = 1) -> Noise:
     """Return the noise of a generator that was trained before.
 
     Args:
         weights: of ``AdversarialNoise.generator``, as ``checkpoints.dump_model`` returns them.
         method: what it was trained with.
         device: where the images are.
+        channels: of the images.
 
     Raises:
         ValueError: the weights are not those of such a generator.
     """
-    generator = NoiseGenerator(1, method.depth, method.kernel_size).to(device)
+    generator = NoiseGenerator(channels, method.depth, method.kernel_size).to(device)
     restore_model(generator, weights)
     return Noise(_name(method), generator.requires_grad_(False).sample)
 
@@ -126,7 +128,7 @@ def _name(method: ANT) -> str:
 
 
 def _check(
-    data: LabelledImages,
+    data: Images,
     batch_size: int,
     block: int,
     patience: int,

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.evaluation.accuracy import batches
 from gon_core.evaluation.frozen import frozen
 from gon_core.measurement import Measurement
@@ -94,7 +94,7 @@ Attack = PGDAttack | DDNAttack
 
 
 def attack_accuracy(
-    model: nn.Module, data: LabelledImages, attack: Attack, stream: Generator
+    model: nn.Module, data: Images, attack: Attack, stream: Generator
 ) -> Measurement:
     """Return how many images ``model`` still classifies right under ``attack``.
 

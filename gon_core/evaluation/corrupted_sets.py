@@ -1,91 +1,135 @@
-"""Corrupted images made once and shared by all trials."""
+"""The same images clean and under every corruption: made once, or batch by batch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from gon_core.corruptions import mnist_c
-from gon_core.data.splits import LabelledImages
+from gon_core.benchmarks import CorruptionSuite
+from gon_core.data.splits import Images, LabelledImages
 from gon_core.measurement import CLEAN
+
+Key = tuple[str, int]
+"""A corruption and its severity."""
+
+CLEAN_KEY: Key = (CLEAN, 0)
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The same images clean and under every corruption.
+    """The same images clean and under every corruption at every severity.
 
     Attributes:
-        split: ``validation`` or ``test``.
-        images: by corruption name, with the uncorrupted ones under ``clean`` first.
-        labels: of each image.
+        split: ``validation``, ``test`` or ``test_severities``.
+        images: by corruption and severity, those without corruption, (``clean``, 0), first.
     """
 
     split: str
-    images: dict[str, UInt8[Tensor, "image 28 28"]]
-    labels: Int64[Tensor, " image"]
+    images: Mapping[Key, Images]
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    @property
+    def clean(self) -> Images:
+        """The images without corruption."""
+        return self.images[CLEAN_KEY]
+
+    def name(self, key: Key) -> str:
+        """Return what tells one of the images' versions from the others of the set."""
+        corruption, severity = key
+        is_only_one = sum(name == corruption for name, _ in self.images) == 1
+        return corruption if is_only_one else f"{corruption}-{severity}"
+
+    def only(self, key: Key) -> "EvaluationSet":
+        """Return the set with one version of the images alone."""
+        return replace(self, images={key: self.images[key]})
 
     def to(self, device: str | torch.device) -> "EvaluationSet":
         """Return the same set on ``device``."""
-        images = {name: tensor.to(device) for name, tensor in self.images.items()}
-        return EvaluationSet(self.split, images, self.labels.to(device))
-
-
-def build(data: LabelledImages, split: str, seed: int) -> EvaluationSet:
-    """Return ``data`` under all corruptions of MNIST-C.
-
-    Args:
-        data: clean images.
-        split: what to call them; different splits are corrupted independently.
-        seed: of the corruptions.
-    """
-    # Validation images must not share their noise with test images of the same index.
-    seed = 2 * seed + (split == "test")
-    corrupted = {name: mnist_c.corrupt(data.images, name, seed) for name in mnist_c.CORRUPTIONS}
-    return EvaluationSet(split, {CLEAN: data.images} | corrupted, data.labels)
+        moved = {key: images.to(device) for key, images in self.images.items()}
+        return replace(self, images=moved)
 
 
 @dataclass(frozen=True)
-class SeveritySets:
-    """Test images at five severities of every corruption, our extension of MNIST-C.
+class CorruptedImages:
+    """Images under one corruption, which are corrupted whenever a batch of them is wanted."""
 
-    Attributes:
-        images: by corruption and severity.
-        labels: of each image.
-    """
+    clean: Images
+    suite: CorruptionSuite
+    corruption: str
+    severity: int
+    seed: int
 
-    images: dict[tuple[str, int], UInt8[Tensor, "image 28 28"]]
-    labels: Int64[Tensor, " image"]
+    @property
+    def labels(self) -> Int64[Tensor, " image"]:
+        """Those of the clean images."""
+        return self.clean.labels
 
-    def to(self, device: str | torch.device) -> "SeveritySets":
-        """Return the same sets on ``device``."""
-        images = {key: tensor.to(device) for key, tensor in self.images.items()}
-        return SeveritySets(images, self.labels.to(device))
+    @property
+    def device(self) -> torch.device:
+        """That of the clean images."""
+        return self.clean.device
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def batch(self, index: slice | Tensor) -> UInt8[Tensor, "batch channel height width"]:
+        """Return some of the images; each is the same in any batch."""
+        if isinstance(index, slice):
+            index = torch.arange(*index.indices(len(self)), device=self.device)
+        made, size = self.clean.batch(index).clone(), self.suite.block
+        for block in (index // size).unique().tolist():
+            here, first = index // size == block, block * size
+            clean = self.clean.batch(slice(first, first + size))
+            corrupted = self.suite.corrupt(clean, self.corruption, self.severity, self.seed, first)
+            made[here] = corrupted[index[here] - first]
+        return made
+
+    def first(self, count: int | None) -> "CorruptedImages":
+        """Return the first of the images."""
+        return replace(self, clean=self.clean.first(count))
+
+    def to(self, device: str | torch.device) -> "CorruptedImages":
+        """Return the same images on ``device``."""
+        return replace(self, clean=self.clean.to(device))
 
 
-def build_severities(data: LabelledImages, seed: int) -> SeveritySets:
-    """Return test images at every severity; the published one is that of ``build``.
+def build(data: Images, split: str, suite: CorruptionSuite, seed: int) -> EvaluationSet:
+    """Return ``data`` under all corruptions of a suite at all of its severities.
 
     Args:
-        data: clean test images, from the first.
+        data: clean images.
+        split: what to call them.
+        suite: made at once where all copies fit in memory, else when they are read.
         seed: of the corruptions.
     """
-    images = {
-        (name, severity): mnist_c.corrupt(data.images, name, 2 * seed + 1, severity=severity)
-        for name in mnist_c.CORRUPTIONS
-        for severity in mnist_c.SEVERITIES
-    }
-    return SeveritySets(images, data.labels)
+    # Validation images must not share their noise with test images of the same index.
+    seed = 2 * seed + (split != "validation")
+    images: dict[Key, Images] = {CLEAN_KEY: data}
+    for corruption, severity in suite.versions:
+        if suite.in_memory:
+            corrupted = suite.corrupt(data.batch(slice(None)), corruption, severity, seed, 0)
+            images[corruption, severity] = LabelledImages(corrupted, data.labels)
+        else:
+            made_later = CorruptedImages(data, suite, corruption, severity, seed)
+            images[corruption, severity] = made_later
+    return EvaluationSet(split, images)
 
 
 def mixed(evaluation_set: EvaluationSet) -> LabelledImages:
     """Return each image once, under one corruption: image i under corruption i modulo 15.
 
     Its accuracy estimates the mean over all corruptions at a fifteenth of the cost, which is what
-    an epoch of training can afford.
+    an epoch of training can afford. Where there are several severities, image i is under the i-th
+    pair of a corruption and a severity.
     """
-    corrupted = [images for name, images in evaluation_set.images.items() if name != CLEAN]
-    count = len(evaluation_set.labels)
-    index = torch.arange(count, device=evaluation_set.labels.device)
-    stacked = torch.stack(corrupted)
-    return LabelledImages(stacked[index % len(corrupted), index], evaluation_set.labels)
+    corrupted = [images for key, images in evaluation_set.images.items() if key != CLEAN_KEY]
+    clean = evaluation_set.clean
+    found = clean.batch(slice(None)).clone()
+    for turn, images in enumerate(corrupted):
+        index = torch.arange(turn, len(clean), len(corrupted), device=clean.device)
+        found[index] = images.batch(index)
+    return LabelledImages(found, clean.labels)

@@ -23,8 +23,8 @@ def read_mnist_c(root: Path) -> EvaluationSet:
         DataFileError: names every fault, see ``gon_core.data.mnist_c_folder.check``.
     """
     found = mnist_c_folder.load(root, "test")
-    images = {name: data.images for name, data in found.items()}
-    return EvaluationSet("test", images, found[CLEAN].labels)
+    images = {(name, 0 if name == CLEAN else 1): data for name, data in found.items()}
+    return EvaluationSet("test", images)
 
 
 def evaluate_imagenet_c(

@@ -4,7 +4,8 @@ import math
 from functools import partial
 
 from gon_core import evaluation
-from gon_core.config import ANT, VARIANTS, EvaluationConfig
+from gon_core.benchmarks import Benchmark
+from gon_core.config import ANT, EvaluationConfig
 from gon_core.evaluation import perturbed
 from gon_core.evaluation.measure import Measure, Measured, Passes, Steps, Subject
 from gon_core.evaluation.noise_directions import NOISES, Noise
@@ -25,8 +26,9 @@ def run(subject: Subject, steps: Steps) -> Measured:
         text = f"noise generator {variant}, trained until it converges"
         train = partial(_train_generator, subject, variant)
         trained = steps.take(f"generator-{variant}", train, text, f"of at most {most:,} steps")
-        method, device = _method(variant, subject.config), subject.test.labels.device
-        noise = evaluation.restore_noise(trained.tensors, method, device)
+        method, device = _method(variant, subject), subject.test.clean.device
+        channels = subject.benchmark.image_shape[0]
+        noise = evaluation.restore_noise(trained.tensors, method, device, channels)
         noises[noise.name] = (noise, trained.converged)
     measured = Measured()
     for name, (noise, converged) in noises.items():
@@ -35,7 +37,8 @@ def run(subject: Subject, steps: Steps) -> Measured:
         measured.measurements += steps.take(f"epsilon-{name}", find, text).measurements
     sizes = {row.setting: row.value for row in measured.measurements}
     kinds = {name: noise for name, (noise, _) in noises.items()}
-    shown = perturbed.perturb(subject.images.images, kinds, sizes, subject.stream("perturbed"))
+    clean = subject.images.batch(slice(0, perturbed.SAMPLES))
+    shown = perturbed.perturb(clean, kinds, sizes, subject.stream("perturbed"))
     measured.files[PERTURBED] = perturbed.dump(shown)
     return measured
 
@@ -45,7 +48,7 @@ def _train_generator(subject: Subject, variant: str) -> Finding:
     trained = evaluation.adversarial_noise(
         subject.model,
         subject.training,
-        _method(variant, config),
+        _method(variant, subject),
         config.corruption_seed,
         batch_size=config.generator_batch,
         block=config.generator_steps,
@@ -55,10 +58,10 @@ def _train_generator(subject: Subject, variant: str) -> Finding:
     return Finding(tensors=weights, converged=trained.converged)
 
 
-def _method(variant: str, config: EvaluationConfig) -> ANT:
-    method = VARIANTS[variant]
-    assert isinstance(method, ANT), "a noise generator is trained"
-    return method.model_copy(update={"pretraining_learning_rate": config.generator_learning_rate})
+def _method(variant: str, subject: Subject) -> ANT:
+    learning_rate = subject.config.generator_learning_rate
+    method = subject.benchmark.ant(variant)
+    return method.model_copy(update={"pretraining_learning_rate": learning_rate})
 
 
 def _find(subject: Subject, noise: Noise, converged: bool) -> Finding:
@@ -69,7 +72,7 @@ def _find(subject: Subject, noise: Noise, converged: bool) -> Finding:
     return Finding(measurements=[row])
 
 
-def passes(config: EvaluationConfig, images: int) -> Passes:
+def passes(config: EvaluationConfig, images: int, benchmark: Benchmark) -> Passes:
     """Return the cost: two generators that may not converge, and a search for each noise."""
     steps = config.generator_steps * config.generator_blocks
     noises = len(NOISES) + len(GENERATORS)

@@ -1,4 +1,4 @@
-"""Some test digits, clean and under every corruption, exactly as a sweep evaluates them."""
+"""Some test images, clean and under every corruption, exactly as a sweep evaluates them."""
 
 from dataclasses import dataclass
 
@@ -8,66 +8,68 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from gon_core.corruptions import mnist_c
-from gon_core.corruptions.mnist_c import PUBLISHED_SEVERITY, SEVERITIES
-from gon_core.data.splits import LabelledImages
+from gon_core.benchmarks import Benchmark
+from gon_core.benchmarks.mnist import PUBLISHED_SEVERITY
+from gon_core.data.splits import Images
+from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.measurement import CLEAN
 
 SAMPLES = 6
+LOOKED_AT = 250  # images from the first, of which some are shown
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The same digits without and with corruption, grey levels 0..255.
+    """The same images without and with corruption, levels 0..255.
 
     Attributes:
-        clean: at most ``SAMPLES`` digits of different classes.
-        corrupted: the same digits by corruption, in the paper's order, and by severity 1..5;
-            severity 3 is MNIST-C, the others are our extension.
+        clean: at most ``SAMPLES`` images of different classes.
+        corrupted: the same images by corruption, in the paper's order, and by severity; of
+            MNIST-C severity 3 is the published one, the others are our extension.
     """
 
-    clean: UInt8[Tensor, "sample 28 28"]
-    corrupted: dict[str, dict[int, UInt8[Tensor, "sample 28 28"]]]
+    clean: UInt8[Tensor, "sample channel height width"]
+    corrupted: dict[str, dict[int, UInt8[Tensor, "sample channel height width"]]]
 
 
-def make(data: LabelledImages, seed: int, severities: bool) -> Examples:
-    """Return the first digits of different classes, corrupted.
+def make(data: Images, benchmark: Benchmark, seed: int, severities: bool) -> Examples:
+    """Return the first images of different classes, corrupted.
 
     Args:
         data: the test images that are evaluated, from the first.
+        benchmark: whose corruptions are shown.
         seed: of the corruptions, as ``corrupted_sets.build`` takes it.
-        severities: whether to show all five severities, or the published one alone.
+        severities: whether to show all severities of an extension, or the published one alone.
     """
+    suite = benchmark.suites.get("severities", benchmark.suites["test"])
+    shown = suite.severities if severities or suite.published is None else (suite.published,)
     # Corruptions draw for whole blocks, so that these are the very images of the evaluated set.
-    block = data[: mnist_c.BLOCK]
-    index = _first_of_classes(block.labels)
+    block = data.first(LOOKED_AT)
+    index, images = _first_of_classes(block.labels), block.batch(slice(None))
     seed = 2 * seed + 1  # as ``corrupted_sets.build`` corrupts test images
-
-    def corrupt(name: str, severity: int) -> UInt8[Tensor, "sample 28 28"]:
-        return mnist_c.corrupt(block.images, name, seed, severity=severity)[index].cpu()
-
-    shown = SEVERITIES if severities else (PUBLISHED_SEVERITY,)
     corrupted = {
-        name: {severity: corrupt(name, severity) for severity in shown}
-        for name in mnist_c.CORRUPTIONS
+        name: {
+            severity: suite.corrupt(images, name, severity, seed, 0)[index].cpu()
+            for severity in shown
+        }
+        for name in suite.corruptions
     }
-    return Examples(block.images[index].cpu(), corrupted)
+    return Examples(images[index].cpu(), corrupted)
 
 
-def of_set(
-    images: dict[str, UInt8[Tensor, "image 28 28"]], labels: Int64[Tensor, " image"]
-) -> Examples:
-    """Return the first digits of different classes of a set that was read, such as MNIST-C's own.
+def of_set(given: EvaluationSet) -> Examples:
+    """Return the first images of different classes of a set that was read, such as MNIST-C's own.
 
     Args:
-        images: by corruption, and ``clean``, in the same order.
-        labels: of the images.
+        given: of one severity a corruption.
     """
-    index = _first_of_classes(labels)
+    index = _first_of_classes(given.clean.labels)
     corrupted = {
-        name: {PUBLISHED_SEVERITY: images[name][index].cpu()} for name in mnist_c.CORRUPTIONS
+        name: {PUBLISHED_SEVERITY: images.batch(index).cpu()}
+        for (name, _), images in given.images.items()
+        if name != CLEAN
     }
-    return Examples(images[CLEAN][index].cpu(), corrupted)
+    return Examples(given.clean.batch(index).cpu(), corrupted)
 
 
 def _first_of_classes(labels: Int64[Tensor, " image"]) -> Int64[Tensor, " sample"]:
@@ -78,10 +80,10 @@ def _first_of_classes(labels: Int64[Tensor, " image"]) -> Int64[Tensor, " sample
 
 
 def dump(examples: Examples) -> bytes:
-    """Return the examples as safetensors, named ``clean`` and for example ``fog/3``."""
+    """Return the examples as safetensors, named ``clean`` and for example ``10/fog/3``."""
     tensors = {
-        f"{name}/{severity}": images.contiguous()
-        for name, by_severity in examples.corrupted.items()
+        f"{index:02d}/{name}/{severity}": images.contiguous()
+        for index, (name, by_severity) in enumerate(examples.corrupted.items())
         for severity, images in by_severity.items()
     }
     return save_tensors({CLEAN: examples.clean.contiguous()} | tensors)
@@ -94,16 +96,14 @@ def load(content: bytes) -> Examples:
         SafetensorError, KeyError, ValueError: the content is not from ``dump``.
     """
     tensors = load_tensors(content)
-    shape = tensors[CLEAN].shape
+    clean = tensors[CLEAN]
     for key, images in tensors.items():
-        if images.dtype != torch.uint8 or images.shape != (shape[0], 28, 28):
-            raise ValueError(f"{key} must be uint8 [sample, 28, 28], got {list(images.shape)}")
-    clean = tensors.pop(CLEAN)
-    corrupted: dict[str, dict[int, Tensor]] = {name: {} for name in mnist_c.CORRUPTIONS}
-    for key, images in tensors.items():
-        name, _, severity = key.partition("/")
-        corrupted[name][int(severity)] = images
-    return Examples(
-        clean,
-        {name: dict(sorted(found.items())) for name, found in corrupted.items() if found},
-    )
+        if images.dtype != torch.uint8 or images.shape != clean.shape or images.ndim != 4:
+            raise ValueError(
+                f"{key} must be uint8 [sample, channel, height, width], got {list(images.shape)}"
+            )
+    corrupted: dict[str, dict[int, Tensor]] = {}
+    for key in sorted(tensors.keys() - {CLEAN}):
+        _, name, severity = key.split("/")
+        corrupted.setdefault(name, {})[int(severity)] = tensors[key]
+    return Examples(clean, corrupted)

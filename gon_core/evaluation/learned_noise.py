@@ -43,19 +43,19 @@ class LearnedNoise:
 @torch.no_grad()
 def describe(
     generator: NoiseGenerator,
-    images: UInt8[Tensor, "image height width"],
+    images: UInt8[Tensor, "image channel height width"],
     epsilon: float,
     stream: Generator,
 ) -> LearnedNoise:
-    """Sample ``generator`` on grey ``images`` and return what its noise is like.
+    """Sample ``generator`` on ``images`` and return what its noise is like.
 
     Args:
-        generator: for one channel, on the images' device.
-        images: grey levels 0..255; the first 256 are used.
+        generator: for their channels, on the images' device.
+        images: levels 0..255; the first 256 are used.
         epsilon: l2 size of the noise in the samples.
         stream: source of the noise.
     """
-    clean = images[:IMAGES].unsqueeze(1).float() / 255
+    clean = images[:IMAGES].float() / 255
     noise = generator.sample(clean, stream)
     standard = (noise - noise.mean()) / noise.std()
     edges = torch.linspace(-WIDEST, WIDEST, BINS + 1)
@@ -66,7 +66,7 @@ def describe(
         density=counts / (standard.numel() * (edges[1] - edges[0])),
         correlation=_correlation(standard),
         clean=images[:SAMPLES],
-        noisy=(noisy.squeeze(1) * 255).round().to(torch.uint8),
+        noisy=(noisy * 255).round().to(torch.uint8),
         sigmas=SIGMAS,
         gaussian_sizes=gaussian_sizes(clean, SIGMAS, stream),
     )
@@ -90,7 +90,7 @@ def gaussian_sizes(
     return torch.stack(sizes)
 
 
-def _correlation(noise: Float[Tensor, "image 1 height width"]) -> Float[Tensor, "row column"]:
+def _correlation(noise: Float[Tensor, "image channel height width"]) -> Float[Tensor, "row column"]:
     height, width = noise.shape[-2:]
     centre = noise[..., REACH : height - REACH, REACH : width - REACH]
     rows = [

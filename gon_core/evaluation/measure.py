@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool
 from torch import Generator, Tensor, nn
 
+from gon_core.benchmarks import Benchmark
 from gon_core.config import EvaluationConfig
 from gon_core.data.imagenet_c_folder import ImageNetC
-from gon_core.data.splits import LabelledImages
-from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
-from gon_core.measurement import CLEAN, Finding, Measurement
+from gon_core.data.splits import Images
+from gon_core.evaluation.corrupted_sets import EvaluationSet
+from gon_core.measurement import Finding, Measurement
 from gon_core.measures import MEASURES
 from gon_core.seeding import generator
 
@@ -24,12 +25,6 @@ class Accuracies(Protocol):
     def evaluate_images(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
     ) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:
-        """See ``gon_core.evaluation``."""
-        ...
-
-    def evaluate_severities(
-        self, model: nn.Module, sets: SeveritySets, bf16: bool = False
-    ) -> Iterator[Measurement]:
         """See ``gon_core.evaluation``."""
         ...
 
@@ -78,6 +73,7 @@ class Subject:
 
     Attributes:
         model: the final one, on the images' device.
+        benchmark: what the images are of.
         training: the images that it was trained on.
         validation: held-out images, clean and corrupted.
         test: test images, clean and corrupted.
@@ -88,7 +84,8 @@ class Subject:
     """
 
     model: nn.Module
-    training: LabelledImages
+    benchmark: Benchmark
+    training: Images
     validation: EvaluationSet
     test: EvaluationSet
     config: EvaluationConfig
@@ -97,15 +94,13 @@ class Subject:
     prepared: Any = None
 
     @property
-    def images(self) -> LabelledImages:
+    def images(self) -> Images:
         """The first clean test images, as many as further measures take."""
-        clean = LabelledImages(self.test.images[CLEAN], self.test.labels)
-        return clean[: self.config.images]
+        return self.test.clean.first(self.config.images)
 
     def stream(self, name: str) -> Generator:
         """Return a random stream that is the same for every model, on the images' device."""
-        device = self.test.labels.device
-        return generator(self.config.corruption_seed, name, device=device)
+        return generator(self.config.corruption_seed, name, device=self.test.clean.device)
 
 
 @dataclass
@@ -144,9 +139,9 @@ class Measure:
         unit: of the values.
         setting: what the settings of its rows are, such as ``corruption``: a column of Parquet.
         run: measures a model, in steps.
-        passes: what it costs, from the configuration and the number of images.
-        prepare: makes further images once for all models, from clean ones and the seed of
-            corruptions; None if it needs none.
+        passes: what it costs, from the configuration, the number of images and the benchmark.
+        prepare: makes further images once for all models, from clean ones, the benchmark and the
+            seed of corruptions; None if it needs none.
         deviations: what is less thorough than in the paper, in words.
         note: how to read its columns of a table.
         title: what titles call it; empty for ``words``.
@@ -161,8 +156,8 @@ class Measure:
     unit: str
     setting: str
     run: Callable[[Subject, Steps], Measured]
-    passes: Callable[[EvaluationConfig, int], Passes]
-    prepare: Callable[[LabelledImages, int], Prepared] | None = None
+    passes: Callable[[EvaluationConfig, int, Benchmark], Passes]
+    prepare: Callable[[Images, Benchmark, int], Prepared] | None = None
     deviations: Callable[[EvaluationConfig], list[str]] = lambda config: []
     note: str = ""
     title: str = ""
@@ -182,7 +177,9 @@ def get(name: str) -> Measure:
     return MEASURES[name].load()
 
 
-def total_passes(config: EvaluationConfig, images: int) -> Passes:
+def total_passes(config: EvaluationConfig, images: int, benchmark: Benchmark) -> Passes:
     """Return what all further measures of ``config`` cost together, on so many images."""
-    found: Sequence[Passes] = [get(name).passes(config, images) for name in config.measures]
+    found: Sequence[Passes] = [
+        get(name).passes(config, images, benchmark) for name in config.measures
+    ]
     return Passes(*map(sum, zip(*found, strict=True))) if found else Passes()

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor, nn
 
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.evaluation.frozen import frozen
 from gon_core.evaluation.median_search import find_ranks, look_below
 from gon_core.evaluation.noise_directions import Noise
@@ -31,7 +31,7 @@ CONFIDENCE = 0.95
 
 def median_perturbation_size(
     model: nn.Module,
-    data: LabelledImages,
+    data: Images,
     noise: Noise,
     stream: Generator,
     *,
@@ -137,7 +137,7 @@ def median_perturbation_size(
 
 def perturbation_sizes(
     model: nn.Module,
-    data: LabelledImages,
+    data: Images,
     noise: Noise,
     stream: Generator,
     *,
@@ -180,7 +180,7 @@ def ranks(count: int) -> tuple[int, int, int]:
     return first, (count + 1) // 2, count + 1 - first
 
 
-def _problems(data: LabelledImages, precision: float) -> list[str]:
+def _problems(data: Images, precision: float) -> list[str]:
     problems = [] if len(data) else ["there are no images"]
     if not 1e-5 <= precision < torch.inf:
         problems.append(f"precision must be a finite number of at least 1e-5, got {precision}")

@@ -15,13 +15,13 @@ from gon_core.noise import scale_to_sphere
 
 SAMPLES = 3
 
-Perturbed = dict[str, UInt8[Tensor, "sample 28 28"]]
+Perturbed = dict[str, UInt8[Tensor, "sample channel height width"]]
 """The same images by the name of the noise, and as they are under ``clean``; grey levels 0..255."""
 
 
 @torch.no_grad()
 def perturb(
-    images: UInt8[Tensor, "image 28 28"],
+    images: UInt8[Tensor, "image channel height width"],
     noises: Mapping[str, Noise],
     sizes: Mapping[str, float],
     stream: Generator,
@@ -34,13 +34,13 @@ def perturb(
         sizes: l2 norm on images in [0, 1] by the same names; a noise of infinite size is left out.
         stream: source of the noise, on the images' device.
     """
-    clean = images[:SAMPLES].unsqueeze(1).float().div(255)
+    clean = images[:SAMPLES].float().div(255)
     found = {CLEAN: images[:SAMPLES].cpu()}
     for name, noise in noises.items():
         directions = noise.sample(clean, stream)
         if math.isfinite(sizes[name]) and sizes[name] > 0:
             noisy = scale_to_sphere(clean, directions, sizes[name])
-            found[name] = (noisy.squeeze(1) * 255).round().to(torch.uint8).cpu()
+            found[name] = (noisy * 255).round().to(torch.uint8).cpu()
     return found
 
 

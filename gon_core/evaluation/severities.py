@@ -1,30 +1,35 @@
-"""Accuracy at five severities of each corruption, our extension of MNIST-C, on test images."""
+"""Accuracy at all severities of an extension of the benchmark's corruptions, on test images.
 
-from dataclasses import replace
+MNIST-C has one severity; our extension of it has five.
+"""
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS, SEVERITIES
-from gon_core.data.splits import LabelledImages
-from gon_core.evaluation.corrupted_sets import SeveritySets, build_severities
+from gon_core import evaluation
+from gon_core.benchmarks import Benchmark
+from gon_core.config import EvaluationConfig
+from gon_core.data.splits import Images
+from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.evaluation.measure import Measure, Measured, Passes, Steps, Subject
-from gon_core.evaluation.top1 import still_missing
-from gon_core.measurement import CLEAN, Finding
+from gon_core.evaluation.top1 import accuracies
+from gon_core.measurement import SEVERITIES_SPLIT
 
 
-def prepare(images: LabelledImages, corruption_seed: int) -> SeveritySets:
+def prepare(images: Images, benchmark: Benchmark, corruption_seed: int) -> EvaluationSet:
     """Return the images at every severity, and as they are."""
-    made = build_severities(images, corruption_seed)
-    return SeveritySets({(CLEAN, 0): images.images} | made.images, made.labels)
+    suite = benchmark.suites["severities"]
+    return evaluation.build(images, SEVERITIES_SPLIT, suite, corruption_seed)
 
 
 def run(subject: Subject, steps: Steps) -> Measured:
     """Return accuracies of the split ``test_severities``."""
-    sets: SeveritySets = subject.prepared
-    steps.begin(f"five severities of each corruption, {len(sets.labels):,} images")
-    names = {key: f"severity-{key[0]}-{key[1]}" for key in sets.images}
-    missing = replace(sets, images=still_missing(sets.images, names, steps))
-    for row in subject.accuracies.evaluate_severities(subject.model, missing, subject.bf16):
-        steps.add(names[row.setting, row.severity or 0], Finding(measurements=[row]))
-    return Measured([row for step in names.values() for row in steps.found[step].measurements])
+    images: EvaluationSet = subject.prepared
+    steps.begin(f"five severities of each corruption, {len(images):,} images")
+    found = accuracies(subject, steps, images)
+    return Measured([row for each in found.values() for row in each.measurements])
+
+
+def passes(config: EvaluationConfig, images: int, benchmark: Benchmark) -> Passes:
+    """Return the cost: every image once for each corruption and severity."""
+    return Passes(forward=len(benchmark.suites["severities"].versions) * images)
 
 
 MEASURE = Measure(
@@ -32,6 +37,6 @@ MEASURE = Measure(
     unit="percent",
     setting="corruption",
     run=run,
-    passes=lambda config, images: Passes(forward=len(SEVERITIES) * len(CORRUPTIONS) * images),
+    passes=passes,
     prepare=prepare,
 )

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor, nn
 
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.evaluation.noise_directions import Noise
 from gon_core.noise import scale_to_sphere
 
@@ -33,7 +33,7 @@ class Search:
     """
 
     model: nn.Module
-    data: LabelledImages
+    data: Images
     directions: Tensor
     precision: float
     reach: Float64[Tensor, " image"]
@@ -137,7 +137,7 @@ class Search:
 
 
 def start(
-    model: nn.Module, data: LabelledImages, noise: Noise, stream: Generator, precision: float
+    model: nn.Module, data: Images, noise: Noise, stream: Generator, precision: float
 ) -> Search:
     """Draw the noise of all images, and classify them without it.
 
@@ -154,8 +154,8 @@ def start(
     return Search(model, data, torch.cat(directions), precision, torch.cat(reach))
 
 
-def _pixels(data: LabelledImages, index: Tensor) -> Tensor:
-    return data.images[index].unsqueeze(1).float().div_(255)
+def _pixels(data: Images, index: Tensor) -> Tensor:
+    return data.batch(index).float().div_(255)
 
 
 def _farthest(images: Tensor, direction: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from functools import partial
 
 from gon_core import evaluation
+from gon_core.benchmarks import Benchmark
+from gon_core.config import EvaluationConfig
 from gon_core.evaluation.attacks import Attack, DDNAttack, PGDAttack
 from gon_core.evaluation.measure import Measure, Measured, Passes, Steps, Subject
 from gon_core.measurement import Finding, Measurement
@@ -26,6 +28,11 @@ def _find(subject: Subject, attack: Attack) -> Finding:
     return Finding(measurements=[row])
 
 
+def passes(config: EvaluationConfig, images: int, benchmark: Benchmark) -> Passes:
+    """Return the cost: every step of every attack."""
+    return Passes(gradient=sum(attack.steps for attack in ATTACKS) * images)
+
+
 def name(row: Measurement) -> str:
     """Return for example ``PGD_linf_0.1``."""
     return f"{row.setting.upper()}_{row.extra['norm']}_{row.number('size'):g}"
@@ -39,7 +46,7 @@ MEASURE = Measure(
     unit="percent",
     setting="attack",
     run=run,
-    passes=lambda config, images: Passes(gradient=sum(attack.steps for attack in ATTACKS) * images),
+    passes=passes,
     note="Under attack: accuracy in percent.",
     name=name,
 )

@@ -19,7 +19,7 @@ from gon_core.config import (
     TrainingConfig,
     Vanilla,
 )
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.training import (
     ant,
     augmix,
@@ -96,7 +96,7 @@ def new_state(
 
 def train(
     state: TrainingState,
-    data: LabelledImages,
+    data: Images,
     method: Method,
     config: TrainingConfig,
     stop: Callable[[], bool] = lambda: False,

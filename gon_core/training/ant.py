@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from gon_core.config import ANT, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise import scale_to_sphere, scale_to_sphere_checked
 from gon_core.noise.share import counted_from
 from gon_core.training.loop import (
@@ -28,7 +28,7 @@ from gon_core.training.loop import (
 from gon_core.training.opponent import Opponent, Outcome, adam
 
 
-def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: ANT, training: TrainingConfig, data: Images) -> Step:
     """Return the step of both networks: first the generator's, then the classifier's.
 
     References:
@@ -44,7 +44,7 @@ def make_step(method: ANT, training: TrainingConfig, data: LabelledImages) -> St
     return step
 
 
-def make_prepare(method: ANT, training: TrainingConfig, data: LabelledImages) -> Prepare:
+def make_prepare(method: ANT, training: TrainingConfig, data: Images) -> Prepare:
     """Return what comes before a step: replacing the generator, and choosing past ones.
 
     Args:
@@ -138,7 +138,7 @@ def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
 
 
 def train_alone(
-    state: TrainingState, opponent: Opponent, data: LabelledImages, batch_size: int, bf16: bool
+    state: TrainingState, opponent: Opponent, data: Images, batch_size: int, bf16: bool
 ) -> bool:
     """Take one step of a fresh generator alone, against the classifier as it is.
 

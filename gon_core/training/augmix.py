@@ -6,14 +6,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gon_core.config import AugMix, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise.augmentation_chains import mix
 from gon_core.training.loop import Step, TrainingState, update
 
 SMALLEST_PROBABILITY = 1e-7  # keeps logarithms finite
 
 
-def make_step(method: AugMix, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: AugMix, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch and two mixtures of each of its images.
 
     The loss is the cross entropy of the clean images plus ``method.consistency`` times the

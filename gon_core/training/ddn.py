@@ -7,14 +7,14 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from gon_core.config import DDN, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.training.adversarial import image_gradient, l2_size, unit
 from gon_core.training.loop import Step, TrainingState, descend_own
 
 LAST_RATE = 0.01  # of the cosine from 1 with which the direction is followed
 
 
-def make_step(method: DDN, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: DDN, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch of which every image is perturbed against the classifier.
 
     References:

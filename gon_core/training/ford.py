@@ -1,12 +1,12 @@
 """Gaussian noise training as Ford et al. do it: every image noisy, sigma uniform."""
 
 from gon_core.config import Ford, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise import add_gaussian_noise, sigma
 from gon_core.training.loop import Step, TrainingState, descend
 
 
-def make_step(method: Ford, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: Ford, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch in which every image has noise with its own sigma.
 
     References:

@@ -3,12 +3,12 @@
 import torch
 
 from gon_core.config import GNT, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise import add_gaussian_noise
 from gon_core.training.loop import Step, TrainingState, descend
 
 
-def make_step(method: GNT, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: GNT, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch of which ``noisy_share`` carries noise, the rest is clean.
 
     References:

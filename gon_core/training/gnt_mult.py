@@ -3,19 +3,19 @@
 import torch
 
 from gon_core.config import GNTMult, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise import add_gaussian_noise, sigma
 from gon_core.training.gnt import split_batch
 from gon_core.training.loop import Step, TrainingState, descend
 
 
-def make_step(method: GNTMult, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: GNTMult, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch of clean images, then of noisy ones with a sigma each.
 
     References:
         Appendix D, Tables 4 and 5: the sigmas are those of Gaussian noise in ImageNet-C.
     """
-    sigmas = torch.tensor(method.sigmas, device=data.images.device)
+    sigmas = torch.tensor(method.sigmas, device=data.device)
 
     def step(state: TrainingState, images, labels):
         stream = state.streams["noise"]

@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor, nn
 
 from gon_core.config import TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.training.convergence import Convergence, Event, advance, ended
 from gon_core.training.learning_rate import learning_rate
 from gon_core.training.parallel import ALONE, Group
@@ -179,7 +179,7 @@ def prepared(state: TrainingState, batch_size: int) -> bool:
 
 def train_epochs(
     state: TrainingState,
-    data: LabelledImages,
+    data: Images,
     config: TrainingConfig,
     step: Step,
     stop: Callable[[], bool] = lambda: False,
@@ -250,33 +250,33 @@ def _stop_if(here: bool, state: TrainingState, started: float) -> None:
         raise StoppedError
 
 
-def _begin_epoch(data: LabelledImages, order: Generator) -> EpochProgress:
+def _begin_epoch(data: Images, order: Generator) -> EpochProgress:
     return EpochProgress(
         permutation=permutation(data, order),
         steps=0,
-        loss_sum=torch.zeros((), dtype=torch.float64, device=data.images.device),
-        correct=torch.zeros((), dtype=torch.int64, device=data.images.device),
+        loss_sum=torch.zeros((), dtype=torch.float64, device=data.device),
+        correct=torch.zeros((), dtype=torch.int64, device=data.device),
     )
 
 
 def batches(
-    data: LabelledImages, batch_size: int, order: Generator
+    data: Images, batch_size: int, order: Generator
 ) -> Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]:
     """Yield the images of one epoch in random order, as floats in [0, 1], with their labels."""
     return select(data, permutation(data, order).split(batch_size))
 
 
-def permutation(data: LabelledImages, order: Generator) -> Int64[Tensor, " image"]:
+def permutation(data: Images, order: Generator) -> Int64[Tensor, " image"]:
     """Return the images' indices in an order that is drawn from ``order``, on their device."""
-    return torch.randperm(len(data), generator=order).to(data.images.device)
+    return torch.randperm(len(data), generator=order).to(data.device)
 
 
 def select(
-    data: LabelledImages, indices: Sequence[Tensor]
+    data: Images, indices: Sequence[Tensor]
 ) -> Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]:
     """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels."""
     for index in indices:
-        images = data.images[index].unsqueeze(1).float().div_(255)
+        images = data.batch(index).float().div_(255)
         yield images, data.labels[index]
 
 

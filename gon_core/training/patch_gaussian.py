@@ -1,12 +1,12 @@
 """Patch Gaussian: noise in one square patch of every image, so that the rest stays sharp."""
 
 from gon_core.config import PatchGaussian, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise import add_patch_gaussian_noise, sigma
 from gon_core.training.loop import Step, TrainingState, descend
 
 
-def make_step(method: PatchGaussian, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: PatchGaussian, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch in which every image has a noisy patch.
 
     References:

@@ -5,13 +5,13 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from gon_core.config import PGD, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise.share import EVERY_ROW
 from gon_core.training.adversarial import image_gradient
 from gon_core.training.loop import Step, TrainingState, descend_own
 
 
-def make_step(method: PGD, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: PGD, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch of which every image is perturbed against the classifier.
 
     References:

@@ -3,19 +3,19 @@
 import torch
 
 from gon_core.config import Speckle, TrainingConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.noise import add_speckle_noise, sigma
 from gon_core.training.gnt import split_batch
 from gon_core.training.loop import Step, TrainingState, descend
 
 
-def make_step(method: Speckle, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: Speckle, training: TrainingConfig, data: Images) -> Step:
     """Return the step on a batch of clean images, then of speckled ones with a sigma each.
 
     References:
         Appendix B, "Speckle noise".
     """
-    sigmas = torch.tensor(method.sigmas, device=data.images.device)
+    sigmas = torch.tensor(method.sigmas, device=data.device)
 
     def step(state: TrainingState, images, labels):
         stream = state.streams["noise"]

@@ -1,11 +1,11 @@
 """Vanilla training on clean images: where every other method starts."""
 
 from gon_core.config import TrainingConfig, Vanilla
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.training.loop import Step, TrainingState, descend
 
 
-def make_step(method: Vanilla, training: TrainingConfig, data: LabelledImages) -> Step:
+def make_step(method: Vanilla, training: TrainingConfig, data: Images) -> Step:
     """Return the optimiser step on clean images."""
 
     def step(state: TrainingState, images, labels):

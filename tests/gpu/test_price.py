@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gon_core.config import ANT, TrainingConfig
+from gon_core.config import ANT, DataConfig, TrainingConfig
 from gon_core.models import MadryCNN
 from gon_core.training import new_state, train
 from sweeps.engine.planning.trial_cost import further_images, measure_speed
@@ -23,7 +23,7 @@ def test_a_method_takes_about_what_is_expected(method, images):
     if isinstance(method, ANT):
         method = ANT(epsilon=5, pretraining_steps=20, reset_interval=1)
     data = images[0][:IMAGES].to("cuda")
-    speed = measure_speed(Resources(1, 1.0, 1), CONFIG)
+    speed = measure_speed(Resources(1, 1.0, 1), CONFIG, DataConfig())
     state = new_state(MadryCNN().to("cuda"), CONFIG, 0, method)
     seconds = min(metrics.seconds for metrics in train(state, data, method, CONFIG))
     further = further_images(method, CONFIG, IMAGES, "cuda") / CONFIG.max_epochs

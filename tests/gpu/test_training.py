@@ -94,7 +94,7 @@ def test_a_checkpoint_of_a_cpu_is_refused(data):
 def test_the_sphere_is_exact(epsilon, images):
     """The kernels of the GPU against float64 on the CPU."""
     stream = generator(0, "noise")
-    pictures = images[0].images[:200, None].float() / 255
+    pictures = images[0].images[:200].float() / 255
     delta = torch.randn(pictures.shape, generator=stream)
     exact = scale_to_sphere(pictures.double(), delta.double(), epsilon)
     wanted = torch.randn(pictures.shape, generator=stream)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gon_core import evaluation
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
-from gon_core.evaluation.corrupted_sets import EvaluationSet, SeveritySets
+from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.formats import evaluation_code
 from gon_core.measurement import Measurement
 from sweeps.engine.backend.shared_storage import other_code
@@ -51,20 +51,9 @@ class Shards:
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
     ) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:
         """Yield the accuracy on clean images and under each corruption, and which are right."""
-        shards = [
-            replace(evaluation_set, images={name: images})
-            for name, images in evaluation_set.images.items()
-        ]
+        shards = [evaluation_set.only(key) for key in evaluation_set.images]
         for (found,) in self._run(_evaluate_images, model, shards, bf16):
             yield found
-
-    def evaluate_severities(
-        self, model: nn.Module, sets: SeveritySets, bf16: bool = False
-    ) -> Iterator[Measurement]:
-        """Yield the accuracy of ``model`` on each of the sets."""
-        shards = [replace(sets, images={key: images}) for key, images in sets.images.items()]
-        for (row,) in self._run(_evaluate_severities, model, shards, bf16):
-            yield row
 
     def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[Measurement]:
         """Yield the accuracy of ``model`` under each corruption at each severity.
@@ -126,12 +115,6 @@ def _evaluate_images(
     model: nn.Module, shard: EvaluationSet, device: str, bf16: bool
 ) -> list[tuple[Measurement, Bool[Tensor, " image"]]]:
     return list(evaluation.evaluate_images(model, shard.to(device), bf16))
-
-
-def _evaluate_severities(
-    model: nn.Module, shard: SeveritySets, device: str, bf16: bool
-) -> list[Measurement]:
-    return list(evaluation.evaluate_severities(model, shard.to(device), bf16))
 
 
 def _evaluate_imagenet_c(

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from gon_core.config import (
     ANT,
     DDN,
-    HELD_OUT,
     PGD,
-    TRAINING_SET,
     AugMix,
+    DataConfig,
     EvaluationConfig,
     Given,
     Trained,
@@ -29,7 +28,6 @@ from sweeps.engine.system import machine
 if TYPE_CHECKING:
     from torch import nn
 
-CORRUPTIONS = 15
 EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 STARTUP_SECONDS = 20  # Ray, the first workers, the report
 # Images of which the speed is measured: a GPU shows its own only once it is kept busy.
@@ -77,26 +75,26 @@ class Speed:
         return cls(seconds_per_image, EVALUATION_SHARE * seconds_per_image)
 
 
-def measure_speed(resources: Resources, training: TrainingConfig) -> Speed:
+def measure_speed(resources: Resources, training: TrainingConfig, data: DataConfig) -> Speed:
     """Time a few steps on random images, in this process; half a second on a CPU."""
     import torch
 
     from gon_core.config import Vanilla
     from gon_core.data.splits import LabelledImages
     from gon_core.evaluation import count_correct
-    from gon_core.models import MadryCNN
     from gon_core.training import new_state, train
 
     threads = torch.get_num_threads()
     torch.set_num_threads(resources.cpus)
     count = TIMED_IMAGES[resources.device]
-    images = torch.zeros(count, 28, 28, dtype=torch.uint8)
-    data = LabelledImages(images, torch.arange(count) % 10).to(resources.device)
-    model = MadryCNN().to(resources.device)
+    benchmark = data.benchmark
+    blank = torch.zeros(count, *benchmark.image_shape, dtype=torch.uint8)
+    images = LabelledImages(blank, torch.arange(count) % benchmark.classes).to(resources.device)
+    model = benchmark.make_model().to(resources.device)
     short = training.model_copy(update={"max_epochs": 2, "patience": 10})
-    epochs = list(train(new_state(model, short, 0), data, Vanilla(), short))
+    epochs = list(train(new_state(model, short, 0), images, Vanilla(), short))
     started = time.perf_counter()
-    count_correct(model, data, training.precision == "bf16")
+    count_correct(model, images, training.precision == "bf16")
     evaluate = time.perf_counter() - started
     torch.set_num_threads(threads)
     return Speed(train=epochs[-1].seconds / count, evaluate=evaluate / count)
@@ -105,7 +103,7 @@ def measure_speed(resources: Resources, training: TrainingConfig) -> Speed:
 def trial_seconds(plan: Plan, speed: Speed) -> float:
     """Return the mean wall time of trials that spend their whole budget of epochs."""
     data, epochs = plan.config.data, plan.config.training.max_epochs
-    images = data.training_images or TRAINING_SET - HELD_OUT
+    images = data.images_of_an_epoch
     images_trained = images * epochs
     images_trained += statistics.fmean(
         further_images(method, plan.config.training, images, plan.resources.device)
@@ -120,13 +118,12 @@ def trial_seconds(plan: Plan, speed: Speed) -> float:
 def after_training_seconds(plan: Plan, speed: Speed) -> float:
     """Return the wall time of what is measured of a trial's final model."""
     data, shares = plan.config.data, SHARES[plan.resources.device]
-    counts = data.test_images, data.validation_images
-    return sum(measured_seconds(speed, shares, *counts, plan.config.evaluation))
+    return sum(measured_seconds(speed, shares, data, plan.config.evaluation))
 
 
 def seconds_per_image(plan: Plan, config: TrialConfig, epoch: float) -> float:
     """Return what an image of plain training takes, where an epoch of a trial takes ``epoch``."""
-    images = plan.config.data.training_images or TRAINING_SET - HELD_OUT
+    images = plan.config.data.images_of_an_epoch
     training, method = config.training, config.method
     assert not isinstance(method, Given), "weights that are given are not trained"
     device = plan.resources.device
@@ -160,7 +157,7 @@ def further_images(
 
 def start_seconds(plan: Plan, speed: Speed) -> float:
     """Return the wall time of the vanilla model that trials start from, if it converges late."""
-    images = plan.config.data.training_images or TRAINING_SET - HELD_OUT
+    images = plan.config.data.images_of_an_epoch
     return images * plan.config.start.training.max_epochs * speed.train
 
 
@@ -184,7 +181,7 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
     on_gpu = plan.resources.device == "cuda"
     if on_gpu and not machine.gpu_count():
         return None
-    speed = measure_speed(plan.resources, plan.config.training)
+    speed = measure_speed(plan.resources, plan.config.training, plan.config.data)
     device = device_names(plan)[0] if on_gpu else "this machine's CPU"
     sharing = sharing_a_gpu(plan.resources)
     said = ""
@@ -232,41 +229,44 @@ class ModelSeconds(NamedTuple):
 
 
 def evaluation_seconds(
-    model: "nn.Module", images: int, validation_images: int, config: EvaluationConfig
+    model: "nn.Module", data: DataConfig, config: EvaluationConfig
 ) -> ModelSeconds:
     """Return what measuring a given model on the CPU takes, by its own speed.
 
     Args:
         model: on the CPU.
-        images: test images.
-        validation_images: validation images.
+        data: which images, and how many.
         config: what is measured.
     """
-    return measured_seconds(speed_of(model), SHARES["cpu"], images, validation_images, config)
+    speed = speed_of(model, data.benchmark.image_shape)
+    return measured_seconds(speed, SHARES["cpu"], data, config)
 
 
 def measured_seconds(
-    speed: Speed, shares: Shares, images: int, validation_images: int, config: EvaluationConfig
+    speed: Speed, shares: Shares, data: DataConfig, config: EvaluationConfig
 ) -> ModelSeconds:
     """Return what measuring a model takes, see ``evaluation_seconds``."""
     from gon_core.evaluation.measure import total_passes  # slow: it loads torch
 
-    accuracies = (CORRUPTIONS + 1) * (images + validation_images)
-    passes = total_passes(config, min(config.images or images, images))
+    images, suites = data.test_images, data.benchmark.suites
+    accuracies = (len(suites["validation"].versions) + 1) * data.validation_images
+    accuracies += (len(suites["test"].versions) + 1) * images
+    passes = total_passes(config, min(config.images or images, images), data.benchmark)
     sure = shares.gradient * passes.gradient * speed.train
     sure += (accuracies + passes.forward) * speed.evaluate
     return ModelSeconds(sure, shares.alone * passes.generator * speed.train)
 
 
-def speed_of(model: "nn.Module") -> Speed:
+def speed_of(model: "nn.Module", image_shape: tuple[int, int, int]) -> Speed:
     """Return seconds per image of a step of training, and of classifying; under a second on a CPU.
 
     Args:
-        model: for images of MNIST, on the CPU.
+        model: on the CPU.
+        image_shape: channels, height and width of its images.
     """
     import torch
 
-    images = torch.zeros(TIMED_BATCH, 1, 28, 28)
+    images = torch.zeros(TIMED_BATCH, *image_shape)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def step() -> None:
@@ -306,12 +306,12 @@ def measure_storage(plan: Plan) -> StorageNeed:
 def _need(plan: Plan, method: Trained) -> StorageNeed:
     import torch
 
-    from gon_core.models import MadryCNN
     from gon_core.training import checkpoints, new_state
 
     config = plan.configure(method, plan.config.seeds[0])
-    model = MadryCNN(torch.Generator().manual_seed(0))
-    state = new_state(model, config.training, config.seed, method)
+    benchmark = config.data.benchmark
+    model = benchmark.make_model(config.model)
+    state = new_state(model, config.training, config.seed, method, benchmark.image_shape[0])
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     state.optimizer.step()  # momentum is there from the first step on

@@ -12,8 +12,6 @@ from torch import nn
 
 from gon_core import evaluation
 from gon_core.config import (
-    HELD_OUT,
-    TEST_SET,
     TrainingConfig,
     TrialConfig,
 )
@@ -116,8 +114,7 @@ def announce(
         if records.trial(config.trial_id).result() is None
     ]
     if images.mnist is not None and waiting:
-        counts = len(images.mnist.test.labels), len(images.mnist.validation.labels)
-        costs = [evaluation_seconds(each.model, *counts, images.config) for each in waiting]
+        costs = [evaluation_seconds(each.model, images.data, images.config) for each in waiting]
         console.print(cost_text(costs), highlight=False, markup=False)
     if cuts := evaluation_deviations(models, images):
         console.print(
@@ -131,8 +128,8 @@ def evaluation_deviations(models: Sequence[LoadedModel], images: Images) -> list
     if images.mnist is None:
         return cuts
     counts = {
-        "test": (images.data.test_images, TEST_SET),
-        "validation": (images.data.validation_images, HELD_OUT),
+        "test": (images.data.test_images, images.data.benchmark.test_images),
+        "validation": (images.data.validation_images, images.data.benchmark.held_out),
     }
     cuts = [
         f"{count:,} of {whole:,} {kind} images"

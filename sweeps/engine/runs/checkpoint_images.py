@@ -2,22 +2,21 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gon_core import architectures, evaluation
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import (
     DataConfig,
     EvaluationConfig,
 )
-from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.data import idx, imagenet_c_folder, mnist_c_folder
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.data.splits import Splits, split
 from gon_core.evaluation import EvaluationSet
 from gon_core.evaluation.measure import total_passes
-from gon_core.measurement import CLEAN
 from gon_core.measures import MEASURES
 from sweeps.engine.planning import plan
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
@@ -99,25 +98,20 @@ def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Imag
     splits = split(*idx.load("mnist"), data)
     prepared = measures.prepare_data(splits, config)
     if published is not None:
-        test = EvaluationSet(
-            "test",
-            {
-                name: images[: options.test_images].clone()
-                for name, images in published.images.items()
-            },
-            published.labels[: options.test_images].clone(),
-        )
-        prepared = TrialData(prepared.training, prepared.validation, test)
-        data = data.model_copy(update={"test_images": len(test.labels)})
+        count = options.test_images
+        shown = {key: images.first(count) for key, images in published.images.items()}
+        test = EvaluationSet("test", shown)
+        prepared = replace(prepared, test=test, prepared={})
+        data = data.model_copy(update={"test_images": len(test)})
     return Images(config, data, plan.data_digest("mnist", None), prepared, splits)
 
 
 def _trains_generators(names: Sequence[str]) -> bool:
-    return total_passes(EvaluationConfig(measures=tuple(names)), images=1).generator > 0
+    return total_passes(EvaluationConfig(measures=tuple(names)), 1, MNIST).generator > 0
 
 
 def _digest(images: EvaluationSet) -> str:
-    sha = hashlib.sha256(images.labels.numpy().tobytes())
-    for name in (CLEAN, *CORRUPTIONS):
-        sha.update(images.images[name].numpy().tobytes())
+    sha = hashlib.sha256(images.clean.labels.numpy().tobytes())
+    for found in images.images.values():
+        sha.update(found.batch(slice(None)).numpy().tobytes())
     return sha.hexdigest()

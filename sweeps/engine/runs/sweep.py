@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from gon_core import benchmarks
 from search_spaces.parameter import Point
 from sweeps.engine.backend.budget import Meter, OutOfBudgetError, make_meter
 from sweeps.engine.backend.cluster import Cluster
@@ -113,12 +114,12 @@ def known_points(
 
 def download(options: SweepOptions) -> None:
     """Fetch the data set that was asked for; exit with code 2 where that fails."""
-    from gon_core.data import idx
     from gon_core.data.files import DataFileError
 
-    assert options.data_dir is not None
+    fetch = benchmarks.get(options.dataset).download
+    assert options.data_dir is not None and fetch is not None
     try:
-        idx.download(options.dataset, options.data_dir)
+        fetch(options.data_dir)
         planning.data_digest(options.dataset, options.data_dir)
     except DataFileError as error:
         refuse([f"--dataset: {error}"])
@@ -249,13 +250,13 @@ class _Sweep:
         import torch
 
         with deferred_signals():
-            from gon_core.data import idx  # torchvision
+            import torchvision  # noqa: F401 - slow, and the readers of images import it
 
         from gon_core.data.splits import split
         from sweeps.engine.trials import measures
 
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
-        images = idx.load(self.options.dataset, self.options.data_dir)
-        splits = split(*images, self.plan.config.data)
-        measures.write_examples(self.records.folder, splits, self.plan.config.evaluation)
-        return measures.prepare_data(splits, self.plan.config.evaluation)
+        data, evaluation = self.plan.config.data, self.plan.config.evaluation
+        splits = split(*data.benchmark.read(self.options.data_dir), data)
+        measures.write_examples(self.records.folder, splits, evaluation)
+        return measures.prepare_data(splits, evaluation)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from gon_core import evaluation
+from gon_core.benchmarks import Benchmark
 from gon_core.config import EvaluationConfig
-from gon_core.data.splits import LabelledImages, Splits
+from gon_core.data.splits import Images, Splits
 from gon_core.evaluation import EvaluationSet, examples
 from gon_core.evaluation.measure import Accuracies, Measured, Prepared, Subject, get
 from gon_core.measurement import TOP1
@@ -29,12 +30,14 @@ class TrialData:
         training: the images to train on.
         validation: held-out images, clean and corrupted; model selection uses these alone.
         test: test images, clean and corrupted; reported, never searched on.
+        benchmark: what they are of.
         prepared: further images of measures, by the measure's name.
     """
 
-    training: LabelledImages
+    training: Images
     validation: EvaluationSet
     test: EvaluationSet
+    benchmark: Benchmark
     prepared: Mapping[str, Prepared] = field(default_factory=dict)
 
     def to(self, device: str) -> "TrialData":
@@ -43,23 +46,25 @@ class TrialData:
             self.training.to(device),
             self.validation.to(device),
             self.test.to(device),
+            self.benchmark,
             {name: images.to(device) for name, images in self.prepared.items()},
         )
 
 
 def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
-    """Return the data of all trials, with the corrupted images made."""
-    seed = config.corruption_seed
+    """Return the data of all trials, with the corrupted images made where they fit in memory."""
+    seed, suites = config.corruption_seed, splits.benchmark.suites
     clean = splits.test.first(config.images)
     prepared = {
-        name: prepare(clean, seed)
+        name: prepare(clean, splits.benchmark, seed)
         for name in config.measures
         if (prepare := get(name).prepare) is not None
     }
     return TrialData(
         training=splits.training,
-        validation=evaluation.build(splits.validation, "validation", seed),
-        test=evaluation.build(splits.test, "test", seed),
+        validation=evaluation.build(splits.validation, "validation", suites["validation"], seed),
+        test=evaluation.build(splits.test, "test", suites["test"], seed),
+        benchmark=splits.benchmark,
         prepared=prepared,
     )
 
@@ -78,10 +83,10 @@ def write_examples(
     if folder.exists(EXAMPLES):
         return
     if given is not None:
-        shown = examples.of_set(given.images, given.labels)
+        shown = examples.of_set(given)
     else:
         has_severities = any(MEASURES[name].makes_severities for name in config.measures)
-        shown = examples.make(splits.test, config.corruption_seed, has_severities)
+        shown = examples.make(splits.test, splits.benchmark, config.corruption_seed, has_severities)
     folder.write(EXAMPLES, examples.dump(shown))
 
 
@@ -115,7 +120,8 @@ def measure(
     with heart.listening(model):
         for name in (TOP1, *config.measures):
             subject = Subject(
-                model, data.training, data.validation, data.test, config, bf16, accuracies,
+                model, data.benchmark, data.training, data.validation, data.test, config, bf16,
+                accuracies,
                 data.prepared.get(name),
             )  # fmt: skip
             measured = get(name).run(subject, steps)

@@ -17,7 +17,7 @@ from gon_core import evaluation, seeding
 from gon_core.config import ANT, Given, TrialConfig
 from gon_core.evaluation import learned_noise
 from gon_core.evaluation.measure import Measured
-from gon_core.measurement import CLEAN, mean_top1
+from gon_core.measurement import mean_top1
 from gon_core.noise import solver_name
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.convergence import Event, ended
@@ -182,7 +182,10 @@ class _TrialRun:
         if config.start is not None:
             assert start_weights is not None, "a trial with a start was given no weights"
             checkpoints.restore_model(model, start_weights)
-        self.state = new_state(model.to(self.device), config.training, config.seed, config.method)
+        channels = config.data.benchmark.image_shape[0]
+        self.state = new_state(
+            model.to(self.device), config.training, config.seed, config.method, channels
+        )
 
     def _restore(self, start_weights: bytes | None, checkpoint: Checkpoint) -> None:
         self._begin(start_weights)
@@ -273,7 +276,8 @@ class _TrialRun:
         if not isinstance(opponent, Opponent) or not isinstance(method, ANT):
             return {}
         generator = copy.deepcopy(opponent.generator).cpu()
-        images = self.data.validation.images[CLEAN].cpu()
+        clean = self.data.validation.clean
+        images = clean.batch(slice(0, learned_noise.IMAGES)).cpu()
         stream = seeding.generator(self.config.seed, "learned noise")
         portrait = learned_noise.describe(generator, images, method.epsilon, stream)
         return {NOISE: learned_noise.dump(portrait, generator)}

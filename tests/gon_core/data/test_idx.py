@@ -16,7 +16,7 @@ TEST_CLASSES = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 def test_embedded_mnist_is_the_original_set(mnist):
     training, test = mnist
     for part, count in ((training, 60_000), (test, 10_000)):
-        assert part.images.shape == (count, 28, 28) and part.images.dtype == torch.uint8
+        assert part.images.shape == (count, 1, 28, 28) and part.images.dtype == torch.uint8
         assert part.labels.shape == (count,) and part.labels.dtype == torch.int64
         assert len(part) == count
     assert training.labels[:5].tolist() == [5, 0, 4, 1, 9]
@@ -39,7 +39,7 @@ def test_torchvision_layout_is_read(dataset, torchvision_layout):
     training, test = idx.load(dataset, data_dir)
     assert (len(training), len(test)) == (60_000, 10_000)
     assert test.labels[:3].tolist() == [9, 3, 0]
-    assert training.images[0, 1, 0] == 255 and training.images[0].sum() == 255
+    assert training.images[0, 0, 1, 0] == 255 and training.images[0].sum() == 255
     assert test.images.dtype == torch.uint8 and test.labels.dtype == torch.int64
 
 

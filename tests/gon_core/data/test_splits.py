@@ -16,15 +16,15 @@ COUNT = HELD_OUT + 300
 def numbered(count: int) -> LabelledImages:
     """Return images that carry their own number in their first three pixels."""
     numbers = torch.arange(count)
-    images = torch.zeros(count, 28, 28, dtype=torch.uint8)
+    images = torch.zeros(count, 1, 28, 28, dtype=torch.uint8)
     for place in range(3):
-        images[:, 0, place] = (numbers >> (8 * place)) % 256
+        images[:, 0, 0, place] = (numbers >> (8 * place)) % 256
     return LabelledImages(images, numbers % 10)
 
 
 def numbers_of(part: LabelledImages) -> list[int]:
     """Return the numbers that ``numbered`` wrote."""
-    first = part.images[:, 0].long()
+    first = part.images[:, 0, 0].long()
     numbers = first[:, 0] + (first[:, 1] << 8) + (first[:, 2] << 16)
     assert torch.equal(numbers % 10, part.labels)
     return numbers.tolist()

@@ -12,6 +12,9 @@ def digits(mnist):
 @pytest.fixture(scope="session")
 def evaluation_sets(digits):
     """The same digits corrupted as validation and as test images, by (split, seed)."""
+    from gon_core import benchmarks
     from gon_core.evaluation import build
 
-    return {(s, seed): build(digits, s, seed) for s in ("validation", "test") for seed in (0, 1)}
+    suites = benchmarks.get("mnist").suites
+    splits = ("validation", "test")
+    return {(s, seed): build(digits, s, suites[s], seed) for s in splits for seed in (0, 1)}

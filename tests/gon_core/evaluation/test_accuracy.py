@@ -88,7 +88,7 @@ class Answers(nn.Module):
 )
 def test_equal_and_undefined_logits_rank_as_argmax_ranks_them(logits, first, five):
     for label in range(len(logits)):
-        data = LabelledImages(torch.zeros(3, 28, 28, dtype=torch.uint8), torch.full((3,), label))
+        data = LabelledImages(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.full((3,), label))
         found = accuracy.count(Answers(logits), accuracy.batches(data))
         assert found[:3] == (3 * (label in first), 3 * (label in five), 3)
         assert found.top1 == count_correct(Answers(logits), data)
@@ -143,15 +143,14 @@ def test_one_row_for_the_clean_images_and_each_corruption_in_order(model, evalua
     assert [row.severity for row in rows] == [0] + [1] * 15
     assert {(row.split, row.count) for row in rows} == {("test", 40)}
     for row in rows:
-        images = corrupted.images[row.setting]
-        data = LabelledImages(images, corrupted.labels)
+        data = corrupted.images[row.setting, row.severity]
         assert row.extra["correct"] == plain_count(model, data)
         assert row.extra["top5"] == pytest.approx(100 * plain_top5(model, data) / row.count)
     assert len({row.extra["correct"] for row in rows}) > 3
 
 
 def test_rows_are_made_one_by_one(model, digits):
-    rows = evaluate(model, EvaluationSet("validation", {"clean": digits.images}, digits.labels))
+    rows = evaluate(model, EvaluationSet("validation", {("clean", 0): digits}))
     assert next(rows).split == "validation"
     assert next(rows, None) is None
 

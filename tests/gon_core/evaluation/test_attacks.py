@@ -32,7 +32,7 @@ def linear(scale=1.0):
 def noise_images():
     """Images on both sides of the hyperplane, labelled by a slightly different one."""
     stream = generator(0, "images")
-    images = torch.randint(0, 256, (60, 28, 28), dtype=torch.uint8, generator=stream)
+    images = torch.randint(0, 256, (60, 1, 28, 28), dtype=torch.uint8, generator=stream)
     model = linear()
     right = model(images.unsqueeze(1).float() / 255).argmax(1)
     labels = torch.where(torch.rand(60, generator=stream) < 0.1, 1 - right, right)
@@ -93,7 +93,7 @@ def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
 @pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
 def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
     data, model = mnist[1][:25], MadryCNN()
-    data = LabelledImages(data.images, model(data.images[:, None].float() / 255).argmax(1))
+    data = LabelledImages(data.images, model(data.images.float() / 255).argmax(1))
     data.labels[:5] = (data.labels[:5] + 1) % 10
     clean = count_correct(model, data)
     sizes = (1e-6, 0.003, 0.03) if kind is PGDAttack else (1e-6, 0.6, 1.5)
@@ -106,7 +106,7 @@ def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
 
 @pytest.mark.parametrize("steps", [1, 10, 13])
 def test_pgd_stays_in_the_ball_and_among_images(noise_images, steps):
-    images = noise_images.images[:, None].float() / 255
+    images = noise_images.images.float() / 255
     model, attack = linear(), PGDAttack(0.02, steps=steps)
     with frozen(model):
         found = attacks.perturb(model, images, noise_images.labels, attack, generator(0))
@@ -151,7 +151,7 @@ def taught(mnist):
 
 def whole_run(model, data, attack):
     """Return what foolbox's DDN finds when every image goes through every step."""
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     ddn = foolbox.attacks.DDNAttack(
         init_epsilon=attack.init_norm, steps=attack.steps, gamma=attack.gamma
     )
@@ -164,7 +164,7 @@ def whole_run(model, data, attack):
 @pytest.mark.parametrize(("size", "steps"), [(0.3, 30), (1.5, 40), (9.0, 30)])
 def test_ddn_breaks_the_same_images_as_a_whole_run_with_less_work(taught, size, steps):
     model, data = taught
-    images, attack = data.images[:, None].float() / 255, DDNAttack(size, steps=steps)
+    images, attack = data.images.float() / 255, DDNAttack(size, steps=steps)
     with frozen(model):
         expected, all_of_them = whole_run(model, data, attack)
         expected_broken = attacks.broken(model, images, expected, data.labels, attack)
@@ -185,7 +185,7 @@ def test_ddn_breaks_the_same_images_as_a_whole_run_with_less_work(taught, size, 
 def test_ddn_breaks_the_same_images_of_a_linear_classifier(noise_images, size):
     model, attack = linear(3.0), DDNAttack(size, steps=40)
     with frozen(model):
-        images = noise_images.images[:, None].float() / 255
+        images = noise_images.images.float() / 255
         expected = whole_run(model, noise_images, attack)[0]
         found = attacks.perturb(model, images, noise_images.labels, attack, generator(0))
         broken = [
@@ -205,7 +205,7 @@ def test_no_image_goes_through_ddn_once_it_is_broken(taught):
 
 def linear_answers(data):
     """Return what the classifier says."""
-    return linear()(data.images[:, None].float() / 255).argmax(1)
+    return linear()(data.images.float() / 255).argmax(1)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -229,7 +229,7 @@ def test_nothing_but_its_own_stream_matters_or_moves(attack, noise_images):
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_equal_seeds_give_equal_bits(attack, noise_images):
-    images, model = noise_images.images[:, None].float() / 255, linear()
+    images, model = noise_images.images.float() / 255, linear()
     with frozen(model):
         found = [
             attacks.perturb(model, images, noise_images.labels, attack, generator(seed))

@@ -30,11 +30,11 @@ def linear():
 
 def test_mnist_c_on_disk_is_evaluated_as_in_memory(tmp_path, evaluation_sets, linear):
     made = evaluation_sets["test", 0]
-    for name, images in made.images.items():
+    for (name, _), images in made.images.items():
         folder = tmp_path / ("identity" if name == "clean" else name)
         folder.mkdir()
-        np.save(folder / "test_images.npy", images.unsqueeze(-1).numpy())
-        np.save(folder / "test_labels.npy", made.labels.numpy())
+        np.save(folder / "test_images.npy", images.images.squeeze(1).unsqueeze(-1).numpy())
+        np.save(folder / "test_labels.npy", images.labels.numpy())
     read = read_mnist_c(tmp_path)
     assert read.split == "test" and list(read.images) == list(made.images)
     model = linear(784, 10)

@@ -5,13 +5,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
 
+from gon_core import benchmarks
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import build, examples
+
+MNIST = benchmarks.get("mnist")
 
 
 @pytest.fixture(scope="module")
 def published(digits):
-    return examples.make(digits, 1, severities=False)
+    return examples.make(digits, MNIST, 1, severities=False)
 
 
 def same(one, other):
@@ -31,20 +34,20 @@ def test_the_first_digits_of_six_classes_are_shown(digits, published):
 
 def test_they_are_images_of_the_evaluated_set(digits, evaluation_sets, published):
     evaluated = evaluation_sets["test", 1]
-    index = [int((digits.images == image).all((1, 2)).nonzero()[0]) for image in published.clean]
+    index = [int((digits.images == image).all((1, 2, 3)).nonzero()[0]) for image in published.clean]
     assert list(published.corrupted) == list(CORRUPTIONS)
     for name, by_severity in published.corrupted.items():
         assert list(by_severity) == [3]
-        assert torch.equal(by_severity[3], evaluated.images[name][index]), name
+        assert torch.equal(by_severity[3], evaluated.images[name, 1].images[index]), name
 
 
 def test_more_images_than_a_block_show_the_same_digits(mnist, published):
     _, test = mnist
-    same(examples.make(test[:300], 1, severities=False), published)
+    same(examples.make(test[:300], MNIST, 1, severities=False), published)
 
 
 def test_severities_are_five_of_which_the_third_is_the_published_one(digits, published):
-    shown = examples.make(digits, 1, severities=True)
+    shown = examples.make(digits, MNIST, 1, severities=True)
     for name, by_severity in shown.corrupted.items():
         assert list(by_severity) == [1, 2, 3, 4, 5]
         assert torch.equal(by_severity[3], published.corrupted[name][3])
@@ -53,13 +56,14 @@ def test_severities_are_five_of_which_the_third_is_the_published_one(digits, pub
 
 
 def test_few_images_give_few_examples(digits):
-    shown = examples.make(digits[:2], 0, severities=False)
-    assert shown.clean.shape == (2, 28, 28)
+    shown = examples.make(digits[:2], MNIST, 0, severities=False)
+    assert shown.clean.shape == (2, 1, 28, 28)
     same(examples.load(examples.dump(shown)), shown)
-    assert torch.equal(shown.corrupted["fog"][3], build(digits[:2], "test", 0).images["fog"])
+    evaluated = build(digits[:2], "test", MNIST.suites["test"], 0)
+    assert torch.equal(shown.corrupted["fog"][3], evaluated.images["fog", 1].images)
 
 
-IMAGES = torch.zeros((2, 28, 28), dtype=torch.uint8)
+IMAGES = torch.zeros((2, 1, 28, 28), dtype=torch.uint8)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +72,9 @@ IMAGES = torch.zeros((2, 28, 28), dtype=torch.uint8)
         b"no tensors",
         save({"weight": IMAGES}),
         save({"clean": IMAGES, "gaussian": IMAGES.clone()}),
-        save({"clean": IMAGES, "fog/much": IMAGES.clone()}),
-        save({"clean": IMAGES, "fog/3": IMAGES[:1].clone()}),
-        save({"clean": IMAGES, "fog/3": IMAGES.float()}),
+        save({"clean": IMAGES, "10/fog/much": IMAGES.clone()}),
+        save({"clean": IMAGES, "10/fog/3": IMAGES[:1].clone()}),
+        save({"clean": IMAGES, "10/fog/3": IMAGES.float()}),
     ],
 )
 def test_content_that_is_not_from_dump_is_refused(content):

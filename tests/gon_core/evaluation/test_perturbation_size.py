@@ -64,7 +64,7 @@ DARKER = Noise("darker", lambda images, generator: -torch.ones_like(images))
 
 def greys(levels, label=0):
     """Return an image of each grey level, all of one class."""
-    images = torch.tensor(levels, dtype=torch.uint8)[:, None, None].expand(-1, 28, 28)
+    images = torch.tensor(levels, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 28, 28)
     return LabelledImages(images.contiguous(), torch.full((len(levels),), label))
 
 
@@ -75,13 +75,13 @@ def spread():
     levels = torch.randn(5000, 1, generator=stream) * 25 + 80
     share = torch.rand(5000, 1, generator=stream)
     pixels = levels + (torch.rand(5000, 784, generator=stream) < share)  # no two means are equal
-    images = pixels.clamp(0, 255).to(torch.uint8).view(-1, 28, 28)
+    images = pixels.clamp(0, 255).to(torch.uint8).view(-1, 1, 28, 28)
     return LabelledImages(images, torch.zeros(5000, dtype=torch.int64))
 
 
 def closed_form(data):
     """Return the distance to the hyperplane: 28 times the missing mean grey level."""
-    return (28 * (0.5 - data.images.double().mean((1, 2)) / 255)).clamp(min=0)
+    return (28 * (0.5 - data.images.double().mean((1, 2, 3)) / 255)).clamp(min=0)
 
 
 def test_the_size_of_each_image_is_the_distance_to_the_hyperplane(spread):
@@ -109,7 +109,7 @@ def test_the_median_is_that_of_the_closed_form(spread, count):
 @pytest.mark.parametrize("name", NOISES)
 def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, mnist):
     data, model = mnist[1][:50], MadryCNN()
-    labels = model(data.images[:, None].float() / 255).argmax(1)
+    labels = model(data.images.float() / 255).argmax(1)
     labels[:30] = (labels[:30] + torch.arange(30) % 2) % 10  # some are wrong already
     data = LabelledImages(data.images, labels)
     row = median_perturbation_size(
@@ -183,7 +183,7 @@ SIDEWAYS = Noise("sideways", all_but_the_first_pixel)
 
 def known_images(count):
     """Return what ``Known`` tells apart."""
-    images = torch.zeros(count, 28, 28, dtype=torch.uint8)
+    images = torch.zeros(count, 1, 28, 28, dtype=torch.uint8)
     images[:, 0, 0] = torch.arange(count)
     return LabelledImages(images, torch.zeros(count, dtype=torch.int64))
 

@@ -72,7 +72,7 @@ def test_what_leaves_the_range_is_clipped_not_redrawn(level):
 
 
 def test_the_mean_size_on_digits_is_the_papers_epsilon(mnist):
-    images = mnist[1].images[:500, None].float() / 255
+    images = mnist[1].images[:500].float() / 255
     sizes = (noisy(images, 0.5) - images).flatten(1).norm(dim=1)
     assert sizes.mean().item() == pytest.approx(9.5, abs=0.1)
 

@@ -45,7 +45,7 @@ def test_every_pixel_is_the_centre_equally_often(size):
 
 
 def test_noise_is_inside_the_patch_alone(mnist):
-    images = mnist[0].images[:20, None].float() / 255
+    images = mnist[0].images[:20].float() / 255
     sigmas = torch.linspace(0.1, 1, 20)
     result = add_patch_gaussian_noise(images, sigmas, 10, generator(0, "noise"))
     stream = generator(0, "noise")

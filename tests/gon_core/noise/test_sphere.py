@@ -106,7 +106,7 @@ def test_every_attainable_size_is_met_exactly(kind, seed, shape, share, power, e
 
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 5.0, 10.0, 14.0])
 def test_digits_meet_the_size_to_two_millionths(kind, mnist, epsilon):
-    images = mnist[1].images[:150, None].float() / 255
+    images = mnist[1].images[:150].float() / 255
     delta = torch.randn(images.shape, generator=generator(0, "digits"))
     noisy, unattainable = scale_to_sphere_checked(images, delta, epsilon)
     assert not unattainable.any()
@@ -115,7 +115,7 @@ def test_digits_meet_the_size_to_two_millionths(kind, mnist, epsilon):
 
 @pytest.mark.parametrize("power", [1, 3, 6])
 def test_an_epsilon_that_is_only_just_attainable_takes_more_calls(kind, mnist, power):
-    images = mnist[1].images[:60, None].float() / 255
+    images = mnist[1].images[:60].float() / 255
     normal = torch.randn(images.shape, generator=generator(1, "digits"))
     delta = normal.sign() * (normal.abs() ** power).clamp(min=1e-9)  # up to 12 decades apart
     share = torch.tensor([0.99, 0.9999, 0.999999, 1.000001, 1.0001]).repeat(12).double()

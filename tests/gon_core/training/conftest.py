@@ -62,7 +62,7 @@ def shown():
     def show(method, data, seed=0):
         config = TrainingConfig()
         state = new_state(Witness(), config, seed, method)
-        images = data.images[:, None].float() / 255
+        images = data.images.float() / 255
         before = images.clone()
         METHODS[type(method)](method, config, data)(state, images, data.labels)
         assert torch.equal(images, before), "a step must not change its images"

@@ -13,7 +13,7 @@ from gon_core.training.adversarial import image_gradient, l2_size, unit
 
 def test_the_gradient_is_each_images_own_and_leaves_the_weights_alone(digits):
     data = digits(6)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     model = MadryCNN(generator(0)).eval()
     logits, gradient = image_gradient(model, images, data.labels, bf16=False)
     assert not images.requires_grad and not gradient.requires_grad and not logits.requires_grad
@@ -32,7 +32,7 @@ def test_the_gradient_is_each_images_own_and_leaves_the_weights_alone(digits):
 
 def test_in_bf16_it_points_the_same_way(digits):
     data = digits(6)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     model = MadryCNN(generator(0)).eval()
     exact, rough = (
         image_gradient(model, images, data.labels, bf16)[1].flatten(1) for bf16 in (False, True)

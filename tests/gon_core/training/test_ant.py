@@ -61,7 +61,7 @@ def witnessed(data, method, config=None, seed=3):
     """Return a state around a witness, its step with what comes before, and all the images."""
     config = config if config is not None else TrainingConfig(batch_size=len(data))
     state = new_state(Witness(), config, seed, method)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     both, prepare = make_step(method, config, data), make_prepare(method, config, data)
 
     def step(state, images, labels):
@@ -176,7 +176,7 @@ def test_the_generator_meets_the_whole_batch_and_a_classifier_in_evaluation_mode
 def test_a_generator_step_leaves_the_classifier_alone(digits, bits, bf16):
     data = digits(20)
     state = new_state(MadryCNN(), TrainingConfig(), 0, ant())
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     classifier, players = bits(state.model), bits(state.method_state.generator)
     ascend(state, state.method_state, images, data.labels, bf16)
     assert all(map(torch.equal, bits(state.model), classifier))
@@ -199,7 +199,7 @@ def test_no_gradient_of_a_classifier_weight_is_computed_in_a_generator_step(digi
 
     data = digits(10)
     state = new_state(MadryCNN(), TrainingConfig(), 0, ant(depth=1))
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     # The compiler does not work under a dispatch mode.
     monkeypatch.setattr(newton, "solver", lambda device_type: newton.EAGER)
     with Log():
@@ -223,7 +223,7 @@ def test_training_a_generator_alone_raises_the_loss_of_a_trained_classifier(
     classifier = Witness()
     list(train(new_state(classifier, config, 0), data, GNT(sigma=0.1), config))
     state = new_state(classifier, config, 0, method)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     generator_at_first = state.method_state.generator
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ from gon_core.training.augmix import divergence
 
 def test_the_model_sees_the_images_and_two_mixtures_of_each(digits, shown):
     method, data = AugMix(), digits(30)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     (seen,) = shown(method, data)
     stream = generator(0, "noise")
     assert torch.equal(seen[:30], images)
@@ -46,7 +46,7 @@ def test_certain_predictions_that_all_differ_diverge_the_most():
 def test_the_loss_is_cross_entropy_and_weighted_divergence(digits):
     config = TrainingConfig()
     data = digits(20)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     model = MadryCNN(generator(0))
     method = AugMix(consistency=7)
     stream = generator(0, "noise")

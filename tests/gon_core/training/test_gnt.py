@@ -65,7 +65,7 @@ def test_the_model_sees_the_clean_part_and_the_noisy_part(digits, count, share):
     config = TrainingConfig()
     state = new_state(Witness(), config, seed=5)
     data = digits(count)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     before = images.clone()
     step = make_step(GNT(sigma=0.4, noisy_share=share), config, data)
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_labels_stay_with_their_images(digits):
     config = TrainingConfig()
     state = new_state(Witness(), config, seed=0)
     data = digits(30)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     make_step(GNT(sigma=0.1), config, data)(state, images, data.labels)
     # From zero weights the gradient of the bias is the mean of 1/10 - one-hot label.
     expected = 0.1 - nn.functional.one_hot(data.labels, 10).float().mean(0)

@@ -20,7 +20,7 @@ EVERY_METHOD = pytest.mark.parametrize("method", [Vanilla(), GNT(sigma=0.3)])
 def numbered(count):
     """Return images of one grey level each, their number, and a label that follows from it."""
     levels = torch.arange(count)
-    images = levels.to(torch.uint8)[:, None, None].expand(-1, 28, 28).contiguous()
+    images = levels.to(torch.uint8)[:, None, None, None].expand(-1, 1, 28, 28).contiguous()
     return LabelledImages(images, levels % 10)
 
 
@@ -167,7 +167,7 @@ def test_a_step_is_sgd_with_momentum_as_in_the_textbook(small_state, digits):
     speed_weight, speed_bias = torch.zeros_like(weight), torch.zeros_like(bias)
     for start in (0, 40, 80):
         data = digits(120)[start : start + 40]
-        images = data.images[:, None].float() / 255
+        images = data.images.float() / 255
         logits, loss = descend(state, images, data.labels, bf16=False)
 
         x = images.flatten(1).double()
@@ -187,7 +187,7 @@ def test_a_step_is_sgd_with_momentum_as_in_the_textbook(small_state, digits):
 def test_the_cnn_takes_the_step_of_a_plain_loop_in_float64(digits):
     config = TrainingConfig(learning_rate=0.05)
     data = digits(32)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     reference = MadryCNN(generator(0)).double()
     optimizer = torch.optim.SGD(reference.parameters(), lr=0.05, momentum=0.9)
     state = new_state(MadryCNN(generator(0)), config, seed=0)
@@ -203,7 +203,7 @@ def test_the_cnn_takes_the_step_of_a_plain_loop_in_float64(digits):
 
 def test_bf16_keeps_weights_and_loss_in_fp32(digits):
     data = digits(20)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     states = [new_state(MadryCNN(generator(0)), TrainingConfig(), seed=0) for _ in range(2)]
     losses = [
         descend(state, images, data.labels, bf16=bf16)[1]

@@ -26,7 +26,7 @@ def test_half_of_the_batch_gets_one_of_the_sigmas_each(
 ):
     data = digits(count)
     (seen,) = shown(method, data)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     stream = generator(0, "noise")
     sigmas = sigma.choose(torch.tensor(method.sigmas), images[clean:], stream)
     assert torch.equal(seen[:clean], images[:clean])
@@ -37,7 +37,7 @@ def test_half_of_the_batch_gets_one_of_the_sigmas_each(
 
 def test_the_share_of_noise_can_be_changed(digits, shown):
     data = digits(40)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     for method in (GNTMult(noisy_share=0.25), Speckle(noisy_share=0.25)):
         changed = (shown(method, data)[0] != images).flatten(1).any(1)
         assert changed.tolist() == [False] * 30 + [True] * 10
@@ -55,7 +55,7 @@ def test_a_single_sigma_in_all_images_has_its_deviation(digits, shown):
 def test_ford_gives_every_image_a_sigma_of_its_own(digits, shown):
     data = digits(50)
     (seen,) = shown(Ford(sigma_max=0.3), data)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     stream = generator(0, "noise")
     sigmas = sigma.uniform(0.3, images, stream)
     assert torch.equal(seen, add_gaussian_noise(images, sigmas, stream))
@@ -65,7 +65,7 @@ def test_ford_gives_every_image_a_sigma_of_its_own(digits, shown):
 def test_patch_gaussian_gives_every_image_a_patch_of_its_own(digits, shown):
     data = digits(50)
     (seen,) = shown(PatchGaussian(patch_size=9, sigma_max=0.5), data)
-    images = data.images[:, None].float() / 255
+    images = data.images.float() / 255
     stream = generator(0, "noise")
     sigmas = sigma.uniform(0.5, images, stream)
     assert torch.equal(seen, add_patch_gaussian_noise(images, sigmas, 9, stream))
@@ -76,4 +76,4 @@ def test_patch_gaussian_gives_every_image_a_patch_of_its_own(digits, shown):
 @pytest.mark.parametrize("method", [Ford(sigma_max=0), PatchGaussian(sigma_max=0)])
 def test_without_noise_the_images_are_clean(method, digits, shown):
     data = digits(20)
-    assert torch.equal(shown(method, data)[0], data.images[:, None].float() / 255)
+    assert torch.equal(shown(method, data)[0], data.images.float() / 255)

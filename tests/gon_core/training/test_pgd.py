@@ -17,7 +17,7 @@ from gon_core.training.pgd import make_step, perturb
 
 def floats(data):
     """Return images in [0, 1]."""
-    return data.images[:, None].float() / 255
+    return data.images.float() / 255
 
 
 def loss(model, images, labels):

@@ -70,13 +70,13 @@ def draw_sigmas(examples: Examples, sigmas: Sequence[float]) -> Figure:
     Raises:
         ValueError: a sigma is negative or not finite.
     """
-    clean = examples.clean.unsqueeze(1).float() / 255
+    clean = examples.clean.float() / 255
     noisy = []
     for sigma in sigmas:
         # The same draws for all, so that sigma is all that differs.
         noisy.append(add_gaussian_noise(clean, sigma, seeding.generator(SEED, "example noise")))
     sizes = [float((images - clean).flatten(1).norm(dim=1).mean()) for images in noisy]
-    columns = [(255 * images.squeeze(1)).round().to(torch.uint8) for images in noisy]
+    columns = [(255 * images).round().to(torch.uint8) for images in noisy]
     beside = max(1, min(DIGITS, DIGITS_ACROSS // max(len(sigmas), 1)))
     starts = range(0, len(clean), beside)
     cells = [[list(images[start : start + beside]) for images in columns] for start in starts]
@@ -93,7 +93,8 @@ def draw_sigmas(examples: Examples, sigmas: Sequence[float]) -> Figure:
 
 
 def draw_perturbed(
-    summary: SweepSummary, perturbed: Mapping[str, Mapping[str, UInt8[Tensor, "sample 28 28"]]]
+    summary: SweepSummary,
+    perturbed: Mapping[str, Mapping[str, UInt8[Tensor, "sample channel height width"]]],
 ) -> Figure:
     """Return Fig. 4 for our own runs: digits with noise of the size epsilon*.
 

@@ -16,7 +16,6 @@ from sweeps.engine.report.figures.style import (
     new_figure,
 )
 
-SIDE = 28
 FRAME = 1  # pixels of grey around each digit, which may be as white as the paper
 GREY_LEVEL, PAPER = 128, 255
 WIDTH, LARGEST = 8.8, 0.52  # inches: of a sheet at most, and of a digit at most
@@ -25,8 +24,8 @@ NAME, NOTE = 9.0, 8.5  # points
 NOTE_LINE, NAME_LINE = 0.22, 0.08  # inches: for a note, and between names of columns and digits
 ROW_GAP = 0.05  # inches, between rows without notes
 
-Cell = Sequence[UInt8[Tensor, "28 28"]]
-"""Digits side by side; none leaves the cell empty."""
+Cell = Sequence[UInt8[Tensor, "channel height width"]]
+"""Images side by side, of one channel or three; none leaves the cell empty."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +54,33 @@ def draw_sheet(sheet: Sheet, title: str, lines: Sequence[str]) -> Figure:
     digits = max((len(cell) for row in sheet.cells for cell in row), default=0)
     if not digits:
         return empty_figure(title, "there are no such images", lines)
+    channels, high, wide = next(c[0].shape for row in sheet.cells for c in row if len(c))
     margin = 0.12 + LETTER * max(map(len, sheet.rows), default=0) if sheet.rows else 0.0
     columns = len(sheet.cells[0])
-    cell = digits * (SIDE + FRAME) + FRAME
+    cell = digits * (wide + FRAME) + FRAME
     pixels = columns * (cell + sheet.gap) - sheet.gap
-    inch = max(pixels / (WIDTH - margin), SIDE / LARGEST)  # pixels in an inch
-    tops, height = _rows(sheet, inch)
-    canvas = np.full((height, pixels), PAPER, dtype=np.uint8)
+    inch = max(pixels / (WIDTH - margin), high / LARGEST)  # pixels in an inch
+    tops, height = _rows(sheet, inch, high)
+    canvas = np.full((height, pixels, channels), PAPER, dtype=np.uint8)
     for top, row in zip(tops, sheet.cells, strict=True):
         for column, images in enumerate(row):
             _paste(canvas, top, column * (cell + sheet.gap), images)
     figure = new_figure((margin + pixels / inch, height / inch))
     share = margin / (margin + pixels / inch)
     axes = figure.add_axes((share, 0, 1 - share, 1))
-    axes.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    shown = canvas if channels == 3 else canvas[..., 0]
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
-    _name(axes, sheet, tops, [column * (cell + sheet.gap) + cell / 2 for column in range(columns)])
+    centres = [column * (cell + sheet.gap) + cell / 2 for column in range(columns)]
+    _name(axes, sheet, tops, high, centres)
     add_title_and_caption(figure, title, lines)
     return figure
 
 
-def _rows(sheet: Sheet, inch: float) -> tuple[list[int], int]:
+def _rows(sheet: Sheet, inch: float, high: int) -> tuple[list[int], int]:
     """Return where each row begins and where the last one ends, in pixels."""
     note, gap = round(NOTE_LINE * inch), round(ROW_GAP * inch)
-    tall = SIDE + 2 * FRAME
+    tall = high + 2 * FRAME
     y = round((NAME_LINE + (NOTE_LINE if sheet.columns else 0)) * inch)
     tops = []
     for row in range(len(sheet.cells)):
@@ -90,16 +92,18 @@ def _rows(sheet: Sheet, inch: float) -> tuple[list[int], int]:
 
 
 def _paste(canvas: np.ndarray, top: int, left: int, images: Cell) -> None:
-    if images:
-        width = len(images) * (SIDE + FRAME) + FRAME
-        canvas[top : top + SIDE + 2 * FRAME, left : left + width] = GREY_LEVEL
     for index, image in enumerate(images):
-        x, y = left + FRAME + index * (SIDE + FRAME), top + FRAME
-        canvas[y : y + SIDE, x : x + SIDE] = image.cpu().numpy()
+        pixels = image.permute(1, 2, 0).cpu().numpy()
+        high, wide = pixels.shape[:2]
+        x, y = left + FRAME + index * (wide + FRAME), top + FRAME
+        canvas[y - FRAME : y + high + FRAME, x - FRAME : x + wide + FRAME] = GREY_LEVEL
+        canvas[y : y + high, x : x + wide] = pixels
 
 
-def _name(axes: Axes, sheet: Sheet, tops: Sequence[int], centres: Sequence[float]) -> None:
-    tall = SIDE + 2 * FRAME
+def _name(
+    axes: Axes, sheet: Sheet, tops: Sequence[int], high: int, centres: Sequence[float]
+) -> None:
+    tall = high + 2 * FRAME
     for x, name in zip(centres, sheet.columns, strict=bool(sheet.columns)):
         axes.annotate(
             name, (x, tops[0]), xytext=(0, 4), textcoords="offset points", ha="center",

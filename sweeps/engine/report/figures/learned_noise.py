@@ -168,8 +168,10 @@ def draw_samples(axes: Axes, noise: LearnedNoise) -> None:
 
 def _strip(images: np.ndarray) -> np.ndarray:
     # Lines of mid-grey part the images, which are white and black themselves.
-    framed = np.pad(images[:SAMPLES], ((0, 0), (0, GAP), (0, GAP)), constant_values=128)
-    return np.concatenate(list(framed), axis=1)[:, :-GAP]
+    edges = ((0, 0), (0, 0), (0, GAP), (0, GAP))
+    framed = np.pad(images[:SAMPLES], edges, constant_values=128)
+    strip = np.concatenate(list(framed), axis=2)[..., :-GAP]
+    return strip[0] if len(strip) == 1 else np.moveaxis(strip, 0, -1)
 
 
 def draw_accuracy(axes: Axes, history: History, color: str = OURS) -> None:

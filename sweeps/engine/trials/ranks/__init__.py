@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 
 from gon_core.config import TrialConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.data.splits import Images
 from gon_core.training import TrainingState, checkpoints
 from gon_core.training.parallel import ALONE, Group, abort, joined
 from sweeps.engine.system.temporary_folder import TemporaryFolder
@@ -42,7 +42,7 @@ def started(
     count: int,
     config: TrialConfig,
     state: TrainingState,
-    data: LabelledImages,
+    data: Images,
     timeout: float = TIMEOUT,
 ) -> Iterator[Group]:
     """Start the other processes of a trial, as a context; they are gone when it is left.
@@ -63,7 +63,7 @@ def started(
     if count == 1:
         yield ALONE
         return
-    device_type = data.images.device.type
+    device_type = data.device.type
     others = _Others(count, device_type)
     with (
         TemporaryFolder("gon-ranks-", Path(tempfile.gettempdir())) as folder,
@@ -199,5 +199,5 @@ def end_with(stream: IO[bytes], folder: Path) -> None:
     os._exit(1)
 
 
-def _dump_data(data: LabelledImages) -> bytes:
-    return save({"images": data.images.cpu().contiguous(), "labels": data.labels.cpu()})
+def _dump_data(data: Images) -> bytes:
+    return save({"images": data.batch(slice(None)).cpu().contiguous(), "labels": data.labels.cpu()})

@@ -69,7 +69,8 @@ def follow(
     assert not isinstance(method, Given), "given weights are not trained"
     data = LabelledImages(**load(files.pop(DATA))).to(device)
     model = config.data.benchmark.make_model(config.model).to(device)
-    state = new_state(model, config.training, config.seed, method)
+    channels = config.data.benchmark.image_shape[0]
+    state = new_state(model, config.training, config.seed, method, channels)
     checkpoints.restore(state, files)
     state.count_nothing()  # rank 0 has what was counted before
     ready()

@@ -107,7 +107,7 @@ def test_the_expected_time_follows_from_the_work():
 
 def test_the_speed_is_measured():
     plan = plan_of(scale="demo")
-    speed = measure_speed(Resources(1, 0.0, 1), plan.config.training)
+    speed = measure_speed(Resources(1, 0.0, 1), plan.config.training, plan.config.data)
     assert 0 < speed.evaluate < speed.train < 1
 
 

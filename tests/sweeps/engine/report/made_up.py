@@ -114,7 +114,7 @@ def noise_file(kernel_size=1, images=None):
         for parameter in generator.parameters():
             parameter.normal_(0.0, 0.3, generator=stream)
     if images is None:
-        images = torch.randint(0, 256, (20, 28, 28), generator=stream, dtype=torch.uint8)
+        images = torch.randint(0, 256, (20, 1, 28, 28), generator=stream, dtype=torch.uint8)
     return learned_noise.dump(learned_noise.describe(generator, images, 5.0, stream), generator)
 
 

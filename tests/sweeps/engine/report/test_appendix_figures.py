@@ -330,7 +330,7 @@ def test_nothing_to_show_is_said(make):
 
 
 def images(value, count=4):
-    return torch.full((count, 28, 28), value, dtype=torch.uint8)
+    return torch.full((count, 1, 28, 28), value, dtype=torch.uint8)
 
 
 def digit(figure, top, left):
@@ -364,7 +364,7 @@ def test_sheet_of_severities_names_the_extension_and_leaves_gaps():
 
 
 def test_sheet_of_sigmas_begins_without_noise_and_tells_its_size():
-    clean = torch.randint(0, 256, (6, 28, 28), dtype=torch.uint8, generator=torch.Generator())
+    clean = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator())
     figure = drawn(draw_sigmas, Examples(clean, {}), [0.0, 0.5])
     canvas = np.asarray(figure.axes[0].images[0].get_array())
     first = next(y for y in range(len(canvas)) if canvas[y, 0] != 255) + FRAME

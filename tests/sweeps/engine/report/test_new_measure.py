@@ -27,7 +27,7 @@ def run(subject, steps):
     """Return the mean probability of the first class, in one step."""
 
     def find():
-        images = subject.images.images.view(-1, 1, 28, 28) / 255
+        images = subject.images.batch(slice(None)) / 255
         value = float(subject.model(images).softmax(1)[:, 0].mean().detach())
         row = Measurement(
             measure=NAME, split="test", setting=CLEAN, value=value, count=len(subject.images),
@@ -40,9 +40,12 @@ def run(subject, steps):
 
 MADE_UP = Measure(
     words="sureness", unit="probability", setting="kind", run=run, decimals=3,
-    passes=lambda config, images: Passes(forward=images),
+    passes=lambda config, images, benchmark: Passes(forward=images),
     deviations=lambda config: ["sureness of one class"],
 )  # fmt: skip
+
+
+DATA = DataConfig(validation_images=9, test_images=10)
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def measured(registered, images):
 def test_it_is_an_option_with_its_cost_and_deviations(registered):
     assert CommandOptions(evaluate=(NAME,)).evaluate == (NAME,)
     config = EvaluationConfig(measures=(NAME,), images=4)
-    assert measured_seconds(Speed(0.0, 1.0), SHARES["cpu"], 10, 0, config) == (16 * 10 + 4, 0.0)
+    assert measured_seconds(Speed(0.0, 1.0), SHARES["cpu"], DATA, config) == (16 * 19 + 4, 0.0)
     deviations = evaluation_deviations(config, 10)
     assert deviations == ["sureness on the first 4 test images", "sureness of one class"]
 

@@ -147,7 +147,7 @@ def test_page_is_whole_and_needs_nothing_else(make_sweep, line_search):
 
 def test_a_figure_says_where_its_numbers_are_and_where_it_has_none_it_says_nothing(tmp_path):
     records = write_sweep(tmp_path, [*measured_sigmas(1)], noise_file(), seeds=1)
-    records.folder.write(EXAMPLES, dump(Examples(torch.zeros(3, 28, 28, dtype=torch.uint8), {})))
+    records.folder.write(EXAMPLES, dump(Examples(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), {})))
     write_report(records)
     page = read(records, "report.html").decode()
     alts = [attributes["alt"] for tag, attributes in Tags(page).seen if tag == "img"]

@@ -95,25 +95,23 @@ def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, c
     found = plan.evaluation_deviations(config, 10_000)
     assert [cut in text for text in found] == ([True] if cut else [])
     assert bool(
-        config.model_dump(exclude_defaults=True).keys() & {"generator_steps", "generator_blocks"}
+        config.model_dump(mode="json").keys() & {"generator_steps", "generator_blocks"}
     ) is bool(cut)
 
 
 def test_the_time_of_the_generators_is_told_apart(data):
     asked = EvaluationConfig(measures=("attacks", "epsilon_star"), images=10)
     model = MadryCNN()
-    counts = len(data.test.labels), len(data.validation.labels)
+    counts = DataConfig(validation_images=len(data.validation), test_images=len(data.test))
     whole, cut = (
-        evaluation_seconds(model, *counts, asked.model_copy(update=fields))
+        evaluation_seconds(model, counts, asked.model_copy(update=fields))
         for fields in ({}, generator_budget(100))
     )
     assert 10 < whole.generators / cut.generators < 1_000  # a hundredth, timed twice
-    without = evaluation_seconds(
-        model, *counts, asked.model_copy(update={"measures": ("attacks",)})
-    )
+    without = evaluation_seconds(model, counts, asked.model_copy(update={"measures": ("attacks",)}))
     assert without.generators == 0 < without.sure
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert speed_of(model).train > 0
+    assert speed_of(model, (1, 28, 28)).train > 0
 
 
 def test_the_time_is_in_words():

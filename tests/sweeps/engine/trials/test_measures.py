@@ -71,7 +71,7 @@ def test_severities_stand_beside_the_clean_accuracy_of_the_same_images(measured,
     row = select(measured.measurements, TOP1, "test_severities")[0]
     first = splits.test[:5]
     with torch.inference_mode():
-        right = MadryCNN()(first.images.unsqueeze(1) / 255).argmax(1) == first.labels
+        right = MadryCNN()(first.images / 255).argmax(1) == first.labels
     assert (row.setting, row.extra["correct"], row.count) == ("clean", int(right.sum()), 5)
     assert mean_top1(measured.measurements, "test_severities") == pytest.approx(
         statistics.fmean(r.value for r in measured.measurements if r.severity and _is_severe(r))
@@ -102,8 +102,8 @@ def test_the_same_model_is_measured_the_same_again(measured, splits):
 def test_no_image_travels_to_a_trial_that_is_not_used_there(splits):
     data = prepare_data(splits, ALL)
     sets = [data.validation, data.test, *data.prepared.values()]
-    found = [data.training.images, *(each for one in sets for each in one.images.values())]
-    found += [data.training.labels, *(one.labels for one in sets)]
+    images = [data.training, *(each for one in sets for each in one.images.values())]
+    found = [tensor for each in images for tensor in (each.images, each.labels)]
     for tensor in found:  # a view is pickled with all that it is a view of
         assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
 

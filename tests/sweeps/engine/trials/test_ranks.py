@@ -136,7 +136,7 @@ def test_what_breaks_another_process_is_the_reason_of_the_failed_trial(
     labels = data.training.labels.clone()
     labels[bad] = 99
     training = LabelledImages(data.training.images, labels)
-    broken = TrialData(training, data.validation, data.test)
+    broken = TrialData(training, data.validation, data.test, data.benchmark)
     trial = records.trial(config.trial_id)
     failed = run_trial(config, broken, start_weights, trial, processes=2)
     assert failed.status == "failed" and trial.result() == failed
