@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from gon_core import evaluation
+from gon_core import benchmarks, evaluation
 from gon_core.config import ANT, DDN, PGD, VARIANTS, TrainingConfig
 from gon_core.data import idx
 from gon_core.evaluation import DDNAttack, PGDAttack
 from gon_core.formats import EVALUATION_FORMAT, TRAINING_FORMAT
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
 from tests.eager import use_eager_kernels
@@ -59,8 +60,10 @@ def training_figures(variant, digits):
 def evaluation_figures(digits):
     """Return every measure of the tiny model on a few digits, by name."""
     model, data = tiny_model(), digits[1][:IMAGES]
-    rows = [*evaluation.evaluate(model, evaluation.build(data, "test", 0))]
-    rows += evaluation.evaluate_severities(model, evaluation.build_severities(data[:10], 0))
+    suites = benchmarks.get("mnist").suites
+    rows = [*evaluation.evaluate(model, evaluation.build(data, "test", suites["test"], 0))]
+    severe = evaluation.build(data[:10], SEVERITIES_SPLIT, suites["severities"], 0)
+    rows += [row for row in evaluation.evaluate(model, severe) if row.setting != CLEAN]
     for attack in (PGDAttack(steps=10), DDNAttack(steps=10)):
         rows.append(evaluation.attack_accuracy(model, data, attack, generator(0, attack.name)))
     method = ANT(epsilon=4)
