@@ -20,7 +20,7 @@ from sweeps.engine.report.figures.examples import (
     draw_sigmas,
 )
 from sweeps.engine.report.figures.grid import draw_grid
-from sweeps.engine.report.figures.image_sheet import FRAME, SIDE
+from sweeps.engine.report.figures.image_sheet import FRAME
 from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.figures.perturbations import draw_perturbations
 from sweeps.engine.report.figures.severities import draw_severities
@@ -40,6 +40,8 @@ from tests.sweeps.engine.report.made_up import (
 )
 
 PAPER = {("vanilla",): {"pgd": 55.8, "ddn": 73.2}, ("ant_1x1",): {"ddn": 90.4}}
+
+SIDE = 28  # pixels of a digit
 
 
 @pytest.fixture
