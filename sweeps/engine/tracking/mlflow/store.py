@@ -43,6 +43,7 @@ from sweeps.engine.tracking.mlflow.runs import (
     STOPPED_BY,
     KnownRun,
     known_run,
+    quoted,
 )
 from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 from sweeps.engine.tracking.mlflow.uris import sqlite_path
@@ -114,7 +115,7 @@ class Store:
         """Return the sweep's runs, the parent's and by trial id; remove those made twice."""
         # The folder alone tells two sweeps of one name apart.
         wanted = {"sweep": self._description.name, "sweep_folder": self._folder}
-        query = " and ".join(f"tags.{key} = {_quoted(value)}" for key, value in wanted.items())
+        query = " and ".join(f"tags.{key} = {quoted(value)}" for key, value in wanted.items())
         runs: dict[str, KnownRun] = {}
         sizes: dict[str, int] = {}
         twice: list[str] = []
@@ -347,8 +348,3 @@ class Store:
     def _end(self, run: KnownRun, status: str, time: int) -> None:
         self._client.set_terminated(run.id, status, time)
         run.status = status
-
-
-def _quoted(value: str) -> str:
-    # MLflow's filters know no escapes: a folder's name may hold either quote, hardly both.
-    return f'"{value}"' if "'" in value else f"'{value}'"
