@@ -1,9 +1,9 @@
 """What a sweep of 100, 1,000 and 10,000 trials costs its driver: study, records, tracking, report.
 
 Run it as ``python benchmarks/scale.py``. Trials are simulated: nothing is trained, all else is what
-a sweep does. The real driver asks the real search, writes and reads real records on a local disk,
-and tells the live table (here: its lines) and a real sqlite MLflow store; the real report is
-written; then the search is rebuilt from the records, as a sweep that is carried on does. What a
+a sweep does. The real driver uses the real search, writes and reads real records on a local disk,
+updates the live table (here: its lines) and a real sqlite MLflow store; the real report is
+written; then the search is rebuilt from the records, as a resumed sweep does. What a
 worker would write, its attempt and its result with some epochs and all accuracies, is written in
 between and timed apart; checkpoints are not written, and of its weights an empty file. Each sweep
 has a process of its own, so that its memory is its own. MLflow is imported and its store made

@@ -1,10 +1,10 @@
-"""What MLflow costs the trials while its server is dead, or takes 5 s a request.
+"""What MLflow costs the trials while its server is down, or takes 5 s a request.
 
-Run it as ``python benchmarks/tracking.py``. Trials of the engine train in processes of their own,
-as many as there are cores, while this process listens to them and tells MLflow, as the driver of a
-sweep does. The contenders, a working sqlite store, a port that nobody listens on, and a real server
-behind a proxy that holds each answer back, take turns with the same trials, in another order each
-round; ratios are taken within a round, and the store takes a second turn to show what is noise.
+Run it as ``python benchmarks/tracking.py``. Trials of the engine train in their own processes,
+one per core, while this process listens to them and logs to MLflow, as the driver of a
+sweep does. A working sqlite store, a closed port, and a real server behind a proxy that delays each
+response alternate with the same trials, in another order each round; ratios are taken within a
+round, and the store runs twice to show the noise.
 
 CPU time is that of the trials and of this process together. Wall time is given with and without
 what the trials waited for a core, by Linux's own account. What MLflow missed is sent after each
@@ -212,7 +212,7 @@ def take_turn(
     name: str, uri: str, folder: Path, trials: list[TrialConfig],
     processes: list[subprocess.Popen[str]], brake: Brake,
 ) -> Turn:  # fmt: skip
-    """Train every trial in a process of its own while MLflow is told; return what that took."""
+    """Train every trial in its own process while MLflow is updated; return what that took."""
     records = SweepRecords(Folder(str(folder)))
     description = describe(folder.name)
     records.write_sweep(description)

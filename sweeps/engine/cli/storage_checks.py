@@ -8,7 +8,7 @@ from sweeps.engine.records import object_store
 from sweeps.engine.system.provenance import encoding_problem
 
 RESERVED_NAMES = ("starting_models", "mlartifacts", ".", "..")
-DATABASES = ("postgresql", "mysql", "mssql")  # that MLflow knows, besides sqlite
+DATABASES = ("postgresql", "mysql", "mssql")  # that MLflow knows, in addition to sqlite
 PROBE = bytes(4096)
 
 

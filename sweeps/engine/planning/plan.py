@@ -40,7 +40,7 @@ from sweeps.engine.system.provenance import redact
 class SweepConfig(Frozen):
     """Everything that decides what a sweep finds; its hash names the sweep by default.
 
-    Where and how fast it runs is not in here, so a sweep can be carried on with other resources.
+    Where and how fast it runs is not in here, so a sweep can be resumed with other resources.
     """
 
     experiment: str

@@ -12,31 +12,23 @@ The same holds on a local disk and in an object store:
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
-import socket
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pyarrow import fs
 
-from sweeps.engine.records import object_store
+from sweeps.engine.records import local_files, object_store
 from sweeps.engine.system.errors import OutsideError, StorageError
 from sweeps.engine.system.provenance import redact
 
-# A file that is being written, or that a killed process left: .<name>.<pid>.<host><8 hex digits>
-UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})?[0-9a-f]{8}")
 # What reading a file raises where there is none: at once, without asking first whether there is.
 NOT_THERE = (FileNotFoundError, NotADirectoryError)
-LEFT_AFTER = 3600.0  # seconds: no write takes that long, wherever its process runs
 
 T = TypeVar("T")
 
@@ -137,7 +129,9 @@ class Folder:
             below = len(path.rstrip("/")) + 1
             return {entry.path[below:].partition("/")[0] for entry in entries} - {""}
 
-        return sorted(name for name in self._ask(find) if not UNFINISHED.fullmatch(name))
+        return sorted(
+            name for name in self._ask(find) if not local_files.UNFINISHED.fullmatch(name)
+        )
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -169,7 +163,7 @@ class Folder:
         if self.is_local:
             path = self._at(name)
             try:
-                _write_local(Path(path), content)
+                local_files.write(Path(path), content)
             except OSError as error:  # such as a full disk
                 raise StorageError(path, error.strerror or str(error)) from error
             return
@@ -218,7 +212,7 @@ class Folder:
         Raises:
             StorageError: the disk or the store refuses, or is silent; why, in one line.
         """
-        probe = _unfinished("try-out")
+        probe = local_files.temporary_name("try-out")
         self.write(probe, b"")
         self.names()
         self.remove(probe)
@@ -287,69 +281,3 @@ def _has_link(root: str, name: str) -> bool:
 def _is_below(path: str, root: str) -> bool:
     """Whether a path leads to a place below ``root``, wherever its links lead."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
-
-
-def _write_local(target: Path, content: bytes) -> None:
-    _make_folder(target.parent)
-    unfinished = target.with_name(_unfinished(target.name))
-    try:
-        with open(unfinished, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    _sync(target.parent)
-    _clear_left_behind(target)
-
-
-def _unfinished(name: str) -> str:
-    return f".{name}.{os.getpid()}.{_this_host()}{uuid.uuid4().hex[:8]}"
-
-
-@cache
-def _this_host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _clear_left_behind(target: Path) -> None:
-    """Remove what killed processes left of earlier writes of the same file.
-
-    A trial that is resumed writes the same files again, so nothing stays for long.
-    """
-    with os.scandir(target.parent) as entries:
-        for entry in entries:
-            found = UNFINISHED.fullmatch(entry.name)
-            if found and found["name"] == target.name and _is_left(Path(entry), found):
-                Path(entry).unlink(missing_ok=True)
-
-
-def _is_left(path: Path, found: re.Match[str]) -> bool:
-    try:
-        if time.time() - path.stat().st_mtime > LEFT_AFTER:
-            return True
-        if found["host"] != _this_host():  # a shared disk: of its processes we know nothing
-            return False
-        os.kill(int(found["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except (FileNotFoundError, PermissionError, OverflowError):
-        return False
-    return False

@@ -12,10 +12,10 @@ from pydantic import BaseModel, TypeAdapter
 from gon_core.config import TrialConfig
 from sweeps.engine.records import checkpoint as checkpoints
 from sweeps.engine.records import evaluation as evaluations
-from sweeps.engine.records import numbered
 from sweeps.engine.records import result as results
 from sweeps.engine.records.checkpoint import Checkpoint
 from sweeps.engine.records.evaluation import Finding
+from sweeps.engine.records.names import next_number, numbered
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import NOT_THERE, Folder
 from sweeps.engine.system.errors import OutsideError, StorageError
@@ -123,7 +123,7 @@ class TrialRecords:
     def write_attempt(self, attempt: Attempt) -> None:
         """Write down that the trial's training starts, or goes on."""
         attempts = self.folder / "attempts"
-        attempts.write_json(numbered.next_name(attempts), asdict(attempt))
+        attempts.write_json(next_number(attempts), asdict(attempt))
 
     def write_stop(self) -> None:
         """Record that the last attempt was stopped, to be resumed elsewhere."""
@@ -136,12 +136,12 @@ class TrialRecords:
 
     def _rewrite_attempt(self, attempt: Attempt) -> None:
         attempts = self.folder / "attempts"
-        attempts.write_json(numbered.names(attempts)[-1], asdict(attempt))
+        attempts.write_json(numbered(attempts)[-1], asdict(attempt))
 
     def attempts(self) -> list[Attempt]:
         """Return where and when the trial was run, in order; damaged entries are left out."""
         attempts, found = self.folder / "attempts", []
-        for name in numbered.names(attempts):
+        for name in numbered(attempts):
             try:
                 found.append(ATTEMPT.validate_json(attempts.read(name)))
             except ValueError as error:

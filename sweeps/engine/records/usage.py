@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sweeps.engine.records import numbered
+from sweeps.engine.records.names import next_number, numbered
 from sweeps.engine.records.storage import Folder
 
 Option = Literal["budget_gpu_hours", "budget_hours"]
@@ -148,7 +148,7 @@ class UsageRecords:
 
     def next_name(self) -> str:
         """Return the name of the file of a driver that starts now."""
-        return numbered.next_name(self._folder)
+        return next_number(self._folder)
 
     def write(self, name: str, usage: Usage) -> None:
         """Write what a driver has used so far, over what was there."""
@@ -157,7 +157,7 @@ class UsageRecords:
     def read(self) -> list[Usage]:
         """Return what every driver used, in order; what is damaged is left out with a warning."""
         found = []
-        for name in numbered.names(self._folder):
+        for name in numbered(self._folder):
             try:
                 found.append(self._read(name))
             except ValueError as error:
@@ -171,7 +171,7 @@ class UsageRecords:
     def problems(self) -> list[str]:
         """Return which files are damaged."""
         found = []
-        for name in numbered.names(self._folder):
+        for name in numbered(self._folder):
             try:
                 self._read(name)
             except ValueError as error:
@@ -180,7 +180,7 @@ class UsageRecords:
 
     def stopped(self) -> Stop | None:
         """Return how the last driver was stopped by its budget; None if it was not."""
-        names = numbered.names(self._folder)
+        names = numbered(self._folder)
         try:
             return self._read(names[-1]).stopped if names else None
         except ValueError:

@@ -33,7 +33,7 @@ _CALLED_SECRET = re.compile(
 def code_version() -> dict[str, str | bool]:
     """Return the git commit of this checkout and whether it was changed.
 
-    An image without git is told by ``GON_GIT_SHA`` what it was made of; else it is "unknown".
+    In an image without git ``GON_GIT_SHA`` names the commit; otherwise it is "unknown".
     """
     folder = Path(__file__).parent
     try:

@@ -77,7 +77,7 @@ class Store:
         settle_environment()
         from mlflow import MlflowClient  # slow: seconds, in the tracking thread
 
-        for name in ("mlflow", "alembic"):  # errors are told by whoever catches them
+        for name in ("mlflow", "alembic"):  # whoever catches an error reports it
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._description = description
         self._records = records
