@@ -41,16 +41,16 @@ def plain(folder: Path, with_mlflow: bool) -> None:
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
     from gon_core import evaluation, seeding
+    from gon_core.benchmarks.mnist import DEMO
     from gon_core.config import GNT, DataConfig, Vanilla
     from gon_core.data import idx
     from gon_core.data.splits import split
     from gon_core.models import MadryCNN
     from gon_core.training import new_state, train
-    from sweeps.engine.planning.scales import SCALES
 
     one_epoch = {"max_epochs": 1}
-    start_config = SCALES["demo"].start.model_copy(update=one_epoch)
-    config_of_training = SCALES["demo"].training.model_copy(update=one_epoch)
+    start_config = DEMO.start.model_copy(update=one_epoch)
+    config_of_training = DEMO.training.model_copy(update=one_epoch)
     torch.set_num_threads(1)
     sizes = DataConfig(
         training_images=TRAINING_IMAGES,

@@ -2,7 +2,7 @@
 
 | parameter               | kind        | range                               | step | paper |
 | ----------------------- | ----------- | ----------------------------------- | ---- | ----- |
-| epsilon                 | real        | 3 to 14, l2 norm                    | 0.1  | 10    |
+| epsilon (on MNIST)      | real        | 3 to 14, l2 norm                    | 0.1  | 10    |
 | depth                   | whole       | 1 to 5 convolutions                 | 1    | 4     |
 | kernel_size             | choice      | 1, 3 pixels                         |      | 1     |
 | reset_interval          | choice      | 0.1, 0.2, 0.33, 0.5, 1, 2, never    |      | 0.33  |
@@ -10,13 +10,14 @@
 | past_share              | real        | 0 to 0.4 of a batch, half is clean  | 0.01 | 0.2   |
 """
 
+from gon_core.benchmarks import Benchmark
+from gon_core.benchmarks.mnist import MNIST
 from search_spaces.generator_depth import DEPTH, KERNEL_SIZE
-from search_spaces.parameter import Point, Real
+from search_spaces.parameter import Parameter, Point, Real
 from search_spaces.reset_interval import RESET_INTERVAL
+from search_spaces.strength import joint_strength
 
-EPSILON = Real(
-    name="epsilon", low=3.0, high=14.0, step=0.1, unit="l2 norm, [0, 1] pixels", paper=10.0
-)
+EPSILON = joint_strength(MNIST, "ant_1x1")
 GENERATOR_LEARNING_RATE = Real(
     name="generator_learning_rate", low=1e-5, high=1e-1, step=1e-6, unit="Adam", paper=1e-4,
     log=True,
@@ -25,7 +26,13 @@ PAST_SHARE = Real(
     name="past_share", low=0.0, high=0.4, step=0.01, unit="share of a batch", paper=0.2
 )
 
-SPACE = (EPSILON, DEPTH, KERNEL_SIZE, RESET_INTERVAL, GENERATOR_LEARNING_RATE, PAST_SHARE)
+OTHERS = (DEPTH, KERNEL_SIZE, RESET_INTERVAL, GENERATOR_LEARNING_RATE, PAST_SHARE)
+SPACE = (EPSILON, *OTHERS)  # on MNIST
+
+
+def space(benchmark: Benchmark) -> tuple[Parameter, ...]:
+    """Return the space on a benchmark, which has an epsilon of its own."""
+    return (joint_strength(benchmark, "ant_1x1"), *OTHERS)
 
 
 def nearest_legal(point: Point) -> Point:

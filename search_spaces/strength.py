@@ -1,4 +1,6 @@
-"""How strong should a training method be? The one number that each is tuned by.
+"""How strong should a training method be? The one number that each is tuned by, on a benchmark.
+
+The ranges are those of ``gon_core.benchmarks``. On MNIST:
 
 | method         | parameter     | range       | step  | paper, or the method's authors |
 | -------------- | ------------- | ----------- | ----- | ------------------------------ |
@@ -15,60 +17,24 @@
 Vanilla training has none: it is sigma 0.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from search_spaces import epsilon, sigma
+from gon_core.benchmarks import Benchmark
 from search_spaces.parameter import Real
 
-PIXELS = "[0, 1] pixels"
 
+def strength(benchmark: Benchmark, variant: str) -> Real:
+    """Return the parameter of a line search over one training method.
 
-@dataclass(frozen=True)
-class Strength:
-    """What a line search over one method needs.
-
-    Attributes:
-        parameter: a field, or a property, of the method.
-        coarse_grid: to begin with at demo scale.
-        paper_grid: to begin with at paper scale.
+    Raises:
+        KeyError: the method has no strength, as vanilla training has none.
     """
-
-    parameter: Real
-    coarse_grid: tuple[float, ...]
-    paper_grid: tuple[float, ...]
-
-
-def _largest_sigma(paper: float) -> Strength:
-    parameter = Real("largest_sigma", 0.02, 2.0, 0.01, PIXELS, paper)
-    return Strength(parameter, (0.2, 0.4, 0.6, 0.9), (0.1, 0.2, 0.3, 0.38, 0.5, 0.6, 0.8, 1.0, 1.2))
+    found = benchmark.strengths[variant]
+    paper = float(getattr(benchmark.methods[variant], found.parameter))
+    return Real(found.parameter, found.low, found.high, found.step, found.unit, paper)
 
 
-def _sigma_max(paper: float) -> Strength:
-    parameter = Real("sigma_max", 0.0, 2.0, 0.01, PIXELS, paper)
-    return Strength(parameter, sigma.COARSE_GRID, sigma.PAPER_GRID)
-
-
-_ANT = Strength(epsilon.EPSILON, epsilon.COARSE_GRID, epsilon.PAPER_GRID)
-
-STRENGTHS: dict[str, Strength] = {
-    "gnt": Strength(sigma.SIGMA, sigma.COARSE_GRID, sigma.PAPER_GRID),
-    "gnt_mult": _largest_sigma(0.38),
-    "speckle": _largest_sigma(0.6),
-    "ford": _sigma_max(0.4),
-    "patch_gaussian": _sigma_max(1.0),
-    "augmix": Strength(
-        Real("severity", 0.5, 10.0, 0.1, "of 10", 3.0), (1.0, 3.0, 6.0, 10.0),
-        (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0),
-    ),
-    "pgd": Strength(
-        Real("epsilon", 0.02, 0.5, 0.01, f"l-infinity, {PIXELS}", 0.3), (0.05, 0.1, 0.2, 0.3),
-        (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4),
-    ),
-    "ddn": Strength(
-        Real("max_norm", 0.2, 6.0, 0.1, f"l2 norm, {PIXELS}", 2.4), (0.5, 1.5, 2.4, 4.0),
-        (0.5, 1.0, 1.5, 2.0, 2.4, 3.0, 4.0, 5.0),
-    ),
-    "ant_1x1": _ANT,
-    "ant_3x3": replace(_ANT, parameter=replace(epsilon.EPSILON, paper=5.2)),
-    "ant_1x1_without_replay": _ANT,
-}  # fmt: skip
+def joint_strength(benchmark: Benchmark, variant: str) -> Real:
+    """Return the same for a search over several parameters, which may look in a smaller range."""
+    whole, joint = strength(benchmark, variant), benchmark.strengths[variant].joint
+    return whole if joint is None else replace(whole, low=joint[0], high=joint[1])

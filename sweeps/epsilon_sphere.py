@@ -48,7 +48,7 @@ class Options(AntOptions):
         found = super().problems()
         if "method" in found or not self.epsilons:
             return found
-        rule = strength_problem(self.variant, scale_name(self), self.epsilons)
+        rule = strength_problem(self.variant, scale_name(self), self.epsilons, self.benchmark)
         return found | ({"epsilons": rule} if rule else {})
 
 

@@ -15,6 +15,7 @@ from search_spaces.experience_replay import PAST_SHARE
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.ant_options import AntOptions
+from sweeps.engine.planning.methods import published_rows
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.system.leaving import leave
@@ -36,9 +37,7 @@ def spec(options: Options) -> SweepSpec:
         grid=line(PAST_SHARE.values),
         method=options.ant(),
         deviations=options.deviations(),
-        published={
-            "rows": [{"point": [0.2], "table": "mnist_c_top1", "model": "ant_1x1"}],
-        },
+        published=published_rows({"ant_1x1": (0.2,)}, options.benchmark),
     )
 
 

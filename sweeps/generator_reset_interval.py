@@ -17,6 +17,7 @@ from search_spaces.reset_interval import COARSE_GRID, RESET_INTERVAL
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line, real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
+from sweeps.engine.planning.methods import published_rows
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
@@ -49,9 +50,7 @@ def spec(options: Options) -> SweepSpec:
         grid=line(options.reset_intervals or by_scale),
         method=options.ant(),
         deviations=options.deviations(),
-        published={
-            "rows": [{"point": [0.33], "table": "mnist_c_top1", "model": "ant_1x1"}],
-        },
+        published=published_rows({"ant_1x1": (0.33,)}, options.benchmark),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from search_spaces.joint import SPACE, nearest_legal
+from search_spaces.joint import SPACE, nearest_legal, space
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.options import MOST_PROPOSALS, MOST_SEEDS, Sampler
 from sweeps.engine.planning import warm_start
@@ -63,7 +63,7 @@ def spec(options: Options) -> SweepSpec:
     return SweepSpec(
         name="joint",
         title="Which adversarial noise training is best, everything tuned together?",
-        space=SPACE,
+        space=space(options.benchmark),
         search="joint",
         method=options.ant(),
         proposals={"demo": 12, "paper": 60},

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from gon_core import measures
-from gon_core.config import VARIANTS
+from gon_core.benchmarks import Benchmark
 from search_spaces.method import METHOD
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
@@ -41,28 +41,26 @@ class Options(SweepOptions):
 
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
-    scale = scale_name(options)
-    names = options.method or tuple(VARIANTS)
+    scale, benchmark = scale_name(options), options.benchmark
+    names = options.method or tuple(benchmark.methods)
     return SweepSpec(
         name="method_comparison",
         title="Which training withstands corruptions and attacks best?",
         space=(METHOD,),
         search="grid",
         grid=line(names),
-        compared={name: methods.at_scale(name, scale) for name in names},
-        deviations=methods.deviations(names, scale),
-        published=published(names),
+        compared={name: methods.at_scale(name, scale, benchmark) for name in names},
+        deviations=methods.deviations(names, scale, benchmark),
+        published=published(names, benchmark),
     )
 
 
-def published(names: Sequence[str]) -> dict[str, Any]:
+def published(names: Sequence[str], benchmark: Benchmark) -> dict[str, Any] | None:
     """Return where the paper's figures for these methods are."""
-    rows = [
-        {"point": [variant], "table": "mnist_c_top1", "model": methods.PUBLISHED_ROWS[variant]}
-        for variant in names
-        if variant in methods.PUBLISHED_ROWS
-    ]
-    return {"rows": rows, "table_7": "mnist_adversarial"}
+    if benchmark.published is None:
+        return None
+    found = methods.published_rows({name: (name,) for name in names}, benchmark) or {"rows": []}
+    return found | {"table_7": benchmark.published.adversarial}
 
 
 def main() -> int:

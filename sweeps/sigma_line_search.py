@@ -47,7 +47,7 @@ class Options(SweepOptions):
         found = super().problems()
         if "method" in found or not self.sigmas:
             return found
-        rule = strength_problem(self.variant, scale_name(self), self.sigmas)
+        rule = strength_problem(self.variant, scale_name(self), self.sigmas, self.benchmark)
         return found | ({"sigmas": rule} if rule else {})
 
 

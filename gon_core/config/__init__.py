@@ -25,21 +25,16 @@ from gon_core.config.methods import (
 )
 from gon_core.config.training import Precision, TrainingConfig
 from gon_core.config.trial import (
-    DATASETS,
-    HELD_OUT,
     IMAGENET_C,
-    TEST_SET,
-    TRAINING_SET,
     DataConfig,
-    Dataset,
     EvaluationConfig,
     StartConfig,
     TrialConfig,
 )
 
 __all__ = [
-    "ANT", "DATASETS", "DDN", "GNT", "HELD_OUT", "IMAGENET_C", "PGD", "TEST_SET",
-    "TRAINING_SET", "VARIANTS", "Architecture", "AugMix", "DataConfig", "Dataset",
+    "ANT", "DDN", "GNT", "IMAGENET_C", "PGD", 
+    "VARIANTS", "Architecture", "AugMix", "DataConfig", 
     "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Method", "MethodConfig",
     "PatchGaussian", "PositiveFloat", "PositiveInt", "Precision", "Speckle", "StartConfig",
     "Trained", "TrainingConfig", "TrialConfig", "Vanilla", "Variant", "content_hash", "whole",

@@ -1,6 +1,6 @@
 """What a trial is: its data, its start, its method and training, and how its model is measured."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -13,9 +13,6 @@ from gon_core.names import nearest
 if TYPE_CHECKING:
     from gon_core.benchmarks import Benchmark
 
-Dataset = Literal["mnist", "fashion_mnist", "kmnist"]
-DATASETS: tuple[str, ...] = ("mnist", "fashion_mnist", "kmnist")
-TRAINING_SET, TEST_SET, HELD_OUT = 60_000, 10_000, 5_000
 IMAGENET_C = "imagenet_c"  # a folder that given weights are evaluated on: no benchmark to train on
 
 

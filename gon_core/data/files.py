@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from gon_core.config import DATASETS
+from gon_core import benchmarks
 
 EMBEDDED_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -20,9 +20,6 @@ EMBEDDED_MD5 = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 FOLDERS = {"fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # torchvision's names
-SIZES = {"train": 60_000, "t10k": 10_000}
-SIDE = 28
-CLASSES = 10
 
 
 class DataFileError(ValueError):
@@ -36,7 +33,7 @@ def raw_folder(dataset: str, data_dir: Path | None) -> Path:
         ValueError: unknown data set, or no ``data_dir`` where one is needed.
     """
     if dataset not in FOLDERS:
-        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r}")
+        raise ValueError(f"dataset must be one of {', '.join(benchmarks.names())}, got {dataset!r}")
     if data_dir is None:
         raise ValueError(f"{dataset} is not embedded: it needs a data_dir")
     return Path(data_dir) / FOLDERS[dataset] / "raw"
@@ -78,10 +75,12 @@ def check(dataset: str, data_dir: Path | None) -> str:
     if dataset == "mnist":
         return _sha256(read_embedded().values())
     folder, problems = raw_folder(dataset, data_dir), []
-    for part, count in SIZES.items():
+    benchmark = benchmarks.get(dataset)
+    side = benchmark.image_shape[1:]
+    for part, count in (("train", benchmark.training_images), ("t10k", benchmark.test_images)):
         labels = folder / f"{part}-labels-idx1-ubyte"
-        problems += _fault(folder / f"{part}-images-idx3-ubyte", count, SIDE, SIDE)
-        problems += _fault(labels, count) or _label_fault(labels)
+        problems += _fault(folder / f"{part}-images-idx3-ubyte", count, *side)
+        problems += _fault(labels, count) or _label_fault(labels, benchmark.classes)
     if problems:
         raise DataFileError("; ".join(problems))
     return _sha256((folder / name).read_bytes() for name in EMBEDDED_MD5)
@@ -112,6 +111,10 @@ def _fault(path: Path, *shape: int) -> list[str]:
     return []
 
 
-def _label_fault(path: Path) -> list[str]:
+def _label_fault(path: Path, classes: int) -> list[str]:
     highest = max(path.read_bytes()[8:])
-    return [] if highest < CLASSES else [f"{path}: labels up to {highest}, expected 0 to 9"]
+    return (
+        []
+        if highest < classes
+        else [f"{path}: labels up to {highest}, expected 0 to {classes - 1}"]
+    )

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.data.corruption_folders import check_names, folder_faults, refuse
-from gon_core.data.files import CLASSES, SIDE
 from gon_core.data.npy import open_array, read_header
 from gon_core.data.splits import LabelledImages
 from gon_core.measurement import CLEAN
 
 IDENTITY = "identity"  # the published name of the images without corruption
+(SIDE, _), CLASSES = MNIST.image_shape[1:], MNIST.classes
 BLOCK = 1000  # images in memory at a time beside the result
 
 PARTS = ("train", "test")

@@ -6,10 +6,11 @@ Importing this is fast: neither torch nor Ray.
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from gon_core import measures
-from gon_core.config import HELD_OUT, TEST_SET, Dataset, Precision, Variant
+from gon_core import benchmarks, measures
+from gon_core.config import DataConfig, Precision, Variant
+from gon_core.names import nearest
 from sweeps.engine.cli.grids import words
 from sweeps.engine.cli.storage_checks import refuse_name, refuse_storage, refuse_tracking_uri
 from sweeps.engine.records import object_store
@@ -28,6 +29,15 @@ MOST_CORES, MOST_GPUS, MOST_HOURS, MOST_PRICE = 100_000, 1_000, 1e9, 1e6
 PositiveInt = Annotated[int, Field(ge=1)]
 Cores = Annotated[int, Field(ge=1, le=MOST_CORES)]
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+
+
+def _known_dataset(name: str) -> str:
+    if name not in (known := benchmarks.names()):
+        raise ValueError(f"must be one of {', '.join(known)}; did you mean {nearest(name, known)}?")
+    return name
+
+
+DatasetName = Annotated[str, AfterValidator(_known_dataset)]
 
 
 class CommandOptions(BaseModel):
@@ -49,7 +59,7 @@ class CommandOptions(BaseModel):
     evaluate: tuple[str, ...] | None = Field(
         None, description="Further measures of final models. Default: none (demo), all (paper)."
     )
-    evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
+    evaluation_images: PositiveInt | None = Field(
         None, description="Test images that --evaluate takes. Default: 300 (demo), all (paper)."
     )
     storage: str = Field(
@@ -146,7 +156,10 @@ class SweepOptions(CommandOptions):
     scheduler: Scheduler = Field(
         "none", description="asha stops unpromising trials early; they are recorded as pruned."
     )
-    dataset: Dataset = Field("mnist", description="Data set; all but mnist come from --data-dir.")
+    dataset: DatasetName = Field(
+        DataConfig.model_fields["dataset"].default,
+        description="Data set; all but mnist come from --data-dir.",
+    )
     data_dir: Path | None = Field(
         None, description="Folder with <DataSet>/raw/*-ubyte, torchvision's layout. Default: none."
     )
@@ -154,7 +167,7 @@ class SweepOptions(CommandOptions):
     training_images: PositiveInt | None = Field(
         None, description="Training images. Default: by --scale."
     )
-    validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] | None = Field(
+    validation_images: PositiveInt | None = Field(
         None, description="Held-out training images, which the search sees. Default: by --scale."
     )
     test_images: PositiveInt | None = Field(
@@ -221,6 +234,11 @@ class SweepOptions(CommandOptions):
         return words(given, get_args(Variant))
 
     @property
+    def benchmark(self) -> benchmarks.Benchmark:
+        """All that is known of the data set."""
+        return benchmarks.get(self.dataset)
+
+    @property
     def variant(self) -> str:
         """The one training method that is searched."""
         return next((name for name in self.method or () if name in self.methods), self.methods[0])
@@ -235,12 +253,23 @@ class SweepOptions(CommandOptions):
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; sweeps may add to it."""
         found = super().problems()
-        if self.dataset != "mnist" and self.data_dir is None:
+        benchmark = self.benchmark
+        if not benchmark.is_embedded and self.data_dir is None:
             found["data_dir"] = (
                 f"{self.dataset} is not embedded: give its folder, also to download it"
             )
-        if self.dataset == "mnist" and self.download:
-            found["download"] = "MNIST is embedded, there is nothing to download"
-        if self.dataset == "mnist" and self.data_dir is not None:
-            found["data_dir"] = "MNIST is embedded, no folder is read: give --dataset as well"
+        if benchmark.is_embedded and self.download:
+            found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
+        if benchmark.is_embedded and self.data_dir is not None:
+            rule = "is embedded, no folder is read: give --dataset as well"
+            found["data_dir"] = f"{benchmark.title} {rule}"
+        sizes = {
+            "training_images": benchmark.pool,
+            "validation_images": benchmark.held_out,
+            "test_images": benchmark.test_images,
+            "evaluation_images": benchmark.test_images,
+        }
+        for name, available in sizes.items():
+            if (count := getattr(self, name) or 0) > available:
+                found[name] = f"must be at most {available:,}, given: {count:,}"
         return found

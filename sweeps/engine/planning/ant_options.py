@@ -5,13 +5,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from gon_core.config import ANT, VARIANTS
+from gon_core.config import ANT
 from sweeps.engine.cli.options import MOST_GENERATOR_STEPS, SweepOptions
-from sweeps.engine.planning.scales import SCALES, scale_name
+from sweeps.engine.planning.scales import scale_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 SHARES = {name: ANT.model_fields[name].default for name in ("clean_share", "past_share")}
-PAPER_EPSILON = 10.0  # on MNIST, with 1x1 kernels
 
 
 class AntOptions(SweepOptions):
@@ -82,7 +81,7 @@ class AntOptions(SweepOptions):
             names = ("kernel_size", "depth") if layers else ("clean_share", "current_share")
             given_one = [name for name in names if getattr(self, name) is not None]
             return found | {(given_one or ["past_share"])[0]: "; ".join(messages)}
-        batch = SCALES[scale_name(self)].training.batch_size
+        batch = scale_of(self).training.batch_size
         for name in ("clean_share", "past_share"):
             share = getattr(method, name)
             if 0 < share < 1 / batch:
@@ -90,7 +89,7 @@ class AntOptions(SweepOptions):
         return found
 
     def _method_conflicts(self) -> dict[str, str]:
-        if not isinstance(VARIANTS[self.variant], ANT):
+        if not isinstance(self.benchmark.methods[self.variant], ANT):
             rule = f"is of adversarial noise training, not of --method {self.variant}"
             names = set(AntOptions.model_fields) & set(ANT.model_fields) - {"method"}
             return {name: rule for name in names if getattr(self, name) is not None}
@@ -100,6 +99,10 @@ class AntOptions(SweepOptions):
         rule = f"is decided by --method {self.variant}"
         decided = self._of_variant().keys() - {"epsilon"}
         return {name: rule for name in decided if getattr(self, name) is not None}
+
+    @property
+    def _paper(self) -> ANT:
+        return self.benchmark.ant("ant_1x1")
 
     def ant(self) -> ANT:
         """Return the training method; what the sweep searches has the paper's value.
@@ -114,7 +117,8 @@ class AntOptions(SweepOptions):
             and (value := getattr(self, name, None)) is not None
             and name not in self.searched
         }
-        values: dict[str, Any] = self._of_variant() | SCALES[scale_name(self)].ant | given
+        reduced = scale_of(self).methods.get("ant", {})
+        values: dict[str, Any] = self._of_variant() | dict(reduced) | given
         if "current_share" not in values:
             clean, past = (values.get(*share) for share in SHARES.items())
             values["current_share"] = round(1 - clean - past, 10)
@@ -122,9 +126,9 @@ class AntOptions(SweepOptions):
 
     def _of_variant(self) -> dict[str, Any]:
         """Return in which fields the method is not plain ANT, where the sweep searches none."""
-        method, plain = VARIANTS[self.variant], ANT(epsilon=PAPER_EPSILON)
+        method, plain = self.benchmark.methods[self.variant], self._paper
         if not isinstance(method, ANT):
-            return {"epsilon": PAPER_EPSILON}
+            return {"epsilon": plain.epsilon}
         names = ("epsilon", "kernel_size", "past_share")
         return {
             name: getattr(method, name)
@@ -135,7 +139,7 @@ class AntOptions(SweepOptions):
 
     def deviations(self) -> tuple[str, ...]:
         """Return what of the method is otherwise than in the paper because of the scale."""
-        method, paper = self.ant(), ANT(epsilon=PAPER_EPSILON)
+        method, paper = self.ant(), self._paper
         deviations = []
         if method.pretraining_steps < paper.pretraining_steps:
             deviations.append(

@@ -1,46 +1,42 @@
 """The training methods of the paper's tables at a scale, and what of them the scale cuts short."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from gon_core.config import VARIANTS, Trained
-from search_spaces.parameter import Value
-from search_spaces.strength import STRENGTHS
-from sweeps.engine.planning.scales import SCALES
+from gon_core.benchmarks import Benchmark, ScaleName
+from gon_core.benchmarks.mnist import MNIST
+from gon_core.config import Trained
+from search_spaces.parameter import Point, Value
 from sweeps.engine.planning.spec import with_values
 
-# Of the paper's Table 6, by the method in ``VARIANTS`` that its model was trained with.
-PUBLISHED_ROWS = {
-    "vanilla": "vanilla_madry",
-    "pgd": "pgd_madry",
-    "ddn": "ddn",
-    "gnt": "gnt_sigma_0.5",
-    "ant_1x1": "ant_1x1",
-}
 
-
-def at_scale(variant: str, scale: str, **changes: Any) -> Trained:
+def at_scale(
+    variant: str, scale: ScaleName, benchmark: Benchmark = MNIST, **changes: Any
+) -> Trained:
     """Return a method as it is trained at a scale.
 
     Args:
-        variant: its name in ``VARIANTS``.
-        scale: a name in ``SCALES``.
+        variant: its name in ``Benchmark.methods``.
+        scale: its name.
+        benchmark: whose values the method has.
         changes: fields that are otherwise.
 
     Raises:
         ValidationError: an illegal value among the changes.
     """
-    method = VARIANTS[variant]
-    short = SCALES[scale]
-    fields = short.ant if method.method == "ant" else short.methods.get(method.method, {})
-    return type(method).model_validate(method.model_dump() | fields | changes)
+    method = benchmark.methods[variant]
+    reduced = benchmark.scales[scale].methods.get(method.method, {})
+    return type(method).model_validate(method.model_dump() | dict(reduced) | changes)
 
 
-def strength_problem(variant: str, scale: str, values: Iterable[Value]) -> str:
+def strength_problem(
+    variant: str, scale: ScaleName, values: Iterable[Value], benchmark: Benchmark = MNIST
+) -> str:
     """Return which strengths a method does not allow, in words; empty if it allows all."""
-    method, name, faults = at_scale(variant, scale), STRENGTHS[variant].parameter.name, []
+    method, faults = at_scale(variant, scale, benchmark), []
+    name = benchmark.strengths[variant].parameter
     for value in values:
         try:
             with_values(method, {name: value})
@@ -49,18 +45,20 @@ def strength_problem(variant: str, scale: str, values: Iterable[Value]) -> str:
     return f"for {variant}, {'; '.join(faults)}" if faults else ""
 
 
-def deviations(variants: Iterable[str], scale: str) -> tuple[str, ...]:
+def deviations(
+    variants: Iterable[str], scale: ScaleName, benchmark: Benchmark = MNIST
+) -> tuple[str, ...]:
     """Return what of these methods is otherwise than their authors have it, in words."""
     found = []
     for variant in dict.fromkeys(variants):
-        changed = changes(variant, at_scale(variant, scale))
+        changed = changes(variant, at_scale(variant, scale, benchmark), benchmark)
         found += [f"{variant}: {', '.join(changed)}"] if changed else []
     return tuple(found)
 
 
-def changes(variant: str, method: Trained) -> list[str]:
+def changes(variant: str, method: Trained, benchmark: Benchmark = MNIST) -> list[str]:
     """Return which fields of a method are otherwise than its authors have them, in words."""
-    whole = VARIANTS[variant]
+    whole = benchmark.methods[variant]
     return [
         f"{name.replace('_', ' ')} {getattr(method, name):g} (not {getattr(whole, name):g})"
         for name in type(method).model_fields
@@ -68,18 +66,36 @@ def changes(variant: str, method: Trained) -> list[str]:
     ]
 
 
-def published_row(method: Trained) -> str | None:
+def published_row(method: Trained, benchmark: Benchmark = MNIST) -> str | None:
     """Return the row of the paper's Table 6 that a method stands beside, or None.
 
     It has the strength of that row and is as it is trained at some scale; what the scale cuts
     short is to be told beside it, see ``changes``.
     """
-    variant = method.variant
-    if variant not in PUBLISHED_ROWS:
+    variant, published = method.variant, benchmark.published
+    if published is None or variant not in published.rows:
         return None
-    if variant in STRENGTHS:
-        name = STRENGTHS[variant].parameter.name
-        if getattr(method, name) != getattr(VARIANTS[variant], name):
+    if variant in benchmark.strengths:
+        name = benchmark.strengths[variant].parameter
+        if getattr(method, name) != getattr(benchmark.methods[variant], name):
             return None
-    is_known = any(method == at_scale(variant, scale) for scale in SCALES)
-    return PUBLISHED_ROWS[variant] if is_known else None
+    is_known = any(method == at_scale(variant, scale, benchmark) for scale in benchmark.scales)
+    return published.rows[variant] if is_known else None
+
+
+def published_rows(points: Mapping[str, Point], benchmark: Benchmark) -> dict[str, Any] | None:
+    """Return where the paper's figures of methods stand, for the report; None if there are none.
+
+    Args:
+        points: by method, the point whose trials stand beside its row.
+        benchmark: whose figures they are.
+    """
+    published = benchmark.published
+    if published is None:
+        return None
+    rows = [
+        {"point": list(point), "table": published.top1, "model": published.rows[variant]}
+        for variant, point in points.items()
+        if variant in published.rows
+    ]
+    return {"rows": rows} if rows else None

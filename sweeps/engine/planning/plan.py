@@ -1,6 +1,5 @@
 """What a sweep will run and what it costs, decided before anything starts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from gon_core import benchmarks
+from gon_core.benchmarks import ScaleName
 from gon_core.config import (
-    HELD_OUT,
-    TEST_SET,
-    TRAINING_SET,
     DataConfig,
     EvaluationConfig,
     Frozen,
@@ -22,11 +20,10 @@ from gon_core.config import (
     content_hash,
 )
 from gon_core.data import files
-from gon_core.measures import choices
 from search_spaces.parameter import Point, Real
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
-from sweeps.engine.planning.scales import SCALES, scale_name
+from sweeps.engine.planning.scales import scale_name, scale_of
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import TrialResult
 from sweeps.engine.resources import capacity, resources
@@ -137,12 +134,13 @@ class Plan:
     @property
     def deviations(self) -> list[str]:
         """What is smaller than in the paper, in words; empty if nothing is."""
-        data, paper = self.config.data, SCALES["paper"]
+        data = self.config.data
+        benchmark = data.benchmark
         deviations = training_deviations(data, self.config.training, self.config.start)
-        if data.validation_images < HELD_OUT:
-            deviations.append(f"{data.validation_images:,} of {HELD_OUT:,} validation images")
-        if data.test_images < paper.test_images:
-            deviations.append(f"{data.test_images:,} of {paper.test_images:,} test images")
+        if data.validation_images < (whole := benchmark.held_out):
+            deviations.append(f"{data.validation_images:,} of {whole:,} validation images")
+        if data.test_images < (whole := benchmark.test_images):
+            deviations.append(f"{data.test_images:,} of {whole:,} test images")
         deviations += evaluation_deviations(self.config.evaluation, data.test_images)
         return deviations + list(self.spec.deviations)
 
@@ -151,8 +149,8 @@ def training_deviations(
     data: DataConfig, training: TrainingConfig, start: StartConfig | None
 ) -> list[str]:
     """Return how trials are trained less, or otherwise, than in the paper, in words."""
-    paper, deviations = SCALES["paper"], []
-    available = TRAINING_SET - HELD_OUT
+    paper, deviations = data.benchmark.scales["paper"], []
+    available = data.benchmark.pool
     if data.training_images is not None and data.training_images < available:
         deviations.append(f"{data.training_images:,} of {available:,} training images")
     if training.max_epochs < paper.training.max_epochs:
@@ -184,22 +182,18 @@ def evaluation_deviations(evaluation: EvaluationConfig, test_images: int) -> lis
 
 @cache
 def data_digest(dataset: str, data_dir: Path | None) -> str:
-    """Return the SHA-256 over the files of a data set, looked at once; see ``files.check``."""
-    return files.check(dataset, data_dir)
+    """Return the SHA-256 over the files of a data set, looked at once; see ``Benchmark.check``."""
+    return benchmarks.get(dataset).check(data_dir)
 
 
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine or data set and it has not, by option name."""
     problems = resources.problems(options)
-    sizes = {"training_images": TRAINING_SET - HELD_OUT, "test_images": TEST_SET}
-    for name, available in sizes.items():
-        if (asked := getattr(options, name) or 0) > available:
-            problems[name] = f"must be at most {available:,}, given: {asked:,}"
-    if options.dataset == "mnist" or (options.data_dir and not options.download):
+    embedded = options.benchmark.is_embedded
+    if embedded or (options.data_dir and not options.download):
         try:
             data_digest(options.dataset, options.data_dir)
         except files.DataFileError as error:
-            embedded = options.dataset == "mnist"
             hint = "" if embedded else "; --download fetches it"
             problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
     return problems
@@ -231,8 +225,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         options: those in which ``problems`` finds none.
     """
     name = scale_name(options)
-    scale = SCALES[name]
-    spec = with_baselines(spec, options.baselines, name)
+    scale = scale_of(options)
+    spec = with_baselines(spec, options, name)
     data = DataConfig(
         dataset=options.dataset,
         training_images=options.training_images or scale.training_images,
@@ -251,7 +245,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     if spec.search == "grid" or (spec.search == "line" and len(spec.grid) < 2):
         proposals = 0  # one value has no neighbours
     # The start depends on the training images alone, so that it is shared as widely as possible.
-    start_data = data.model_copy(update={"validation_images": HELD_OUT, "test_images": TEST_SET})
+    start_data = DataConfig(dataset=data.dataset, training_images=data.training_images)
     config = SweepConfig(
         experiment=spec.name,
         scale=name,
@@ -280,14 +274,16 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     )
 
 
-def with_baselines(spec: SweepSpec, names: Sequence[str], scale: str) -> SweepSpec:
+def with_baselines(spec: SweepSpec, options: SweepOptions, scale: ScaleName) -> SweepSpec:
     """Return the spec with methods that are trained beside what it searches."""
+    names, benchmark = options.baselines, options.benchmark
     if not names:
         return spec
+    reduced = methods.deviations(names, scale, benchmark)
     return replace(
         spec,
-        baselines={name: methods.at_scale(name, scale) for name in names},
-        deviations=tuple(dict.fromkeys((*spec.deviations, *methods.deviations(names, scale)))),
+        baselines={name: methods.at_scale(name, scale, benchmark) for name in names},
+        deviations=tuple(dict.fromkeys((*spec.deviations, *reduced))),
     )
 
 
@@ -305,13 +301,13 @@ def _is_point(spec: SweepSpec, method: Trained) -> bool:
         return False
 
 
-def make_evaluation(options: SweepOptions, scale: str) -> EvaluationConfig:
+def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:
     """Return how final models are measured; nothing about measures that are not made."""
-    default = choices() if scale == "paper" else ()
+    default = options.benchmark.measures if scale == "paper" else ()
     names = default if options.evaluate is None else options.evaluate
     if not names:
         return EvaluationConfig()
-    values: dict[str, Any] = dict(SCALES[scale].evaluation)
+    values: dict[str, Any] = dict(scale_of(options).evaluation)
     if options.evaluation_images:
         values["images"] = options.evaluation_images
     return EvaluationConfig(measures=names, **values)

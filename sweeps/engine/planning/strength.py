@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from gon_core.benchmarks import Benchmark
 from gon_core.config import ANT
-from search_spaces.strength import STRENGTHS
+from search_spaces.parameter import Point, Real
+from search_spaces.strength import strength
 from sweeps.engine.cli.grids import line
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.ant_options import AntOptions
-from sweeps.engine.planning.methods import PUBLISHED_ROWS, at_scale, deviations
+from sweeps.engine.planning.methods import at_scale, deviations, published_rows
 from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
 
@@ -17,13 +19,6 @@ TITLES = {
     "ant_1x1": "How large an epsilon sphere for adversarial noise training?",
 }
 NAMES = {"gnt": "sigma", "ant_1x1": "epsilon"}
-PUBLISHED_SIGMAS: dict[str, Any] = {
-    "curve": {"table": "mnist_c_vs_sigma", "x": "sigma", "y": "mnist_c_top1"},
-    "rows": [
-        {"point": [0.0], "table": "mnist_c_top1", "model": "vanilla_madry"},
-        {"point": [0.5], "table": "mnist_c_top1", "model": "gnt_sigma_0.5"},
-    ],
-}
 
 
 def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> SweepSpec:
@@ -33,13 +28,13 @@ def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> S
         options: legal ones.
         values: the grid to begin with, or None for that of the scale.
     """
-    variant, scale = options.variant, scale_name(options)
-    strength = STRENGTHS[variant]
-    parameter = strength.parameter
-    method, reduced = at_scale(variant, scale), deviations([variant], scale)
+    variant, scale, benchmark = options.variant, scale_name(options), options.benchmark
+    known, parameter = benchmark.strengths[variant], strength(benchmark, variant)
+    method = at_scale(variant, scale, benchmark)
+    reduced = deviations([variant], scale, benchmark)
     if isinstance(method, ANT) and isinstance(options, AntOptions):
         method, reduced = options.ant(), options.deviations() or reduced
-    by_scale = strength.paper_grid if scale == "paper" else strength.coarse_grid
+    by_scale = known.paper_grid if scale == "paper" else known.coarse_grid
     return SweepSpec(
         name=NAMES.get(variant, f"{variant}_{parameter.name}"),
         title=TITLES.get(variant, f"Which {parameter.name} of {variant}?"),
@@ -48,14 +43,16 @@ def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> S
         grid=line(values or by_scale),
         method=method,
         deviations=reduced,
-        published=_published(variant, parameter.paper),
+        published=_published(benchmark, variant, parameter),
     )
 
 
-def _published(variant: str, paper: float) -> dict[str, Any] | None:
+def _published(benchmark: Benchmark, variant: str, parameter: Real) -> dict[str, Any] | None:
+    points: dict[str, Point] = {variant: (parameter.paper,)}
     if variant == "gnt":
-        return PUBLISHED_SIGMAS
-    if variant not in PUBLISHED_ROWS:
-        return None
-    model = PUBLISHED_ROWS[variant]
-    return {"rows": [{"point": [paper], "table": "mnist_c_top1", "model": model}]}
+        points = {"vanilla": (0.0,), **points}  # sigma 0 trains on clean images
+    found = published_rows(points, benchmark)
+    if benchmark.published is not None and variant in benchmark.published.curves:
+        table, x, y = benchmark.published.curves[variant]
+        return {"curve": {"table": table, "x": x, "y": y}, **(found or {})}
+    return found

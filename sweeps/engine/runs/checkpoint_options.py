@@ -9,7 +9,8 @@ from pydantic import Field, field_validator
 
 from gon_core import measures
 from gon_core.architectures import OF_IMAGENET
-from gon_core.config import HELD_OUT, TEST_SET, Architecture
+from gon_core.benchmarks.mnist import MNIST
+from gon_core.config import Architecture
 from sweeps.engine.cli.options import CommandOptions, Cores
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -38,14 +39,14 @@ class CheckpointOptions(CommandOptions):
         measures.choices(), description="Further measures. Default: all."
     )
 
-    evaluation_images: Annotated[int, Field(ge=1, le=TEST_SET)] | None = Field(
+    evaluation_images: Annotated[int, Field(ge=1, le=MNIST.test_images)] | None = Field(
         None, description="Test images that --evaluate takes. Default: all."
     )
-    test_images: Annotated[int, Field(ge=1, le=TEST_SET)] = Field(
-        TEST_SET, description="Test images, from the first. Default: 10000."
+    test_images: Annotated[int, Field(ge=1, le=MNIST.test_images)] = Field(
+        MNIST.test_images, description="Test images, from the first. Default: 10000."
     )
-    validation_images: Annotated[int, Field(ge=1, le=HELD_OUT)] = Field(
-        HELD_OUT, description="Held-out training images. Default: 5000."
+    validation_images: Annotated[int, Field(ge=1, le=MNIST.held_out)] = Field(
+        MNIST.held_out, description="Held-out training images. Default: 5000."
     )
     mnist_c: Path | None = Field(
         None, description="Folder of the published MNIST-C. Default: our own corruptions."

@@ -138,7 +138,7 @@ def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> Sweep
         search=spec.search,
         parameters=spec.space,
         objectives=spec.objectives,
-        published=spec.published if config.data.dataset == "mnist" else None,
+        published=spec.published,
         seeds=config.seeds,
         grid=config.grid,
         baselines=config.baselines,

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gon_core.config import HELD_OUT, DataConfig
+from gon_core.benchmarks.mnist import HELD_OUT
+from gon_core.config import DataConfig
 from gon_core.data.splits import LabelledImages, split
 
 COUNT = HELD_OUT + 300

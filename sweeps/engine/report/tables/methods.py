@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gon_core import paper
-from gon_core.config import TEST_SET
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.intervals import Interval, mean_interval, standard_error, wilson_interval
 from gon_core.measurement import Measurement
@@ -98,7 +98,7 @@ def make_cell(top1: Sequence[float], count: int, published: str = "") -> Cell | 
         return Cell(mean, (images.high - images.low) / (2 * Z), images, 1, published)
     seeds = mean_interval(list(top1))
     # All seeds see the same part of the test set: their spread does not show its choice.
-    part = math.sqrt(max(0.0, 1 - count / TEST_SET))
+    part = math.sqrt(max(0.0, 1 - count / MNIST.test_images))
     below = math.hypot(mean - seeds.low, part * (mean - images.low))
     above = math.hypot(seeds.high - mean, part * (images.high - mean))
     interval = Interval(mean, mean - below, mean + above)

@@ -67,8 +67,9 @@ def test_a_baseline_is_a_point_of_its_name_even_where_it_has_the_searched_field(
 
 
 def test_a_method_that_is_a_point_of_the_search_is_no_baseline():
-    options = epsilon_script.Options(scale="demo", kernel_size="3")
-    spec = with_baselines(line_spec(options), ["ant_3x3", "pgd"], "demo")
+    methods = ["ant_1x1", "ant_3x3", "pgd"]
+    options = epsilon_script.Options(scale="demo", kernel_size="3", method=methods)
+    spec = with_baselines(line_spec(options), options, "demo")
     assert "itself searches what is trained as ant_3x3" in baseline_problem(spec)
 
 

@@ -7,8 +7,9 @@ import sweeps.experience_replay as replay_script
 import sweeps.generator_depth as depth_script
 import sweeps.method_comparison as comparison_script
 import sweeps.sigma_line_search as sigma_script
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import VARIANTS
-from search_spaces.strength import STRENGTHS
+from search_spaces.strength import strength
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.methods import (
@@ -38,16 +39,15 @@ def test_a_variant_tells_its_name_at_every_scale(variant):
     assert at_scale(variant, "demo").variant == variant
 
 
-@pytest.mark.parametrize("variant", STRENGTHS)
+@pytest.mark.parametrize("variant", MNIST.strengths)
 @pytest.mark.parametrize("script", ["sigma", "epsilon"])
 def test_every_method_with_noise_can_be_searched_along_its_strength(variant, script):
     options = SCRIPTS[script].Options(method=[variant], scale="demo")
     assert options.problems() == {}
     spec = line_spec(options)
-    strength = STRENGTHS[variant]
-    assert spec.space == (strength.parameter,)
+    assert spec.space == (strength(MNIST, variant),)
     plan = make_plan(spec, options)
-    assert plan.config.grid == line(strength.coarse_grid)
+    assert plan.config.grid == line(MNIST.strengths[variant].coarse_grid)
     for trial, point in zip(plan.known_trials[::3], plan.config.grid, strict=True):
         assert trial.method.variant == variant and spec.point(trial.method) == point
 
