@@ -20,7 +20,9 @@ def _known_dataset(name: str) -> str:
     from gon_core import benchmarks  # which knows what a training configuration is
 
     if name not in (known := benchmarks.names()) and name != IMAGENET_C:
-        raise ValueError(f"must be one of {', '.join(known)}; did you mean {nearest(name, known)}?")
+        raise ValueError(
+            f"must be one of {', '.join(known)}; did you mean {nearest(name, known)[1:-1]}?"
+        )
     return name
 
 

@@ -33,7 +33,9 @@ Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 
 def _known_dataset(name: str) -> str:
     if name not in (known := benchmarks.names()):
-        raise ValueError(f"must be one of {', '.join(known)}; did you mean {nearest(name, known)}?")
+        raise ValueError(
+            f"must be one of {', '.join(known)}; did you mean {nearest(name, known)[1:-1]}?"
+        )
     return name
 
 
@@ -158,7 +160,7 @@ class SweepOptions(CommandOptions):
     )
     dataset: DatasetName = Field(
         DataConfig.model_fields["dataset"].default,
-        description="Data set; all but mnist come from --data-dir.",
+        description=f"Data set: {', '.join(benchmarks.names())}; all but mnist from --data-dir.",
     )
     data_dir: Path | None = Field(
         None, description="Folder with <DataSet>/raw/*-ubyte, torchvision's layout. Default: none."

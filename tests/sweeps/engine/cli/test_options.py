@@ -58,7 +58,7 @@ BAD = [
     (["--max-concurrent", "0"], "--max-concurrent", "at least 1"),
     (["--max-epochs", "0"], "--max-epochs", "at least 1"),
     (["--checkpoint-every", "0"], "--checkpoint-every", "at least 1"),
-    (["--validation-images", "5001"], "--validation-images", "at most 5000"),
+    (["--validation-images", "5001"], "--validation-images", "at most 5,000"),
     (["--dataset", "kmnist"], "--data-dir", "not embedded"),
     (["--download"], "--download", "nothing to download"),
     (["--storage", "ftp://host/x"], "--storage", "s3://"),
