@@ -34,8 +34,8 @@ class LearnedNoise:
     edges: Float[Tensor, " edge"]
     density: Float[Tensor, " bin"]
     correlation: Float[Tensor, "row column"]
-    clean: UInt8[Tensor, "sample height width"]
-    noisy: UInt8[Tensor, "sample height width"]
+    clean: UInt8[Tensor, "sample channel height width"]
+    noisy: UInt8[Tensor, "sample channel height width"]
     sigmas: Float[Tensor, " sigma"]
     gaussian_sizes: Float[Tensor, " sigma"]
 

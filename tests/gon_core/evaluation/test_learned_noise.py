@@ -13,7 +13,7 @@ def stream(seed=0):
 
 @pytest.fixture(scope="module")
 def images():
-    levels = torch.rand((64, 28, 28), generator=stream(1)).mul(255)
+    levels = torch.rand((64, 1, 28, 28), generator=stream(1)).mul(255)
     return levels.to(torch.uint8)
 
 
@@ -46,14 +46,14 @@ def test_a_3x3_generator_correlates_neighbours_more_than_farther_pixels(images):
 
 def test_the_samples_have_the_size_epsilon(images):
     learned = portrait(NoiseGenerator(1, 4, 1, stream()), images, epsilon=6.0)
-    assert learned.noisy.shape == learned.clean.shape == (16, 28, 28)
+    assert learned.noisy.shape == learned.clean.shape == (16, 1, 28, 28)
     difference = (learned.noisy.float() - learned.clean.float()) / 255
     assert difference.flatten(1).norm(dim=1).mean().item() == pytest.approx(6.0, abs=0.05)
 
 
 def test_gaussian_sizes_rise_with_sigma_and_match_the_papers_epsilon(mnist):
     _, test = mnist
-    clean = test.images[:256].unsqueeze(1).float() / 255
+    clean = test.images[:256].float() / 255
     sizes = learned_noise.gaussian_sizes(clean, torch.tensor([0.1, 0.5, 1.0]), stream())
     assert sizes[0] < sizes[1] < sizes[2]
     assert sizes[1].item() == pytest.approx(9.5, abs=0.15)

@@ -184,7 +184,7 @@ SIDEWAYS = Noise("sideways", all_but_the_first_pixel)
 def known_images(count):
     """Return what ``Known`` tells apart."""
     images = torch.zeros(count, 1, 28, 28, dtype=torch.uint8)
-    images[:, 0, 0] = torch.arange(count)
+    images[:, 0, 0, 0] = torch.arange(count)
     return LabelledImages(images, torch.zeros(count, dtype=torch.int64))
 
 

@@ -19,7 +19,7 @@ IDENTITY = torch.arange(256)
 def grey(mnist):
     """Grey images of all kinds: digits, noise of several ranges, two levels, one level."""
     stream = generator(0, "images")
-    kinds = [mnist[0].images[:6]]
+    kinds = [mnist[0].images[:6, 0]]
     for low, high in ((0, 256), (40, 90), (250, 256), (7, 9), (77, 78), (0, 1), (255, 256)):
         drawn = torch.randint(low, high, (2, 28, 28), generator=stream)
         kinds.append(drawn.to(torch.uint8))

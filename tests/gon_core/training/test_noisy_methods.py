@@ -44,7 +44,7 @@ def test_the_share_of_noise_can_be_changed(digits, shown):
 
 
 def test_a_single_sigma_in_all_images_has_its_deviation(digits, shown):
-    data = replace(digits(60), images=torch.full((60, 28, 28), 128, dtype=torch.uint8))
+    data = replace(digits(60), images=torch.full((60, 1, 28, 28), 128, dtype=torch.uint8))
     for method, deviation in (
         (GNTMult(sigmas=(0.1,), noisy_share=1), 0.1),
         (Speckle(sigmas=(0.2,), noisy_share=1), 0.2 * 128 / 255),
