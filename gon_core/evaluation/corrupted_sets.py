@@ -129,7 +129,7 @@ def mixed(evaluation_set: EvaluationSet) -> LabelledImages:
     corrupted = [images for key, images in evaluation_set.images.items() if key != CLEAN_KEY]
     clean = evaluation_set.clean
     found = clean.batch(slice(None)).clone()
-    for turn, images in enumerate(corrupted):
+    for turn, images in enumerate(corrupted[: len(clean)]):
         index = torch.arange(turn, len(clean), len(corrupted), device=clean.device)
         found[index] = images.batch(index)
     return LabelledImages(found, clean.labels)

@@ -345,9 +345,11 @@ def test_an_image_that_cannot_be_read_ends_in_one_line_and_leaves_no_run_running
 
     broken = tmp_path / "set/snow/3/class1/a.png"
     broken.write_bytes(b"no image")
-    assert evaluate_checkpoints(imagenet) == 2
+    with pytest.raises(SystemExit) as refused:
+        evaluate_checkpoints(imagenet)
     said = capsys.readouterr().err
-    assert said.startswith("--imagenet-c: ") and "a.png" in said and said.count("\n") == 1
+    assert refused.value.code == 2 and said.startswith("1 problem, the sweep ended:\n")
+    assert "--imagenet-c: " in said and "a.png" in said and said.count("\n") == 3
     client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     assert "RUNNING" not in {run.info.status for run in client.search_runs(ids)}

@@ -230,7 +230,7 @@ def test_a_store_that_goes_on_failing_is_given_up_with_one_line(moto, proxy, cap
     assert time.monotonic() - began < 15
     assert "no success in" in caught.value.reason and "503" in caught.value.reason
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value) + caplog.text
-    assert len([record for record in caplog.records if "asked again" in record.message]) == 1
+    assert len([record for record in caplog.records if "trying for up to" in record.message]) == 1
     again = pickle.loads(pickle.dumps(caught.value))  # as Ray sends it
     assert str(again) == str(caught.value) and again.reason == caught.value.reason
 

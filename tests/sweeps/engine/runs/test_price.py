@@ -144,7 +144,7 @@ def test_on_a_cpu_there_are_core_hours_and_no_gpu_hours(without_gpu, records):
 def test_trials_that_share_a_gpu_take_at_most_as_many_times_as_long(
     gpus, sharing, slots, on_gpus, monkeypatch
 ):
-    monkeypatch.setattr(trial_cost, "measure_speed", lambda resources, training: Speed(1e-6, 1e-7))
+    monkeypatch.setattr(trial_cost, "measure_speed", lambda *asked: Speed(1e-6, 1e-7))
     monkeypatch.setattr(trial_cost, "device_names", lambda plan: ["NVIDIA L4"])
     plan, _ = plan_of(gpus_per_trial=gpus, max_concurrent=slots)
     found = trial_cost.measured_time(plan)
