@@ -226,12 +226,14 @@ def train_epochs(
         state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / len(data)
+        # After a stop behind the last step of an epoch no step was taken here.
+        rate = learning_rate(config, state.convergence, steps_per_epoch - 1, steps_per_epoch)
         state.convergence, event = advance(state.convergence, train_loss, config)
         metrics = EpochMetrics(
             epoch=state.convergence.epoch,
             train_loss=train_loss,
             train_accuracy=100 * progress.correct.item() / len(data),
-            learning_rate=state.optimizer.param_groups[0]["lr"],
+            learning_rate=rate,
             seconds=time.perf_counter() - started,
             event=event,
             extra=state.method_state.end_epoch() if state.method_state is not None else {},
