@@ -15,6 +15,7 @@ import torch
 
 from gon_core import evaluation, seeding
 from gon_core.config import ANT, Given, TrialConfig
+from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import learned_noise
 from gon_core.evaluation.measure import Measured
 from gon_core.measurement import mean_top1
@@ -207,6 +208,7 @@ class _TrialRun:
         """Train to the end, validating after each epoch; keep checkpoints at intervals and then."""
         config = self.config
         assert not isinstance(config.method, Given), "given weights are not trained"
+        mixed = evaluation.mixed(self.data.validation) if self.evaluates else None
         trained = train(self.state, self.data.training, config.method, config.training, self.stop)
         for metrics in trained:
             entry = {
@@ -215,7 +217,7 @@ class _TrialRun:
                 "train_accuracy": metrics.train_accuracy,
                 "learning_rate": metrics.learning_rate,
                 "seconds": metrics.seconds,
-                **(self._validate() if self.evaluates else {}),
+                **(self._validate(mixed) if mixed is not None else {}),
                 **metrics.extra,
             }
             self.history.append(entry)
@@ -227,8 +229,8 @@ class _TrialRun:
             if not metrics.is_last:  # the caller reports the last one with the result
                 self.report(entry)
 
-    def _validate(self) -> dict[str, float]:
-        started, mixed = time.perf_counter(), evaluation.mixed(self.data.validation)
+    def _validate(self, mixed: LabelledImages) -> dict[str, float]:
+        started = time.perf_counter()
         correct = evaluation.count_correct(self.state.model, mixed, self.bf16)
         return {
             VALIDATION_METRIC: 100 * correct / len(mixed),
