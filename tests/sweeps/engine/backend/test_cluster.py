@@ -147,7 +147,7 @@ leave(script.main)
 
 
 @pytest.mark.system
-def test_one_that_is_gone_in_the_middle_ends_an_evaluation_in_one_line(tmp_path):
+def test_one_that_is_gone_in_the_middle_ends_an_evaluation_and_says_why(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(MadryCNN()))
     arguments = "--checkpoints model.safetensors --evaluate none --test-images 30 --name one"
     ended = subprocess.run(
@@ -156,7 +156,7 @@ def test_one_that_is_gone_in_the_middle_ends_an_evaluation_in_one_line(tmp_path)
         timeout=PATIENCE, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
     )  # fmt: skip
     assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert ended.stdout.splitlines()[-1] == "Ray cannot be reached any more: [no] answer"
+    assert "Ray cannot be reached any more: [no] answer" in ended.stdout.splitlines()
     assert "Traceback" not in ended.stdout + ended.stderr
     assert SweepRecords(Folder(str(tmp_path / "results/one"))).results() == []
 

@@ -97,7 +97,7 @@ def test_a_trial_that_ray_starts_again_before_it_has_heard_is_told_too(
     starting.join()
     said = capsys.readouterr().out
     assert all(f"notified (process {process.pid})" in said for process in (first, second))
-    assert said.endswith("2 of 2 trials ended in good order\n")
+    assert said.endswith("2 of 2 trials saved a checkpoint and ended\n")
 
 
 def test_a_machine_without_trials_waits_for_none(trials, ray, monkeypatch):
@@ -120,20 +120,20 @@ def test_every_trial_is_told_and_its_checkpoint_waited_for(trials, ray, capsys):
     assert preemption.notify(30.0)
     said = capsys.readouterr().out
     assert all(f"trial a trial notified (process {process.pid})" in said for process in processes)
-    assert said.endswith("2 of 2 trials ended in good order\n")
+    assert said.endswith("2 of 2 trials saved a checkpoint and ended\n")
 
 
 def test_trials_of_another_machine_are_not_told(trials, ray, capsys):
     process = trials()
     assert preemption.notify(30.0, node="another")
-    assert capsys.readouterr().out == "0 of 0 trials ended in good order\n"
+    assert capsys.readouterr().out == "0 of 0 trials saved a checkpoint and ended\n"
     assert process.poll() is None
 
 
 def test_a_trial_that_takes_too_long_is_named(trials, ray, capsys):
     trials(DEAF)
     assert not preemption.notify(0.5)
-    assert "trial a trial is still at work" in capsys.readouterr().out
+    assert "trial a trial still runs" in capsys.readouterr().out
 
 
 def test_a_ray_that_refuses_or_is_silent_keeps_no_trial_from_being_told(trials, ray, capsys):
@@ -145,7 +145,7 @@ def test_a_ray_that_refuses_or_is_silent_keeps_no_trial_from_being_told(trials, 
         trials()
         assert preemption.notify(2.0)
         said = capsys.readouterr().out
-        assert f"Ray may still give this machine trials: {reason}" in said
+        assert f"Ray may still start trials on this machine: {reason}" in said
         assert "1 of 1 trials ended" in said
 
 
