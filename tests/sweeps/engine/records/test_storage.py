@@ -17,11 +17,12 @@ from sweeps.engine.system.errors import OutsideError, StorageError
 FULL_DISK = """
 import resource, sys
 from sweeps.engine.records.storage import Folder
+from sweeps.engine.system.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     Folder(sys.argv[1]).write("file", bytes(200_000))
-except OSError as error:
-    print(type(error).__name__, error.strerror)
+except StorageError as error:
+    print(type(error).__name__, error.reason)
 """
 KILLED = """
 import os, signal, sys
@@ -46,7 +47,7 @@ def folder(tmp_path):
 def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(folder):
     folder.write("file", b"old")
     ended = run(FULL_DISK, folder)
-    assert "StorageError" in ended.stderr and "File too large" in ended.stderr
+    assert "StorageError File too large" in ended.stdout, ended.stderr
     assert folder.read("file") == b"old"
     assert os.listdir(folder.path) == ["file"]
 
