@@ -124,10 +124,15 @@ def test_only_ratios_of_losses_matter(losses, config, exponent):
 
 @settings(max_examples=100, deadline=None)
 @given(LOSSES, CONFIGS)
-def test_more_patience_never_ends_sooner(losses, config):
+def test_more_patience_never_decays_sooner(losses, config):
+    """What follows the decay depends on the losses after it, so the end may come sooner."""
     patient = TrainingConfig(**config.model_dump() | {"patience": config.patience + 1})
     series = losses + [losses[-1]] * 60
-    assert len(follow(series, config)[0]) <= len(follow(series, patient)[0])
+    first, later = (
+        next(epoch for epoch, event in enumerate(follow(series, each)[0]) if event != "continue")
+        for each in (config, patient)
+    )
+    assert first <= later
 
 
 def test_advance_leaves_the_state_it_was_given():
