@@ -138,7 +138,7 @@ class AntOptions(SweepOptions):
         }
 
     def deviations(self) -> tuple[str, ...]:
-        """Return what of the method is otherwise than in the paper because of the scale."""
+        """Return what of the method deviates from the paper because of the scale."""
         method, paper = self.ant(), self._paper
         deviations = []
         if method.pretraining_steps < paper.pretraining_steps:

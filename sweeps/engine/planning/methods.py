@@ -48,7 +48,7 @@ def strength_problem(
 def deviations(
     variants: Iterable[str], scale: ScaleName, benchmark: Benchmark = MNIST
 ) -> tuple[str, ...]:
-    """Return what of these methods is otherwise than their authors have it, in words."""
+    """Return what of these methods deviates from their authors' values, in words."""
     found = []
     for variant in dict.fromkeys(variants):
         changed = changes(variant, at_scale(variant, scale, benchmark), benchmark)
@@ -57,7 +57,7 @@ def deviations(
 
 
 def changes(variant: str, method: Trained, benchmark: Benchmark = MNIST) -> list[str]:
-    """Return which fields of a method are otherwise than its authors have them, in words."""
+    """Return which fields of a method deviate from its authors' values, in words."""
     whole = benchmark.methods[variant]
     return [
         f"{name.replace('_', ' ')} {getattr(method, name):g} (not {getattr(whole, name):g})"
