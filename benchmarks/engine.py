@@ -40,7 +40,7 @@ def plain(folder: Path, with_mlflow: bool) -> None:
     from ray import tune
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-    from gon_core import evaluation, seeding
+    from gon_core import benchmarks, evaluation, seeding
     from gon_core.benchmarks.mnist import DEMO
     from gon_core.config import GNT, DataConfig, Vanilla
     from gon_core.data import idx
@@ -82,10 +82,11 @@ def plain(folder: Path, with_mlflow: bool) -> None:
             result[f"{name}/mean"] = evaluation.mean_top1(rows, name)
         tune.report(result)
 
+    suites = benchmarks.get("mnist").suites
     data = {
         "training": splits.training,
-        "validation": evaluation.build(splits.validation, "validation", 0),
-        "test": evaluation.build(splits.test, "test", 0),
+        "validation": evaluation.build(splits.validation, "validation", suites["validation"], 0),
+        "test": evaluation.build(splits.test, "test", suites["test"], 0),
         "start": start.state_dict(),
     }
     ray.init()

@@ -11,6 +11,7 @@ import time
 
 import torch
 
+from gon_core import benchmarks
 from gon_core.data import idx
 from gon_core.evaluation import build, evaluate
 from gon_core.models import MadryCNN
@@ -27,7 +28,7 @@ def main() -> None:
     torch.set_num_threads(1)
     data = idx.load("mnist")[1][: arguments.images]
     started = time.process_time()
-    images = build(data, "test", 0)
+    images = build(data, "test", benchmarks.get("mnist").suites["test"], 0)
     making = time.process_time() - started
     model, seconds = MadryCNN(), []
     for _ in range(arguments.rounds):
