@@ -146,7 +146,7 @@ def test_a_ray_that_refuses_or_is_silent_keeps_no_trial_from_being_told(trials, 
         assert preemption.notify(2.0)
         said = capsys.readouterr().out
         assert f"Ray may still start trials on this machine: {reason}" in said
-        assert "1 of 1 trials ended" in said
+        assert "1 of 1 trials saved a checkpoint and ended" in said
 
 
 class Cloud(BaseHTTPRequestHandler):
