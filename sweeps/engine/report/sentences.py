@@ -31,7 +31,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def status_counts(statuses: Counter) -> str:
-    """Return for example ``2 budget, 1 pruned``."""
+    """Return for example ``2 epoch limit, 1 pruned``."""
     return ", ".join(
         f"{statuses[status]} {word}" for status, word in SHORT_STATUS.items() if statuses[status]
     )
@@ -85,10 +85,10 @@ def _best(summary: SweepSummary) -> list[str]:
         f"{percent(best.objective.estimate)} %. {summary.measure} test accuracy: "
         f"{percent(best.test.mean)} % ({interval(best.test)})."
     ]
-    if budget := best.statuses["max_epochs"]:
+    if limited := best.statuses["max_epochs"]:
         trials = len(best.trials)
-        which = "Its only trial" if trials == 1 else f"{budget} of its {trials} trials"
-        sentences.append(f"{which} ended with the epoch budget, not converged.")
+        which = "Its only trial" if trials == 1 else f"{limited} of its {trials} trials"
+        sentences.append(f"{which} reached the epoch limit, not converged.")
     if rivals := _rivals(summary, best):
         sentences.append(f"Its validation interval overlaps with that of {rivals}.")
     if len(summary.measured) == 1:
@@ -255,7 +255,7 @@ def how_trials_ended(summary: SweepSummary) -> str:
         statuses = Counter(trial.status for trial in summary.trials)
         sentence = f"{plural(len(summary.trials), 'trial')} ended: {status_counts(statuses)}."
         if statuses["max_epochs"]:
-            sentence += " Budget: the epochs ran out before convergence."
+            sentence += " Epoch limit: it was reached before convergence."
     if summary.missing:
         first = [_missing(summary, *trial) for trial in summary.missing[:LISTED]]
         more = len(summary.missing) - len(first)

@@ -200,12 +200,12 @@ def label_best(axes: Axes, x: float, text: str, color: str = OURS, inside: bool 
 def caption(summary: SweepSummary) -> list[str]:
     """Return what must be said below every figure of accuracies."""
     statuses = Counter(trial.status for trial in summary.trials)
-    budget = statuses["max_epochs"]
-    unfinished = f"{budget} of {len(summary.trials)} trials had not converged when they ended."
+    limited = statuses["max_epochs"]
+    unfinished = f"{limited} of {len(summary.trials)} trials had not converged when they ended."
     missing = f"{sentences.plural(len(summary.missing), 'trial')} not ended yet."
     lines = [
         sentences.deviations(summary),
-        unfinished if budget else "",
+        unfinished if limited else "",
         missing if summary.missing else "",
     ]
     return [line for line in lines if line]

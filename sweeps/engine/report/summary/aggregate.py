@@ -36,7 +36,7 @@ __all__ = ["CLEAN", "PointSummary", "SweepSummary", "summarise"]
 # The word for a status wherever there is little room. Only one of them may say converged.
 SHORT_STATUS: dict[Status, str] = {
     "converged": "converged",
-    "max_epochs": "budget",
+    "max_epochs": "epoch limit",
     "pruned": "pruned",
     "diverged": "diverged",
     "failed": "failed",
@@ -44,7 +44,7 @@ SHORT_STATUS: dict[Status, str] = {
 }
 LONG_STATUS: dict[Status, str] = {
     **SHORT_STATUS,
-    "max_epochs": "budget ended, not converged",
+    "max_epochs": "epoch limit reached, not converged",
     "evaluated": "given weights, evaluated",
 }
 

@@ -65,7 +65,7 @@ def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search, mon
     assert (records.folder / "report").names() == FILES
     assert report.best == (0.5,)
     assert report.answer[0].startswith("Best: sigma 0.5")
-    assert "3 of its 3 trials ended with the epoch budget" in report.answer[1]
+    assert "3 of its 3 trials reached the epoch limit" in report.answer[1]
     assert "Published optimum: sigma 0.5, with 92.4 %" in report.answer[-1]
     assert len(report.files) == 7
     assert read(records, FILES[0]).startswith(b"\x89PNG")
@@ -97,7 +97,7 @@ def test_markdown_table(make_sweep, line_search):
         for sigma in ("0.5 best", "0.7", "0.9", "1.2")
     }
     assert ended == {
-        "0.5 best": {"trials budget": "3"},
+        "0.5 best": {"trials epoch limit": "3"},
         "0.7": {"trials converged": "3"},
         "0.9": {"trials converged": "2", "trials diverged": "1"},
         "1.2": {"trials converged": "1", "trials pruned": "2"},
@@ -117,7 +117,7 @@ def test_nothing_is_called_converged_that_is_not(make_sweep):
         text = read(records, name).decode()
         assert "converged" not in re.sub("not converged", "", text)
     labels = draw_line(summarise(records)).axes[0].get_legend_handles_labels()[1]
-    assert "trial, budget ended, not converged" in labels
+    assert "trial, epoch limit reached, not converged" in labels
     assert "pruned, not measured (1)" in labels
     assert "trial, converged" not in labels
 
@@ -137,7 +137,7 @@ def test_page_is_whole_and_needs_nothing_else(make_sweep, line_search):
     told = ("0123abcd, with changes", "torch 2.9.1", "sha256:feed", "mlflow ui", "--scale demo")
     assert all(text in page for text in told)
     assert page.count("<details>") == 2
-    assert "budget ended, not converged" in page
+    assert "epoch limit reached, not converged" in page
     assert (
         page.index("Deviations from the paper:")
         < page.index("Best: sigma 0.5")
