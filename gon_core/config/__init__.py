@@ -9,7 +9,6 @@ from gon_core.config.methods import (
     DDN,
     GNT,
     PGD,
-    VARIANTS,
     Architecture,
     AugMix,
     Ford,
@@ -34,7 +33,7 @@ from gon_core.config.trial import (
 
 __all__ = [
     "ANT", "DDN", "GNT", "IMAGENET_C", "PGD", 
-    "VARIANTS", "Architecture", "AugMix", "DataConfig", 
+    "Architecture", "AugMix", "DataConfig", 
     "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Method", "MethodConfig",
     "PatchGaussian", "PositiveFloat", "PositiveInt", "Precision", "Speckle", "StartConfig",
     "Trained", "TrainingConfig", "TrialConfig", "Vanilla", "Variant", "content_hash", "whole",

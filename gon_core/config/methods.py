@@ -275,20 +275,3 @@ Variant = Literal[
     "vanilla", "gnt", "gnt_mult", "speckle", "ford", "patch_gaussian", "augmix", "pgd", "ddn",
     "ant_1x1", "ant_3x3", "ant_1x1_without_replay",
 ]  # fmt: skip
-# The method of every row of Tables 4 to 7 that can be trained on MNIST, with the figures of the
-# paper, or of the method's own authors, and Patch Gaussian. The paper has no 3x3 kernels on MNIST:
-# its epsilon there is to that of 1x1 kernels as on ImageNet, 70 to 135.
-VARIANTS: dict[str, Trained] = {
-    "vanilla": Vanilla(),
-    "gnt": GNT(sigma=0.5),
-    "gnt_mult": GNTMult(),
-    "speckle": Speckle(),
-    "ford": Ford(),
-    "patch_gaussian": PatchGaussian(),
-    "augmix": AugMix(),
-    "pgd": PGD(),
-    "ddn": DDN(),
-    "ant_1x1": ANT(epsilon=10),
-    "ant_3x3": ANT(epsilon=5.2, kernel_size=3),
-    "ant_1x1_without_replay": ANT(epsilon=10, current_share=0.5, past_share=0),
-}

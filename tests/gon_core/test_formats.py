@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from gon_core import benchmarks, evaluation
-from gon_core.config import ANT, DDN, PGD, VARIANTS, TrainingConfig
+from gon_core.benchmarks.mnist import MNIST
+from gon_core.config import ANT, DDN, PGD, TrainingConfig
 from gon_core.data import idx
 from gon_core.evaluation import DDNAttack, PGDAttack
 from gon_core.formats import EVALUATION_FORMAT, TRAINING_FORMAT
@@ -47,7 +48,7 @@ def tiny_model():
 
 def training_figures(variant, digits):
     """Return the loss of two steps of a method, and by how much they moved its weights."""
-    method = VARIANTS[variant]
+    method = MNIST.methods[variant]
     method = method.model_copy(update=CHEAP.get(type(method), {}))
     model = tiny_model()
     before = parameters_to_vector(model.parameters()).detach().clone()
@@ -77,7 +78,7 @@ def evaluation_figures(digits):
     return named | {f"generator loss {i}": loss for i, loss in enumerate(trained.losses)}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", MNIST.methods)
 def test_a_method_takes_the_steps_of_its_format(variant, mnist, monkeypatch):
     use_eager_kernels(monkeypatch)  # compiling the others would take most of the time
     stored = json.loads(STORED.read_text())["training"]
@@ -101,7 +102,7 @@ def test_a_measure_finds_the_figures_of_its_format(mnist, monkeypatch):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     mnist = idx.load("mnist")
-    training = {variant: training_figures(variant, mnist) for variant in VARIANTS}
+    training = {variant: training_figures(variant, mnist) for variant in MNIST.methods}
     figures = {
         "training": {"format": TRAINING_FORMAT} | training,
         "evaluation": {"format": EVALUATION_FORMAT} | evaluation_figures(mnist),

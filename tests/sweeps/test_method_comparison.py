@@ -15,7 +15,7 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import save_file
 
-from gon_core.config import VARIANTS
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import examples
 from gon_core.models import make
@@ -95,7 +95,7 @@ def test_a_dry_run_names_every_method(tmp_path):
     words = ("--dry-run", "--scale", "demo", "--seeds", 1)
     code, printed = run_here(tmp_path, "method_comparison", *words)
     assert code == 0 and "12 trials" in printed, printed
-    assert all(f" {name} " in printed for name in VARIANTS)
+    assert all(f" {name} " in printed for name in MNIST.methods)
 
 
 def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):

@@ -1,4 +1,4 @@
-"""The training methods of the paper's tables at a scale, and what of them the scale cuts short."""
+"""The training methods of the paper's tables at a scale, and how the scale deviates from them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,22 +6,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from gon_core.benchmarks import Benchmark, ScaleName
-from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import Trained
 from search_spaces.parameter import Point, Value
 from sweeps.engine.planning.spec import with_values
 
 
-def at_scale(
-    variant: str, scale: ScaleName, benchmark: Benchmark = MNIST, **changes: Any
-) -> Trained:
+def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: Any) -> Trained:
     """Return a method as it is trained at a scale.
 
     Args:
         variant: its name in ``Benchmark.methods``.
         scale: its name.
         benchmark: whose values the method has.
-        changes: fields that are otherwise.
+        changes: other values of fields.
 
     Raises:
         ValidationError: an illegal value among the changes.
@@ -32,7 +29,7 @@ def at_scale(
 
 
 def strength_problem(
-    variant: str, scale: ScaleName, values: Iterable[Value], benchmark: Benchmark = MNIST
+    variant: str, scale: ScaleName, values: Iterable[Value], benchmark: Benchmark
 ) -> str:
     """Return which strengths a method does not allow, in words; empty if it allows all."""
     method, faults = at_scale(variant, scale, benchmark), []
@@ -45,9 +42,7 @@ def strength_problem(
     return f"for {variant}, {'; '.join(faults)}" if faults else ""
 
 
-def deviations(
-    variants: Iterable[str], scale: ScaleName, benchmark: Benchmark = MNIST
-) -> tuple[str, ...]:
+def deviations(variants: Iterable[str], scale: ScaleName, benchmark: Benchmark) -> tuple[str, ...]:
     """Return what of these methods deviates from their authors' values, in words."""
     found = []
     for variant in dict.fromkeys(variants):
@@ -56,7 +51,7 @@ def deviations(
     return tuple(found)
 
 
-def changes(variant: str, method: Trained, benchmark: Benchmark = MNIST) -> list[str]:
+def changes(variant: str, method: Trained, benchmark: Benchmark) -> list[str]:
     """Return which fields of a method deviate from its authors' values, in words."""
     whole = benchmark.methods[variant]
     return [
@@ -66,11 +61,11 @@ def changes(variant: str, method: Trained, benchmark: Benchmark = MNIST) -> list
     ]
 
 
-def published_row(method: Trained, benchmark: Benchmark = MNIST) -> str | None:
+def published_row(method: Trained, benchmark: Benchmark) -> str | None:
     """Return the row of the paper's Table 6 that a method stands beside, or None.
 
-    It has the strength of that row and is as it is trained at some scale; what the scale cuts
-    short is to be told beside it, see ``changes``.
+    It has the strength of that row and is as it is trained at some scale; how the scale deviates
+    from it is said beside it, see ``changes``.
     """
     variant, published = method.variant, benchmark.published
     if published is None or variant not in published.rows:

@@ -45,11 +45,7 @@ class LoadedModel:
             return self.given.name
         if self.trial is None or isinstance(self.trial.method, Given):
             return None
-        return methods.published_row(self.trial.method) if self._is_of_mnist else None
-
-    @property
-    def _is_of_mnist(self) -> bool:
-        return self.trial is not None and self.trial.data.dataset == "mnist"
+        return methods.published_row(self.trial.method, self.trial.data.benchmark)
 
     @property
     def deviations(self) -> str:
@@ -58,7 +54,9 @@ class LoadedModel:
         if trial is None or isinstance(trial.method, Given):
             return ""
         found = plan.training_deviations(trial.data, trial.training, trial.start)
-        return ", ".join([*found, *methods.changes(trial.method.variant, trial.method)])
+        return ", ".join(
+            [*found, *methods.changes(trial.method.variant, trial.method, trial.data.benchmark)]
+        )
 
 
 def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str]]:

@@ -8,7 +8,7 @@ import sweeps.generator_depth as depth_script
 import sweeps.generator_reset_interval as reset_script
 import sweeps.joint_search as joint_script
 import sweeps.sigma_line_search as sigma_script
-from gon_core.config import VARIANTS
+from gon_core.benchmarks.mnist import MNIST
 from sweeps.engine.planning.methods import at_scale
 from sweeps.engine.planning.plan import baseline_problem, make_plan, with_baselines
 from sweeps.engine.planning.strength import line_spec
@@ -37,7 +37,7 @@ def make(script, *methods, **changes):
     return make_plan(spec(options), options)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", MNIST.methods)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_method_can_be_given_to_every_sweep(script, variant):
     own = SCRIPTS[script][0].Options.methods[0]
@@ -48,7 +48,7 @@ def test_every_method_can_be_given_to_every_sweep(script, variant):
     is_searched = variant in SCRIPTS[script][0].Options.methods
     assert plan.spec.baselines.keys() == (set() if is_searched else {variant})
     beside = make(script, own, variant) if variant != own else plan
-    trained = [t for t in beside.known_trials if t.method == at_scale(variant, "demo")]
+    trained = [t for t in beside.known_trials if t.method == at_scale(variant, "demo", MNIST)]
     if variant != own:
         assert [trial.seed for trial in trained] == list(beside.config.seeds)
         assert {trial.training for trial in trained} == {beside.config.training}
@@ -59,9 +59,9 @@ def test_every_method_can_be_given_to_every_sweep(script, variant):
 def test_a_baseline_is_a_point_of_its_name_even_where_it_has_the_searched_field():
     plan = make("epsilon", "ant_1x1", "pgd", "ant_3x3")
     spec = plan.spec
-    assert "epsilon" in type(VARIANTS["pgd"]).model_fields
-    assert spec.point(at_scale("pgd", "demo")) == ("pgd",)
-    assert spec.point(at_scale("ant_3x3", "demo")) == ("ant_3x3",)
+    assert "epsilon" in type(MNIST.methods["pgd"]).model_fields
+    assert spec.point(at_scale("pgd", "demo", MNIST)) == ("pgd",)
+    assert spec.point(at_scale("ant_3x3", "demo", MNIST)) == ("ant_3x3",)
     assert spec.point(spec.method_at((5.2,))) == (5.2,)
     assert spec.values(("pgd",)) == {"method": "pgd"}
 

@@ -8,7 +8,6 @@ import sweeps.generator_depth as depth_script
 import sweeps.method_comparison as comparison_script
 import sweeps.sigma_line_search as sigma_script
 from gon_core.benchmarks.mnist import MNIST
-from gon_core.config import VARIANTS
 from search_spaces.strength import strength
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
@@ -30,13 +29,13 @@ SCRIPTS = {
 
 
 def strong(variant, scale, **strength):
-    return with_values(at_scale(variant, scale), strength)
+    return with_values(at_scale(variant, scale, MNIST), strength)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", MNIST.methods)
 def test_a_variant_tells_its_name_at_every_scale(variant):
-    assert at_scale(variant, "paper") == VARIANTS[variant]
-    assert at_scale(variant, "demo").variant == variant
+    assert at_scale(variant, "paper", MNIST) == MNIST.methods[variant]
+    assert at_scale(variant, "demo", MNIST).variant == variant
 
 
 @pytest.mark.parametrize("variant", MNIST.strengths)
@@ -54,45 +53,47 @@ def test_every_method_with_noise_can_be_searched_along_its_strength(variant, scr
 
 def test_several_sigmas_keep_their_ratios():
     assert strong("speckle", "paper", largest_sigma=1.2).sigmas == (0.3, 0.4, 0.7, 0.9, 1.2)
-    assert strong("gnt_mult", "paper", largest_sigma=0.38) == VARIANTS["gnt_mult"]
+    assert strong("gnt_mult", "paper", largest_sigma=0.38) == MNIST.methods["gnt_mult"]
 
 
 def test_an_illegal_strength_is_named():
-    assert strength_problem("pgd", "demo", (0.1, 0.3)) == ""
-    assert "1.5" in strength_problem("pgd", "demo", (0.1, 1.5))
+    assert strength_problem("pgd", "demo", (0.1, 0.3), MNIST) == ""
+    assert "1.5" in strength_problem("pgd", "demo", (0.1, 1.5), MNIST)
 
 
 def test_what_the_demo_cuts_of_a_method_is_said():
-    assert deviations(VARIANTS, "paper") == ()
-    (found,) = deviations(["pgd"], "demo")
+    assert deviations(MNIST.methods, "paper", MNIST) == ()
+    (found,) = deviations(["pgd"], "demo", MNIST)
     assert found.startswith("pgd: ") and "steps 3 (not 40)" in found
 
 
 @pytest.mark.parametrize(
     ("method", "row"),
     [
-        (VARIANTS["vanilla"], "vanilla_madry"),
-        (VARIANTS["gnt"], "gnt_sigma_0.5"),
+        (MNIST.methods["vanilla"], "vanilla_madry"),
+        (MNIST.methods["gnt"], "gnt_sigma_0.5"),
         (strong("gnt", "demo", sigma=0.5), "gnt_sigma_0.5"),
         (strong("gnt", "demo", sigma=0.6), None),
-        (VARIANTS["pgd"], "pgd_madry"),
-        (at_scale("pgd", "demo"), None),  # with a smaller epsilon
-        (at_scale("ddn", "demo"), "ddn"),
-        (at_scale("ant_1x1", "demo"), "ant_1x1"),
-        (at_scale("ant_1x1", "demo", depth=2), None),
+        (MNIST.methods["pgd"], "pgd_madry"),
+        (at_scale("pgd", "demo", MNIST), None),  # with a smaller epsilon
+        (at_scale("ddn", "demo", MNIST), "ddn"),
+        (at_scale("ant_1x1", "demo", MNIST), "ant_1x1"),
+        (at_scale("ant_1x1", "demo", MNIST, depth=2), None),
         (strong("ant_1x1", "paper", epsilon=9.9), None),
-        (VARIANTS["ant_3x3"], None),
-        (VARIANTS["ant_1x1_without_replay"], None),
-        (VARIANTS["augmix"], None),
+        (MNIST.methods["ant_3x3"], None),
+        (MNIST.methods["ant_1x1_without_replay"], None),
+        (MNIST.methods["augmix"], None),
     ],
 )
 def test_a_method_stands_beside_the_papers_row_at_its_published_strength_alone(method, row):
-    assert published_row(method) == row
+    assert published_row(method, MNIST) == row
 
 
 def test_what_a_trial_has_smaller_is_said():
-    assert changes("ant_1x1", at_scale("ant_1x1", "demo")) == ["pretraining steps 10 (not 1000)"]
-    assert changes("gnt", VARIANTS["gnt"]) == []
+    assert changes("ant_1x1", at_scale("ant_1x1", "demo", MNIST), MNIST) == [
+        "pretraining steps 10 (not 1000)"
+    ]
+    assert changes("gnt", MNIST.methods["gnt"], MNIST) == []
 
 
 @pytest.mark.parametrize(

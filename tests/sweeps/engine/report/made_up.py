@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from gon_core.config import ANT, GNT, VARIANTS, DataConfig, TrainingConfig, TrialConfig
+from gon_core.benchmarks.mnist import MNIST
+from gon_core.config import ANT, GNT, DataConfig, TrainingConfig, TrialConfig
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import learned_noise
 from gon_core.measurement import SEVERITIES_SPLIT, Measurement, accuracy_row, mean_top1
@@ -215,7 +216,7 @@ def earlier_points(objectives):
     return [[list(point), list(accuracies[-objectives:])] for point, accuracies in points]
 
 
-VARIANT = Choice("variant", tuple(VARIANTS), "", "ant_1x1")
+VARIANT = Choice("variant", tuple(MNIST.methods), "", "ant_1x1")
 METHODS = {
     "space": (VARIANT,),
     "search": "grid",
@@ -329,7 +330,7 @@ def methods(seeds=3, severities=True):
     """Return a comparison of all methods."""
     return [
         measured_result(method, seed, gain, severities)
-        for method, gain in zip(VARIANTS.values(), GAINS, strict=True)
+        for method, gain in zip(MNIST.methods.values(), GAINS, strict=True)
         for seed in range(seeds)
     ]
 

@@ -5,7 +5,8 @@ import io
 import pyarrow.parquet as pq
 import pytest
 
-from gon_core.config import GNT, VARIANTS
+from gon_core.benchmarks.mnist import MNIST
+from gon_core.config import GNT
 from sweeps.engine.report import write_report
 from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.summary.aggregate import headline, summarise
@@ -20,7 +21,9 @@ from tests.sweeps.engine.report.made_up import (
     write_sweep,
 )
 
-BASELINES = {name: VARIANTS[name].model_dump(mode="json") for name in ("vanilla", "pgd", "ant_1x1")}
+BASELINES = {
+    name: MNIST.methods[name].model_dump(mode="json") for name in ("vanilla", "pgd", "ant_1x1")
+}
 
 
 @pytest.fixture
@@ -29,10 +32,10 @@ def sweep(tmp_path):
     trials = [
         result(GNT(sigma=s), seed, "converged", 80 + s) for s in (0.2, 0.5) for seed in (0, 1)
     ]
-    trials += [result(VARIANTS["vanilla"], seed, "converged", 70.0 + seed) for seed in (0, 1)]
+    trials += [result(MNIST.methods["vanilla"], seed, "converged", 70.0 + seed) for seed in (0, 1)]
     trials += [
-        result(VARIANTS["pgd"], 0, "converged", 97.0),
-        result(VARIANTS["pgd"], 1, "failed", None),
+        result(MNIST.methods["pgd"], 0, "converged", 97.0),
+        result(MNIST.methods["pgd"], 1, "failed", None),
     ]
     return write_sweep(tmp_path / "sweep", trials, baselines=BASELINES, seeds=2)
 
@@ -67,7 +70,7 @@ def test_the_table_ends_with_the_baselines(sweep):
 def test_rows_of_a_search_over_several_parameters_are_as_long_as_their_heads(
     kind, changes, tmp_path
 ):
-    trials = [*kind(), result(VARIANTS["vanilla"], 0, "converged", 60.0)]
+    trials = [*kind(), result(MNIST.methods["vanilla"], 0, "converged", 60.0)]
     chosen = {"vanilla": BASELINES["vanilla"]}
     records = write_sweep(tmp_path / "sweep", trials, baselines=chosen, **changes)
     table = build_points(summarise(records))

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from gon_core.config import GNT, VARIANTS
+from gon_core.benchmarks.mnist import MNIST
+from gon_core.config import GNT
 from search_spaces.sigma import SIGMA
 from sweeps.engine.report import write_report
 from sweeps.engine.report.summary.aggregate import summarise
@@ -81,8 +82,8 @@ def test_nothing_measured_is_no_table(make):
 
 
 def test_baselines_have_the_last_rows(make):
-    vanilla = measured_result(VARIANTS["vanilla"], 0, 0.1)
-    baselines = {"vanilla": VARIANTS["vanilla"].model_dump(mode="json")}
+    vanilla = measured_result(MNIST.methods["vanilla"], 0, 0.1)
+    baselines = {"vanilla": MNIST.methods["vanilla"].model_dump(mode="json")}
     (table,) = build_perturbations(make([*measured_sigmas(1), vanilla], baselines=baselines))
     assert table.rows[-1].cells[0] == "vanilla" and len(table.rows) == 7
 

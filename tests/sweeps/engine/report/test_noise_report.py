@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from gon_core.config import VARIANTS
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.evaluation import learned_noise
 from sweeps.engine.records import NOISE
 from sweeps.engine.report import write_report
@@ -105,7 +105,7 @@ def words(figure):
 
 
 def test_only_points_with_a_generator_are_counted(tmp_path, noise):
-    trials = [result(VARIANTS[name], 0, "converged", 80.0) for name in ("vanilla", "gnt")]
+    trials = [result(MNIST.methods[name], 0, "converged", 80.0) for name in ("vanilla", "gnt")]
     trials += [ant_result(), ant_result(kernel_size=3)]
     records = write_sweep(tmp_path, trials, **METHODS | {"seeds": 1})
     for trial in trials[2:]:

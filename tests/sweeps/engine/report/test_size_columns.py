@@ -7,7 +7,7 @@ import statistics
 import pytest
 from pyarrow import parquet
 
-from gon_core.config import VARIANTS
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.measurement import CLEAN, TOP1
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.parquet import render_parquet
@@ -30,7 +30,7 @@ def trial():
     """Return a trial of vanilla training with two sizes, one of which has no end."""
     changes = {"never": 40, "non_monotone": 30, "sampled": 600, "converged": False}
     sizes = size_rows((math.inf, 4.5), **changes)
-    ended = measured_result(next(iter(VARIANTS.values())), 0, 0.5)
+    ended = measured_result(next(iter(MNIST.methods.values())), 0, 0.5)
     return measured_as(ended, "epsilon_star", sizes)
 
 

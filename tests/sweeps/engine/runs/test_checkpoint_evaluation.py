@@ -2,6 +2,7 @@
 
 import pytest
 
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import (
     DataConfig,
     EvaluationConfig,
@@ -51,7 +52,7 @@ def cuts_of(loaded, data):
 
 
 def test_a_trial_stands_beside_its_row_and_says_how_much_less_it_was_trained(load, data):
-    loaded = load(at_scale("ant_1x1", "demo"))
+    loaded = load(at_scale("ant_1x1", "demo", MNIST))
     assert loaded.published_row == "ant_1x1"
     (cut,) = cuts_of(loaded, data)
     assert cut.startswith(f"{loaded.given.name}: 10,000 of 55,000 training images, at most 1 epoch")
@@ -67,15 +68,15 @@ def test_a_trial_stands_beside_its_row_and_says_how_much_less_it_was_trained(loa
     ],
 )
 def test_what_is_no_model_of_the_table_stands_beside_nothing(load, data, variant, changes):
-    loaded = load(at_scale(variant, "demo"), **changes)
+    loaded = load(at_scale(variant, "demo", MNIST), **changes)
     assert loaded.published_row is None and cuts_of(loaded, data) == []
 
 
 def test_a_name_that_was_given_decides(load):
-    assert load(at_scale("augmix", "demo"), name=("provable_wong",)).published_row == (
+    assert load(at_scale("augmix", "demo", MNIST), name=("provable_wong",)).published_row == (
         "provable_wong"
     )
-    assert load(at_scale("gnt", "demo"), name=("mine",)).published_row == "gnt_sigma_0.5"
+    assert load(at_scale("gnt", "demo", MNIST), name=("mine",)).published_row == "gnt_sigma_0.5"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import (
     ANT,
-    VARIANTS,
     DataConfig,
     EvaluationConfig,
     StartConfig,
@@ -77,7 +77,9 @@ def trained(monkeypatch):
 
 
 def configure(variant: str) -> TrialConfig:
-    method = methods.at_scale(variant, "demo", **SHORT.get(VARIANTS[variant].method, {}))
+    method = methods.at_scale(
+        variant, "demo", MNIST, **SHORT.get(MNIST.methods[variant].method, {})
+    )
     start = StartConfig(data=DATA, training=TRAINING)
     return TrialConfig(method=method, data=DATA, training=TRAINING, start=start, seed=3)
 
@@ -143,7 +145,7 @@ QUICK = ("gnt", "ant_1x1")  # the others take the same path, some seconds each
 
 def all_and_the_quick_ones():
     """Yield every method with every pattern of kills; most of them are slow."""
-    for variant in VARIANTS:
+    for variant in MNIST.methods:
         for every, kills in IN_TURN:
             is_quick = variant in QUICK or (every == 1 and variant in ("augmix", "pgd"))
             yield pytest.param(variant, every, kills, marks=() if is_quick else pytest.mark.slow)
@@ -199,7 +201,10 @@ class After:
 
 @pytest.mark.parametrize(
     "variant",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS],
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in MNIST.methods
+    ],
 )
 def test_a_trial_stopped_after_each_step_ends_bit_identical(
     variant, few, start_weights, undisturbed, tmp_path
@@ -241,8 +246,8 @@ def test_a_trial_stopped_after_each_step_ends_bit_identical(
 
 def test_the_trials_are_such_that_a_lost_state_would_show(undisturbed):
     """Every method ends elsewhere; rates decay; generators were replaced and have a past."""
-    assert len({undisturbed(variant)[2][MODEL] for variant in VARIANTS}) == len(VARIANTS)
-    for variant, method in VARIANTS.items():
+    assert len({undisturbed(variant)[2][MODEL] for variant in MNIST.methods}) == len(MNIST.methods)
+    for variant, method in MNIST.methods.items():
         history = undisturbed(variant)[0]
         assert len({entry["train_loss"] for entry in history}) == EPOCHS
         rates = [entry["learning_rate"] for entry in history]

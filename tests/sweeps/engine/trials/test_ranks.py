@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load
 
 from gon_core import seeding
-from gon_core.config import VARIANTS
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.data.splits import LabelledImages
 from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, new_state, train
@@ -107,7 +107,7 @@ def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_i
 ):
     use_eager_kernels(monkeypatch)
     changes = {"pretraining_steps": 1} if variant == "ant_1x1" else {}
-    method = VARIANTS[variant].model_copy(update=changes)
+    method = MNIST.methods[variant].model_copy(update=changes)
     config = config.model_copy(update={"method": method})
     whole = type(records)(records.folder / "undisturbed").trial(config.trial_id)
     expected = run_trial(config, data, start_weights, whole, processes=2)
