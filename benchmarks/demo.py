@@ -1,4 +1,4 @@
-"""What a default command takes and finds: wall time, memory, and the accuracies it came to.
+"""What a default command takes and finds: wall time, memory, and the accuracies it reaches.
 
 Run it as ``python benchmarks/demo.py [sweep]``, by default ``sigma_line_search``, on an otherwise
 idle machine. The sweep starts from nothing in a folder of its own. Memory is the proportional share

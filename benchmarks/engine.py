@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gon_core.config import GNT, TrialConfig
+
 SIGMAS, SEEDS = (0.1, 0.3, 0.5, 0.7), 2
 TRAINING_IMAGES, EVALUATION_IMAGES = 300, 60
 TARGET = 2.0
@@ -133,9 +135,11 @@ def read_answers(side: str, folder: Path) -> Answers:
         return {(sigma, seed): accuracy for sigma, seed, accuracy in found}
     paths = (folder / "eight" / "trials").glob("*/result.json")
     results = [json.loads(path.read_text()) for path in paths]
+    configs = [TrialConfig.model_validate(result["config"]) for result in results]
     return {
-        (result["config"]["method"]["sigma"], result["config"]["seed"]): result["objective"]
-        for result in results
+        (config.method.sigma, config.seed): result["objective"]
+        for config, result in zip(configs, results, strict=True)
+        if isinstance(config.method, GNT)
     }
 
 

@@ -62,8 +62,8 @@ def plan_of(search: str, trials: int) -> Any:
     if search == "line":
         sigmas = tuple(round(0.05 * step, 2) for step in range(LINE_POINTS))
         seeds = trials // (LINE_POINTS + REFINEMENTS)
-        asked = {"scale": "demo", "sigmas": sigmas, "seeds": seeds, "num_trials": REFINEMENTS}
-        options = sigma_line_search.Options.model_validate(asked)
+        given = {"scale": "demo", "sigmas": sigmas, "seeds": seeds, "num_trials": REFINEMENTS}
+        options = sigma_line_search.Options.model_validate(given)
         return make_plan(line_spec(options, sigmas), options), options
     points = {"scale": "demo", "num_trials": trials, "sampler": search}
     options = joint_search.Options.model_validate(points)
@@ -310,11 +310,11 @@ def measure_ray(trials: int, results: int) -> dict[str, float]:
 
         def __init__(self) -> None:
             super().__init__(metric="score", mode="max")
-            self.asked = 0
+            self.proposed = 0
 
         def suggest(self, trial_id: str) -> Any:
-            self.asked += 1
-            return {"x": self.asked} if self.asked <= trials else Searcher.FINISHED
+            self.proposed += 1
+            return {"x": self.proposed} if self.proposed <= trials else Searcher.FINISHED
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
             pass

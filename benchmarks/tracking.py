@@ -81,11 +81,11 @@ def train() -> None:
     torch.set_num_threads(1)
     data = None
     for line in sys.stdin:
-        asked = json.loads(line)
-        config = TrialConfig.model_validate(asked["config"])
+        order = json.loads(line)
+        config = TrialConfig.model_validate(order["config"])
         if data is None:
             data = prepare_data(split(*idx.load("mnist"), config.data), EvaluationConfig())
-        records = SweepRecords(Folder(asked["folder"])).trial(config.trial_id)
+        records = SweepRecords(Folder(order["folder"])).trial(config.trial_id)
         wall, used, waited = time.perf_counter(), time.process_time(), waiting()
         run_trial(config, data, None, records, report=lambda entry: print(json.dumps(entry)))
         took = {
@@ -222,8 +222,8 @@ def take_turn(
     def follow(config: TrialConfig, process: subprocess.Popen[str]) -> None:
         assert process.stdin is not None and process.stdout is not None
         tracker.started(config)
-        asked = {"config": config.model_dump(mode="json"), "folder": str(folder)}
-        process.stdin.write(json.dumps(asked) + "\n")
+        order = {"config": config.model_dump(mode="json"), "folder": str(folder)}
+        process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
         for line in process.stdout:
             if "wall" in (entry := json.loads(line)):
@@ -247,7 +247,7 @@ def take_turn(
     missing = tracker.close(SUMMARY, failed=False, interrupted=False)
     brake.seconds = DELAY_SECONDS
     if bool(missing) != (name == DEAD):
-        sys.exit(f"{name}: {missing or 'told everything, which cannot be'}")
+        sys.exit(f"{name}: {missing or 'logged everything, which cannot be'}")
     wall = statistics.fmean(entry["wall"] for entry in took)
     unhindered = wall - statistics.fmean(entry["waited"] for entry in took)
     return Turn(wall, unhindered, sum(entry["cpu"] for entry in took), used)

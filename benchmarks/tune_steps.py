@@ -100,14 +100,14 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, nargs="+", default=[0, 100, 1000, 3000, 6000])
     parser.add_argument("--ended", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--running", type=int, nargs="+", default=[16, 100, 1000])
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     print("waiting  ended  ms of CPU a step")
-    for waiting in asked.waiting:
+    for waiting in arguments.waiting:
         print(f"{waiting:7,} {0:6,} {step_ms(waiting, RUNNING, 0):8.2f}")
-    for ended in asked.ended:
+    for ended in arguments.ended:
         print(f"{0:7,} {ended:6,} {step_ms(0, RUNNING, ended):8.2f}")
     print("running  ms of CPU to ask the budget, at each step while trials wait")
-    for running in asked.running:
+    for running in arguments.running:
         print(f"{running:7,} {budget_ms(running):8.2f}")
 
 

@@ -38,7 +38,7 @@ class EvaluationSet:
         return self.images[CLEAN_KEY]
 
     def name(self, key: Key) -> str:
-        """Return what tells one of the images' versions from the others of the set."""
+        """Return the key of one version of the images within the set."""
         corruption, severity = key
         is_only_one = sum(name == corruption for name, _ in self.images) == 1
         return corruption if is_only_one else f"{corruption}-{severity}"
