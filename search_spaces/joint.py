@@ -2,7 +2,7 @@
 
 | parameter               | kind        | range                               | step | paper |
 | ----------------------- | ----------- | ----------------------------------- | ---- | ----- |
-| epsilon (on MNIST)      | real        | 3 to 14, l2 norm                    | 0.1  | 10    |
+| epsilon                 | real        | by benchmark, l2 norm               | 0.1  | 10    |
 | depth                   | whole       | 1 to 5 convolutions                 | 1    | 4     |
 | kernel_size             | choice      | 1, 3 pixels                         |      | 1     |
 | reset_interval          | choice      | 0.1, 0.2, 0.33, 0.5, 1, 2, never    |      | 0.33  |
@@ -11,13 +11,11 @@
 """
 
 from gon_core.benchmarks import Benchmark
-from gon_core.benchmarks.mnist import MNIST
 from search_spaces.generator_depth import DEPTH, KERNEL_SIZE
 from search_spaces.parameter import Parameter, Point, Real
 from search_spaces.reset_interval import RESET_INTERVAL
 from search_spaces.strength import joint_strength
 
-EPSILON = joint_strength(MNIST, "ant_1x1")
 GENERATOR_LEARNING_RATE = Real(
     name="generator_learning_rate", low=1e-5, high=1e-1, step=1e-6, unit="Adam", paper=1e-4,
     log=True,
@@ -27,17 +25,17 @@ PAST_SHARE = Real(
 )
 
 OTHERS = (DEPTH, KERNEL_SIZE, RESET_INTERVAL, GENERATOR_LEARNING_RATE, PAST_SHARE)
-SPACE = (EPSILON, *OTHERS)  # on MNIST
+NAMES = ("epsilon", *(parameter.name for parameter in OTHERS))
 
 
 def space(benchmark: Benchmark) -> tuple[Parameter, ...]:
-    """Return the space on a benchmark, which has an epsilon of its own."""
+    """Return the space on a benchmark, which has a range of epsilon of its own."""
     return (joint_strength(benchmark, "ant_1x1"), *OTHERS)
 
 
 def nearest_legal(point: Point) -> Point:
     """Return ``point`` with a 1x1 kernel where a depth of 1 leaves no layer to be 3x3."""
-    values = {parameter.name: value for parameter, value in zip(SPACE, point, strict=True)}
+    values = dict(zip(NAMES, point, strict=True))
     if values["depth"] == 1:
         values["kernel_size"] = 1
     return tuple(values.values())

@@ -37,9 +37,7 @@ class Options(CheckpointOptions):
 def main() -> int:
     """Evaluate the checkpoints; return the exit code."""
     options = parse(Options, __doc__ or "", check=problems)
-    from sweeps.engine.runs.checkpoint_evaluation import (
-        evaluate_checkpoints,  # slow: it loads torch
-    )
+    from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints  # it loads torch
 
     return evaluate_checkpoints(options, options.generator_steps)
 

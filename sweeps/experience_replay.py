@@ -12,12 +12,12 @@ if __name__ == "__main__":
 from typing import ClassVar
 
 from search_spaces.experience_replay import PAST_SHARE
-from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.methods import published_rows
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec
+from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave
 
 
@@ -43,10 +43,7 @@ def spec(options: Options) -> SweepSpec:
 
 def main() -> int:
     """Run the sweep; return its exit code."""
-    options = parse(Options, __doc__ or "", check=grid_problems)
-    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
-
-    return run_sweep(spec(options), options)
+    return run_script(Options, __doc__, spec, grid_problems)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,16 @@ if __name__ == "__main__":
 
     end_on_signals()
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from search_spaces.generator_depth import DEPTH, GRID, KERNEL_SIZE
-from sweeps.engine.cli.command_line import parse
+from search_spaces.generator_depth import DEPTH, KERNEL_SIZE, rows
 from sweeps.engine.cli.grids import whole_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec
+from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave
 
 
@@ -27,34 +27,19 @@ class Options(AntOptions):
 
     searched: ClassVar[dict[str, str]] = {"depth": "--depths", "kernel_size": "--kernel-sizes"}
 
-    depths: tuple[int, ...] | None = Field(
+    depths: Annotated[tuple[int, ...] | None, whole_numbers(range(1, 9))] = Field(
         None, description="Convolutions of the generator, each 1 to 8. Default: 1 to 5."
     )
-    kernel_sizes: tuple[int, ...] | None = Field(
+    kernel_sizes: Annotated[tuple[int, ...] | None, whole_numbers((1, 3))] = Field(
         None, description="Kernels of the generator; depth 1 has none of 3x3. Default: 1 and 3."
     )
 
-    @field_validator("depths", mode="before")
-    @classmethod
-    def _depths(cls, given: object) -> object:
-        return whole_numbers(given, range(1, 9))
-
-    @field_validator("kernel_sizes", mode="before")
-    @classmethod
-    def _kernel_sizes(cls, given: object) -> object:
-        return whole_numbers(given, (1, 3))
-
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
-        empty = {"depths": "depth 1 has no layer to be 3x3"} if not rows(self) else {}
-        return super().problems() | empty
-
-
-def rows(options: Options) -> tuple[tuple[int, int], ...]:
-    """Return the points (depth, kernel size) of the grid."""
-    depths = options.depths or {depth for depth, _ in GRID}
-    kernels = options.kernel_sizes or (1, 3)
-    return tuple((d, k) for k in sorted(kernels) for d in sorted(depths) if (d, k) != (1, 3))
+        has_rows = rows(self.depths, self.kernel_sizes)
+        return super().problems() | (
+            {} if has_rows else {"depths": "depth 1 has no layer to be 3x3"}
+        )
 
 
 def spec(options: Options) -> SweepSpec:
@@ -64,7 +49,7 @@ def spec(options: Options) -> SweepSpec:
         title="How deep a noise generator, and with which kernels?",
         space=(DEPTH, KERNEL_SIZE),
         search="grid",
-        grid=rows(options),
+        grid=rows(options.depths, options.kernel_sizes),
         method=options.ant(),
         deviations=options.deviations(),
         published={"table_11": "generator_depth_imagenet_c"},
@@ -73,10 +58,7 @@ def spec(options: Options) -> SweepSpec:
 
 def main() -> int:
     """Run the sweep; return its exit code."""
-    options = parse(Options, __doc__ or "", check=grid_problems)
-    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
-
-    return run_sweep(spec(options), options)
+    return run_script(Options, __doc__, spec, grid_problems)
 
 
 if __name__ == "__main__":

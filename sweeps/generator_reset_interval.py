@@ -9,18 +9,18 @@ if __name__ == "__main__":
 
     end_on_signals()
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from search_spaces.reset_interval import COARSE_GRID, RESET_INTERVAL
-from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line, real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.methods import published_rows
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
+from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave
 
 
@@ -29,14 +29,9 @@ class Options(AntOptions):
 
     searched: ClassVar[dict[str, str]] = {"reset_interval": "--reset-intervals"}
 
-    reset_intervals: tuple[float | str, ...] | None = Field(
-        None, description="Epochs, each > 0, or never. Default: by --scale."
-    )
-
-    @field_validator("reset_intervals", mode="before")
-    @classmethod
-    def _reset_intervals(cls, given: object) -> object:
-        return real_numbers(given, above=0, words=("never",))
+    reset_intervals: Annotated[
+        tuple[float | str, ...] | None, real_numbers(above=0, words=("never",))
+    ] = Field(None, description="Epochs, each > 0, or never. Default: by --scale.")
 
 
 def spec(options: Options) -> SweepSpec:
@@ -56,10 +51,7 @@ def spec(options: Options) -> SweepSpec:
 
 def main() -> int:
     """Run the sweep; return its exit code."""
-    options = parse(Options, __doc__ or "", check=grid_problems)
-    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
-
-    return run_sweep(spec(options), options)
+    return run_script(Options, __doc__, spec, grid_problems)
 
 
 if __name__ == "__main__":

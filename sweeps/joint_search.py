@@ -12,50 +12,43 @@ if __name__ == "__main__":
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from search_spaces.joint import SPACE, nearest_legal, space
-from sweeps.engine.cli.command_line import parse
+from search_spaces.joint import NAMES, nearest_legal, space
+from sweeps.engine.cli.grids import WHOLE_NUMBER
 from sweeps.engine.cli.options import MOST_PROPOSALS, MOST_SEEDS, Sampler
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import problems
 from sweeps.engine.planning.spec import SweepSpec
+from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave
 
 
 class Options(AntOptions):
     """The options of every sweep over ANT, and those of a joint search."""
 
-    searched: ClassVar[dict[str, str]] = {p.name: "" for p in SPACE} | {"current_share": ""}
+    searched: ClassVar[dict[str, str]] = dict.fromkeys((*NAMES, "current_share"), "")
 
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = Field(
         1, description="Seeds per point; in a large space more points help more than more seeds."
     )
     num_trials: Annotated[int, Field(ge=1, le=MOST_PROPOSALS)] | None = Field(
-        None,
-        description="Points that Optuna proposes. Default: 12 (demo), 60 (paper).",
+        None, description="Points that Optuna proposes. Default: 12 (demo), 60 (paper)."
     )
     sampler: Sampler = Field(
         "tpe", description="Optuna's sampler: gp is a Gaussian process, nsga2 is genetic."
     )
-    objectives: Literal[1, 2] = Field(
+    objectives: Annotated[Literal[1, 2], WHOLE_NUMBER] = Field(
         1, description="1: corrupted validation accuracy; 2: clean and corrupted, a Pareto front."
     )
     warm_start: tuple[str, ...] | None = Field(
         None, description="Folders of earlier sweeps that the sampler learns from. Default: none."
     )
 
-    @field_validator("objectives", mode="before")
-    @classmethod
-    def _objectives_is_a_number(cls, given: object) -> object:
-        return int(given) if isinstance(given, str) and given.isdigit() else given
-
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
-        found = super().problems()
-        fault = "" if self.warm_start is None else warm_start.problems(self.warm_start)
-        return found | ({"warm_start": fault} if fault else {})
+        return super().problems() | warm_start.problems(self.warm_start)
 
 
 def spec(options: Options) -> SweepSpec:
@@ -76,10 +69,7 @@ def spec(options: Options) -> SweepSpec:
 
 def main() -> int:
     """Run the sweep; return its exit code."""
-    options = parse(Options, __doc__ or "", check=problems)
-    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
-
-    return run_sweep(spec(options), options)
+    return run_script(Options, __doc__, spec, problems)
 
 
 if __name__ == "__main__":

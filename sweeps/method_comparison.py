@@ -1,8 +1,8 @@
 """Which training withstands corruptions and attacks best? Tables 6 and 7 of the paper, with ours.
 
 Every method with several seeds, all from the same vanilla model and with the same number of epochs.
-Each final model is measured on MNIST-C, under PGD and DDN attacks, by the noise it takes to fool it
-(epsilon*) and at five severities of each corruption.
+Each final model is measured under the benchmark's corruptions, under PGD and DDN attacks, by the
+noise it takes to fool it (epsilon*) and at every severity of each corruption.
 """
 
 if __name__ == "__main__":
@@ -10,21 +10,19 @@ if __name__ == "__main__":
 
     end_on_signals()
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from gon_core import measures
-from gon_core.benchmarks import Benchmark
 from search_spaces.method import METHOD
-from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import line
-from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.cli.options import Measures, SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
+from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave
 
 
@@ -33,9 +31,8 @@ class Options(SweepOptions):
 
     several_methods: ClassVar[bool] = True
 
-    evaluate: tuple[str, ...] | None = Field(
-        measures.choices(),
-        description="Further measures of final models. Default: all.",
+    evaluate: Measures = Field(
+        measures.choices(), description="Further measures of final models. Default: all."
     )
 
 
@@ -51,24 +48,15 @@ def spec(options: Options) -> SweepSpec:
         grid=line(names),
         compared={name: methods.at_scale(name, scale, benchmark) for name in names},
         deviations=methods.deviations(names, scale, benchmark),
-        published=published(names, benchmark),
+        published=methods.published_rows(
+            {name: (name,) for name in names}, benchmark, attacks=True
+        ),
     )
-
-
-def published(names: Sequence[str], benchmark: Benchmark) -> dict[str, Any] | None:
-    """Return where the paper's figures for these methods are."""
-    if benchmark.published is None:
-        return None
-    found = methods.published_rows({name: (name,) for name in names}, benchmark) or {"rows": []}
-    return found | {"table_7": benchmark.published.adversarial}
 
 
 def main() -> int:
     """Run the sweep; return its exit code."""
-    options = parse(Options, __doc__ or "", check=grid_problems)
-    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
-
-    return run_sweep(spec(options), options)
+    return run_script(Options, __doc__, spec, grid_problems)
 
 
 if __name__ == "__main__":

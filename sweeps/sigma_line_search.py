@@ -1,4 +1,4 @@
-"""Which sigma of Gaussian noise training makes MNIST most robust to corruptions it never saw?
+"""Which sigma of Gaussian noise training is most robust to corruptions that were never seen?
 
 A coarse grid over the paper's range, then Optuna refines around the best; every point is trained
 with several seeds from the same vanilla model. Draws the paper's Figure 2 from our own trials. With
@@ -10,18 +10,18 @@ if __name__ == "__main__":
 
     end_on_signals()
 
-from typing import ClassVar, get_args
+from typing import Annotated, ClassVar, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from gon_core.config import Variant
-from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.grids import real_numbers
 from sweeps.engine.cli.options import SweepOptions
-from sweeps.engine.planning.methods import strength_problem
+from sweeps.engine.planning.methods import strength_problems
 from sweeps.engine.planning.plan import line_problems
-from sweeps.engine.planning.scales import scale_name
+from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.strength import line_spec
+from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave
 
 
@@ -32,31 +32,24 @@ class Options(SweepOptions):
         "gnt", *(name for name in get_args(Variant) if name not in ("gnt", "vanilla"))
     )  # fmt: skip
 
-    sigmas: tuple[float, ...] | None = Field(
+    sigmas: Annotated[tuple[float, ...] | None, real_numbers(least=0)] = Field(
         None,
         description="Grid of sigma, or of the number of another --method. Default: by --scale.",
     )
 
-    @field_validator("sigmas", mode="before")
-    @classmethod
-    def _sigmas(cls, given: object) -> object:
-        return real_numbers(given, least=0)
-
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
-        found = super().problems()
-        if "method" in found or not self.sigmas:
-            return found
-        rule = strength_problem(self.variant, scale_name(self), self.sigmas, self.benchmark)
-        return found | ({"sigmas": rule} if rule else {})
+        return super().problems() | strength_problems(self, "sigmas")
+
+
+def spec(options: Options) -> SweepSpec:
+    """Return what is searched, and where."""
+    return line_spec(options, options.sigmas)
 
 
 def main() -> int:
     """Run the sweep; return its exit code."""
-    options = parse(Options, __doc__ or "", check=line_problems)
-    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
-
-    return run_sweep(line_spec(options, options.sigmas), options)
+    return run_script(Options, __doc__, spec, line_problems)
 
 
 if __name__ == "__main__":

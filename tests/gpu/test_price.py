@@ -23,8 +23,8 @@ def test_a_method_takes_about_what_is_expected(method, images):
     if isinstance(method, ANT):
         method = ANT(epsilon=5, pretraining_steps=20, reset_interval=1)
     data = images[0][:IMAGES].to("cuda")
-    speed = measure_speed(Resources(1, 1.0, 1), CONFIG, DataConfig())
+    speed = measure_speed(MadryCNN(), DataConfig(), CONFIG, Resources(1, 1.0, 1))
     state = new_state(MadryCNN().to("cuda"), CONFIG, 0, method)
     seconds = min(metrics.seconds for metrics in train(state, data, method, CONFIG))
-    further = further_images(method, CONFIG, IMAGES, "cuda") / CONFIG.max_epochs
+    further = further_images(method, CONFIG, IMAGES, "cuda")
     assert 0.5 < seconds / (speed.train * (IMAGES + further)) < 2

@@ -180,11 +180,11 @@ WORDS = [
     case(SIGMA, "--precision bf61", "--precision: must be one of", "did you mean bf16?"),
     case(SIGMA, "--sampler TPE", "--sampler: must be one of", "did you mean tpe?"),
     case(SIGMA, "--scheduler ahsa", "--scheduler: must be one of", "did you mean asha?"),
-    case(SIGMA, "--method gnt_mutl", "--method:", "gnt_mutl is unknown, nearest is 'gnt_mult'"),
+    case(SIGMA, "--method gnt_mutl", "--method:", "gnt_mutl is unknown, did you mean gnt_mult?"),
     case(SIGMA, "--method gnt gnt", "--method:", "gnt is given twice"),
-    case(SIGMA, "--evaluate attack", "--evaluate:", "nearest is 'attacks'"),
+    case(SIGMA, "--evaluate attack", "--evaluate:", "did you mean attacks?"),
     case(SIGMA, "--evaluate", "--evaluate:", "needs at least one value"),
-    case(METHODS, "--method vanilla gtn", "--method:", "gtn is unknown, nearest is 'gnt'"),
+    case(METHODS, "--method vanilla gtn", "--method:", "gtn is unknown, did you mean gnt?"),
     case(METHODS, "--method", "--method:", "needs at least one value"),
     case(METHODS, "--evaluate all none", "--evaluate: all and none stand alone"),
     case(JOINT, "--sampler nsga3", "--sampler: must be one of", "did you mean nsga2?"),
@@ -741,7 +741,7 @@ def test_everything_that_is_wrong_comes_in_one_message(here, monkeypatch, capsys
         "--config: schedular: unknown key", "--num-trials: must be a whole number",
         "--storage:", "-1 is below 0; nan is not finite", "--seeds: must be at least 1",
         "--sgimas: unknown argument", "--name: must be", "the GPUs of this machine",
-        "missing/KMNIST/raw", "nearest is 'gnt_mult'", "--seed: needs a value",
+        "missing/KMNIST/raw", "did you mean gnt_mult?", "--seed: needs a value",
     ):  # fmt: skip
         assert part in message
 

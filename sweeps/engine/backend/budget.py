@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from gon_core.config import TrialConfig
 from sweeps.engine.backend.forecast import Forecast, Lengths
 from sweeps.engine.planning.plan import Plan, Resources
-from sweeps.engine.planning.sweep_cost import estimate_time, too_small
-from sweeps.engine.planning.trial_cost import Speed, after_training_seconds, seconds_per_image
+from sweeps.engine.planning.sweep_cost import too_small
+from sweeps.engine.planning.trial_cost import after_training, estimate_time
 from sweeps.engine.records import Stop, SweepRecords, TrialResult, Usage
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.usage import (
@@ -310,12 +311,8 @@ def make_meter(
     Raises:
         SystemExit: 2, if the first trial of all would pass the budget.
     """
-
-    def after_training(config: TrialConfig, epoch: float) -> float:
-        speed = Speed.from_training(seconds_per_image(plan, config, epoch))
-        return after_training_seconds(plan, speed)
-
-    meter = Meter(records, plan.resources, budget, after_training=after_training)
+    after = partial(after_training, plan)
+    meter = Meter(records, plan.resources, budget, after_training=after)
     if not budget.limits:
         return meter
     estimate = estimate_time(plan, storage)

@@ -3,27 +3,35 @@
 import math
 from collections.abc import Callable, Sequence
 
-from gon_core.names import nearest
+from pydantic import BeforeValidator
+
 from search_spaces.parameter import Point, Value
+from sweeps.engine.cli.messages import nearest_word
 
 
-def words(given: object, legal: Sequence[str]) -> list[str] | None:
-    """Return words from the command line or a YAML list; all faults in one message.
+def _whole_number(given: object) -> object:
+    return int(given) if isinstance(given, str) and given.isdigit() else given
+
+
+WHOLE_NUMBER = BeforeValidator(_whole_number)
+"""Reads a number where only a few are legal: pydantic takes the text of a ``Literal`` as it is."""
+
+
+def words(given: object, legal: Sequence[str]) -> list[Value] | None:
+    """Return words from the command line or a YAML list.
 
     Raises:
         ValueError: none at all, an unknown one (names the nearest), or one that is given twice.
     """
 
     def read(word: str) -> tuple[Value, str]:
-        if word in legal:
-            return word, ""
-        return word, f"{word} is unknown, nearest is {nearest(word, legal)}"
+        hint = nearest_word(word, legal, cutoff=0.0)
+        return word, "" if word in legal else f"{word} is unknown, did you mean {hint}?"
 
     try:
-        found = _read_list(given, read)
+        return _read_list(given, read)
     except ValueError as error:
         raise ValueError(f"must be some of {', '.join(legal)}: {error}") from None
-    return None if found is None else [str(word) for word in found]
 
 
 def line(values: Sequence[Value]) -> tuple[Point, ...]:
@@ -32,18 +40,16 @@ def line(values: Sequence[Value]) -> tuple[Point, ...]:
 
 
 def real_numbers(
-    given: object, least: float | None = None, above: float | None = None, words: Sequence[str] = ()
-) -> object:
-    """Return the numbers of a grid, from words, commas or a YAML list; all faults in one message.
+    least: float | None = None, above: float | None = None, words: Sequence[str] = ()
+) -> BeforeValidator:
+    """Return what reads the numbers of a grid, from words, commas or a YAML list.
+
+    It refuses what is no number, not finite, out of range, given twice, or none at all.
 
     Args:
-        given: what was typed, or None.
         least: the smallest legal number, if there is one.
         above: what every number must be greater than, if anything.
         words: legal beside numbers.
-
-    Raises:
-        ValueError: no number at all, not a number, not finite, out of range, or given twice.
     """
 
     def read(word: str) -> tuple[Value, str]:
@@ -61,26 +67,18 @@ def real_numbers(
             return number, f"{word} is not above {above:g}"
         return number, ""
 
-    return _read_list(given, read)
+    return BeforeValidator(lambda given: _read_list(given, read))
 
 
-def whole_numbers(given: object, legal: Sequence[int]) -> object:
-    """Return the whole numbers of a grid; all faults in one message, see ``real_numbers``.
-
-    Args:
-        given: what was typed, or None.
-        legal: the numbers that may be given.
-
-    Raises:
-        ValueError: no number at all, not a legal one, or given twice.
-    """
+def whole_numbers(legal: Sequence[int]) -> BeforeValidator:
+    """Return what reads the whole numbers of a grid, of which these are legal."""
 
     def read(word: str) -> tuple[Value, str]:
         number = int(word) if word.isdigit() else -1
         names = ", ".join(map(str, legal))
         return number, "" if number in legal else f"{word} is not one of {names}"
 
-    return _read_list(given, read)
+    return BeforeValidator(lambda given: _read_list(given, read))
 
 
 def _read_list(given: object, read: Callable[[str], tuple[Value, str]]) -> list[Value] | None:

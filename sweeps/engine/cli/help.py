@@ -18,17 +18,12 @@ INDENT, WIDEST = 28, 120  # columns
 GROUPS = {  # other options are what the command is about
     "data": (
         "dataset", "data_dir", "download", "training_images", "validation_images", "test_images",
-        "mnist_c", "imagenet_c",
     ),
-    "training": (
-        "max_epochs", "start_epochs", "precision", "checkpoint_every", "epsilon", "kernel_size",
-        "depth", "reset_interval", "generator_learning_rate", "clean_share", "past_share",
-        "current_share", "pretraining_steps",
-    ),
+    "training": ("max_epochs", "start_epochs", "precision", "checkpoint_every"),
     "evaluation": ("evaluate", "evaluation_images", "generator_steps"),
     "resources": (
         "address", "gpus_per_trial", "cpus_per_trial", "processes_per_trial", "max_concurrent",
-        "max_failures", "max_node_losses", "wait_for_driver", "cpus", "gpus_per_shard",
+        "max_failures", "max_node_losses", "wait_for_driver",
     ),
     "budget": ("budget_gpu_hours", "budget_hours", "price_per_gpu_hour", "dry_run"),
     "storage and tracking": ("name", "storage", "tracking_uri"),
@@ -61,17 +56,17 @@ def print_help(model: type[CommandOptions], description: str) -> None:
 
 def grouped(model: type[CommandOptions]) -> dict[str, dict[str, str]]:
     """Return by group, by flag with its metavar, what each option of a command does."""
-    known = {name: title for title, names in GROUPS.items() for name in names}
+    groups = {title: names + model.groups.get(title, ()) for title, names in GROUPS.items()}
+    known = {name for names in groups.values() for name in names}
     own = [name for name in model.model_fields if name not in known]
     own.sort(key=lambda name: name not in inspect.get_annotations(model))  # its own come first
-    names = {model.about: own} | {title: list(names) for title, names in GROUPS.items()}
     found = {
         title: {
             _usage(name, model.model_fields[name]): explain_option(model.model_fields[name])
             for name in options
             if name in model.model_fields
         }
-        for title, options in names.items()
+        for title, options in {model.about: own, **groups}.items()
     }
     return {title: options for title, options in found.items() if options}
 

@@ -6,13 +6,13 @@ Importing this is fast: neither torch nor Ray.
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gon_core import benchmarks, measures
 from gon_core.config import DataConfig, Precision, Variant
-from gon_core.names import nearest
 from sweeps.engine.cli.grids import words
-from sweeps.engine.cli.storage_checks import refuse_name, refuse_storage, refuse_tracking_uri
+from sweeps.engine.cli.messages import nearest_word
+from sweeps.engine.cli.storage_checks import checked_name, checked_storage, checked_tracking_uri
 from sweeps.engine.records import object_store
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.background import in_background
@@ -29,13 +29,30 @@ MOST_CORES, MOST_GPUS, MOST_HOURS, MOST_PRICE = 100_000, 1_000, 1e9, 1e6
 PositiveInt = Annotated[int, Field(ge=1)]
 Cores = Annotated[int, Field(ge=1, le=MOST_CORES)]
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+Methods = Annotated[
+    tuple[Variant, ...] | None, BeforeValidator(lambda given: words(given, get_args(Variant)))
+]
+
+
+def _measures(given: object) -> object:
+    known = measures.choices()
+    if given == ():
+        return given
+    found = words(given, (*known, "all", "none"))
+    if found in (["all"], ["none"]):
+        return known if found == ["all"] else ()
+    if found and {"all", "none"} & set(found):
+        raise ValueError("all and none stand alone")
+    return found
+
+
+Measures = Annotated[tuple[str, ...] | None, BeforeValidator(_measures)]
 
 
 def _known_dataset(name: str) -> str:
     if name not in (known := benchmarks.names()):
-        raise ValueError(
-            f"must be one of {', '.join(known)}; did you mean {nearest(name, known)[1:-1]}?"
-        )
+        hint = nearest_word(name, known, cutoff=0.0)
+        raise ValueError(f"must be one of {', '.join(known)}; did you mean {hint}?")
     return name
 
 
@@ -54,61 +71,53 @@ class CommandOptions(BaseModel):
 
     about: ClassVar[str] = "what is searched"
     """The group of the options that only this command has, in its help."""
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Further options of this command in the groups of ``cli.help.GROUPS``."""
 
-    name: str | None = Field(
+    name: Annotated[str, AfterValidator(checked_name)] | None = Field(
         None, description="Folder of the sweep below --storage. Default: made from its options."
     )
-    evaluate: tuple[str, ...] | None = Field(
+    data_dir: Path | None = Field(
+        None, description="Folder with <DataSet>/raw/*-ubyte, torchvision's layout. Default: none."
+    )
+    evaluate: Measures = Field(
         None, description="Further measures of final models. Default: none (demo), all (paper)."
     )
     evaluation_images: PositiveInt | None = Field(
         None, description="Test images that --evaluate takes. Default: 300 (demo), all (paper)."
     )
-    storage: str = Field(
+    storage: Annotated[str, AfterValidator(checked_storage)] = Field(
         "results", description="Where sweeps are stored: a local folder, s3://... or gs://..."
     )
-    tracking_uri: str | None = Field(
+    tracking_uri: Annotated[str, AfterValidator(checked_tracking_uri)] | None = Field(
         None, description="MLflow store. Default: mlflow.db in --storage, or in results/ if remote."
     )
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_a_folder_name(cls, name: str | None) -> str | None:
-        if name is not None:
-            refuse_name(name)
-        return name
-
-    @field_validator("storage")
-    @classmethod
-    def _storage_can_be_written(cls, storage: str) -> str:
-        refuse_storage(storage)
-        return storage
-
-    @field_validator("tracking_uri")
-    @classmethod
-    def _tracking_uri_is_one(cls, uri: str | None) -> str | None:
-        if uri is not None:
-            refuse_tracking_uri(uri)
-        return uri
-
-    @field_validator("evaluate", mode="before")
-    @classmethod
-    def _measures_are_words(cls, given: object) -> object:
-        known = measures.choices()
-        if given == ():
-            return given
-        found = words(given, (*known, "all", "none"))
-        if found in (["all"], ["none"]):
-            return known if found == ["all"] else ()
-        if found and {"all", "none"} & set(found):
-            raise ValueError("all and none stand alone")
-        return found
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; commands may add to it."""
         if self.evaluation_images is not None and self.evaluate == ():
             return {"evaluation_images": "is of what --evaluate measures, which is nothing"}
         return {}
+
+    def data_problems(self, benchmark: benchmarks.Benchmark) -> dict[str, str]:
+        """Return what the options ask of a data set and it has not, by option name."""
+        found = {}
+        if not benchmark.is_embedded and self.data_dir is None:
+            rule = "is not embedded: give its folder, also to download it"
+            found["data_dir"] = f"{benchmark.name} {rule}"
+        if benchmark.is_embedded and self.data_dir is not None:
+            rule = "is embedded, no folder is read: give --dataset as well"
+            found["data_dir"] = f"{benchmark.title} {rule}"
+        sizes = {
+            "training_images": benchmark.pool,
+            "validation_images": benchmark.held_out,
+            "test_images": benchmark.test_images,
+            "evaluation_images": benchmark.test_images,
+        }
+        for name, available in sizes.items():
+            if (count := getattr(self, name, None) or 0) > available:
+                found[name] = f"must be at most {available:,}, given: {count:,}"
+        return found
 
     def storage_problems(self) -> dict[str, str]:
         """Return what is wrong with where the sweep is kept, by option name.
@@ -138,7 +147,7 @@ class SweepOptions(CommandOptions):
         None,
         description="demo: minutes on two cores; paper: in full. Default: demo without a GPU.",
     )
-    method: tuple[Variant, ...] | None = Field(
+    method: Methods = Field(
         None,
         description="Method that is searched; others become baselines. Default: the sweep's own.",
     )
@@ -161,9 +170,6 @@ class SweepOptions(CommandOptions):
     dataset: DatasetName = Field(
         DataConfig.model_fields["dataset"].default,
         description=f"Data set: {', '.join(benchmarks.names())}; all but mnist from --data-dir.",
-    )
-    data_dir: Path | None = Field(
-        None, description="Folder with <DataSet>/raw/*-ubyte, torchvision's layout. Default: none."
     )
     download: bool = Field(False, description="Download the data set into --data-dir first.")
     training_images: PositiveInt | None = Field(
@@ -230,11 +236,6 @@ class SweepOptions(CommandOptions):
     several_methods: ClassVar[bool] = False
     """Whether the methods themselves are what is searched."""
 
-    @field_validator("method", mode="before")
-    @classmethod
-    def _methods_are_words(cls, given: object) -> object:
-        return words(given, get_args(Variant))
-
     @property
     def benchmark(self) -> benchmarks.Benchmark:
         """All that is known of the data set."""
@@ -254,24 +255,7 @@ class SweepOptions(CommandOptions):
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; sweeps may add to it."""
-        found = super().problems()
-        benchmark = self.benchmark
-        if not benchmark.is_embedded and self.data_dir is None:
-            found["data_dir"] = (
-                f"{self.dataset} is not embedded: give its folder, also to download it"
-            )
+        found, benchmark = super().problems() | self.data_problems(self.benchmark), self.benchmark
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
-        if benchmark.is_embedded and self.data_dir is not None:
-            rule = "is embedded, no folder is read: give --dataset as well"
-            found["data_dir"] = f"{benchmark.title} {rule}"
-        sizes = {
-            "training_images": benchmark.pool,
-            "validation_images": benchmark.held_out,
-            "test_images": benchmark.test_images,
-            "evaluation_images": benchmark.test_images,
-        }
-        for name, available in sizes.items():
-            if (count := getattr(self, name) or 0) > available:
-                found[name] = f"must be at most {available:,}, given: {count:,}"
         return found

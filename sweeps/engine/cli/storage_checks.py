@@ -12,18 +12,19 @@ DATABASES = ("postgresql", "mysql", "mssql")  # that MLflow knows, in addition t
 PROBE = bytes(4096)
 
 
-def refuse_name(name: str) -> None:
-    """Raise ValueError unless ``name`` can be that of a sweep's folder; suggest one that can."""
+def checked_name(name: str) -> str:
+    """Return the name of a sweep's folder; raise ValueError, with one that can be, if it cannot."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
         nearest = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:100]
         hint = f"; for example {nearest}" if nearest else ""
         raise ValueError(f"must be 1 to 100 of the characters A-Z a-z 0-9 . _ -{hint}")
     if name in RESERVED_NAMES or name.lstrip(".").startswith("mlflow.db"):
         raise ValueError("is reserved, choose another")
+    return name
 
 
-def refuse_storage(storage: str) -> None:
-    """Raise ValueError unless ``storage`` is a folder that can be written, or an object store."""
+def checked_storage(storage: str) -> str:
+    """Return ``storage``; raise ValueError unless it is a writable folder, or an object store."""
     local = storage.removeprefix("file://")
     if "://" in local:
         if not re.fullmatch(r"(s3|gs|gcs)://[^/\s]+(/.*)?", local):
@@ -33,14 +34,15 @@ def refuse_storage(storage: str) -> None:
         raise ValueError("needs an absolute path after file://, which begins with /")
     else:
         refuse_unwritable(local)
+    return storage
 
 
-def refuse_tracking_uri(uri: str) -> None:
-    """Raise ValueError unless ``uri`` can be that of an MLflow store."""
+def checked_tracking_uri(uri: str) -> str:
+    """Return ``uri``; raise ValueError unless it can be that of an MLflow store."""
     if re.match(rf"(https?|({'|'.join(DATABASES)})(\+\w+)?)://[^/\s]", uri):
         if rule := encoding_problem(uri):
             raise ValueError(rule)
-        return
+        return uri
     file = uri.removeprefix("sqlite:///")
     if file in ("", uri):
         legal = ", ".join(f"{name}://..." for name in DATABASES)
@@ -48,6 +50,7 @@ def refuse_tracking_uri(uri: str) -> None:
     if Path(file).is_dir():
         raise ValueError(f"{file} is a folder, a file is needed")
     refuse_unwritable(str(Path(file).parent))
+    return uri
 
 
 def refuse_unwritable(folder: str) -> None:

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from gon_core.benchmarks import Benchmark, ScaleName
 from gon_core.config import Trained
 from search_spaces.parameter import Point, Value
+from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import with_values
 
 
@@ -26,6 +28,13 @@ def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: An
     method = benchmark.methods[variant]
     reduced = benchmark.scales[scale].methods.get(method.method, {})
     return type(method).model_validate(method.model_dump() | dict(reduced) | changes)
+
+
+def strength_problems(options: SweepOptions, name: str) -> dict[str, str]:
+    """Return which values of an option's grid the searched method does not allow."""
+    values, scale = getattr(options, name) or (), scale_name(options)
+    rule = strength_problem(options.variant, scale, values, options.benchmark)
+    return {name: rule} if rule else {}
 
 
 def strength_problem(
@@ -78,12 +87,15 @@ def published_row(method: Trained, benchmark: Benchmark) -> str | None:
     return published.rows[variant] if is_known else None
 
 
-def published_rows(points: Mapping[str, Point], benchmark: Benchmark) -> dict[str, Any] | None:
+def published_rows(
+    points: Mapping[str, Point], benchmark: Benchmark, attacks: bool = False
+) -> dict[str, Any] | None:
     """Return where the paper's figures of methods stand, for the report; None if there are none.
 
     Args:
         points: by method, the point whose trials stand beside its row.
         benchmark: whose figures they are.
+        attacks: whether the table of accuracies under attack is named too.
     """
     published = benchmark.published
     if published is None:
@@ -93,4 +105,6 @@ def published_rows(points: Mapping[str, Point], benchmark: Benchmark) -> dict[st
         for variant, point in points.items()
         if variant in published.rows
     ]
+    if attacks:
+        return {"rows": rows, "table_7": published.adversarial}
     return {"rows": rows} if rows else None

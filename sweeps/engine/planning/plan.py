@@ -57,6 +57,11 @@ class SweepConfig(Frozen):
     baselines: dict[str, dict[str, Any]] = Field({}, exclude_if=lambda found: not found)
     """By name, the fields of each; without any, sweeps are named as before there were baselines."""
 
+    @property
+    def number_of_trials(self) -> int:
+        """All trials, with those whose point Optuna is yet to propose."""
+        return (len(self.grid) + len(self.baselines) + self.proposals) * len(self.seeds)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -71,19 +76,13 @@ class Plan:
     @property
     def known_trials(self) -> list[TrialConfig]:
         """The trials that are known in advance: the grid, and the baselines."""
-        points = (*self.config.grid, *self.baseline_points)
+        points = (*self.config.grid, *self.spec.baseline_points)
         return [self.trial(point, seed) for point in points for seed in self.config.seeds]
-
-    @property
-    def baseline_points(self) -> list[Point]:
-        """The points of the methods that are trained beside what is searched."""
-        return [(name,) for name in self.spec.baselines]
 
     @property
     def number_of_trials(self) -> int:
         """All trials, with those whose point Optuna is yet to propose."""
-        points = len(self.config.grid) + len(self.spec.baselines) + self.config.proposals
-        return points * len(self.config.seeds)
+        return self.config.number_of_trials
 
     @property
     def known_methods(self) -> list[Trained]:
@@ -98,14 +97,11 @@ class Plan:
 
     def configure(self, method: Trained, seed: int) -> TrialConfig:
         """Return the configuration of a trial of any method."""
+        config = self.config
         return TrialConfig(
-            method=method,
-            data=self.config.data,
-            training=self.config.training,
-            start=self.config.start,
-            evaluation=self.config.evaluation,
-            seed=seed,
-        )
+            method=method, data=config.data, training=config.training, start=config.start,
+            evaluation=config.evaluation, seed=seed,
+        )  # fmt: skip
 
     def search(self, known: dict[Point, Objectives]) -> Search:
         """Return the search before its first trial.
@@ -114,7 +110,7 @@ class Plan:
             known: what earlier sweeps found; a joint search learns from it.
         """
         config, spec = self.config, self.spec
-        ledger = Ledger(config.grid, config.seeds, self.trial, self.baseline_points)
+        ledger = Ledger(config.grid, config.seeds, self.trial, spec.baseline_points)
         seed = config.seeds[0]
         if spec.search == "joint":
             return JointSearch(
@@ -134,15 +130,12 @@ class Plan:
     @property
     def deviations(self) -> list[str]:
         """What is smaller than in the paper, in words; empty if nothing is."""
-        data = self.config.data
-        benchmark = data.benchmark
-        deviations = training_deviations(data, self.config.training, self.config.start)
-        if data.validation_images < (whole := benchmark.held_out):
-            deviations.append(f"{data.validation_images:,} of {whole:,} validation images")
-        if data.test_images < (whole := benchmark.test_images):
-            deviations.append(f"{data.test_images:,} of {whole:,} test images")
-        deviations += evaluation_deviations(self.config.evaluation, data.test_images)
-        return deviations + list(self.spec.deviations)
+        config = self.config
+        return [
+            *training_deviations(config.data, config.training, config.start),
+            *evaluation_deviations(config.evaluation, config.data),
+            *self.spec.deviations,
+        ]
 
 
 def training_deviations(
@@ -167,14 +160,22 @@ def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + "s" * (count != 1)
 
 
-def evaluation_deviations(evaluation: EvaluationConfig, test_images: int) -> list[str]:
-    """Return what is measured less thoroughly than in the paper, in words."""
+def evaluation_deviations(evaluation: EvaluationConfig, data: DataConfig) -> list[str]:
+    """Return what is measured less thoroughly, or on fewer images, than in the paper, in words."""
+    benchmark = data.benchmark
+    counts = (
+        (data.validation_images, benchmark.held_out, "validation"),
+        (data.test_images, benchmark.test_images, "test"),
+    )
+    deviations = [
+        f"{few:,} of {whole:,} {kind} images" for few, whole, kind in counts if few < whole
+    ]
     if not evaluation.measures:
-        return []
+        return deviations
     from gon_core.evaluation import measure  # slow: it loads torch
 
-    found, deviations = [measure.get(name) for name in evaluation.measures], []
-    if evaluation.images is not None and evaluation.images < test_images:
+    found = [measure.get(name) for name in evaluation.measures]
+    if evaluation.images is not None and evaluation.images < data.test_images:
         measured = ", ".join(each.words for each in found)
         deviations.append(f"{measured} on the first {evaluation.images:,} test images")
     return deviations + [text for each in found for text in each.deviations(evaluation)]
@@ -233,14 +234,14 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         validation_images=options.validation_images or scale.validation_images,
         test_images=options.test_images or scale.test_images,
     )
-    start = scale.start.model_copy(
-        update={"precision": options.precision}
-        | ({"max_epochs": options.start_epochs} if options.start_epochs else {})
-    )
-    training = scale.training.model_copy(
-        update={"precision": options.precision}
-        | ({"max_epochs": options.max_epochs} if options.max_epochs else {})
-    )
+    start, training = (
+        whole.model_copy(
+            update={"precision": options.precision, "max_epochs": epochs or whole.max_epochs}
+        )
+        for whole, epochs in (
+            (scale.start, options.start_epochs), (scale.training, options.max_epochs)
+        )
+    )  # fmt: skip
     proposals = spec.proposals[name] if options.num_trials is None else options.num_trials
     if spec.search == "grid" or (spec.search == "line" and len(spec.grid) < 2):
         proposals = 0  # one value has no neighbours
@@ -263,13 +264,12 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         warm_start=tuple(map(redact, spec.warm_start)),
         baselines={name: method.model_dump(mode="json") for name, method in spec.baselines.items()},
     )
-    trials = (len(config.grid) + len(spec.baselines) + proposals) * len(config.seeds)
     most = capacity.JOINT_SLOTS if spec.search == "joint" else capacity.MOST_SLOTS
     return Plan(
         name=options.name or f"{spec.name}-{name}-{content_hash(config)[:6]}",
         spec=spec,
         config=config,
-        resources=resources.make_resources(options, min(most, trials)),
+        resources=resources.make_resources(options, min(most, config.number_of_trials)),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
     )
 
@@ -277,8 +277,6 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
 def with_baselines(spec: SweepSpec, options: SweepOptions, scale: ScaleName) -> SweepSpec:
     """Return the spec with methods that are trained beside what it searches."""
     names, benchmark = options.baselines, options.benchmark
-    if not names:
-        return spec
     reduced = methods.deviations(names, scale, benchmark)
     return replace(
         spec,

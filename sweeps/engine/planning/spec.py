@@ -48,6 +48,11 @@ class SweepSpec:
     warm_start: tuple[str, ...] = ()
     baselines: Mapping[str, Trained] = field(default_factory=dict)
 
+    @property
+    def baseline_points(self) -> list[Point]:
+        """The points of the methods that are trained beside what is searched."""
+        return [(name,) for name in self.baselines]
+
     def point(self, method: Trained | Given) -> Point:
         """Return the point of a method: its name if it has one, else its searched fields.
 

@@ -29,15 +29,15 @@ class Known:
     passed_over: int = 0
 
 
-def problems(folders: Sequence[str]) -> str:
-    """Return which of the folders hold no sweep, or are given twice, in words; empty if all do."""
-    faults = [] if folders else ["needs at least one folder"]
-    for index, location in enumerate(folders):
+def problems(folders: Sequence[str] | None) -> dict[str, str]:
+    """Return which of the folders hold no sweep, or are given twice, by option name."""
+    faults = ["needs at least one folder"] if folders == () else []
+    for index, location in enumerate(folders or ()):
         if location in folders[:index]:
             faults.append(f"{redact(location)}: given twice")
         elif fault := _fault(location):
             faults.append(f"{redact(location)}: {fault}")
-    return "; ".join(faults)
+    return {"warm_start": "; ".join(faults)} if faults else {}
 
 
 def _fault(location: str) -> str:

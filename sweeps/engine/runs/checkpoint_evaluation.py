@@ -21,7 +21,7 @@ from gon_core.measurement import Measurement, mean_top1
 from search_spaces.parameter import Choice
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.planning import plan
-from sweeps.engine.planning.trial_cost import ModelSeconds, evaluation_seconds
+from sweeps.engine.planning.trial_cost import evaluation_seconds, measure_speed
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import cluster_check
@@ -114,7 +114,11 @@ def announce(
         if records.trial(config.trial_id).result() is None
     ]
     if images.mnist is not None and waiting:
-        costs = [evaluation_seconds(each.model, images.data, images.config) for each in waiting]
+        here = Resources(cpus=torch.get_num_threads(), gpus=0, slots=1)
+        speeds = [
+            measure_speed(each.model, images.data, TrainingConfig(), here) for each in waiting
+        ]
+        costs = [evaluation_seconds(each, "cpu", images.data, images.config) for each in speeds]
         console.print(cost_text(costs), highlight=False, markup=False)
     if cuts := evaluation_deviations(models, images):
         console.print(
@@ -124,18 +128,9 @@ def announce(
 
 def evaluation_deviations(models: Sequence[LoadedModel], images: Images) -> list[str]:
     """Return what is smaller than in the paper: the evaluation, and models beside its rows."""
-    cuts = plan.evaluation_deviations(images.config, images.data.test_images)
     if images.mnist is None:
-        return cuts
-    counts = {
-        "test": (images.data.test_images, images.data.benchmark.test_images),
-        "validation": (images.data.validation_images, images.data.benchmark.held_out),
-    }
-    cuts = [
-        f"{count:,} of {whole:,} {kind} images"
-        for kind, (count, whole) in counts.items()
-        if count < whole
-    ] + cuts
+        return []
+    cuts = plan.evaluation_deviations(images.config, images.data)
     named: dict[str, list[str]] = {}
     for loaded in models:
         if loaded.published_row and loaded.deviations:
@@ -238,7 +233,7 @@ def _imagenet_rows(
     return rows
 
 
-def cost_text(costs: Sequence[ModelSeconds]) -> str:
+def cost_text(costs: Sequence[tuple[float, float]]) -> str:
     """Return how long all models take together, in words."""
     sure, generators = (sum(part) for part in zip(*costs, strict=True))
     count = len(costs)

@@ -11,7 +11,7 @@ from gon_core import measures
 from gon_core.architectures import OF_IMAGENET
 from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import Architecture
-from sweeps.engine.cli.options import CommandOptions, Cores
+from sweeps.engine.cli.options import CommandOptions, Cores, Measures
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import capacity
@@ -24,6 +24,10 @@ class CheckpointOptions(CommandOptions):
     """Which checkpoints, on which images, and what is measured."""
 
     about: ClassVar[str] = "what is evaluated"
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "data": ("mnist_c", "imagenet_c"),
+        "resources": ("cpus", "gpus_per_shard"),
+    }
 
     checkpoints: tuple[Path, ...] = Field(
         (), description="Folders of trials or of their checkpoints, or safetensors files. Required."
@@ -35,9 +39,7 @@ class CheckpointOptions(CommandOptions):
     architecture: Architecture | None = Field(
         None, description="Architecture of a state dict. Default: found by its tensors."
     )
-    evaluate: tuple[str, ...] | None = Field(
-        measures.choices(), description="Further measures. Default: all."
-    )
+    evaluate: Measures = Field(measures.choices(), description="Further measures. Default: all.")
 
     evaluation_images: Annotated[int, Field(ge=1, le=MNIST.test_images)] | None = Field(
         None, description="Test images that --evaluate takes. Default: all."

@@ -1,30 +1,23 @@
 """The plan of a sweep printed: its trials, what each needs, and what all of it costs."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
 from search_spaces.parameter import Choice, Real
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.planning.sweep_cost import Price, price_lines
-from sweeps.engine.planning.trial_cost import TimeEstimate
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.system.text import show
 
 
-def show_plan(
-    plan: Plan,
-    estimate: TimeEstimate | None,
-    records: SweepRecords,
-    start_is_kept: bool,
-    price: Price,
-    console: Console,
-) -> None:
-    """Print every trial that would run, what each needs and what all of them cost."""
+def show_plan(plan: Plan, records: SweepRecords, costs: Sequence[str], console: Console) -> None:
+    """Print every trial that would run, what each needs, and lines on what all of them cost."""
     if plan.spec.search == "joint":
         console.print(_space_table(plan))
     if plan.known_trials:
         console.print(_trials_table(plan, records))
-    for line in price_lines(plan, estimate, records, start_is_kept, price):
+    for line in costs:
         console.print(line, highlight=False)
     show_deviations(plan, console)
     console.print("Dry run: nothing was started, nothing was written.")

@@ -18,8 +18,8 @@ from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.rebuild import rebuild_search
 from sweeps.engine.planning.spec import SweepSpec
-from sweeps.engine.planning.sweep_cost import Price, at_a_time, estimate_time, used_line
-from sweeps.engine.planning.trial_cost import Speed, trial_seconds
+from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
+from sweeps.engine.planning.trial_cost import Speed, estimate_time, trial_seconds
 from sweeps.engine.records import SweepDescription, SweepRecords, starting_models
 from sweeps.engine.records.lock import holder
 from sweeps.engine.records.storage import Folder
@@ -76,11 +76,12 @@ def run_sweep(
     refuse_another_sweep(records, description)
     kept = starting_models.folder(storage, plan.config.start, digest)
     budget = Budget(options.budget_gpu_hours, options.budget_hours)
-    price = Price(budget, options.price_per_gpu_hour)
+    price = options.price_per_gpu_hour
     if options.dry_run:
         start_is_kept = starting_models.stored(kept) is not None
         estimate = estimate_time(plan, storage)
-        show_plan(plan, estimate, records, start_is_kept, price, console)
+        costs = price_lines(plan, estimate, records, start_is_kept, budget, price)
+        show_plan(plan, records, costs, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
@@ -90,7 +91,7 @@ def run_sweep(
     known = known_points(plan, records, console)
     session = Session(
         records, description, options, console, wait_seconds=options.wait_for_driver,
-        used_line=lambda: used_line(meter.spent, plan.resources, price),
+        used_line=lambda: used_line(meter.spent, plan.resources, budget, price),
     )  # fmt: skip
     return session.alone(_Sweep(plan, options, storage, session, known, meter, backend).run)
 

@@ -13,7 +13,7 @@ from search_spaces.parameter import Parameter, Point, Real
 from sweeps.engine.search.ledger import Ledger, Objectives, PlannedTrial
 from sweeps.engine.search.study import (
     GrowingStudy,
-    earlier_trial,
+    complete_trial,
     known_trial,
     make_sampler,
     make_study,
@@ -21,7 +21,7 @@ from sweeps.engine.search.study import (
 )
 
 if TYPE_CHECKING:
-    from sweeps.engine.search.study import BaseSampler, FrozenTrial
+    from sweeps.engine.search.study import FrozenTrial
 
 ATTEMPTS = 100
 STARTUP_POINTS = 5  # random ones, before a sampler of a joint search has anything to learn from
@@ -90,14 +90,10 @@ class LineSearch:
         enough = len(self.ledger.proposed) >= self.refinements
         return enough or (self.ledger.is_grid_settled and not self._untried())
 
-    @property
-    def _grid(self) -> list[float]:
-        entries = self.ledger.entries.values()
-        return sorted(_number(entry.point) for entry in entries if not entry.proposed)
-
     def bracket(self) -> tuple[float, float] | None:
         """Return the grid points on both sides of the best one, or its range's end."""
-        grid = self._grid
+        entries = self.ledger.entries.values()
+        grid = sorted(_number(entry.point) for entry in entries if not entry.proposed)
         means = {value: self.ledger.mean((value,)) for value in grid}
         known = {value: mean for value, mean in means.items() if mean is not None}
         if not known or len(grid) < 2:
@@ -111,15 +107,10 @@ class LineSearch:
         distribution = self.parameter.distribution(*bracket)
         count = len(self.ledger.proposed)
         sampler = make_sampler(self.sampler, self.sampler_seed + count, startup=0)
-        study = make_study(sampler, objectives=1)
-        inside = [p for p in sorted(self.ledger.entries) if bracket[0] <= _number(p) <= bracket[1]]
-        study.add_trials(
-            [
-                known_trial(self.ledger, point, {self.parameter.name: distribution})
-                for point in inside
-            ]
-        )
-        proposed = study.ask({self.parameter.name: distribution}).params[self.parameter.name]
+        study, name, (low, high) = make_study(sampler, 1), self.parameter.name, bracket
+        inside = [point for point in sorted(self.ledger.entries) if low <= _number(point) <= high]
+        study.add_trials(known_trial(self.ledger, p, {name: distribution}) for p in inside)
+        proposed = study.ask({name: distribution}).params[name]
         # A sampler that has converged repeats itself; the nearest untried step is worth more.
         self.ledger.propose((min(self._untried(), key=lambda value: abs(value - proposed)),))
 
@@ -154,7 +145,7 @@ class JointSearch:
     nearest_legal: Callable[[Point], Point] = tuple
 
     def __post_init__(self) -> None:
-        self._growing: GrowingStudy | None = None
+        self._growing = GrowingStudy(self.objectives, self.known)
 
     @property
     def is_exhausted(self) -> bool:
@@ -175,38 +166,27 @@ class JointSearch:
             # A sampler that has converged repeats itself; a random point is worth more.
             name = self.sampler if attempt < 2 else "random"
             sampler = make_sampler(name, seed, STARTUP_POINTS, self.trials)
-            values = self._ask(name, sampler, distributions)
+            if name == "tpe":
+                values = self._growing.ask(sampler, self.ledger, distributions)
+            else:
+                study = make_study(sampler, self.objectives)
+                if name != "random":  # which looks at nothing
+                    study.add_trials(self._known_trials(distributions))
+                values = study.ask(distributions).params
             stepped = tuple(parameter.nearest(values[parameter.name]) for parameter in self.space)
             point = self.nearest_legal(stepped)
             if point not in self.ledger.entries:
                 return point
         raise RuntimeError("every point of the space seems to have been tried already")
 
-    def _ask(
-        self, name: str, sampler: "BaseSampler", distributions: dict[str, Any]
-    ) -> dict[str, Any]:
-        if name == "tpe":
-            if self._growing is None:
-                self._growing = GrowingStudy(self.objectives, self.known)
-            return self._growing.ask(sampler, self.ledger, distributions)
-        study = make_study(sampler, self.objectives)
-        if name != "random":  # which looks at nothing
-            study.add_trials(self._known_trials(distributions))
-        return study.ask(distributions).params
-
     def _known_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
         # A genetic sampler counts generations, which it would note in a study of its own.
-        trials = [earlier_trial(*known, distributions) for known in self.known.items()]
-        generation, members = 0, 0
-        size = population_size(self.trials)
+        trials = [complete_trial(*known, distributions) for known in self.known.items()]
+        complete, size = 0, population_size(self.trials)
         for point in self.ledger.entries:
-            trial = known_trial(
-                self.ledger, point, distributions, {"NSGAIISampler:generation": generation}
-            )
-            trials.append(trial)
-            members += trial.state.name == "COMPLETE"
-            if members == size:
-                generation, members = generation + 1, 0
+            generation = {"NSGAIISampler:generation": complete // size}
+            trials.append(known_trial(self.ledger, point, distributions, generation))
+            complete += trials[-1].state.name == "COMPLETE"
         return trials
 
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("gp", "tpe", "nsga2", "random")
 LINE_SAMPLERS = ("gp", "tpe", "random")  # a population cannot evolve in a handful of points
-KEPT, STEP = 1000, 500
-"""Points that a sampler looks at: the last 1,000 to 1,499 of all."""
+HALF = 500  # of the points that TPE looks at, at most
 LEVELS = 8
 """Of a tree behind the importances. What lies deeper fits chance. Without a limit it takes 5 to 9
 times as long, and shares of 1,000 points change by half a percentage point, by 1.3 of very noisy
@@ -32,9 +31,9 @@ log = logging.getLogger(__name__)
 class GrowingStudy:
     """A study to which each point is added once, and once more how it ended.
 
-    Made anew for each proposal, as others are, it would cost more than the sampler does. Of many
-    points it holds the last ones alone, see ``first_kept``, so that a proposal costs the same
-    however many there are. Only for samplers that look at nothing but points and how they ended.
+    Made anew for each proposal, as others are, it would cost more than the sampler does. From 1,000
+    points on it holds the last 500 to 999 alone, so that a proposal costs the same however many
+    there are. Only for samplers that look at nothing but points and how they ended.
 
     Args:
         objectives: how many are maximised.
@@ -53,44 +52,33 @@ class GrowingStudy:
         """Return what ``sampler`` proposes, as it would in a study made anew from the ledger."""
         from optuna.trial import TrialState
 
-        first = first_kept(len(self._earlier) + len(ledger.entries))
+        # It depends on nothing but the number of points, so that a search that is rebuilt from its
+        # records proposes what it would have proposed.
+        first = max(0, (len(self._earlier) + len(ledger.entries)) // HALF * HALF - HALF)
         if self._study is None or first != self._first:
             if first and not self._first:
-                log.warning("from now on the sampler learns from the last %s points alone", KEPT)
+                log.warning("from now on the sampler learns from the last %s points alone", HALF)
             self._study = make_study(sampler, self._objectives)
             for point, mean in islice(self._earlier.items(), first, None):
-                self._study.add_trial(earlier_trial(point, mean, distributions))
+                self._study.add_trial(complete_trial(point, mean, distributions))
             self._first, self._added = first, max(0, first - len(self._earlier))
             self._running = {}
+        study = self._study
         for point, number in list(self._running.items()):
             if (trial := known_trial(ledger, point, distributions)).state != TrialState.RUNNING:
-                self._study.tell(number, trial.values, trial.state)
+                study.tell(number, trial.values, trial.state)
                 del self._running[point]
         for point in islice(ledger.entries, self._added, None):
-            self._add(self._study, point, ledger, distributions)
+            trial = known_trial(ledger, point, distributions)
+            if trial.state == TrialState.RUNNING:
+                self._running[point] = len(study.get_trials(deepcopy=False))
+            study.add_trial(trial)
         self._added = len(ledger.entries)
-        self._study.sampler = sampler
-        proposed = self._study.ask(distributions)
+        study.sampler = sampler
+        proposed = study.ask(distributions)
         # Another point may be run instead: what failed is what no sampler looks at.
-        self._study.tell(proposed, state=TrialState.FAIL)
+        study.tell(proposed, state=TrialState.FAIL)
         return proposed.params
-
-    def _add(
-        self, study: "Study", point: Point, ledger: Ledger, distributions: dict[str, Any]
-    ) -> None:
-        trial = known_trial(ledger, point, distributions)
-        if not trial.state.is_finished():
-            self._running[point] = len(study.get_trials(deepcopy=False))
-        study.add_trial(trial)
-
-
-def first_kept(points: int) -> int:
-    """Return the first of so many points that a sampler looks at; 0 up to ``KEPT + STEP``.
-
-    Depends on nothing but the number, so that a search that is rebuilt from its records proposes
-    what it would have proposed.
-    """
-    return max(0, points // STEP * STEP - KEPT)
 
 
 def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSampler":
@@ -131,10 +119,10 @@ def make_study(sampler: "BaseSampler", objectives: int) -> "Study":
     return optuna.create_study(directions=directions, sampler=sampler)
 
 
-def earlier_trial(
+def complete_trial(
     point: Point, objectives: Objectives, distributions: dict[str, Any]
 ) -> "FrozenTrial":
-    """Return Optuna's view of a point that an earlier sweep measured."""
+    """Return Optuna's view of a point that was measured."""
     from optuna.trial import create_trial
 
     return create_trial(
@@ -160,9 +148,11 @@ def known_trial(
     mean = ledger.mean(point)
     if mean is not None:
         state = TrialState.COMPLETE
+    elif not ledger.is_settled(point):
+        state = TrialState.RUNNING
     else:
-        ended = TrialState.FAIL if has_failed(ledger, point) else TrialState.PRUNED
-        state = ended if ledger.is_settled(point) else TrialState.RUNNING
+        has_failed = "failed" in ledger.entries[point].statuses.values()
+        state = TrialState.FAIL if has_failed else TrialState.PRUNED
     return create_trial(
         params=dict(zip(distributions, point, strict=True)),
         distributions=distributions,
@@ -170,11 +160,6 @@ def known_trial(
         state=state,
         system_attrs=attributes,
     )
-
-
-def has_failed(ledger: Ledger, point: Point) -> bool:
-    """Whether the point ended with a seed that failed, which says nothing about the point."""
-    return ledger.is_settled(point) and "failed" in ledger.entries[point].statuses.values()
 
 
 def importances(
@@ -195,19 +180,12 @@ def importances(
     if len(known) < 4 or len({objectives[objective] for objectives in known.values()}) < 2:
         return {}
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-    from optuna.trial import create_trial
 
     distributions: dict[str, Any] = {p.name: p.distribution() for p in space}
     study = make_study(make_sampler("random", 0, 0), 1)
     study.add_trials(
-        [
-            create_trial(
-                params=dict(zip(distributions, point, strict=True)),
-                distributions=distributions,
-                values=[objectives[objective]],
-            )
-            for point, objectives in known.items()
-        ]
+        complete_trial(point, (objectives[objective],), distributions)
+        for point, objectives in known.items()
     )
     evaluator = FanovaImportanceEvaluator(seed=0, max_depth=LEVELS)
     return dict(get_param_importances(study, evaluator=evaluator))

@@ -11,7 +11,7 @@ from sweeps.engine.backend.budget import Meter, OutOfBudgetError
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
-from sweeps.engine.planning.sweep_cost import Price, used_line
+from sweeps.engine.planning.sweep_cost import used_line
 from sweeps.engine.records import Stop, TrialResult, Usage
 from sweeps.engine.records.usage import Budget, Spent, enough, limit_passed
 
@@ -334,13 +334,12 @@ def test_what_was_used_is_told_with_its_price(meter, clock):
     with counting:
         begin(counting, trial(1))
         clock.forward(1.5)
-    price = Price(counting.budget, 0.8)
-    assert used_line(counting.spent, counting.resources, price).endswith(
+    assert used_line(counting.spent, counting.resources, counting.budget, 0.8).endswith(
         "1.5 GPU-hours, 1.5 hours, 1.20 at 0.80 per GPU-hour."
     )
     on_cpu = meter(Budget(hours=3), CPU)
-    assert used_line(on_cpu.spent, CPU, Price(on_cpu.budget)).endswith("sweep: 1.5 hours.")
-    assert used_line(Spent(), GPU, Price(Budget())) == ""
+    assert used_line(on_cpu.spent, CPU, on_cpu.budget, None).endswith("sweep: 1.5 hours.")
+    assert used_line(Spent(), GPU, Budget(), None) == ""
 
 
 def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):

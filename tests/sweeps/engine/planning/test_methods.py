@@ -99,14 +99,14 @@ def test_what_a_trial_has_smaller_is_said():
 @pytest.mark.parametrize(
     ("script", "arguments", "says"),
     [
-        ("sigma", "--method gnt2", "gnt2 is unknown, nearest is 'gnt'"),
+        ("sigma", "--method gnt2", "gnt2 is unknown, did you mean gnt?"),
         ("sigma", "--method pgd --sigmas 0.1 2", "--sigmas: for pgd, 2:"),
         ("sigma", "--method gnt gnt", "gnt is given twice"),
-        ("sigma", "--evaluate attack", "nearest is 'attacks'"),
+        ("sigma", "--evaluate attack", "did you mean attacks?"),
         ("sigma", "--evaluate all none", "all and none stand alone"),
         ("sigma", "--evaluation-images 0", "--evaluation-images: must be at least 1"),
         ("epsilon", "--method pgd --depth 3", "--depth: is of adversarial noise training"),
-        ("depth", "--method pgd vanila", "vanila is unknown, nearest is 'vanilla'"),
+        ("depth", "--method pgd vanila", "vanila is unknown, did you mean vanilla?"),
         ("depth", "--method ant_3x3", "kernel_size is what this sweep searches"),
         ("replay", "--method ant_1x1_without_replay", "past_share is what this sweep searches"),
         ("replay", "--method ant_3x3 --kernel-size 1", "--kernel-size: is decided by --method"),

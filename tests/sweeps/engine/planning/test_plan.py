@@ -1,6 +1,7 @@
 import pytest
 
 import sweeps.sigma_line_search as script
+from gon_core.models import MadryCNN
 from search_spaces.sigma import PAPER_GRID
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import Resources, make_plan
@@ -8,7 +9,6 @@ from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.planning.trial_cost import (
     Speed,
     measure_speed,
-    start_seconds,
     trial_seconds,
 )
 from sweeps.engine.resources import capacity
@@ -101,13 +101,11 @@ def test_the_expected_time_follows_from_the_work():
     epochs = plan.config.training.max_epochs
     one = trial_seconds(plan, speed)
     assert one == pytest.approx(10_000 * epochs * 1e-3 + (16 * 1500 + 500 * epochs) * 1e-4)
-    start = 10_000 * plan.config.start.training.max_epochs * 1e-3
-    assert start_seconds(plan, speed) == pytest.approx(start)
 
 
 def test_the_speed_is_measured():
     plan = plan_of(scale="demo")
-    speed = measure_speed(Resources(1, 0.0, 1), plan.config.training, plan.config.data)
+    speed = measure_speed(MadryCNN(), plan.config.data, plan.config.training, Resources(1, 0.0, 1))
     assert 0 < speed.evaluate < speed.train < 1
 
 

@@ -66,5 +66,6 @@ def test_trials_of_another_training_are_passed_over(earlier, given):
 
 
 def test_a_folder_without_a_sweep_is_named(earlier, tmp_path):
-    assert warm_start.problems([earlier()]) == ""
-    assert str(tmp_path / "nothing") in warm_start.problems([str(tmp_path / "nothing")])
+    assert warm_start.problems((earlier(),)) == warm_start.problems(None) == {}
+    said = warm_start.problems((str(tmp_path / "nothing"),))["warm_start"]
+    assert str(tmp_path / "nothing") in said

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gon_core.benchmarks.mnist import MNIST
 from search_spaces import joint
 from search_spaces.reset_interval import RESET_INTERVAL
 from sweeps.engine.records import OtherFormatError, SweepRecords
@@ -30,7 +31,7 @@ def records(tmp_path):
     "changes",
     [
         {},
-        {"parameters": joint.SPACE, "search": "joint", "objectives": ("clean", "corrupted")},
+        {"parameters": joint.space(MNIST), "search": "joint", "objectives": ("clean", "corrupted")},
         {"parameters": (RESET_INTERVAL,), "grid": ((0.33,), ("never",))},
         {"known": (((0.5,), (80.0,)),), "baselines": {"vanilla": {"method": "vanilla"}}},
     ],

@@ -29,7 +29,7 @@ PUBLISHED = {
 ANT_AT_10 = {"rows": [{"point": [10.0], "table": "mnist_c_top1", "model": "ant_1x1"}]}
 ANT_AT_033 = {"rows": [{"point": [0.33], "table": "mnist_c_top1", "model": "ant_1x1"}]}
 TABLE_11 = {"table_11": "generator_depth_imagenet_c"}
-JOINT = {"space": joint.SPACE, "search": "joint", "published": None}
+JOINT = {"space": joint.space(MNIST), "search": "joint", "published": None}
 REASONS = {"diverged": "the training loss is not finite", "failed": "RuntimeError: <b>broken</b>"}
 CUTS = ["10,000 of 55,000 training images", "2 epochs per trial, not until convergence"]
 
@@ -193,7 +193,7 @@ def joint_search(count=14, seeds=1):
     """Return a joint search; every seventh trial was pruned."""
     results = []
     for index, (point, (clean, corrupted)) in enumerate(joint_points(count).items()):
-        named = {p.name: value for p, value in zip(joint.SPACE, point, strict=True)}
+        named = {p.name: value for p, value in zip(joint.space(MNIST), point, strict=True)}
         named["current_share"] = round(0.5 - named["past_share"], 10)
         lost = index % 7 == 6
         for seed in range(seeds):
@@ -206,7 +206,7 @@ def joint_search(count=14, seeds=1):
 SPACES = {
     "depth": (DEPTH, KERNEL_SIZE),
     "reset": (RESET_INTERVAL,),
-    "joint": joint.SPACE,
+    "joint": joint.space(MNIST),
 }
 
 

@@ -13,7 +13,7 @@ from gon_core.measures import MEASURES, Entry
 from gon_core.models import MadryCNN
 from sweeps.engine.cli.options import CommandOptions
 from sweeps.engine.planning.plan import evaluation_deviations
-from sweeps.engine.planning.trial_cost import SHARES, Speed, measured_seconds
+from sweeps.engine.planning.trial_cost import Speed, evaluation_seconds
 from sweeps.engine.records import result as records_of_results
 from sweeps.engine.report import write_report
 from sweeps.engine.tracking.mlflow.points import final_metrics
@@ -63,8 +63,8 @@ def measured(registered, images):
 def test_it_is_an_option_with_its_cost_and_deviations(registered):
     assert CommandOptions(evaluate=(NAME,)).evaluate == (NAME,)
     config = EvaluationConfig(measures=(NAME,), images=4)
-    assert measured_seconds(Speed(0.0, 1.0), SHARES["cpu"], DATA, config) == (16 * 19 + 4, 0.0)
-    deviations = evaluation_deviations(config, 10)
+    assert evaluation_seconds(Speed(0.0, 1.0), "cpu", DATA, config) == (16 * 19 + 4, 0.0)
+    deviations = evaluation_deviations(config, DataConfig())
     assert deviations == ["sureness on the first 4 test images", "sureness of one class"]
 
 

@@ -49,7 +49,7 @@ def test_a_sweep_of_its_name_is_refused(old, capsys):
 
 
 def test_a_search_does_not_learn_from_it(old):
-    said = warm_start.problems([old.folder.path])
+    said = warm_start.problems((old.folder.path,))["warm_start"]
     assert VERSION in said and len(said.splitlines()) == 1
 
 

@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 import sweeps.sigma_line_search as script
-from search_spaces.joint import SPACE, nearest_legal
+from gon_core.benchmarks.mnist import MNIST
+from search_spaces.joint import nearest_legal, space
 from sweeps import joint_search
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.planning.plan import make_plan
@@ -130,7 +131,7 @@ def test_a_ledger_looks_at_one_trial_and_not_at_all(monkeypatch):
 
 
 def joint(ledger, sampler="tpe", objectives=1):
-    return JointSearch(ledger, SPACE, 30, objectives, sampler, 0, {}, nearest_legal)
+    return JointSearch(ledger, space(MNIST), 30, objectives, sampler, 0, {}, nearest_legal)
 
 
 @pytest.mark.parametrize("objectives", [1, 2])

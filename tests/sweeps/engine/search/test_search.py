@@ -2,12 +2,15 @@ import itertools
 
 import pytest
 
-from search_spaces.joint import SPACE, nearest_legal
+from gon_core.benchmarks.mnist import MNIST
+from search_spaces.joint import nearest_legal, space
 from search_spaces.parameter import contains
 from search_spaces.sigma import COARSE_GRID, SIGMA
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch
 from sweeps.engine.search.study import LINE_SAMPLERS, SAMPLERS
+
+SPACE = space(MNIST)
 
 
 def search(grid=(0.0, 0.5, 0.9), seeds=(0, 1), **changes) -> LineSearch:

@@ -2,11 +2,15 @@ import random
 
 import pytest
 
-from search_spaces.joint import EPSILON, SPACE, nearest_legal
+from gon_core.benchmarks.mnist import MNIST
+from search_spaces.joint import nearest_legal, space
 from sweeps.engine.search import study
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import JointSearch
 from sweeps.engine.search.study import importances, known_trial, population_size
+
+SPACE = space(MNIST)
+EPSILON = SPACE[0]
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 4), (20, 4), (60, 12), (1000, 50)])
@@ -43,8 +47,7 @@ MANY = 50
 @pytest.fixture
 def few_kept(monkeypatch):
     """Make 20 points very many."""
-    for name, value in {"KEPT": 20, "STEP": 7}.items():
-        monkeypatch.setattr(study, name, value)
+    monkeypatch.setattr(study, "HALF", 10)
 
 
 def joint(ledger, objectives=1, known=None):
@@ -82,13 +85,7 @@ def test_a_study_holds_the_last_points_and_does_not_grow_with_all(few_kept):
     while not search.is_exhausted:
         point, *_ = search.next_trial()
         held = [t for t in search._growing._study.get_trials() if t.state.name != "FAIL"]
-        assert len(held) < study.KEPT + study.STEP
+        assert len(held) < 2 * study.HALF
         status, accuracies = answer(point, chance)
         ledger.record(point, 0, status, accuracies[:1])
-    assert search._growing._first == 63 - 20  # of 65 points; it began anew after 63
-
-
-def test_the_points_that_a_sampler_looks_at_are_at_most_1499():
-    assert [study.first_kept(points) for points in (0, 1000, 1499)] == [0, 0, 0]
-    assert [study.first_kept(points) for points in (1500, 1999, 2000)] == [500, 500, 1000]
-    assert max(points - study.first_kept(points) for points in range(10_000)) == 1499
+    assert search._growing._first == 50  # of 65 points; it began anew after 60
