@@ -11,17 +11,17 @@ import pytest
 from sweeps import sigma_line_search
 from sweeps.engine.cli import command_line
 from sweeps.engine.planning import plan
-from sweeps.engine.resources import capacity, cluster_check
-from sweeps.engine.resources.cluster_check import ClusterError, ClusterFacts, Node
+from sweeps.engine.resources import cluster_check, resources
+from sweeps.engine.resources.cluster_check import Capacity, ClusterError, Node
 from tests.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    for cached in (capacity.ask, capacity.no_machine_for):
+    for cached in (resources.ask, resources.no_machine_for):
         cached.cache_clear()
     yield
-    capacity.ask.cache_clear()
+    resources.ask.cache_clear()
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def facts(monkeypatch):
     monkeypatch.setattr(cluster_check, "resolve", lambda address: address)
 
     def set_facts(*nodes, grows):
-        monkeypatch.setattr(cluster_check, "ask", lambda address: ClusterFacts(tuple(nodes), grows))
+        monkeypatch.setattr(cluster_check, "ask", lambda address: Capacity(tuple(nodes), grows))
 
     return set_facts
 
@@ -153,17 +153,17 @@ def test_a_trial_that_fits_no_machine_of_now_is_a_warning_where_the_cluster_grow
     facts(Node(4, 0), grows=True)
     options = sigma_line_search.Options(address="head:1", gpus_per_trial=1)
     for _ in range(2):
-        assert capacity.cluster_problems(options, 1, 1) == {}
+        assert resources.cluster_problems(options, 1, 1) == {}
     (warning,) = caplog.records
     assert "waits until the autoscaler starts one" in warning.getMessage()
     caplog.clear()
-    assert capacity.cluster_problems(options, 4, 0) == {} and not caplog.records
+    assert resources.cluster_problems(options, 4, 0) == {} and not caplog.records
 
 
 def test_gpus_must_be_given_where_a_cluster_that_grows_has_none_now(facts):
     facts(Node(4, 0), grows=True)
     options = sigma_line_search.Options(address="head:1")
-    assert "say how many, or 0" in capacity.cluster_problems(options, 1, 0)["gpus_per_trial"]
+    assert "say how many, or 0" in resources.cluster_problems(options, 1, 0)["gpus_per_trial"]
 
 
 def test_parts_of_gpus_are_parts_of_one():

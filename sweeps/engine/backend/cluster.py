@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.resources.cluster_check import LOOPBACK_GUARD, ClusterError, is_loopback
-from sweeps.engine.resources.ray_files import RayFolder, ensure_token, has_token
+from sweeps.engine.resources.ray_files import ensure_token, has_token, make_folder
 from sweeps.engine.system.signals import reinstall_handlers
+from sweeps.engine.system.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:  # it loads torch, while Ray starts
     from sweeps.engine.backend.shared_data import SharedData
@@ -66,8 +67,8 @@ class Cluster:
         os.environ.update(RAY_GUARDS if address is None else guards(address))
         # Ray's processes end with the thread that started them, so one thread does both.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
-        self._folder = RayFolder()
-        self.scratch = self._folder.scratch
+        self._folder = make_folder()
+        self.scratch = self._folder.path / "t"
         if address is None:
             # Not a runtime_env: that would waste the workers which Ray starts in advance.
             os.environ.update(worker_environment(resources))
@@ -146,7 +147,7 @@ def worker_environment(resources: Resources) -> dict[str, str]:
     }
 
 
-def _start(resources: Resources, folder: RayFolder) -> None:
+def _start(resources: Resources, folder: TemporaryFolder) -> None:
     import ray
 
     ensure_token()
@@ -159,7 +160,7 @@ def _start(resources: Resources, folder: RayFolder) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(folder.path),
+        _temp_dir=str(folder.path / "r"),
     )
     if (address := ray.util.get_node_ip_address()) != LOOPBACK:
         ray.shutdown()
@@ -178,7 +179,7 @@ def _connect(resources: Resources, address: str) -> None:
     )
 
 
-def _stop(started: Future[None], folder: RayFolder) -> None:
+def _stop(started: Future[None], folder: TemporaryFolder) -> None:
     import ray
 
     try:

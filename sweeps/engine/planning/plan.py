@@ -26,7 +26,7 @@ from sweeps.engine.planning import methods
 from sweeps.engine.planning.scales import scale_name, scale_of
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import TrialResult
-from sweeps.engine.resources import capacity, resources
+from sweeps.engine.resources import resources
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.search.ledger import Ledger, Objectives
 from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch, Search
@@ -264,7 +264,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         warm_start=tuple(map(redact, spec.warm_start)),
         baselines={name: method.model_dump(mode="json") for name, method in spec.baselines.items()},
     )
-    most = capacity.JOINT_SLOTS if spec.search == "joint" else capacity.MOST_SLOTS
+    most = resources.JOINT_SLOTS if spec.search == "joint" else resources.MOST_SLOTS
     return Plan(
         name=options.name or f"{spec.name}-{name}-{content_hash(config)[:6]}",
         spec=spec,

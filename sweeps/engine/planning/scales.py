@@ -2,12 +2,14 @@
 
 from gon_core.benchmarks import Scale, ScaleName
 from sweeps.engine.cli.options import SweepOptions
-from sweeps.engine.resources import capacity
+from sweeps.engine.resources import resources
 
 
 def scale_name(options: SweepOptions) -> ScaleName:
     """Return the scale that was asked for: by default the paper's where there is a GPU."""
-    on_gpus = capacity.of(options).gpus or (options.address and options.gpus_per_trial)
+    on_gpus = resources.capacity(options).largest.gpus or (
+        options.address and options.gpus_per_trial
+    )
     return options.scale or ("paper" if on_gpus else "demo")
 
 

@@ -55,20 +55,25 @@ class Node(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ClusterFacts:
-    """What a cluster has.
+class Capacity:
+    """What there is for trials, on this machine or on a cluster.
 
     Attributes:
-        nodes: its machines at this moment.
+        nodes: the machines of this moment.
         grows: whether an autoscaler starts further ones. Ray does not say of which types.
     """
 
     nodes: tuple[Node, ...]
-    grows: bool
+    grows: bool = False
 
-    def fits_now(self, cpus: float, gpus: float) -> bool:
-        """Return whether one of the machines of now has this much."""
-        return any(node.fits(cpus, gpus) for node in self.nodes)
+    @property
+    def largest(self) -> Node:
+        """The machine with the most GPUs, then the most cores."""
+        return max(self.nodes, key=lambda node: (node.gpus, node.cpus), default=Node(0, 0))
+
+    def slots(self, cpus: float, gpus: float) -> int:
+        """Return how many trials that need this much fit on what is there."""
+        return sum(node.fits(cpus, gpus) for node in self.nodes)
 
 
 def resolve(address: str) -> str:
@@ -106,11 +111,8 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-def ask(address: str) -> ClusterFacts:
-    """Return what a cluster has; ``ASK_SECONDS`` at most.
-
-    Args:
-        address: ``HOST:PORT``.
+def ask(address: str) -> Capacity:
+    """Return what the cluster at ``HOST:PORT`` has, within ``ASK_SECONDS``.
 
     Raises:
         ClusterError: nobody answers, the token is missing or wrong, or it is another Ray or Python.
@@ -128,8 +130,7 @@ def ask(address: str) -> ClusterFacts:
     else:
         said = _ask_guarded_facts(address, left)
     found = json.loads(said)
-    nodes = tuple(Node(**node) for node in found["nodes"])
-    return ClusterFacts(nodes, found["grows"])
+    return Capacity(tuple(Node(**node) for node in found["nodes"]), found["grows"])
 
 
 def _ask_guarded_facts(address: str, seconds: float) -> str:
@@ -159,19 +160,7 @@ def connect(address: str) -> None:
 
 
 def _ask_facts(address: str, token: bool, seconds: float) -> str:
-    code, lines = _run(address, token, seconds)
-    if code == 0 and lines:
-        return lines[-1]
-    if any(REFUSED in line for line in lines):
-        kind = "our token is not its token" if token else "it needs a token, and we have none"
-        raise ClusterError(f"the cluster at {address} refuses us: {kind}")
-    errors = [line for line in lines if "Error: " in line and "ConnectionError" not in line]
-    reason = errors[-1].partition("Error: ")[2] if errors else "no Ray that we can talk to"
-    raise ClusterError(f"the cluster at {address} cannot be used: {reason}")
-
-
-def _run(address: str, token: bool, seconds: float) -> tuple[int, list[str]]:
-    """Ask in a process that is killed after ``seconds``; return its exit code and its lines."""
+    """Return what ``cluster_facts`` prints, in a process that is killed after ``seconds``."""
     guard = {LOOPBACK_GUARD: "0"} if is_loopback(address) else {}
     settings = {
         "RAY_AUTH_MODE": "token" if token else "disabled",
@@ -185,17 +174,21 @@ def _run(address: str, token: bool, seconds: float) -> tuple[int, list[str]]:
     )  # fmt: skip
     timer = threading.Timer(seconds, process.kill)
     timer.start()
-    lines = []
+    lines: list[str] = []
     with process:
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
+            for line in process.stdout or ():
                 lines.append(line.strip())
                 if REFUSED in line:
-                    process.kill()
-        except BaseException:  # Ctrl-C
+                    break
+        finally:  # also after Ctrl-C
             process.kill()
-            raise
-        finally:
             timer.cancel()
-    return process.returncode, lines
+    if lines and lines[-1].startswith("{"):
+        return lines[-1]
+    if any(REFUSED in line for line in lines):
+        kind = "our token is not its token" if token else "it needs a token, and we have none"
+        raise ClusterError(f"the cluster at {address} refuses us: {kind}")
+    errors = [line for line in lines if "Error: " in line and "ConnectionError" not in line]
+    reason = errors[-1].partition("Error: ")[2] if errors else "no Ray that we can talk to"
+    raise ClusterError(f"the cluster at {address} cannot be used: {reason}")

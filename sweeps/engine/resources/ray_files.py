@@ -11,7 +11,6 @@ import secrets
 import stat
 import tempfile
 from pathlib import Path
-from typing import Self
 
 from sweeps.engine.system.temporary_folder import TemporaryFolder
 
@@ -70,29 +69,7 @@ def _make_token(path: Path) -> None:
         os.unlink(unfinished)
 
 
-class RayFolder:
-    """A folder of its own for one Ray, as a context: removed when the block is left.
-
-    Attributes:
-        path: for Ray; Ray opens it to everyone, the folder around it is ours alone.
-        scratch: for Ray Tune.
-    """
-
-    def __init__(self) -> None:
-        self._outer = TemporaryFolder(PREFIX, _root())
-        self.path, self.scratch = self._outer.path / "r", self._outer.path / "t"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
-
-    def remove(self) -> None:
-        """Remove the folder and all in it; what is removed already is no error."""
-        self._outer.remove()
-
-
-def _root() -> Path:
+def make_folder() -> TemporaryFolder:
+    """Make a folder for one Ray, which opens what it makes in it to everyone; this one is ours."""
     root = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
-    return root if len(str(root)) <= LONGEST_ROOT else Path("/tmp")
+    return TemporaryFolder(PREFIX, root if len(str(root)) <= LONGEST_ROOT else Path("/tmp"))

@@ -1,13 +1,24 @@
 """What each trial occupies, and how many run at a time: by the options, and by what there is."""
 
+import logging
 import math
 from dataclasses import dataclass
+from functools import cache
 
 from sweeps.engine.cli.options import SweepOptions
-from sweeps.engine.resources import capacity
-from sweeps.engine.resources.capacity import Capacity
+from sweeps.engine.resources import cluster_check
+from sweeps.engine.resources.cluster_check import Capacity, ClusterError, Node
+from sweeps.engine.system import machine
 
 LEAST_SHARE = 0.01  # of a GPU: what CUDA itself needs of its memory; Ray rounds to 0.0001
+# A search that learns from every trial should not request all at once, and how far a cluster grows
+# only its owner knows.
+JOINT_SLOTS = 8
+# At each step Tune looks through all trials that wait: that is 8 ms of these, 250 of 6,000 (see
+# docs/scale.md).
+MOST_SLOTS = 1000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,19 +63,20 @@ class Resources:
 
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options need and this machine, or cluster, lacks, by option name."""
-    there = capacity.of(options)
-    gpus, given = trial_gpus(options, there), options.gpus_per_trial
-    if rule := share_problem(given or 0.0):
+    gpus, given = options.gpus_per_trial or 0.0, options.processes_per_trial
+    if rule := share_problem(gpus):
         return {"gpus_per_trial": rule}
-    if given and given > 1 and given % 1:
-        return {"gpus_per_trial": f"must be a whole number above 1, given: {given:g}"}
-    found = _processes_problems(options, gpus)
-    if not found and options.address is not None:
-        cores = options.cpus_per_trial * _processes(options, gpus)
-        found = capacity.cluster_problems(options, cores, gpus)
-    if not found and options.address is None:
-        found = _machine_problems(options, there, gpus)
-    if not gpus:
+    if gpus > 1 and gpus % 1:
+        return {"gpus_per_trial": f"must be a whole number above 1, given: {gpus:g}"}
+    wanted = make_resources(options, at_once=1)
+    if given and wanted.gpus and given != (one_each := max(1, int(wanted.gpus))):
+        rule = f"must be {one_each}, one for each GPU of a trial (--gpus-per-trial)"
+        found = {"processes_per_trial": f"{rule}, given: {given}"}
+    elif options.address is not None:
+        found = cluster_problems(options, wanted.all_cpus, wanted.gpus)
+    else:
+        found = _machine_problems(options, capacity(options).largest, wanted)
+    if not wanted.gpus:
         rule = "no trial of this sweep has a GPU"
         if options.budget_gpu_hours is not None:
             found["budget_gpu_hours"] = f"{rule}: use --budget-hours"
@@ -80,56 +92,91 @@ def share_problem(gpus: float) -> str:
     return ""
 
 
-def trial_gpus(options: SweepOptions, there: Capacity) -> float:
-    """Return how many GPUs a trial has."""
-    if options.gpus_per_trial is None:
-        return 1.0 if there.gpus else 0.0
-    return options.gpus_per_trial
-
-
-def _processes(options: SweepOptions, gpus: float) -> int:
-    return options.processes_per_trial or max(1, math.ceil(gpus))
-
-
-def _processes_problems(options: SweepOptions, gpus: float) -> dict[str, str]:
-    given = options.processes_per_trial
-    if given and gpus and given != (one_each := max(1, int(gpus))):
-        rule = f"must be {one_each}, one for each GPU of a trial (--gpus-per-trial)"
-        return {"processes_per_trial": f"{rule}, given: {given}"}
+def cluster_problems(options: SweepOptions, cpus: int, gpus: float) -> dict[str, str]:
+    """Return why a cluster cannot run trials of so many cores and GPUs, by option name."""
+    assert options.address is not None
+    found = ask(options.address)
+    if isinstance(found, ClusterError):
+        return {"address": str(found)}
+    if options.gpus_per_trial is None and found.grows and not found.largest.gpus:
+        rule = "say how many, or 0: the cluster has no GPU now, and may start machines with some"
+        return {"gpus_per_trial": rule}
+    if problem := no_machine_for(options.address, cpus, gpus):
+        return {"gpus_per_trial" if gpus > found.largest.gpus else "cpus_per_trial": problem}
     return {}
 
 
-def _machine_problems(options: SweepOptions, there: Capacity, gpus: float) -> dict[str, str]:
+@cache
+def no_machine_for(address: str, cpus: int, gpus: float) -> str:
+    """Return why no machine of a cluster can run what needs this much; empty if one can.
+
+    A cluster that grows may start one: then a warning says, once, what may be waited for.
+    """
+    found = ask(address)
+    if isinstance(found, ClusterError):
+        return str(found)
+    if found.slots(cpus, gpus):
+        return ""
+    reason = (
+        f"no machine of the cluster has {cpus} CPUs and {gpus:g} GPUs; "
+        f"the largest of now has {found.largest.cpus:g} CPUs and {found.largest.gpus:g} GPUs"
+    )
+    if not found.grows:
+        return reason
+    log.warning("at %s %s: what needs them waits until the autoscaler starts one", address, reason)
+    return ""
+
+
+def _machine_problems(options: SweepOptions, there: Node, wanted: Resources) -> dict[str, str]:
     found = {}
     elsewhere = options.dry_run and not there.gpus  # of a cluster, planned without any GPU
-    if gpus > there.gpus and not elsewhere:
+    if wanted.gpus > there.gpus and not elsewhere:
         rule = f"must be at most {there.gpus}, the GPUs of this machine"
         if not there.gpus:
             rule += " (which has none: leave it out, or plan with --dry-run)"
-        found["gpus_per_trial"] = f"{rule}, given: {gpus:g}"
-    if options.cpus_per_trial > there.cpus:
+        found["gpus_per_trial"] = f"{rule}, given: {wanted.gpus:g}"
+    if wanted.cpus > there.cpus:
         rule = f"must be at most {there.cpus}, the cores of this machine"
-        found["cpus_per_trial"] = f"{rule}, given: {options.cpus_per_trial}"
-    processes, cpus = _processes(options, gpus), options.cpus_per_trial
-    if not found and not elsewhere and cpus * processes > there.cpus:
+        found["cpus_per_trial"] = f"{rule}, given: {wanted.cpus}"
+    if not found and not elsewhere and wanted.all_cpus > there.cpus:
         name = "processes_per_trial" if options.processes_per_trial else "gpus_per_trial"
-        rule = f"must be at most {there.cpus // cpus}: each process of a trial takes"
-        cores = f"{cpus} of the {there.cpus} cores of this machine (--cpus-per-trial)"
-        found[name] = f"{rule} {cores}, given: {processes}"
+        found[name] = (
+            f"must be at most {int(there.cpus) // wanted.cpus}: each process of a trial takes "
+            f"{wanted.cpus} of the {there.cpus} cores of this machine (--cpus-per-trial), "
+            f"given: {wanted.processes}"
+        )
     return found
+
+
+def capacity(options: SweepOptions) -> Capacity:
+    """Return what the options' trials can have; nothing if their cluster does not answer."""
+    if options.address is None:
+        return Capacity((Node(machine.cpu_count(), machine.gpu_count()),))
+    found = ask(options.address)
+    return Capacity(()) if isinstance(found, ClusterError) else found
+
+
+@cache
+def ask(address: str) -> Capacity | ClusterError:
+    """Return what the cluster at ``HOST:PORT``, or ``auto``, has, or why it cannot be used."""
+    try:
+        return cluster_check.ask(cluster_check.resolve(address))
+    except ClusterError as error:
+        return error
 
 
 def make_resources(options: SweepOptions, at_once: int) -> Resources:
     """Return what a trial occupies: GPUs, or a part of one, where there are any.
 
     Args:
-        options: those in which ``problems`` finds none.
+        options: what was typed.
         at_once: trials that are requested at once of a cluster that grows, unless
             ``--max-concurrent`` says how many.
     """
-    there = capacity.of(options)
-    gpus = trial_gpus(options, there)
-    processes = _processes(options, gpus)
+    there, gpus = capacity(options), options.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if there.largest.gpus else 0.0
+    processes = options.processes_per_trial or max(1, math.ceil(gpus))
     slots = there.slots(options.cpus_per_trial * processes, gpus)
     if there.grows:
         slots = max(slots, options.max_concurrent or at_once)

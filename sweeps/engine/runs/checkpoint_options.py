@@ -14,9 +14,7 @@ from gon_core.config import Architecture
 from sweeps.engine.cli.options import CommandOptions, Cores, Measures
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.resources import capacity
-from sweeps.engine.resources.cluster_check import ClusterError
-from sweeps.engine.resources.resources import share_problem
+from sweeps.engine.resources import resources
 from sweeps.engine.system import machine
 
 
@@ -111,7 +109,7 @@ class CheckpointOptions(CommandOptions):
             found["evaluate"] = rule
         if self.gpus_per_shard and self.address is None:
             found["gpus_per_shard"] = "is of a cluster: give --address"
-        elif rule := share_problem(self.gpus_per_shard):
+        elif rule := resources.share_problem(self.gpus_per_shard):
             found["gpus_per_shard"] = rule
         if self.on_imagenet and self.mnist_c:
             found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
@@ -135,18 +133,12 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
         if folder is not None and not os.path.isdir(folder):
             found[name] = f"no such folder: {folder}"
     if options.address is not None:
-        found |= _cluster_problems(options, options.address)
+        gpus = options.gpus_per_shard
+        if problem := resources.no_machine_for(options.address, options.cpus, gpus):
+            found["address"] = problem
     elif options.cpus > (cores := machine.cpu_count()):
         found["cpus"] = f"must be at most {cores}, the cores of this machine, given: {options.cpus}"
     return found
-
-
-def _cluster_problems(options: CheckpointOptions, address: str) -> dict[str, str]:
-    facts = capacity.ask(address)
-    if isinstance(facts, ClusterError):
-        return {"address": str(facts)}
-    problem = capacity.no_machine_for(address, facts, options.cpus, options.gpus_per_shard)
-    return {"address": problem} if problem else {}
 
 
 def _fault_of(folder: Folder) -> str:

@@ -134,14 +134,14 @@ GOES_AWAY = """
 import sys
 import sweeps.evaluate_checkpoint as script
 from sweeps.engine.backend import cluster
-from sweeps.engine.runs import checkpoint_options
+from sweeps.engine.resources import resources
 from sweeps.engine.system.leaving import leave
 
 def gone(resources, address):
     raise ConnectionError("[no] answer")
 
 cluster._connect = gone
-checkpoint_options._cluster_problems = lambda options, address: {}
+resources.no_machine_for = lambda *_: ""
 leave(script.main)
 """
 

@@ -11,8 +11,7 @@ from sweeps.engine.planning.trial_cost import (
     measure_speed,
     trial_seconds,
 )
-from sweeps.engine.resources import capacity
-from sweeps.engine.resources.resources import make_resources
+from sweeps.engine.resources import resources
 from sweeps.engine.system import machine
 
 
@@ -70,12 +69,12 @@ def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, mon
     ],
 )
 def test_of_a_cluster_that_grows_so_many_trials_are_asked_for_at_once(options, slots, monkeypatch):
-    there = capacity.Capacity((capacity.Node(4, 1),), grows=True, is_cluster=True)
-    monkeypatch.setattr(capacity, "of", lambda options: there)
+    there = resources.Capacity((resources.Node(4, 1),), grows=True)
+    monkeypatch.setattr(resources, "capacity", lambda options: there)
     given = {"sigmas": (0.5,), "num_trials": 0, "gpus_per_trial": 1} | options
     assert plan_of(**given).resources.slots == slots
-    made = make_resources(script.Options(**given), capacity.JOINT_SLOTS)
-    assert made.slots == options.get("max_concurrent", capacity.JOINT_SLOTS)
+    made = resources.make_resources(script.Options(**given), resources.JOINT_SLOTS)
+    assert made.slots == options.get("max_concurrent", resources.JOINT_SLOTS)
 
 
 def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():

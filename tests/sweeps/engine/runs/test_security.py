@@ -31,7 +31,7 @@ from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import Checkpoint
 from sweeps.engine.resources import ray_files
-from sweeps.engine.resources.ray_files import RayFolder, ensure_token
+from sweeps.engine.resources.ray_files import ensure_token, make_folder
 from sweeps.engine.system import temporary_folder
 from sweeps.engine.system.errors import OutsideError
 from sweeps.engine.trials.trial import run_trial
@@ -231,9 +231,8 @@ def short():
 
 HOLDING = """
 import sys
-from sweeps.engine.resources.ray_files import RayFolder
-with RayFolder() as folder:
-    folder.path.mkdir()
+from sweeps.engine.resources.ray_files import make_folder
+with make_folder() as folder:
     print(folder.path, flush=True)
     sys.stdin.read()
 """
@@ -249,17 +248,17 @@ def test_the_folder_of_a_killed_sweep_is_removed_by_the_next_and_no_other(home, 
         )
         for _ in range(2)
     ]  # fmt: skip
-    killed, alive = (Path(process.stdout.readline().strip()).parent for process in holding)
+    killed, alive = (Path(process.stdout.readline().strip()) for process in holding)
     holding[0].kill()
     holding[0].wait()
-    with RayFolder():
+    with make_folder():
         assert killed.exists()  # perhaps it is just being made
     past = time.time() - 2 * temporary_folder.YOUNG
     for folder in (killed, alive):
         os.utime(folder, (past, past))
-    with RayFolder() as own:
+    with make_folder() as own:
         assert not killed.exists() and alive.exists()
-        assert own.path.parent.parent == short
+        assert own.path.parent == short
     holding[1].communicate("", timeout=30)
     assert os.listdir(short) == []
 
