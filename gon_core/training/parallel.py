@@ -128,7 +128,7 @@ def joined(
     Args:
         rank: of this process, from 0.
         size: number of processes.
-        folder: an empty one that no other user can read, the same for all of them.
+        folder: a new one that no other user can read, the same for all of them.
         device_type: ``cpu`` or ``cuda``.
         timeout: seconds after which a process that does not answer is an error.
 

@@ -40,7 +40,7 @@ def run(method, data, folder, **keywords):
         method=method, data=DATA, training=TRAINING, start=None, evaluation=EVALUATION
     )
     trial = SweepRecords(Folder(str(folder))).trial(config.trial_id)
-    return run_trial(config, data, None, trial, "cuda", **keywords), trial.folder.read(MODEL)
+    return run_trial(config, data, None, trial, **keywords), trial.folder.read(MODEL)
 
 
 def figures(result):

@@ -84,7 +84,6 @@ class InProcess:
                     data,
                     start_weights,
                     driver.records.trial(config.trial_id),
-                    device=self._resources.device,
                     checkpoint_every=driver.plan.checkpoint_every,
                     report=lambda metrics: driver.reported(name, metrics),
                     processes=self._resources.processes,

@@ -120,7 +120,6 @@ def _trainable(
                 fetch(images).to(resources.device),
                 start_weights,
                 kept,
-                resources.device,
                 checkpoint_every,
                 report=_report,
                 processes=resources.processes,

@@ -35,6 +35,7 @@ from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.text import duration
 from sweeps.engine.tracking import Tracker
 from sweeps.engine.trials import measures
+from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.trial import describe, make_deterministic
 
 EXPERIMENT = "evaluate_checkpoint"
@@ -191,8 +192,9 @@ def _evaluate(
         def notify(text: str) -> None:
             console.print(f"  {text}", highlight=False, markup=False)
 
+        steps = Steps(notify=notify)
         found = measures.measure(
-            loaded.model, images.mnist, images.config, notify=notify, accuracies=accuracies
+            loaded.model, images.mnist, images.config, accuracies=accuracies, steps=steps
         )
     seconds = time.perf_counter() - started
     has_validation = any(row.split == "validation" for row in found.measurements)

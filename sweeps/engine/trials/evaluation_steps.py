@@ -1,4 +1,8 @@
-"""The steps of an evaluation: each is done once, and kept as soon as it is done."""
+"""The steps of an evaluation: each is done once, kept as soon as it is done, and reported.
+
+A step may run for minutes and reports nothing itself. Each calls the model, so that its calls are
+counted, and the evaluation is stopped at one of them.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,12 +16,7 @@ from sweeps.engine.records import Finding
 # Seconds that a step may still take after the request to stop: a machine that is preempted waits
 # for 20 (``sweeps.engine.backend.preemption``), and a noise generator trains for longer.
 PATIENCE = 10.0
-
-Keep = Callable[[str, Finding], None]
-
-
-def forget(step: str, finding: Finding) -> None:
-    """Keep nothing."""
+REPORT_SECONDS = 10.0  # between two lines about the same measure
 
 
 class Steps:
@@ -26,18 +25,26 @@ class Steps:
     Args:
         done: what they found before, by their names.
         keep: called with each further one as soon as it is done.
+        stop: whether to end between two steps, or soon.
+        notify: called with a line when a measure begins, then every ten seconds.
+        clock: seconds, from any start.
 
     Attributes:
         found: by their names.
-        announce: called when something is measured, with what it is and what its forward passes
-            are counted against.
     """
 
-    def __init__(self, done: Mapping[str, Finding] | None = None, keep: Keep = forget) -> None:
+    def __init__(
+        self,
+        done: Mapping[str, Finding] | None = None,
+        keep: Callable[[str, Finding], None] = lambda step, finding: None,
+        stop: Callable[[], bool] = lambda: False,
+        notify: Callable[[str], None] = lambda line: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.found = dict(done or {})
-        self.announce: Callable[[str, str], None] = lambda name, of: None
-        self._keep = keep
-        self._since = time.perf_counter()
+        self._keep, self._stop, self._notify, self._clock = keep, stop, notify, clock
+        self._since = self._begun = self._reported = clock()
+        self._calls, self._of = 0, "batches"
         self._is_between = True
         self._stopped_at: float | None = None
 
@@ -48,45 +55,59 @@ class Steps:
 
     def add(self, step: str, finding: Finding) -> None:
         """Keep what a step found, in the time since the one before."""
-        now = time.perf_counter()
+        now = self._clock()
         finding = finding.model_copy(update={"seconds": now - self._since})
         self._since, self._is_between = now, True
         self.found[step] = finding
         self._keep(step, finding)
 
     def begin(self, name: str, of: str = "batches") -> None:
-        """Announce what is measured now."""
-        self.announce(name, of)
+        """Report that a measure begins.
+
+        Args:
+            name: what it is.
+            of: what stands behind the number of calls, for example ``of at most 10,000 steps``.
+        """
+        self._begun = self._reported = self._clock()
+        self._calls, self._of = 0, of
+        self._notify(name)
 
     def take(
         self, step: str, find: Callable[[], Finding], name: str, of: str = "batches"
     ) -> Finding:
-        """Return what a step found; if it is not done, announce it and call ``find``."""
+        """Return what a step found; if it is not done, ``begin`` it and call ``find``."""
         if step not in self.found:
             self.begin(name, of)
             self.add(step, find())
         return self.found[step]
 
     @contextmanager
-    def stoppable(self, model: nn.Module, stop: Callable[[], bool]) -> Iterator[None]:
-        """End the block between two steps, or soon, once ``stop`` returns true.
-
-        It is checked whenever the model is called, which every step does.
+    def watching(self, model: nn.Module) -> Iterator[None]:
+        """Count and report the calls of ``model`` while the block runs, and stop at one of them.
 
         Raises:
             StoppedError: as ``stop`` said; what the current step had measured is lost.
         """
-        hook = model.register_forward_pre_hook(lambda *forward: self._check(stop))
+        before = model.register_forward_pre_hook(lambda *call: self._check())
+        after = model.register_forward_hook(lambda *call: self._count())
         try:
             yield
         finally:
-            hook.remove()
+            before.remove()
+            after.remove()
 
-    def _check(self, stop: Callable[[], bool]) -> None:
+    def _check(self) -> None:
         is_between, self._is_between = self._is_between, False
-        if self._stopped_at is None and stop():
-            self._stopped_at = time.monotonic()
+        if self._stopped_at is None and self._stop():
+            self._stopped_at = self._clock()
         if self._stopped_at is None:
             return
-        if is_between or time.monotonic() - self._stopped_at > PATIENCE:
+        if is_between or self._clock() - self._stopped_at > PATIENCE:
             raise StoppedError
+
+    def _count(self) -> None:
+        self._calls += 1
+        now = self._clock()
+        if now - self._reported >= REPORT_SECONDS:
+            self._reported = now
+            self._notify(f"  {self._calls:,} {self._of}, {now - self._begun:.0f} s")

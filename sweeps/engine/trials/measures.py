@@ -3,7 +3,7 @@
 Nothing is written: measurements and files are returned.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -19,7 +19,6 @@ from gon_core.measures import MEASURES
 from sweeps.engine.records import EXAMPLES
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.evaluation_steps import Steps
-from sweeps.engine.trials.heartbeat import Heartbeat, silent
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,6 @@ def measure(
     data: TrialData,
     config: EvaluationConfig,
     bf16: bool = False,
-    notify: Callable[[str], None] = silent,
     accuracies: Accuracies = evaluation,
     steps: Steps | None = None,
 ) -> Measured:
@@ -110,19 +108,16 @@ def measure(
         data: see there.
         config: what to measure.
         bf16: whether accuracies are measured in bfloat16.
-        notify: is called with lines that say how far it is.
         accuracies: measures them, here or elsewhere.
         steps: of the evaluation: a corruption of a split, an attack, a noise generator, epsilon* of
             a noise. Those that are done are not done again.
     """
-    steps, heart, found = steps or Steps(), Heartbeat(notify), Measured()
-    steps.announce = heart.begin
-    with heart.listening(model):
+    steps, found = steps or Steps(), Measured()
+    with steps.watching(model):
         for name in (TOP1, *config.measures):
             subject = Subject(
                 model, data.benchmark, data.training, data.validation, data.test, config, bf16,
-                accuracies,
-                data.prepared.get(name),
+                accuracies, data.prepared.get(name),
             )  # fmt: skip
             measured = get(name).run(subject, steps)
             found.measurements += measured.measurements

@@ -20,10 +20,9 @@ from gon_core.evaluation import learned_noise
 from gon_core.evaluation.measure import Measured
 from gon_core.measurement import mean_top1
 from gon_core.noise import solver_name
-from gon_core.training import StoppedError, checkpoints, new_state, train
+from gon_core.training import StoppedError, TrainingState, checkpoints, new_state, train
 from gon_core.training.convergence import Event, ended
 from gon_core.training.opponent import Opponent
-from gon_core.training.parallel import ALONE
 from sweeps.engine.records import (
     NOISE,
     VALIDATION_METRIC,
@@ -58,7 +57,6 @@ def run_trial(
     data: TrialData,
     start_weights: bytes | None,
     records: TrialRecords,
-    device: str = "cpu",
     checkpoint_every: int = 1,
     report: Callable[[dict[str, float]], None] = lambda metrics: None,
     processes: int = 1,
@@ -70,15 +68,14 @@ def run_trial(
 
     Args:
         config: what to run.
-        data: on ``device``.
+        data: on the device that trains.
         start_weights: the vanilla model; None if ``config.start`` is None.
         records: where its checkpoints are and its result goes.
-        device: ``cpu`` or ``cuda``.
         checkpoint_every: epochs between two checkpoints.
         report: called with the metrics of each epoch but the last, in order; may end the trial
             by raising anything that is not an ``Exception``. The last one comes with the result:
             otherwise a scheduler could stop a trial that has nothing left to train.
-        processes: that train it together, each on a GPU of its own if ``device`` is ``cuda``. They
+        processes: that train it together, each on a GPU of its own if the data is on one. They
             are no part of the trial: a checkpoint is the same, up to rounding, for any number of
             them. This process alone validates, evaluates and writes.
         stop: called after each step, and in the evaluation: whether to end for now.
@@ -97,18 +94,17 @@ def run_trial(
         if done.is_final:
             return done
         records.forget_result()
-    run = _TrialRun(
-        config, data, records, device, checkpoint_every, report, processes, stop, node, evaluates
-    )
+    run = _TrialRun(config, data, records, processes, stop, evaluates)
     try:
-        run.start(start_weights)
-        run.train()
+        run.start(start_weights, node, report)
+        if run.end is None:
+            run.train(checkpoint_every, report)
         result, files = run.evaluate()
         files = {checkpoints.MODEL: checkpoints.dump_model(run.state.model)} | files
         return records.write_result(result, files | run.learned_noise())
     except StoppedError as stopped:
         try:
-            if not run.is_trained:  # else there is a checkpoint of the end of the training
+            if run.end is None:  # else there is a checkpoint of the end of the training
                 run.keep()
             records.write_stop()
         except StorageError:  # the network may be lost first; an older checkpoint exists
@@ -117,6 +113,19 @@ def run_trial(
     except Exception as error:  # whatever broke, the record says it and the sweep continues
         result = run.result("failed", f"{cause(error)}\n{traceback.format_exc()}")
         return records.write_result(result)
+
+
+def begin_training(
+    config: TrialConfig, device: str, start_weights: bytes | None = None
+) -> TrainingState:
+    """Return the state in which a trial's training begins."""
+    assert not isinstance(config.method, Given), "given weights are not trained"
+    benchmark = config.data.benchmark
+    model = benchmark.make_model(config.model, seeding.generator(config.seed, "initial weights"))
+    if start_weights is not None:
+        checkpoints.restore_model(model, start_weights)
+    channels = benchmark.image_shape[0]
+    return new_state(model.to(device), config.training, config.seed, config.method, channels)
 
 
 def cause(error: Exception) -> str:
@@ -141,93 +150,66 @@ class _TrialRun:
     config: TrialConfig
     data: TrialData
     records: TrialRecords
-    device: str
-    checkpoint_every: int
-    report: Callable[[dict[str, float]], None]
     processes: int
     stop: Callable[[], bool]
-    node: str
     evaluates: bool
     history: list[dict[str, float]] = field(default_factory=list)
-    event: Event = "continue"
+    end: Event | None = None  # what ended the training
+
+    @property
+    def device(self) -> str:
+        return self.data.training.device.type
 
     @property
     def bf16(self) -> bool:
         return self.config.training.precision == "bf16"
 
-    @property
-    def is_trained(self) -> bool:
-        return ended(self.state.convergence, self.config.training) is not None
-
-    def start(self, start_weights: bytes | None) -> None:
+    def start(
+        self, start_weights: bytes | None, node: str, report: Callable[[dict[str, float]], None]
+    ) -> None:
         """Set the state to the last checkpoint, or to the beginning; report the epochs so far."""
-        self._begin(start_weights)
-        checkpoint, passed_over = self.records.find_checkpoint(
-            lambda found: self._restore(start_weights, found)
-        )
-        if checkpoint is None and passed_over:  # one of them may have been restored in part
-            self._begin(start_weights)
+        assert self.config.start is None or start_weights is not None, "it starts from weights"
+
+        def restore(found: Checkpoint) -> None:
+            self.state = begin_training(self.config, self.device, start_weights)
+            checkpoints.restore(self.state, found.files)
+            self.history = found.history
+
+        checkpoint, passed_over = self.records.find_checkpoint(restore)
+        if checkpoint is None:  # one of them may have been restored in part
+            self.state = begin_training(self.config, self.device, start_weights)
         epoch = checkpoint.epoch if checkpoint is not None else 0
         host, pid = socket.gethostname(), os.getpid()
-        self.records.write_attempt(Attempt(host, pid, now(), epoch, passed_over, self.node))
-        end = ended(self.state.convergence, self.config.training)
-        self.event = end or "continue"
-        for entry in self.history[: -1 if end else None]:  # the last one comes with the result
-            self.report(entry)
+        self.records.write_attempt(Attempt(host, pid, now(), epoch, passed_over, node))
+        self.end = ended(self.state.convergence, self.config.training)
+        for entry in self.history[: -1 if self.end else None]:  # the last comes with the result
+            report(entry)
 
-    def _begin(self, start_weights: bytes | None) -> None:
-        config = self.config
-        assert not isinstance(config.method, Given), "given weights are not trained"
-        weights = seeding.generator(config.seed, "initial weights")
-        model = config.data.benchmark.make_model(config.model, weights)
-        if config.start is not None:
-            assert start_weights is not None, "a trial with a start was given no weights"
-            checkpoints.restore_model(model, start_weights)
-        channels = config.data.benchmark.image_shape[0]
-        self.state = new_state(
-            model.to(self.device), config.training, config.seed, config.method, channels
-        )
-
-    def _restore(self, start_weights: bytes | None, checkpoint: Checkpoint) -> None:
-        self._begin(start_weights)
-        checkpoints.restore(self.state, checkpoint.files)
-        self.history = checkpoint.history
-
-    def train(self) -> None:
-        """Train to the end, by one process or several."""
-        if self.event != "continue":
-            return
-        state, data = self.state, self.data.training
-        try:
-            with ranks.started(self.processes, self.config, state, data) as state.group:
-                self._train()
-        finally:
-            state.group = ALONE
-
-    def _train(self) -> None:
+    def train(self, checkpoint_every: int, report: Callable[[dict[str, float]], None]) -> None:
         """Train to the end, validating after each epoch; keep checkpoints at intervals and then."""
-        config = self.config
+        config, images = self.config, self.data.training
         assert not isinstance(config.method, Given), "given weights are not trained"
         mixed = evaluation.mixed(self.data.validation) if self.evaluates else None
-        trained = train(self.state, self.data.training, config.method, config.training, self.stop)
-        for metrics in trained:
-            entry = {
-                "epoch": float(metrics.epoch),
-                "train_loss": metrics.train_loss,
-                "train_accuracy": metrics.train_accuracy,
-                "learning_rate": metrics.learning_rate,
-                "seconds": metrics.seconds,
-                **(self._validate(mixed) if mixed is not None else {}),
-                **metrics.extra,
-            }
-            self.history.append(entry)
-            self.event = metrics.event
-            # After the last one too: an evaluation takes as long as many epochs.
-            due = metrics.is_last or metrics.epoch % self.checkpoint_every == 0
-            if due and metrics.event != "diverged":  # that is not evaluated
-                self.keep()
-            if not metrics.is_last:  # the caller reports the last one with the result
-                self.report(entry)
+        with ranks.started(self.processes, config, self.state, images):
+            for metrics in train(self.state, images, config.method, config.training, self.stop):
+                entry = {
+                    "epoch": float(metrics.epoch),
+                    "train_loss": metrics.train_loss,
+                    "train_accuracy": metrics.train_accuracy,
+                    "learning_rate": metrics.learning_rate,
+                    "seconds": metrics.seconds,
+                    **(self._validate(mixed) if mixed is not None else {}),
+                    **metrics.extra,
+                }
+                self.history.append(entry)
+                # After the last one too: an evaluation takes as long as many epochs.
+                due = metrics.is_last or metrics.epoch % checkpoint_every == 0
+                if due and metrics.event != "diverged":  # that is not evaluated
+                    self.keep()
+                if metrics.is_last:  # the caller reports it with the result
+                    self.end = metrics.event
+                else:
+                    report(entry)
 
     def _validate(self, mixed: LabelledImages) -> dict[str, float]:
         started = time.perf_counter()
@@ -250,27 +232,21 @@ class _TrialRun:
         Returns:
             the result, and files to be kept beside it.
         """
-        if self.event == "diverged":
+        if self.end == "diverged":
             return self.result("diverged", "the training loss is not finite"), {}
-        assert self.event in ("converged", "max_epochs"), f"training ended with {self.event}"
+        assert self.end in ("converged", "max_epochs"), f"training ended with {self.end}"
         if not self.evaluates:
-            return self.result(self.event), {}
+            return self.result(self.end), {}
         model, started = self.state.model, time.perf_counter()
-        steps = self._steps()
-        before = steps.seconds
-        with steps.stoppable(model, self.stop):
-            found = measure(model, self.data, self.config.evaluation, self.bf16, steps=steps)
-        seconds = before + time.perf_counter() - started
-        result = self.result(self.event, measured=found, evaluation_seconds=seconds)
-        return result, found.files
-
-    def _steps(self) -> Steps:
-        """Return the steps of the evaluation that are done, of this very model, and keep others."""
-        digest = hashlib.sha256(checkpoints.dump_model(self.state.model)).hexdigest()
-        done, passed_over = self.records.findings(digest)
+        digest = hashlib.sha256(checkpoints.dump_model(model)).hexdigest()
+        done, passed_over = self.records.findings(digest)  # of this very model
         if passed_over:
             self.records.write_passed_over(passed_over)
-        return Steps(done, partial(self.records.write_finding, model=digest))
+        steps = Steps(done, partial(self.records.write_finding, model=digest), self.stop)
+        before = steps.seconds
+        found = measure(model, self.data, self.config.evaluation, self.bf16, steps=steps)
+        seconds = before + time.perf_counter() - started
+        return self.result(self.end, measured=found, evaluation_seconds=seconds), found.files
 
     def learned_noise(self) -> dict[str, bytes]:
         """Return what the noise generator learned as a file; nothing for methods without one."""
@@ -284,12 +260,6 @@ class _TrialRun:
         portrait = learned_noise.describe(generator, images, method.epsilon, stream)
         return {NOISE: learned_noise.dump(portrait, generator)}
 
-    def _solver(self) -> str:
-        # Fused and eager arithmetic differ in the last bit.
-        if not isinstance(self.config.method, ANT):
-            return ""
-        return f", {solver_name(self.device)} epsilon sphere"
-
     def result(
         self,
         status: Status,
@@ -298,7 +268,9 @@ class _TrialRun:
         evaluation_seconds: float = 0.0,
     ) -> TrialResult:
         """Return the record of how the trial ended."""
-        found = measured or Measured()
+        found, device = measured or Measured(), describe(self.device, self.processes)
+        if isinstance(self.config.method, ANT):  # fused and eager arithmetic differ in the last bit
+            device += f", {solver_name(self.device)} epsilon sphere"
         return TrialResult(
             trial_id=self.records.trial_id,
             config=self.config,
@@ -314,7 +286,7 @@ class _TrialRun:
                 "evaluation": evaluation_seconds,
             },
             ended=now(),
-            device=describe(self.device, self.processes) + self._solver(),
+            device=device,
             device_type=self.device,
             notes=[note for attempt in self.records.attempts() for note in attempt.notes],
         )

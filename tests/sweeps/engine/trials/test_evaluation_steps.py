@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from torch import nn
 
 from gon_core import evaluation
 from gon_core.config import GNT, DataConfig, EvaluationConfig, TrainingConfig, TrialConfig
@@ -382,3 +383,51 @@ def test_the_seconds_of_an_evaluation_are_those_of_all_its_parts(few, tmp_path, 
     long = kept.findings()[0][DAMAGED].model_copy(update={"seconds": 1000.0})
     kept.write_finding(DAMAGED, long, model)
     assert 1000 < run(few, kept).seconds["evaluation"] < 1100
+
+
+class Clock:
+    """Time that passes with each call of the model."""
+
+    def __init__(self, step):
+        self.now, self.step = 0.0, step
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+def report(lines, step, calls, of="batches"):
+    clock, model = Clock(step), nn.Identity()
+    steps = Steps(notify=lines.append, clock=clock)
+    with steps.watching(model):
+        steps.begin("first", of)
+        for _ in range(calls):
+            clock.now += step
+            assert torch.equal(model(torch.ones(2)), torch.ones(2))
+    return steps, model
+
+
+def test_a_line_every_ten_seconds_with_the_budget(lines):
+    report(lines, 4.0, 6, of="of at most 10,000 steps")
+    assert lines == [
+        "first",
+        "  3 of at most 10,000 steps, 12 s",
+        "  6 of at most 10,000 steps, 24 s",
+    ]
+
+
+def test_what_is_fast_is_only_named(lines):
+    report(lines, 0.01, 50)
+    assert lines == ["first"]
+
+
+def test_the_next_measure_counts_anew_and_the_model_is_left_as_it_was(lines):
+    steps, model = report(lines, 11.0, 1)
+    steps.begin("second")
+    assert lines == ["first", "  1 batches, 11 s", "second"]
+    model(torch.ones(1))
+    assert len(lines) == 3 and not model._forward_hooks

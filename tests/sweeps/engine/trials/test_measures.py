@@ -12,6 +12,7 @@ from gon_core.measurement import TOP1, mean_top1, select
 from gon_core.models import MadryCNN
 from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
 from sweeps.engine.records.storage import Folder
+from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import measure, prepare_data, write_examples
 
 DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
@@ -84,7 +85,7 @@ def _is_severe(row):
 
 def test_it_reports_what_is_measured_now_and_how_far_a_generator_is(splits):
     lines = []
-    measure(MadryCNN(), prepare_data(splits, ALL), ALL, notify=lines.append)
+    measure(MadryCNN(), prepare_data(splits, ALL), ALL, steps=Steps(notify=lines.append))
     assert [line.split(",")[0] for line in lines] == [
         "accuracy on 12 validation and 16 test images", "five severities of each corruption",
         "attack PGD", "attack DDN", "noise generator ant_1x1", "noise generator ant_3x3",
