@@ -82,7 +82,7 @@ def budget_ms(running: int) -> float:
         records = SweepRecords(Folder(folder))
         meter = Meter(records, Resources(1, 1.0, running), Budget(gpu_hours=1e9), estimate=1200.0)
         for number in range(running + 1):
-            config: Any = SimpleNamespace(trial_id=str(number))
+            config: Any = SimpleNamespace(trial_id=str(number), start="vanilla")
             meter.started(config)
             if number:  # one waits, so that there is something to ask
                 meter.allocated(config)

@@ -68,7 +68,7 @@ with Cluster(Resources(1, 0.0, 1), sys.argv[1]) as cluster:
     rows = shards.evaluate_imagenet_c(model, images)
     print(json.dumps([row.model_dump() for row in rows]))
     pids = shards._run(lambda *_: [os.getpid()], model, list(range(12)), False)
-    print(len({pid for (pid,) in pids}))
+    print(len(set(pids)))
 """
 
 
@@ -109,7 +109,7 @@ def where(model, shard, device, bf16):
         open(marker, "x").close()
         os.kill(os.getppid(), signal.SIGKILL)  # its raylet, and so its machine
         time.sleep(60)
-    return [number, os.getppid()]
+    return [(number, os.getppid())]
 
 with Cluster(resources, sys.argv[1]) as cluster:
     cluster.wait()

@@ -13,7 +13,7 @@ import pytest
 from gon_core.config import EvaluationConfig, StartConfig
 from gon_core.data import idx
 from gon_core.data.splits import split
-from sweeps.engine.backend import notice
+from sweeps.engine.backend import preemption
 from sweeps.engine.records import MODEL, SweepRecords, starting_models
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.measures import prepare_data
@@ -32,7 +32,7 @@ ARGUMENTS = (
 
 def signs(but=()):
     """Return the signs of the vanilla model: no trial has begun yet."""
-    return [sign for sign in notice.signs() if sign not in but]
+    return [sign for sign in preemption.signs() if sign not in but]
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from gon_core.config import TrialConfig
 from sweeps.engine.backend.forecast import Forecast, Lengths
@@ -36,16 +35,33 @@ from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.provenance import now, repeat_command
 
 WRITE_SECONDS = 60.0  # between two writes; what a killed driver used after its last is not counted
-START = "start"  # the vanilla model, among the trials
 
 
 class OutOfBudgetError(BaseException):
     """The budget has no room for a trial any more, before the first one could be started."""
 
 
-def whole_seconds(result: TrialResult) -> float:
-    """Return how long a trial took, in one process or several: training and evaluation."""
-    return sum(result.seconds.values())
+@dataclass
+class _Use:
+    """What a trial that has not ended uses.
+
+    Attributes:
+        gpus: that it occupies.
+        is_start: whether it is the vanilla model.
+        has_run: whether it ever had resources.
+        since: when its process began; None while it waits.
+        earlier: seconds of its processes that died.
+    """
+
+    gpus: float
+    is_start: bool
+    has_run: bool = False
+    since: float | None = None
+    earlier: float = 0.0
+
+    def seconds(self, at: float) -> float:
+        """Return how long it has had resources, in all of its processes."""
+        return self.earlier + (0.0 if self.since is None else at - self.since)
 
 
 @dataclass
@@ -53,7 +69,8 @@ class Meter:
     """Counts what a sweep uses; as a context it keeps that in the records while the block runs.
 
     A trial occupies its GPU while a process of it runs, with all that failed processes
-    wasted; waiting for a machine, the first or another, costs nothing.
+    wasted; waiting for a machine, the first or another, costs nothing. The vanilla model, the one
+    trial without a start of its own, counts as well.
 
     Attributes:
         records: of the sweep.
@@ -75,10 +92,8 @@ class Meter:
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
     most_allocated: int = 0
-    _waiting: dict[str, None] = field(default_factory=dict)  # those that never ran
-    _running: dict[str, float | None] = field(default_factory=dict)  # since when it runs
-    _used: dict[str, float] = field(default_factory=dict)  # seconds, by processes that died
-    _longest: dict[str, float] = field(default_factory=dict)  # of a whole trial, by its first epoch
+    _trials: dict[str, _Use] = field(default_factory=dict)
+    _whole: dict[str, float] = field(default_factory=dict)  # seconds of a trial, by its epochs
     _ended_gpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -88,30 +103,22 @@ class Meter:
         # Trials with another share of a GPU say nothing about the time of these.
         are_alike = all(usage.gpus_per_trial == self.resources.gpus for usage in usages)
         finished = self.records.results() if self.budget.limits and are_alike else []
-        self._costs = [whole_seconds(result) for result in finished if result.is_final]
+        self._costs = [sum(each.seconds.values()) for each in finished if each.is_final]
         self._ended = Lengths(self._costs)
         self._since: float | None = None
         self._until: float | None = None
-        self._name, self._began = "", ""
         self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._keep, name="usage", daemon=True)
 
     def __enter__(self) -> Self:
         self._since, self._began = self.clock(), now()
         self._name = self.records.usage.next_name()
         self._write()
-        self._thread = threading.Thread(target=self._keep, name="usage", daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._over.set()
-        assert self._thread is not None
         self._thread.join()
         self._until = self.clock()
         # What already goes wrong is the news, not that this cannot be written either.
@@ -119,66 +126,52 @@ class Meter:
             self._write()
 
     def started(self, config: TrialConfig) -> None:
-        """Listen: a trial is to run, as soon as it has an allocation."""
-        self._waiting[config.trial_id] = None
+        """Listen: a trial will run, as soon as resources are free."""
+        is_start = config.start is None
+        gpus = self.resources.start_gpus if is_start else self.resources.gpus
+        self._trials[config.trial_id] = _Use(gpus, is_start)
 
     def allocated(self, config: TrialConfig) -> None:
-        """Take in that a process of the trial has its allocation, unless that is known."""
-        if self._running.get(config.trial_id) is None:
-            self._waiting.pop(config.trial_id, None)
-            self._running[config.trial_id] = self.clock()
-            has_place = sum(since is not None for since in self._running.values())
-            self.most_allocated = max(self.most_allocated, has_place)
+        """Listen: a process of a trial begins, unless that is known."""
+        use = self._trials[config.trial_id]
+        if use.since is None:
+            use.since, use.has_run = self.clock(), True
+            at_once = sum(each.since is not None for each in self._trials.values())
+            self.most_allocated = max(self.most_allocated, at_once)
 
     def deallocated(self, config: TrialConfig) -> None:
-        """Take in that the process of the trial has died: the trial waits again."""
-        since = self._running.get(config.trial_id)
-        if since is not None:
-            used = self._used.get(config.trial_id, 0.0)
-            self._used[config.trial_id] = used + self.clock() - since
-            self._running[config.trial_id] = None
+        """Listen: the process of a trial died; the trial waits again."""
+        use = self._trials[config.trial_id]
+        use.earlier, use.since = use.seconds(self.clock()), None
 
     def cancelled(self, config: TrialConfig) -> None:
-        """Take in that a trial that never ran is not to run, for now."""
-        self._waiting.pop(config.trial_id, None)
+        """Listen: a trial that never had resources will not run, for now."""
+        del self._trials[config.trial_id]
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: an epoch ended."""
-        seconds = metrics.get("seconds", 0.0)
-        epochs = config.training.max_epochs * (seconds + metrics.get("validation_seconds", 0.0))
-        self._longest[config.trial_id] = epochs + self.after_training(config, seconds)
+        if config.start is not None:
+            seconds = metrics.get("seconds", 0.0)
+            epoch = seconds + metrics.get("validation_seconds", 0.0)
+            whole = config.training.max_epochs * epoch + self.after_training(config, seconds)
+            self._whole[config.trial_id] = whole
 
     def ended(self, result: TrialResult) -> None:
         """Listen: a trial's record was written."""
-        seconds = self._seconds_of(result.trial_id, self.clock())
-        self._running.pop(result.trial_id, None)
-        self._waiting.pop(result.trial_id, None)
-        self._used.pop(result.trial_id, None)
-        self._ended_gpu_seconds += self.resources.gpus * seconds
-        if result.is_final:
+        use = self._trials.pop(result.trial_id)
+        seconds = use.seconds(self.clock())
+        self._ended_gpu_seconds += use.gpus * seconds
+        if result.is_final and not use.is_start:
             # One that was resumed has taken longer than its last part.
-            self._costs.append(max(seconds, whole_seconds(result)))
+            self._costs.append(max(seconds, sum(result.seconds.values())))
             if self.budget.limits:  # else nothing is decided
                 self._ended = Lengths(self._costs)
-
-    @contextlib.contextmanager
-    def start_model(self) -> Iterator[None]:
-        """Count what is done in the block as a trial's time: the vanilla model is trained."""
-        self._running[START] = self.clock()
-        try:
-            yield
-        finally:
-            seconds = self._seconds_of(START, self.clock())
-            self._running.pop(START)
-            self._ended_gpu_seconds += self.resources.start_gpus * seconds
 
     @property
     def spent(self) -> Spent:
         """What was used so far, by earlier drivers too."""
-        own = self._own()
-        return Spent(
-            self._earlier.seconds + own.seconds, self._earlier.gpu_seconds + own.gpu_seconds
-        )
+        own, earlier = self._own(), self._earlier
+        return Spent(earlier.seconds + own.seconds, earlier.gpu_seconds + own.gpu_seconds)
 
     @property
     def expected(self) -> float | None:
@@ -190,34 +183,28 @@ class Meter:
         """
         return self._forecast().mean
 
-    def limit_reached(self) -> Option | None:
+    def limit_reached(self, forecast: Forecast | None = None) -> Option | None:
         """Return which limit would be passed if one more trial were started; None if it fits."""
-        return self._limit_passed_with(self._forecast())
+        forecast = forecast or self._forecast()
+        cost, gpus = forecast.mean or 0.0, self.resources.gpus
+        return limit_passed(self.budget, self.spent, forecast.rest, cost, gpus)
 
     def has_room(self) -> bool:
         """Return whether a trial would still fit, while none can start yet."""
-        return not self.budget.limits or self.limit_reached() is None
-
-    def raise_if_spent(self) -> None:
-        """Raise OutOfBudgetError if no trial would fit any more, while none can start yet."""
-        if not self.has_room():
-            raise OutOfBudgetError
+        return self.limit_reached() is None
 
     def _forecast(self) -> Forecast:
-        whole, of_one = self.estimate, {}
+        at, whole, by_epochs = self.clock(), self.estimate, {}
         if whole is None:
-            whole, of_one = self._ended.longest, self._longest
-            if of_one:
-                whole = statistics.fmean(of_one.values())
-        at = self.clock()
-        lasted = {i: self._seconds_of(i, at) for i in self._running if i != START}
-        running = [max(seconds, of_one.get(i, whole or 0.0)) for i, seconds in lasted.items()]
+            whole, by_epochs = self._ended.longest, self._whole
+            if by_epochs:
+                whole = statistics.fmean(by_epochs.values())
+        trials = {name: use for name, use in self._trials.items() if not use.is_start}
+        lasted = {name: use.seconds(at) for name, use in trials.items() if use.has_run}
+        running = [max(lasted[name], by_epochs.get(name, whole or 0.0)) for name in lasted]
         of_running = Lengths(running if whole is not None else ())
-        return Forecast(self._ended, list(lasted.values()), of_running, len(self._waiting), whole)
-
-    def _limit_passed_with(self, forecast: Forecast) -> Option | None:
-        cost, rest, gpus = forecast.mean or 0.0, forecast.rest, self.resources.gpus
-        return limit_passed(self.budget, self.spent, rest, cost, gpus)
+        waiting = len(trials) - len(lasted)
+        return Forecast(self._ended, list(lasted.values()), of_running, waiting, whole)
 
     def may_start(self) -> bool:
         """Return whether another trial may be started now.
@@ -227,9 +214,9 @@ class Meter:
         if not self.budget.limits:
             return True
         forecast = self._forecast()
-        if forecast.mean is None and (self._running or self._waiting):
+        if forecast.mean is None and self._trials:
             return False
-        return self._limit_passed_with(forecast) is None
+        return self.limit_reached(forecast) is None
 
     def may_wait(self) -> bool:
         """Return whether all trials that wait for their first allocation still fit into the budget.
@@ -237,10 +224,10 @@ class Meter:
         They were started when they did; since then time has passed without a machine for them, or
         others have needed more than was expected.
         """
-        if not self.budget.limits or not self._waiting:
+        if not self.budget.limits or all(use.has_run for use in self._trials.values()):
             return True
         forecast = self._forecast()
-        return self._limit_passed_with(replace(forecast, waiting=forecast.waiting - 1)) is None
+        return self.limit_reached(replace(forecast, waiting=forecast.waiting - 1)) is None
 
     def larger(self, trials: int) -> dict[Option, float]:
         """Return budgets that are enough for ``trials`` more, of those that are too small."""
@@ -272,21 +259,12 @@ class Meter:
             for option, limit in self.budget.limits.items()
         )
 
-    def _seconds_of(self, trial_id: str, at: float) -> float:
-        """Return how long a running trial has had places, in all of its processes."""
-        since = self._running.get(trial_id)
-        return self._used.get(trial_id, 0.0) + (0.0 if since is None else at - since)
-
     def _own(self) -> Spent:
         if self._since is None:
             return Spent()
         at = self.clock() if self._until is None else self._until
-        running = sum(self._gpu_seconds_of(trial_id, at) for trial_id in list(self._running))
+        running = sum(use.gpus * use.seconds(at) for use in list(self._trials.values()))
         return Spent(at - self._since, self._ended_gpu_seconds + running)
-
-    def _gpu_seconds_of(self, trial_id: str, at: float) -> float:
-        gpus = self.resources.start_gpus if trial_id == START else self.resources.gpus
-        return gpus * self._seconds_of(trial_id, at)
 
     def _write(self) -> None:
         own = self._own()

@@ -17,7 +17,6 @@ from sweeps.engine.system.signals import reinstall_handlers
 from sweeps.engine.system.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:  # it loads torch, while Ray starts
-    from sweeps.engine.backend.shared_data import SharedData
     from sweeps.engine.trials.measures import TrialData
 
 OBJECT_STORE_BYTES = 2 * 1024**3
@@ -35,12 +34,6 @@ RAY_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-# Whatever the environment says. Without the first, Ray's servers listen on every network address;
-# its name is older than what it does.
-RAY_GUARDS = {
-    LOOPBACK_GUARD: "0",
-    "RAY_AUTH_MODE": "token",
 }
 LOOPBACK = "127.0.0.1"
 SLOW_START = "timed out during startup"  # in the text of the plain Exception that Ray raises
@@ -64,7 +57,11 @@ class Cluster:
     def __init__(self, resources: Resources, address: str | None = None) -> None:
         for name, value in RAY_SETTINGS.items():
             os.environ.setdefault(name, value)
-        os.environ.update(RAY_GUARDS if address is None else guards(address))
+        # Whatever the environment says. Without it Ray's servers listen on every network address.
+        if address is None or is_loopback(address):
+            os.environ[LOOPBACK_GUARD] = "0"
+        if address is None or has_token():
+            os.environ["RAY_AUTH_MODE"] = "token"
         # Ray's processes end with the thread that started them, so one thread does both.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._folder = make_folder()
@@ -76,7 +73,7 @@ class Cluster:
         else:
             self._started = self._thread.submit(_connect, resources, address)
         self._stopped: Future[None] | None = None
-        self._shared: SharedData | None = None
+        self._images: Any = None  # in Ray's object store
 
     def __enter__(self) -> Self:
         return self
@@ -98,20 +95,14 @@ class Cluster:
             raise ClusterError(reason) from error
         reinstall_handlers()
 
-    def run(
-        self,
-        driver: Driver,
-        data: "TrialData",
-        start_weights: bytes | None,
-        evaluates: bool = True,
-    ) -> None:
+    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
         """Run the trials that ``driver`` suggests where there is room; return when all ended."""
-        from sweeps.engine.backend import tuner
-        from sweeps.engine.backend.shared_data import SharedData
+        import ray
 
-        if self._shared is None or self._shared.data is not data:
-            self._shared = SharedData(data)
-        tuner.run(driver, self._shared, start_weights, self.scratch, evaluates)
+        from sweeps.engine.backend import tuner
+
+        self._images = self._images or (ray.put(data),)
+        tuner.run(driver, self._images, start_weights, self.scratch)
 
     def stop(self) -> None:
         """Begin to end Ray and all its processes.
@@ -127,12 +118,6 @@ class Cluster:
     def join(self) -> None:
         """Return when Ray has ended, after ``stop``."""
         self._thread.shutdown()
-
-
-def guards(address: str) -> dict[str, str]:
-    """Return the settings of a driver on an existing cluster, at ``HOST:PORT``."""
-    found = {"RAY_AUTH_MODE": "token"} if has_token() else {}
-    return found | ({LOOPBACK_GUARD: "0"} if is_loopback(address) else {})
 
 
 def worker_environment(resources: Resources) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gon_core.config import TrialConfig
 from search_spaces.parameter import Point
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.records import Attempt, Status, SweepRecords, TrialRecords, TrialResult
+from sweeps.engine.records import Attempt, Status, SweepRecords, TrialResult
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
 from sweeps.engine.search.search import Search
 from sweeps.engine.system.errors import StorageError
@@ -37,15 +37,12 @@ class Listener(Protocol):
 
     def started(self, config: TrialConfig) -> None:
         """A trial will run, as soon as resources are free."""
-        ...
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """An epoch ended; the same epoch may come twice when a trial is resumed."""
-        ...
 
     def ended(self, result: TrialResult) -> None:
         """A trial's record was written."""
-        ...
 
 
 class AllocationListener(Protocol):
@@ -53,29 +50,34 @@ class AllocationListener(Protocol):
 
     def allocated(self, config: TrialConfig) -> None:
         """A process of a trial begins; before, the trial waits for a machine."""
-        ...
 
     def deallocated(self, config: TrialConfig) -> None:
         """The process of a trial died; the trial waits again."""
-        ...
 
     def cancelled(self, config: TrialConfig) -> None:
         """A trial that never had resources will not run, for now."""
-        ...
 
 
 @dataclass
-class _Deaths:
-    """What ended the processes of one trial since this driver started it.
+class _Suggested:
+    """A trial that was suggested and has not ended, and what ended its processes.
 
     Attributes:
+        config: of the trial.
+        point: that it belongs to.
         attempts: starts of it that are known.
+        waits: whether it never had resources.
+        history: the metrics of its epochs.
         nodes: the machines when its last process began.
         failures: of its own.
         node_losses: of its machine.
     """
 
+    config: TrialConfig
+    point: Point
     attempts: int
+    waits: bool = True
+    history: list[dict[str, float]] = field(default_factory=list)
     nodes: frozenset[str] = frozenset()
     failures: int = 0
     node_losses: int = 0
@@ -111,10 +113,7 @@ class Driver:
     lost: StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
-        self._running: dict[str, tuple[TrialConfig, list[dict[str, float]]]] = {}
-        self._waiting: dict[str, TrialConfig] = {}  # of these, those that never had resources
-        self._points: dict[str, Point] = {}
-        self._deaths: dict[str, _Deaths] = {}
+        self._trials: dict[str, _Suggested] = {}  # by the scheduler's name of each
         self._nodes: frozenset[str] = frozenset()  # when a process last began
         self._turn = len(self.records.names())
 
@@ -127,8 +126,8 @@ class Driver:
         if self.lost is not None:
             return True
         if self.search.is_exhausted:  # but those that wait may be cancelled, and come again
-            return not self._waiting
-        return not self._running and not self.may_start()
+            return not any(trial.waits for trial in self._trials.values())
+        return not self._trials and not self.may_start()
 
     def suggest(self, tune_id: str) -> TrialConfig | None:
         """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
@@ -150,11 +149,9 @@ class Driver:
         except StorageError as error:
             self.lost = error
             return None
-        self._running[tune_id] = (config, [])
-        self._waiting[tune_id] = config
-        self._points[tune_id] = point
-        self._deaths[tune_id] = _Deaths(attempts)
-        self._notify(lambda listener: listener.started(config))
+        self._trials[tune_id] = _Suggested(config, point, attempts)
+        for listener in self.listeners:
+            listener.started(config)
         return config
 
     def began(self, tune_id: str, nodes: Collection[str] = ()) -> None:
@@ -164,10 +161,11 @@ class Driver:
             tune_id: the scheduler's name of the trial.
             nodes: the scheduler's names of the machines of now.
         """
-        if tune_id in self._running:
-            self._deaths[tune_id].nodes = self._nodes = frozenset(nodes)
-            self._waiting.pop(tune_id, None)
-            self._notify_allocation(lambda listener: listener.allocated(self._running[tune_id][0]))
+        if (trial := self._trials.get(tune_id)) is not None:
+            trial.nodes = self._nodes = frozenset(nodes)
+            trial.waits = False
+            for listener in self.allocation_listeners:
+                listener.allocated(trial.config)
 
     def cancel_waiting(self) -> str | None:
         """Cancel the last trial that waits, if the budget has no room for all that wait.
@@ -175,23 +173,26 @@ class Driver:
         Returns:
             the scheduler's name of the trial, which will not run; None if all may wait.
         """
-        if not self._waiting or self.may_wait():
+        if self.may_wait():
             return None
-        tune_id, config = self._waiting.popitem()
-        del self._running[tune_id], self._deaths[tune_id]
-        self.search.ledger.put_back(self._points.pop(tune_id), config.seed)
-        self._notify_allocation(lambda listener: listener.cancelled(config))
-        return tune_id
+        for tune_id, trial in reversed(self._trials.items()):
+            if trial.waits:
+                del self._trials[tune_id]
+                self.search.ledger.put_back(trial.point, trial.config.seed)
+                for listener in self.allocation_listeners:
+                    listener.cancelled(trial.config)
+                return tune_id
+        return None
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
         """Record the metrics of an epoch; an epoch that was repeated counts once."""
         raise_pending_interrupt()
-        if tune_id not in self._running:
+        if (trial := self._trials.get(tune_id)) is None:
             return
-        config, history = self._running[tune_id]
-        if not history or metrics["epoch"] > history[-1]["epoch"]:
-            history.append(metrics)
-            self._notify(lambda listener: listener.reported(config, metrics))
+        if not trial.history or metrics["epoch"] > trial.history[-1]["epoch"]:
+            trial.history.append(metrics)
+            for listener in self.listeners:
+                listener.reported(trial.config, metrics)
 
     def is_abandoned(
         self, tune_id: str, nodes: Callable[[], Collection[str]], reason: str = ""
@@ -206,63 +207,54 @@ class Driver:
             reason: why it would die again; empty if that is not known.
         """
         raise_pending_interrupt()
-        if tune_id not in self._running:
+        if (trial := self._trials.get(tune_id)) is None:
             return False
-        config, history = self._running[tune_id]
-        self._notify_allocation(lambda listener: listener.deallocated(config))
-        trial = self.records.trial(config.trial_id)
+        for listener in self.allocation_listeners:
+            listener.deallocated(trial.config)
+        records = self.records.trial(trial.config.trial_id)
         try:
-            result, attempts = trial.result(), trial.attempts()
+            result = records.result()
+            if result is not None and result.is_final:  # it ended, and could not report it
+                return False
+            reason = reason or self._count_death(trial, records.attempts(), nodes)
+            if reason:
+                records.write_result(self._without_record(trial, "failed", reason))
         except StorageError as error:
             self.lost = error
-            return False
-        if result is not None and result.is_final:  # it ended, and could not report it
-            return False
-        reason = reason or self._count_death(tune_id, attempts, nodes)
-        if not reason:
-            return False
-        self._write(trial, self._without_record(config, history, "failed", reason))
-        return True
+        return bool(reason)
 
     def _count_death(
-        self, tune_id: str, attempts: Sequence[Attempt], nodes: Callable[[], Collection[str]]
+        self, trial: _Suggested, attempts: Sequence[Attempt], nodes: Callable[[], Collection[str]]
     ) -> str:
         """Count the death of a trial's process; return why it is one too many, if it is."""
-        deaths = self._deaths[tune_id]
-        last = attempts[-1] if len(attempts) > deaths.attempts else None  # it wrote none itself
-        deaths.attempts = len(attempts)
-        before = deaths.nodes or self._nodes  # the latter if it died before it began
+        last = attempts[-1] if len(attempts) > trial.attempts else None  # it wrote none itself
+        trial.attempts = len(attempts)
+        before = trial.nodes or self._nodes  # the latter if it died before it began
         if (last is not None and last.stopped) or _is_lost(before, last, nodes):
-            deaths.node_losses += 1
+            trial.node_losses += 1
         else:
-            deaths.failures += 1
-        if deaths.failures > self.limits.failures:
-            return f"the trial's process died {times(deaths.failures)}"
-        if deaths.node_losses > self.limits.node_losses:
-            return f"the trial's machine was lost {times(deaths.node_losses)}"
+            trial.failures += 1
+        if trial.failures > self.limits.failures:
+            return f"the trial's process died {times(trial.failures)}"
+        if trial.node_losses > self.limits.node_losses:
+            return f"the trial's machine was lost {times(trial.node_losses)}"
         return ""
 
-    def _without_record(
-        self, config: TrialConfig, history: list[dict[str, float]], status: Status, reason: str
-    ) -> TrialResult:
+    def _without_record(self, trial: _Suggested, status: Status, reason: str) -> TrialResult:
         """Return the record of a trial that could not write its own."""
+        resources = self.plan.resources
+        device = f"cpu, {resources.cpus} thread(s)" if resources.device == "cpu" else "cuda"
         return TrialResult(
-            trial_id=config.trial_id,
-            config=config,
+            trial_id=trial.config.trial_id,
+            config=trial.config,
             status=status,
             reason=reason,
-            history=history,
-            seconds={"training": sum(entry["seconds"] for entry in history)},
+            history=trial.history,
+            seconds={"training": sum(entry["seconds"] for entry in trial.history)},
             ended=now(),
-            device=self._device(),
-            device_type=self.plan.resources.device,
+            device=f"{resources.processes} x {device}" if resources.processes > 1 else device,
+            device_type=resources.device,
         )
-
-    def _write(self, trial: TrialRecords, result: TrialResult) -> None:
-        try:
-            trial.write_result(result)
-        except StorageError as error:
-            self.lost = error
 
     def ended(self, tune_id: str, failed: bool, reason: str = "") -> None:
         """Record that a trial is over; write its record if it could not do so itself.
@@ -272,45 +264,27 @@ class Driver:
             failed: whether its process died too often.
             reason: why it could not write its record, if known.
         """
-        if tune_id not in self._running:
+        if (trial := self._trials.pop(tune_id, None)) is None:
             return
-        config, history = self._running.pop(tune_id)
-        self._waiting.pop(tune_id, None)
-        trial = self.records.trial(config.trial_id)
+        config = trial.config
+        records = self.records.trial(config.trial_id)
         try:
-            result = trial.result()
+            result = records.result()
+            if result is None or (reason and not result.is_final):
+                # The trial did not write its record: ASHA stopped it, or it could not.
+                if not failed and not reason and self.plan.config.scheduler == "asha":
+                    result = self._without_record(trial, "pruned", "")
+                else:
+                    why = "its process died" if failed else "it ended without a record"
+                    result = self._without_record(trial, "failed", reason or why)
+                records.write_result(result)
         except StorageError as error:
             self.lost = error
             return
-        if result is None or (reason and not result.is_final):
-            # The trial did not write its record: ASHA stopped it, or it could not.
-            pruned = not failed and not reason and self.plan.config.scheduler == "asha"
-            why = reason or ("its process died" if failed else "it ended without a record")
-            result = self._without_record(
-                config, history, "pruned" if pruned else "failed", "" if pruned else why
-            )
-            self._write(trial, result)
-            if self.lost is not None:
-                return
         objectives = self.plan.objectives(result)
-        self.search.ledger.record(self._points.pop(tune_id), config.seed, result.status, objectives)
-        self._notify(lambda listener: listener.ended(result))
-
-    def _device(self) -> str:
-        from sweeps.engine.trials.trial import describe  # it loads torch
-
-        resources = self.plan.resources
-        if resources.device == "cpu":
-            return describe("cpu", resources.processes)
-        return f"{resources.processes} x cuda" if resources.processes > 1 else "cuda"
-
-    def _notify(self, event: Callable[[Listener], None]) -> None:
+        self.search.ledger.record(trial.point, config.seed, result.status, objectives)
         for listener in self.listeners:
-            event(listener)
-
-    def _notify_allocation(self, event: Callable[[AllocationListener], None]) -> None:
-        for listener in self.allocation_listeners:
-            event(listener)
+            listener.ended(result)
 
 
 def _is_lost(

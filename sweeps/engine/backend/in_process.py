@@ -1,10 +1,10 @@
 """Trials run by this process, one after the other."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any, Self
 
-from gon_core.config import TrialConfig
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import TrialResult
@@ -13,12 +13,9 @@ from sweeps.engine.trials.trial import make_deterministic, run_trial
 
 NODE = "this process"
 
-RunTrial = Callable[..., TrialResult]
-"""``run_trial``, or what stands for it in a test."""
-
 
 class ProcessDiedError(BaseException):
-    """Raised by a ``RunTrial`` to stand for the death of a process; no error of a trial's own."""
+    """Raised instead of a trial's run to stand for the death of a process."""
 
 
 class InProcess:
@@ -29,11 +26,14 @@ class InProcess:
     Args:
         resources: of each trial.
         address: of no cluster.
-        run: runs one trial, and writes its record.
+        run: ``run_trial``, or what stands for it in a test.
     """
 
     def __init__(
-        self, resources: Resources, address: str | None = None, run: RunTrial = run_trial
+        self,
+        resources: Resources,
+        address: str | None = None,
+        run: Callable[..., TrialResult] = run_trial,
     ) -> None:
         assert address is None, "this process is on no cluster"
         self._resources, self._run = resources, run
@@ -53,48 +53,35 @@ class InProcess:
     def join(self) -> None:
         """Return at once."""
 
-    def run(
-        self,
-        driver: Driver,
-        data: TrialData,
-        start_weights: bytes | None,
-        evaluates: bool = True,
-    ) -> None:
+    def run(self, driver: Driver, data: TrialData, start_weights: bytes | None) -> None:
         """Run the trials that ``driver`` suggests."""
-        resources = self._resources
-        make_deterministic(resources.device, resources.cpus)
-        on_device = data.to(resources.device)
+        make_deterministic(self._resources.device, self._resources.cpus)
+        on_device = data.to(self._resources.device)
         for name in map(str, count(1)):
             config = None if driver.is_over else driver.suggest(name)
             if config is None:
                 break
-            self._run_one(driver, name, config, on_device, start_weights, evaluates)
+            run = partial(
+                self._run, config, on_device, start_weights, driver.records.trial(config.trial_id),
+                checkpoint_every=driver.plan.checkpoint_every,
+                report=partial(driver.reported, name), processes=self._resources.processes,
+                node=NODE, evaluates=config.start is not None,
+            )  # fmt: skip
+            _run_one(driver, name, run)
         if driver.lost is not None:
             raise driver.lost
 
-    def _run_one(
-        self, driver: Driver, name: str, config: TrialConfig, data: TrialData,
-        start_weights: bytes | None, evaluates: bool,
-    ) -> None:  # fmt: skip
-        while True:
-            driver.began(name, [NODE])
-            try:
-                result = self._run(
-                    config,
-                    data,
-                    start_weights,
-                    driver.records.trial(config.trial_id),
-                    checkpoint_every=driver.plan.checkpoint_every,
-                    report=lambda metrics: driver.reported(name, metrics),
-                    processes=self._resources.processes,
-                    node=NODE,
-                    evaluates=evaluates,
-                )
-            except ProcessDiedError as death:
-                if driver.is_abandoned(name, lambda: [NODE], str(death)) or driver.lost is not None:
-                    break
-                continue
+
+def _run_one(driver: Driver, name: str, run: Callable[[], TrialResult]) -> None:
+    while True:
+        driver.began(name, [NODE])
+        try:
+            result = run()
+        except ProcessDiedError as death:
+            if driver.is_abandoned(name, lambda: [NODE], str(death)) or driver.lost is not None:
+                break
+        else:
             if result.history:  # the last epoch comes with the result
                 driver.reported(name, result.history[-1])
             break
-        driver.ended(name, failed=False)
+    driver.ended(name, failed=False)

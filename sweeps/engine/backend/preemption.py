@@ -1,4 +1,7 @@
-"""A machine that will be taken away: notifies its trials, which save a checkpoint and end.
+"""A machine that will be taken away: its trials are notified, save a checkpoint and end.
+
+Notice is SIGTERM to the process of a trial. Each trial writes a sign, a small file, for as long as
+it handles that signal: so it is known which trials to notify, and when they saved a checkpoint.
 
 By itself Ray kills trials at once when the machine shuts down. On the machine, as the user who runs
 Ray there:
@@ -12,17 +15,29 @@ start a trial here again, which is then notified too.
 """
 
 import argparse
+import faulthandler
 import http.client
+import json
+import logging
+import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sweeps.engine.backend.notice import Sign, signs
 from sweeps.engine.system.exit_codes import DONE, SOME_FAILED
+from sweeps.engine.system.temporary_folder import TemporaryFolder, is_held, living
+
+PREFIX, SIGN = "gon-trial-", "sign.json"
 
 SECONDS = 20.0  # of the 30 that spot machines of Google Cloud have; its pods have 15, see cluster/
 LATECOMER = 3.0  # seconds in which a trial that Ray started before it drains writes its sign
@@ -30,6 +45,78 @@ ASK_EVERY = 2.0  # seconds; AWS gives two minutes, Google Cloud half of one
 ANSWER_WITHIN = 5.0
 AWS, GCP = "http://169.254.169.254", "http://metadata.google.internal"
 NO_PROXY = urllib.request.ProxyHandler({})  # the service answers to the machine alone
+
+log = logging.getLogger(__name__)
+_say = partial(print, flush=True)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A trial that runs on this machine, and can be notified.
+
+    Attributes:
+        folder: locked until the trial has ended, or has saved its checkpoint.
+        pid: of its process.
+        trial_id: of the trial.
+        node: Ray's name of the machine, if Ray started it.
+    """
+
+    folder: Path
+    pid: int
+    trial_id: str = ""
+    node: str = ""
+
+    def notify(self) -> None:
+        """Notify the trial that its machine will be taken away."""
+        with suppress(ProcessLookupError):
+            if self.is_up:  # so that no other process can have its pid by now
+                os.kill(self.pid, signal.SIGTERM)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the trial still runs."""
+        return is_held(self.folder)
+
+
+def signs() -> Iterator[Sign]:
+    """Yield the trials of this user that run on this machine and can be notified."""
+    for folder in living(PREFIX, Path(tempfile.gettempdir())):
+        try:
+            yield Sign(folder, **json.loads((folder / SIGN).read_text()))
+        except (OSError, ValueError, TypeError):  # being written or removed at this moment
+            continue
+
+
+@contextmanager
+def sigterm_notice(trial_id: str = "", node: str = "") -> Iterator[Callable[[], bool]]:
+    """Yield what says whether SIGTERM came since the block was entered, in a microsecond.
+
+    Ray runs trials in other threads than the main one, and only the main thread may install a
+    handler in Python. ``faulthandler`` installs its own from any thread: it writes to a file, here
+    a pipe, and the process continues. The handler before it is restored when the block is left.
+
+    Args:
+        trial_id: for the sign.
+        node: for the sign.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)  # nobody reads it: a full one must not stop us
+    faulthandler.register(signal.SIGTERM, file=writer, all_threads=False, chain=False)
+    sign = ExitStack()
+    try:
+        try:
+            made = TemporaryFolder(PREFIX, Path(tempfile.gettempdir()))
+            said = {"pid": os.getpid(), "trial_id": trial_id, "node": node}
+            (sign.enter_context(made).path / SIGN).write_text(json.dumps(said))
+        except OSError as error:  # then the trial is not notified, but runs
+            text = "trial %s cannot write its sign, and will not be notified: %s"
+            log.warning(text, trial_id, error)
+        yield lambda: bool(select.select([reader], [], [], 0)[0])
+    finally:
+        sign.close()
+        faulthandler.unregister(signal.SIGTERM)
+        os.close(reader)
+        os.close(writer)
 
 
 def notify(seconds: float, node: str = "") -> bool:
@@ -137,10 +224,6 @@ def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str:
         raise
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 1 if a trial saved no checkpoint in time."""
     parser = argparse.ArgumentParser(
@@ -152,28 +235,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     watching = commands.add_parser("watch", help="ask the cloud, and notify when it says so")
     watching.add_argument("cloud", choices=sorted(WARNED), help="whose machine this is")
     for command in (notifying, watching):
-        command.add_argument(
-            "--seconds", type=_seconds, default=SECONDS, metavar="N",
-            help=f"wait at most so long for the checkpoints (default {SECONDS:g})",
-        )  # fmt: skip
-        command.add_argument(
-            "--node", default="", metavar="ID",
-            help="Ray's name of the machine, where several of Ray's nodes share it",
-        )  # fmt: skip
+        seconds = f"wait at most so long for the checkpoints (default {SECONDS:g})"
+        command.add_argument("--seconds", type=float, default=SECONDS, metavar="N", help=seconds)
+        node = "Ray's name of the machine, where several of Ray's nodes share it"
+        command.add_argument("--node", default="", metavar="ID", help=node)
     given = parser.parse_args(arguments)
+    if not 0 < given.seconds <= 3600:
+        parser.error(f"--seconds must be over 0 and at most 3600, given: {given.seconds:g}")
     if given.command == "watch":
         _say(f"the machine will be taken away: {watch(WARNED[given.cloud])}")
     return DONE if notify(given.seconds, given.node) else SOME_FAILED
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"must be over 0 and at most 3600, not {text!r}")
-    return seconds
 
 
 if __name__ == "__main__":

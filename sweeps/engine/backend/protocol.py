@@ -1,5 +1,6 @@
 """What a sweep needs of whatever runs its trials: Ray, or this process."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sweeps.engine.backend.driver import Driver
@@ -21,20 +22,9 @@ class Backend(Protocol):
     def __exit__(self, *exception: Any) -> None: ...
 
     def wait(self) -> None:
-        """Return when trials can run.
+        """Return when trials can run; raise ClusterError if they never will."""
 
-        Raises:
-            ClusterError: they never will.
-        """
-        ...
-
-    def run(
-        self,
-        driver: Driver,
-        data: "TrialData",
-        start_weights: bytes | None,
-        evaluates: bool = True,
-    ) -> None:
+    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
         """Run the trials that ``driver`` suggests; return when it suggests no more.
 
         Each is run by ``run_trial``, which writes its record. ``driver`` is notified when a process
@@ -43,26 +33,20 @@ class Backend(Protocol):
 
         Args:
             driver: suggests trials.
-            data: the images; whatever is not in memory is opened where a trial runs.
-            start_weights: of the vanilla model.
-            evaluates: see ``run_trial``.
+            data: the images, the same in every call.
+            start_weights: the vanilla model; None while it is the trial, which is only trained.
 
         Raises:
             StorageError: a record could not be written by the driver either.
             UnsharedStorageError: a trial ran on a machine that does not see the records.
         """
-        ...
 
     def stop(self) -> None:
         """Begin to end all processes of trials."""
-        ...
 
     def join(self) -> None:
         """Return when all of them have ended, after ``stop``."""
-        ...
 
 
-class BackendFactory(Protocol):
-    """Makes a backend for trials that occupy ``resources``, on the cluster at an address if any."""
-
-    def __call__(self, resources: Resources, address: str | None) -> Backend: ...
+BackendFactory = Callable[[Resources, str | None], Backend]
+"""Makes a backend for trials that occupy so much, on the cluster at an address if any."""

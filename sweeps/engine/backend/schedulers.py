@@ -1,13 +1,13 @@
 """Ray Tune's schedulers: which trial runs next, and which is unpromising."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
-from sweeps.engine.planning.plan import Plan
-from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+from sweeps.engine.backend.driver import Driver
+from sweeps.engine.records import VALIDATION_METRIC
 
 
 class _FIFO(FIFOScheduler):
@@ -37,40 +37,23 @@ class _FIFO(FIFOScheduler):
             for trial in tune_controller.get_trials():
                 if trial.trial_id == name:
                     tune_controller.stop_trial(trial)
-                    _unstage(tune_controller, trial)
+                    # Otherwise Tune keeps resources for it: the next to end would free no GPU.
+                    if trial in tune_controller._staged_trials:
+                        tune_controller._unstage_trial_with_resources(trial)
         return super().choose_trial_to_run(tune_controller)
-
-
-def _unstage(tune_controller: Any, trial: Any) -> None:
-    # Otherwise Tune keeps resources for it: the next trial to end would not free its GPU.
-    if trial in tune_controller._staged_trials:
-        tune_controller._unstage_trial_with_resources(trial)
 
 
 class _ASHA(_FIFO, ASHAScheduler):
     """Also stops unpromising trials."""
 
 
-Scheduler = _FIFO
-
-
-def make_scheduler(
-    plan: Plan,
-    finished: Sequence[TrialResult],
-    cancel_waiting: Callable[[], str | None] = lambda: None,
-) -> Scheduler:
-    """Return the scheduler by name; ASHA begins with the rungs of the trials already recorded.
-
-    Args:
-        plan: with the name.
-        finished: what is recorded.
-        cancel_waiting: see ``Driver.cancel_waiting``.
-    """
-    if plan.config.scheduler == "none":
-        return _FIFO(cancel_waiting)
-    max_epochs = plan.config.training.max_epochs
+def make_scheduler(driver: Driver) -> _FIFO:
+    """Return the plan's scheduler; ASHA begins with the rungs of the trials already recorded."""
+    if driver.plan.config.scheduler == "none":
+        return _FIFO(driver.cancel_waiting)
+    max_epochs = driver.plan.config.training.max_epochs
     asha = _ASHA(
-        cancel_waiting,
+        driver.cancel_waiting,
         time_attr="epoch",
         metric=VALIDATION_METRIC,
         mode="max",
@@ -78,7 +61,7 @@ def make_scheduler(
         grace_period=max(1, max_epochs // 27),
         reduction_factor=3 if max_epochs > 3 else 2,
     )
-    for result in finished:
+    for result in driver.records.results():
         trial: Any = SimpleNamespace(trial_id=result.trial_id)
         for entry in result.history:
             # Ray has no public way to rebuild rungs; without it a resumed sweep prunes less.

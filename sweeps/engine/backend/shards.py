@@ -52,8 +52,7 @@ class Shards:
     ) -> Iterator[tuple[Measurement, Bool[Tensor, " image"]]]:
         """Yield the accuracy on clean images and under each corruption, and which are right."""
         shards = [evaluation_set.only(key) for key in evaluation_set.images]
-        for (found,) in self._run(_evaluate_images, model, shards, bf16):
-            yield found
+        return self._run(_evaluate, model, shards, bf16)
 
     def evaluate_imagenet_c(self, model: nn.Module, images: ImageNetC) -> Iterator[Measurement]:
         """Yield the accuracy of ``model`` under each corruption at each severity.
@@ -61,8 +60,7 @@ class Shards:
         Every machine reads the images from the folder, which must be there on all of them.
         """
         shards = [replace(images, corruptions=(name,)) for name in images.corruptions]
-        for rows in self._run(_evaluate_imagenet_c, model, shards, False):
-            yield from rows
+        return self._run(_evaluate, model, shards, False)
 
     def _run(self, function: Any, model: nn.Module, shards: list[Any], bf16: bool) -> Iterator[Any]:
         assert model is self._model, "each model has shards of its own"
@@ -80,7 +78,7 @@ class Shards:
         for reference in found:
             with _in_one_line():
                 rows = ray.get(reference)
-            yield rows
+            yield from rows
 
 
 @contextmanager
@@ -111,14 +109,10 @@ def _on_a_machine(
             torch.cuda.empty_cache()  # what another process on this GPU may need
 
 
-def _evaluate_images(
-    model: nn.Module, shard: EvaluationSet, device: str, bf16: bool
-) -> list[tuple[Measurement, Bool[Tensor, " image"]]]:
-    return list(evaluation.evaluate_images(model, shard.to(device), bf16))
-
-
-def _evaluate_imagenet_c(
-    model: nn.Module, shard: ImageNetC, device: str, bf16: bool
-) -> list[Measurement]:
+def _evaluate(
+    model: nn.Module, shard: EvaluationSet | ImageNetC, device: str, bf16: bool
+) -> list[Any]:
+    if isinstance(shard, EvaluationSet):
+        return list(evaluation.evaluate_images(model, shard.to(device), bf16))
     with torch.inference_mode():
         return list(evaluation.evaluate_imagenet_c(model, shard, bf16=bf16, device=device))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gon_core.config import TrialConfig
@@ -10,7 +10,7 @@ from sweeps.engine.backend.budget import Meter, OutOfBudgetError
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.backend.protocol import Backend
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.records import MODEL, SweepRecords, TrialRecords, TrialResult, starting_models
+from sweeps.engine.records import MODEL, TrialRecords, TrialResult, starting_models
 from sweeps.engine.records.starting_models import DivergedStartError
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import ClusterError
@@ -48,81 +48,61 @@ def start_weights(
         UnsharedStorageError: a machine does not see the records.
         OutOfBudgetError: the budget has no room for a trial any more.
     """
-    weights = starting_models.stored(kept)
+    start, resources = plan.config.start, plan.resources
+    config = starting_models.trial_config(start)
     training = starting_models.training_records(kept, plan.name)
-    if weights is None:
-        weights = _train(plan, kept, training, backend, data, limits, meter, show)
+    trial = training.trial(config.trial_id)
+    if (weights := starting_models.stored(kept)) is None:
+        # One process in any case, so that all sweeps share the same bits.
+        of_one = replace(
+            plan,
+            config=plan.config.model_copy(update={"scheduler": "none"}),
+            resources=replace(resources, gpus=resources.start_gpus, slots=1, processes=1),
+        )
+        search = GridSearch(Ledger([POINT], [config.seed], lambda point, seed: config))
+        listeners, room = [meter, _Listener(trial, meter, show)], meter.has_room
+        driver = Driver(of_one, search, training, listeners, limits, room, room, [meter])
+        backend.run(driver, data, None)
+        weights, history = _read(trial)
+        starting_models.keep(kept, start, weights, history)
     with suppress(StorageError):  # nothing reads them any more
         training.folder.delete()
     return weights
 
 
-def _train(
-    plan: Plan, kept: Folder, training: SweepRecords, backend: Backend, data: TrialData,
-    limits: Limits, meter: Meter, show: Callable[[dict[str, float]], None],
-) -> bytes:  # fmt: skip
-    start, resources = plan.config.start, plan.resources
-    config = starting_models.trial_config(start)
-    trial = training.trial(config.trial_id)
-    # One process in any case, so that all sweeps share the same bits.
-    of_one = replace(
-        plan,
-        config=plan.config.model_copy(update={"scheduler": "none"}),
-        resources=replace(resources, gpus=resources.start_gpus, slots=1, processes=1),
-    )
-    search = GridSearch(Ledger([POINT], [config.seed], lambda point, seed: config))
-    with ExitStack() as charged:
-        listener = _Listener(trial, meter, show, charged)
-        driver = Driver(
-            of_one, search, training, [listener], limits, meter.has_room, meter.has_room,
-            [listener],
-        )  # fmt: skip
-        backend.run(driver, data, None, evaluates=False)
+def _read(trial: TrialRecords) -> tuple[bytes, list[dict[str, float]]]:
+    """Return the weights and the history of the model; raise why there is none."""
     result = trial.result()
     if result is None:
         raise OutOfBudgetError
     if result.status == "diverged":
         raise DivergedStartError("the training loss of the vanilla starting model is not finite")
     if not result.is_final:
-        raise ClusterError(
-            f"the vanilla model could not be trained: {result.reason.splitlines()[0]}"
-        )
+        reason = result.reason.splitlines()[0]
+        raise ClusterError(f"the vanilla model could not be trained: {reason}")
     weights = trial.folder.read(MODEL)
     if hashlib.sha256(weights).hexdigest() != result.files[MODEL]:
         trial.forget_result()
         raise ClusterError(f"the weights in {trial.folder.uri} are damaged")
-    starting_models.keep(kept, start, weights, result.history)
-    return weights
+    return weights, result.history
 
 
 @dataclass
 class _Listener:
-    """Shows and charges the training; ends it when the budget has no room for a trial any more.
-
-    It is charged for as long as a process of it is allocated, as a trial is.
-    """
+    """Shows the training; ends it when the budget has no room for a trial any more."""
 
     trial: TrialRecords
     meter: Meter
     show: Callable[[dict[str, float]], None]
-    charged: ExitStack
 
     def started(self, config: TrialConfig) -> None:
-        """It costs nothing before it is placed."""
-
-    def allocated(self, config: TrialConfig) -> None:
-        self.charged.enter_context(self.meter.start_model())
-
-    def deallocated(self, config: TrialConfig) -> None:
-        self.charged.close()
-
-    def cancelled(self, config: TrialConfig) -> None:
-        """It was never placed."""
+        """There is nothing to show yet."""
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         self.show(metrics)
-        if self.trial.result() is None:  # else it is complete, for a larger budget
-            self.meter.raise_if_spent()
+        # One that has a result is complete, for a larger budget.
+        if not self.meter.has_room() and self.trial.result() is None:
+            raise OutOfBudgetError
 
     def ended(self, result: TrialResult) -> None:
-        self.charged.close()
+        """The caller looks at it."""

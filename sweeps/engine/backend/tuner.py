@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import traceback
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,20 @@ from gon_core.config import TrialConfig
 from gon_core.formats import training_code
 from gon_core.training import StoppedError
 from sweeps.engine.backend.driver import Driver
-from sweeps.engine.backend.notice import Notice
+from sweeps.engine.backend.preemption import sigterm_notice
 from sweeps.engine.backend.schedulers import make_scheduler
-from sweeps.engine.backend.shared_data import SharedData, fetch
 from sweeps.engine.backend.shared_storage import other_code, unshared
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
 from sweeps.engine.system.errors import StorageError
+from sweeps.engine.trials.measures import TrialData
 from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
+
+# The images in Ray's object store, where each machine fetches them once. In a tuple Ray passes the
+# reference on as it is, and does not read it for every trial.
+Shared = tuple[ray.ObjectRef]
 
 ENTRY = "entry"
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
@@ -48,34 +53,21 @@ class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
 
 
-def run(
-    driver: Driver, data: SharedData, start_weights: bytes | None, scratch: Path, evaluates: bool
-) -> None:
+def run(driver: Driver, images: Shared, start_weights: bytes | None, scratch: Path) -> None:
     """Run the trials that ``driver`` suggests on the Ray that has started; see ``Backend.run``.
 
-    Args:
-        driver: suggests trials.
-        data: shared by all trials.
-        start_weights: the vanilla model.
-        scratch: a folder for what Ray Tune keeps; worth nothing afterwards.
-        evaluates: see ``run_trial``.
-
-    Raises:
-        StorageError: a record could not be written by the driver either.
-        UnsharedStorageError: a trial ran on a machine that does not see the records.
+    What Ray Tune keeps in the folder ``scratch`` is worth nothing afterwards.
     """
-    plan, records = driver.plan, driver.records
-    resources = plan.resources
+    resources = driver.plan.resources
     trainable = tune.with_resources(
         tune.with_parameters(
-            _trainable, images=data.reference, start_weights=start_weights, folder=records.folder,
-            resources=resources, checkpoint_every=plan.checkpoint_every, code=training_code(),
-            evaluates=evaluates,
+            _trainable, images=images, start_weights=start_weights, folder=driver.records.folder,
+            resources=resources, checkpoint_every=driver.plan.checkpoint_every,
+            code=training_code(),
         ),
         resources.per_trial,
     )  # fmt: skip
-    finished = records.results() if plan.config.scheduler == "asha" else ()
-    scheduler = make_scheduler(plan, finished, driver.cancel_waiting)
+    scheduler = make_scheduler(driver)
     # The autoscaler is to see all waiting trials at once, whatever Tune's default is.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
     tune.Tuner(
@@ -88,7 +80,7 @@ def run(
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name="trials" if evaluates else "vanilla",
+            name="trials" if start_weights else "vanilla",
             storage_path=str(scratch),
             verbose=0,
             # The driver counts: it knows what a trial died of.
@@ -100,10 +92,15 @@ def run(
         raise driver.lost
 
 
+@lru_cache(1)
+def fetch(images: Shared) -> TrialData:
+    """Return the images: a machine fetches them once, and each of its processes reads them once."""
+    return ray.get(images[0])
+
+
 def _trainable(
-    config: dict[str, str], images: list[ray.ObjectRef], start_weights: bytes | None,
-    folder: Folder, resources: Resources, checkpoint_every: int, code: dict[str, int | str],
-    evaluates: bool,
+    config: dict[str, str], images: Shared, start_weights: bytes | None, folder: Folder,
+    resources: Resources, checkpoint_every: int, code: dict[str, int | str],
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)
@@ -114,7 +111,7 @@ def _trainable(
     node = ray.get_runtime_context().get_node_id()
     try:
         make_deterministic(resources.device, resources.cpus)
-        with Notice(trial.trial_id, node) as notice:
+        with sigterm_notice(trial.trial_id, node) as stop:
             result = run_trial(
                 trial,
                 fetch(images).to(resources.device),
@@ -123,9 +120,9 @@ def _trainable(
                 checkpoint_every,
                 report=_report,
                 processes=resources.processes,
-                stop=notice.is_given,
+                stop=stop,
                 node=node,
-                evaluates=evaluates,
+                evaluates=trial.start is not None,
             )
     except (StoppedError, RayError):  # to be resumed
         raise
@@ -140,8 +137,7 @@ def _trainable(
         tune.report(NOTHING)
 
 
-def living_nodes() -> set[str]:
-    """Return Ray's names of the machines of now."""
+def _living_nodes() -> set[str]:
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
@@ -188,14 +184,6 @@ class _Searcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep: the study is rebuilt from the records."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("sweeps are resumed from their records")
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        return True
-
 
 class _Silence(TrialProgressCallback):
     """Instead of Tune's own, which prints a line for a trial that ends without a result."""
@@ -211,15 +199,15 @@ class _Callback(tune.Callback):
     """Passes events on to the driver: a process of a trial begins or died, an epoch ended."""
 
     def __init__(self, driver: Driver, abandoned: list[Any]) -> None:
-        self._driver, self._given_up = driver, abandoned
+        self._driver, self._abandoned = driver, abandoned
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._driver.began(trial.trial_id, living_nodes())
+        self._driver.began(trial.trial_id, _living_nodes())
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = Path(trial.error_file).read_text() if trial.error_file else ""
-        if self._driver.is_abandoned(trial.trial_id, living_nodes, out_of_memory(error)):
-            self._given_up.append(trial)
+        if self._driver.is_abandoned(trial.trial_id, _living_nodes, out_of_memory(error)):
+            self._abandoned.append(trial)
 
     def on_trial_result(
         self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any

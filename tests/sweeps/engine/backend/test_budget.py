@@ -7,7 +7,7 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend import budget as budgets
-from sweeps.engine.backend.budget import Meter, OutOfBudgetError
+from sweeps.engine.backend.budget import Meter
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
@@ -47,7 +47,10 @@ def meter(records, clock):
 
 def trial(seed, max_epochs=10):
     training = SimpleNamespace(max_epochs=max_epochs)
-    return SimpleNamespace(trial_id=f"t{seed}", seed=seed, training=training)
+    return SimpleNamespace(trial_id=f"t{seed}", seed=seed, training=training, start="vanilla")
+
+
+VANILLA = SimpleNamespace(trial_id="vanilla", start=None)
 
 
 def ended(config, status="converged", **seconds):
@@ -136,9 +139,10 @@ def test_a_trial_that_waits_for_a_machine_uses_none_and_a_failed_process_does(me
 
 def test_the_vanilla_model_counts(meter, clock):
     with meter(Budget(gpu_hours=9)) as counting:
-        with counting.start_model():
-            clock.forward(0.5)
-            assert counting.spent.gpu_seconds == 0.5 * HOUR
+        begin(counting, VANILLA)
+        clock.forward(0.5)
+        assert counting.spent.gpu_seconds == 0.5 * HOUR
+        counting.ended(ended(VANILLA))
         clock.forward(1)
         assert counting.spent.gpu_seconds == 0.5 * HOUR
 
@@ -146,7 +150,8 @@ def test_the_vanilla_model_counts(meter, clock):
 def test_of_the_vanilla_model_the_one_gpu_counts_that_it_has(meter, clock):
     for gpus, counted in ((2.0, 1.0), (1.0, 1.0), (0.25, 0.25), (0.0, 0.0)):
         before = meter(Budget()).spent.gpu_seconds
-        with meter(Budget(), Resources(1, gpus, 1)) as counting, counting.start_model():
+        with meter(Budget(), Resources(1, gpus, 1)) as counting:
+            begin(counting, VANILLA)
             clock.forward(0.5)
             assert counting.spent.gpu_seconds - before == 0.5 * counted * HOUR
 
@@ -426,20 +431,19 @@ def test_before_the_first_trial_a_budget_ends_as_well(meter, clock):
     """While the vanilla model waits for a machine, or is trained."""
     counting = meter(Budget(hours=2))
     with counting:
-        counting.raise_if_spent()
+        assert counting.has_room()
         clock.forward(2.5)
-        with pytest.raises(OutOfBudgetError):
-            counting.raise_if_spent()
+        assert not counting.has_room()
     counting = meter(Budget(gpu_hours=1), Resources(1, 1.0, 8, grows=True))
-    with counting, counting.start_model():
+    with counting:
+        begin(counting, VANILLA)
         clock.forward(0.9)
-        counting.raise_if_spent()
+        assert counting.has_room()
         clock.forward(0.2)
-        with pytest.raises(OutOfBudgetError):
-            counting.raise_if_spent()
+        assert not counting.has_room()
     with meter(Budget()) as counting:
         clock.forward(1000)
-        counting.raise_if_spent()
+        assert counting.has_room()
 
 
 @pytest.mark.parametrize("machines", [1, 2, 4])

@@ -8,20 +8,20 @@ import tempfile
 
 import pytest
 
-from sweeps.engine.backend.notice import Notice, signs
+from sweeps.engine.backend.preemption import signs, sigterm_notice
 
 TWO_BLOCKS = """
 import os, signal, sys, threading, time
-from sweeps.engine.backend.notice import Notice
+from sweeps.engine.backend.preemption import sigterm_notice
 
 def work():
     for round in range(2):
-        with Notice() as notice:
-            assert not notice.is_given()
+        with sigterm_notice() as notice:
+            assert not notice()
             print("working", flush=True)
-            while not notice.is_given():
+            while not notice():
                 time.sleep(0.01)
-            assert notice.is_given(), "it stays given"
+            assert notice(), "it stays given"
             print("noticed", flush=True)
     print("working", flush=True)
     time.sleep(60)
@@ -52,11 +52,11 @@ def test_a_thread_is_told_and_the_process_goes_on_until_the_block_is_left():
 
 SIGN = """
 import threading, time
-from sweeps.engine.backend.notice import Notice
+from sweeps.engine.backend.preemption import sigterm_notice
 
-with Notice("a trial", "a node") as notice:
+with sigterm_notice("a trial", "a node") as notice:
     print("up", flush=True)
-    while not notice.is_given():
+    while not notice():
         time.sleep(0.01)
 print("down", flush=True)
 time.sleep(60)
@@ -99,6 +99,6 @@ def test_the_sign_of_a_killed_trial_is_down(tmp_path, monkeypatch):
 
 def test_where_no_sign_can_be_put_up_the_trial_works(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with Notice("a trial") as notice:
-        assert not notice.is_given()
+    with sigterm_notice("a trial") as notice:
+        assert not notice()
     assert "cannot write its sign" in caplog.text

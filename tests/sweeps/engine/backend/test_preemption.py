@@ -19,12 +19,12 @@ pytestmark = pytest.mark.system
 
 STARTED_AGAIN = """
 import os, time
-from sweeps.engine.backend.notice import Notice
+from sweeps.engine.backend.preemption import sigterm_notice
 print("up", flush=True)
 while not os.path.exists({when!r}):
     time.sleep(0.01)
 """
-DEAF = SIGN.replace("notice.is_given()", "False")
+DEAF = SIGN.replace("notice()", "False")
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def start_trainable(error, config, records, monkeypatch):
     monkeypatch.setattr(tuner.ray, "get_runtime_context", lambda: context)
     records.trial(config.trial_id).write_config(config)
     trial, resources = {"trial": config.model_dump_json()}, Resources(1, 0.0, 1)
-    tuner._trainable(trial, [], None, records.folder, resources, 1, training_code(), True)
+    tuner._trainable(trial, (), None, records.folder, resources, 1, training_code())
 
 
 @pytest.mark.parametrize(
