@@ -9,12 +9,12 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
 from gon_core.config import TrialConfig
-from sweeps.engine.backend.forecast import Forecast, Lengths
+from sweeps.engine.backend.forecast import Forecast, Lengths, forecast
 from sweeps.engine.planning.plan import Plan, Resources
 from sweeps.engine.planning.sweep_cost import too_small
 from sweeps.engine.planning.trial_cost import after_training, estimate_time
@@ -43,21 +43,13 @@ class OutOfBudgetError(BaseException):
 
 @dataclass
 class _Use:
-    """What a trial that has not ended uses.
-
-    Attributes:
-        gpus: that it occupies.
-        is_start: whether it is the vanilla model.
-        has_run: whether it ever had resources.
-        since: when its process began; None while it waits.
-        earlier: seconds of its processes that died.
-    """
+    """What a trial that has not ended uses."""
 
     gpus: float
-    is_start: bool
-    has_run: bool = False
-    since: float | None = None
-    earlier: float = 0.0
+    is_start: bool  # it is the vanilla model
+    has_run: bool = False  # it had resources, now or before
+    since: float | None = None  # when its process began; None while it waits
+    earlier: float = 0.0  # seconds of its processes that died
 
     def seconds(self, at: float) -> float:
         """Return how long it has had resources, in all of its processes."""
@@ -73,9 +65,6 @@ class Meter:
     trial without a start of its own, counts as well.
 
     Attributes:
-        records: of the sweep.
-        resources: of each trial.
-        budget: the limits, if any.
         estimate: seconds that a whole trial is expected to need at most; None: not known.
         after_training: seconds that a trial needs after its last epoch, by its configuration and
             the seconds of training in an epoch; used where there is no estimate.
@@ -183,17 +172,18 @@ class Meter:
         """
         return self._forecast().mean
 
-    def limit_reached(self, forecast: Forecast | None = None) -> Option | None:
+    def limit_reached(self, expected: Forecast | None = None) -> Option | None:
         """Return which limit would be passed if one more trial were started; None if it fits."""
-        forecast = forecast or self._forecast()
-        cost, gpus = forecast.mean or 0.0, self.resources.gpus
-        return limit_passed(self.budget, self.spent, forecast.rest, cost, gpus)
+        expected = expected or self._forecast()
+        cost, gpus = expected.mean or 0.0, self.resources.gpus
+        return limit_passed(self.budget, self.spent, expected.rest, cost, gpus)
 
     def has_room(self) -> bool:
         """Return whether a trial would still fit, while none can start yet."""
         return self.limit_reached() is None
 
-    def _forecast(self) -> Forecast:
+    def _forecast(self, more: int = 0) -> Forecast:
+        """Return what is expected if ``more`` trials waited than do."""
         at, whole, by_epochs = self.clock(), self.estimate, {}
         if whole is None:
             whole, by_epochs = self._ended.longest, self._whole
@@ -203,8 +193,8 @@ class Meter:
         lasted = {name: use.seconds(at) for name, use in trials.items() if use.has_run}
         running = [max(lasted[name], by_epochs.get(name, whole or 0.0)) for name in lasted]
         of_running = Lengths(running if whole is not None else ())
-        waiting = len(trials) - len(lasted)
-        return Forecast(self._ended, list(lasted.values()), of_running, waiting, whole)
+        waiting = len(trials) - len(lasted) + more
+        return forecast(self._ended, list(lasted.values()), of_running, waiting, whole)
 
     def may_start(self) -> bool:
         """Return whether another trial may be started now.
@@ -213,10 +203,10 @@ class Meter:
         """
         if not self.budget.limits:
             return True
-        forecast = self._forecast()
-        if forecast.mean is None and self._trials:
+        expected = self._forecast()
+        if expected.mean is None and self._trials:
             return False
-        return self.limit_reached(forecast) is None
+        return self.limit_reached(expected) is None
 
     def may_wait(self) -> bool:
         """Return whether all trials that wait for their first allocation still fit into the budget.
@@ -226,31 +216,22 @@ class Meter:
         """
         if not self.budget.limits or all(use.has_run for use in self._trials.values()):
             return True
-        forecast = self._forecast()
-        return self.limit_reached(replace(forecast, waiting=forecast.waiting - 1)) is None
-
-    def larger(self, trials: int) -> dict[Option, float]:
-        """Return budgets that are enough for ``trials`` more, of those that are too small."""
-        cost, found = self.expected, {}
-        at_a_time = self.most_allocated if self.resources.grows else self.resources.slots
-        rounds = math.ceil(trials / max(1, at_a_time))
-        for option, limit in self.budget.limits.items():
-            each = self.resources.gpus * trials if option == "budget_gpu_hours" else rounds
-            used, needed = self.spent.hours(option), (cost or limit * HOUR) * each / HOUR
-            if used + needed > limit:
-                found[option] = enough(used, needed, limit)
-        return found
+        return self.limit_reached(self._forecast(more=-1)) is None
 
     def stop_now(self, trials_left: int) -> Stop | None:
         """Return how the budget ends the sweep now; None if another trial may be started."""
-        if (option := self.limit_reached()) is None:
+        if (reached := self.limit_reached()) is None:
             return None
-        larger = {
-            "--" + name.replace("_", "-"): f"{limit:g}"
-            for name, limit in self.larger(trials_left).items()
-        }
-        limit = self.budget.limits[option]
-        return Stop(option=option, limit=limit, resume_command=repeat_command(larger))
+        limits, larger = self.budget.limits, {}
+        at_a_time = self.most_allocated if self.resources.grows else self.resources.slots
+        rounds = math.ceil(trials_left / max(1, at_a_time))
+        for option, limit in limits.items():
+            each = self.resources.gpus * trials_left if option == "budget_gpu_hours" else rounds
+            used, needed = self.spent.hours(option), (self.expected or limit * HOUR) * each / HOUR
+            if used + needed > limit:
+                larger["--" + option.replace("_", "-")] = f"{enough(used, needed, limit):g}"
+        command = repeat_command(larger)
+        return Stop(option=reached, limit=limits[reached], resume_command=command)
 
     def text(self) -> str:
         """Return what is used of the budget: ``0.21 of 0.5 GPU-hours``; empty without a budget."""
@@ -289,20 +270,14 @@ def make_meter(
     Raises:
         SystemExit: 2, if the first trial of all would pass the budget.
     """
-    after = partial(after_training, plan)
-    meter = Meter(records, plan.resources, budget, after_training=after)
+    meter = Meter(records, plan.resources, budget, after_training=partial(after_training, plan))
     if not budget.limits:
         return meter
-    estimate = estimate_time(plan, storage)
-    if estimate is None:
-        if meter.expected is None:
-            say(
-                "What a trial needs is not known: the first one runs alone until its first epoch "
-                "ends."
-            )
-    else:
+    if (estimate := estimate_time(plan, storage)) is not None:
         meter.estimate = estimate.trial
         problem = too_small(plan, budget, estimate, start_is_kept)
         if problem and meter.spent == Spent():
             refuse([problem])
+    elif meter.expected is None:
+        say("What a trial needs is not known: the first one runs alone until its first epoch ends.")
     return meter

@@ -6,12 +6,22 @@ Starting a Ray takes four seconds and ending one, most of it waiting for other p
 import gc
 import logging
 import os
+import socket
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
-from sweeps.engine.resources.cluster_check import LOOPBACK_GUARD, ClusterError, is_loopback
+from sweeps.engine.records.checkpoint import differences
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.resources.cluster_check import (
+    LOOPBACK_GUARD,
+    ClusterError,
+    UnsharedStorageError,
+    is_loopback,
+)
 from sweeps.engine.resources.ray_files import ensure_token, has_token, make_folder
 from sweeps.engine.system.signals import reinstall_handlers
 from sweeps.engine.system.temporary_folder import TemporaryFolder
@@ -36,6 +46,7 @@ RAY_SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 LOOPBACK = "127.0.0.1"
+ANSWER_SECONDS = 20.0  # of each machine; one that is silent is checked by its first trial
 SLOW_START = "timed out during startup"  # in the text of the plain Exception that Ray raises
 
 
@@ -66,12 +77,19 @@ class Cluster:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._folder = make_folder()
         self.scratch = self._folder.path / "t"
+        settings: dict[str, Any] = {"address": address or "local"}
         if address is None:
             # Not a runtime_env: that would waste the workers which Ray starts in advance.
             os.environ.update(worker_environment(resources))
-            self._started = self._thread.submit(_start, resources, self._folder)
-        else:
-            self._started = self._thread.submit(_connect, resources, address)
+            settings |= {
+                "num_cpus": resources.all_cpus * resources.slots,
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_temp_dir": str(self._folder.path / "r"),
+            }
+        else:  # its machines do not inherit our environment
+            settings["runtime_env"] = {"env_vars": worker_environment(resources)}
+        self._started = self._thread.submit(_start, settings)
         self._stopped: Future[None] | None = None
         self._images: Any = None  # in Ray's object store
 
@@ -132,36 +150,17 @@ def worker_environment(resources: Resources) -> dict[str, str]:
     }
 
 
-def _start(resources: Resources, folder: TemporaryFolder) -> None:
+def _start(settings: dict[str, Any]) -> None:
     import ray
 
-    ensure_token()
-
+    is_ours = settings["address"] == "local"
+    if is_ours:
+        ensure_token()
     logging.getLogger("ray").setLevel(logging.ERROR)
-    ray.init(
-        address="local",
-        num_cpus=resources.all_cpus * resources.slots,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(folder.path / "r"),
-    )
-    if (address := ray.util.get_node_ip_address()) != LOOPBACK:
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
+    if is_ours and (address := ray.util.get_node_ip_address()) != LOOPBACK:
         ray.shutdown()
         raise RuntimeError(f"Ray, imported before its settings were made, listens on {address}")
-
-
-def _connect(resources: Resources, address: str) -> None:
-    import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    ray.init(
-        address=address,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": worker_environment(resources)},  # its machines do not inherit it
-    )
 
 
 def _stop(started: Future[None], folder: TemporaryFolder) -> None:
@@ -173,3 +172,44 @@ def _stop(started: Future[None], folder: TemporaryFolder) -> None:
         gc.enable()
     if started.exception() is None:
         folder.remove()
+
+
+def refuse_unshared(folder: Folder, witness: str) -> None:
+    """Raise UnsharedStorageError if some machine of now does not see a file of a folder of this."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context().get_node_id()
+    hosts = {}
+    for node in ray.nodes():
+        if node["Alive"] and node["NodeID"] != here:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            remote = ray.remote(num_cpus=0, max_retries=0)(Folder.exists)
+            reference = remote.options(scheduling_strategy=there).remote(folder, witness)
+            hosts[reference] = node["NodeManagerHostname"]
+    answered, silent = ray.wait(list(hosts), num_returns=len(hosts), timeout=ANSWER_SECONDS)
+    for reference in silent:
+        ray.cancel(reference, force=True)
+    for reference in answered:
+        with suppress(ray.exceptions.RayError):  # it was just lost
+            if not ray.get(reference):
+                raise UnsharedStorageError(unshared(folder, hosts[reference]))
+
+
+def unshared(folder: Folder, host: str) -> str:
+    """Return the message about a machine that does not see ``folder``."""
+    return (
+        f"{folder.uri} is not seen from {host}: --storage must be one that all machines share, "
+        "such as s3:// or gs://"
+    )
+
+
+def other_code(drivers: Mapping[str, int | str], here: Mapping[str, int | str]) -> str:
+    """Return in which formats and versions this machine differs from the driver; empty if in none.
+
+    Args:
+        drivers: ``training_code`` or ``evaluation_code`` as the driver sees it.
+        here: the same on this machine.
+    """
+    differing = "; ".join(differences(drivers, here))
+    return f"{socket.gethostname()} has other code than the driver: {differing}" * bool(differing)

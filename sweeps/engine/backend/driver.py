@@ -21,15 +21,10 @@ PATIENCE = 3.0  # seconds after the death of a process in which the loss of its 
 
 @dataclass(frozen=True)
 class Limits:
-    """How often a trial is resumed; the loss of a machine is no failure of the trial.
+    """How often a trial is resumed; the loss of a machine is no failure of the trial."""
 
-    Attributes:
-        failures: after its process died.
-        node_losses: after its machine was lost, with notice or without.
-    """
-
-    failures: int
-    node_losses: int
+    failures: int  # after its process died
+    node_losses: int  # after its machine was lost, with notice or without
 
 
 class Listener(Protocol):
@@ -60,25 +55,14 @@ class AllocationListener(Protocol):
 
 @dataclass
 class _Suggested:
-    """A trial that was suggested and has not ended, and what ended its processes.
-
-    Attributes:
-        config: of the trial.
-        point: that it belongs to.
-        attempts: starts of it that are known.
-        waits: whether it never had resources.
-        history: the metrics of its epochs.
-        nodes: the machines when its last process began.
-        failures: of its own.
-        node_losses: of its machine.
-    """
+    """A trial that was suggested and has not ended, and what ended its processes."""
 
     config: TrialConfig
     point: Point
-    attempts: int
-    waits: bool = True
-    history: list[dict[str, float]] = field(default_factory=list)
-    nodes: frozenset[str] = frozenset()
+    attempts: int  # starts of it that are known
+    waits: bool = True  # it never had resources
+    history: list[dict[str, float]] = field(default_factory=list)  # the metrics of its epochs
+    nodes: frozenset[str] = frozenset()  # the machines when its last process began
     failures: int = 0
     node_losses: int = 0
 
@@ -88,16 +72,10 @@ class Driver:
     """Takes trials from the search; notifies it, and every listener, of what happens to them.
 
     Attributes:
-        plan: of the sweep.
-        search: proposes trials.
-        records: read when a trial has ended.
-        listeners: notified of each event.
-        limits: how often a trial is resumed.
         may_start: called before each trial: whether the budget allows it. While others run, a
             refusal may change once it is known what they needed.
         may_wait: whether the budget still has room for the trials that wait for their first
             resources, which may come hours after they were suggested.
-        allocation_listeners: notified of which trials have resources.
         lost: why a record could not be written or read; no further trial is then suggested. Kept
             here, because the scheduler drops what is raised while a trial ends.
     """
@@ -155,12 +133,7 @@ class Driver:
         return config
 
     def began(self, tune_id: str, nodes: Collection[str] = ()) -> None:
-        """Record that a process of a trial begins, the first or a later one.
-
-        Args:
-            tune_id: the scheduler's name of the trial.
-            nodes: the scheduler's names of the machines of now.
-        """
+        """Record that a process of a trial begins, while there are the machines ``nodes``."""
         if (trial := self._trials.get(tune_id)) is not None:
             trial.nodes = self._nodes = frozenset(nodes)
             trial.waits = False
@@ -168,11 +141,7 @@ class Driver:
                 listener.allocated(trial.config)
 
     def cancel_waiting(self) -> str | None:
-        """Cancel the last trial that waits, if the budget has no room for all that wait.
-
-        Returns:
-            the scheduler's name of the trial, which will not run; None if all may wait.
-        """
+        """Cancel the last trial that waits, and return its name, unless the budget has room."""
         if self.may_wait():
             return None
         for tune_id, trial in reversed(self._trials.items()):
@@ -203,7 +172,7 @@ class Driver:
 
         Args:
             tune_id: the scheduler's name of the trial.
-            nodes: returns the scheduler's names of the machines of now.
+            nodes: returns its names of the machines of now.
             reason: why it would die again; empty if that is not known.
         """
         raise_pending_interrupt()
@@ -261,7 +230,7 @@ class Driver:
 
         Args:
             tune_id: the scheduler's name of the trial.
-            failed: whether its process died too often.
+            failed: whether the scheduler says that its process died.
             reason: why it could not write its record, if known.
         """
         if (trial := self._trials.pop(tune_id, None)) is None:

@@ -7,11 +7,7 @@ from itertools import accumulate
 
 
 class Lengths:
-    """How long trials are, in seconds, for frequent means.
-
-    Args:
-        values: one a trial, in any order.
-    """
+    """How long trials are, in seconds, for frequent means."""
 
     def __init__(self, values: Sequence[float] = ()) -> None:
         self._values = sorted(values)
@@ -30,9 +26,21 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is expected of trials at one moment, in seconds.
+    """What is expected, in seconds."""
 
-    Attributes:
+    mean: float | None  # of a trial that has not begun; None if nothing is known
+    rest: float  # that all running and waiting trials together need yet
+
+
+def forecast(
+    ended: Lengths, lasted: Sequence[float], running: Lengths, waiting: int, whole: float | None
+) -> Forecast:
+    """Return what is expected of trials at one moment.
+
+    A running one is expected to need as long as the mean of those that are longer than it has
+    lasted: one that ASHA has not pruned so far is no short one.
+
+    Args:
         ended: how long trials were that have.
         lasted: how long each running one has run.
         running: how long each of these is as a whole, at most; or has lasted, if that is more.
@@ -40,33 +48,15 @@ class Forecast:
         whole: how long one of these is at most; None if nothing is known.
     """
 
-    ended: Lengths
-    lasted: list[float]
-    running: Lengths
-    waiting: int
-    whole: float | None
+    def mean_above(seconds: float) -> float | None:
+        found = [ended.above(seconds), running.above(seconds)]
+        if whole is not None and whole > seconds:
+            found.append((waiting, waiting * whole))
+        count = sum(count for count, _ in found)
+        return sum(total for _, total in found) / count if count else None
 
-    @property
-    def mean(self) -> float | None:
-        """How long a trial is expected to be that has not begun."""
-        count, total = self._longer_than(0.0)
-        return total / count if count else self.whole
-
-    @property
-    def rest(self) -> float:
-        """What all running and waiting trials together are expected to need yet.
-
-        Of each the mean of those that are longer than it has lasted: one that ASHA has not pruned
-        so far is no short one.
-        """
-        rests = self.waiting * (self.mean or 0.0)
-        for lasted in self.lasted:
-            count, total = self._longer_than(lasted)
-            rests += total / count - lasted if count else 0.0
-        return rests
-
-    def _longer_than(self, seconds: float) -> tuple[int, float]:
-        found = [self.ended.above(seconds), self.running.above(seconds)]
-        if self.whole is not None and self.whole > seconds:
-            found.append((self.waiting, self.waiting * self.whole))
-        return sum(count for count, _ in found), sum(total for _, total in found)
+    mean = mean_above(0.0)
+    if mean is None:
+        mean = whole
+    rests = [(mean_above(seconds) or seconds) - seconds for seconds in lasted]
+    return Forecast(mean, waiting * (mean or 0.0) + sum(rests))

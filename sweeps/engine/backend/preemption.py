@@ -10,7 +10,7 @@ Ray there:
 checkpoints: for the shutdown hook of a machine or a pod. ``... watch aws`` (or ``gcp``) asks the
 cloud whether the machine will be taken away, and notifies the trials then.
 
-Trials are notified at once. Meanwhile Ray is asked to drain the machine. Until it does, it may
+Trials are notified at once. Meanwhile Ray drains the machine. Until it does, it may
 start a trial here again, which is then notified too.
 """
 
@@ -52,19 +52,12 @@ _say = partial(print, flush=True)
 
 @dataclass(frozen=True)
 class Sign:
-    """A trial that runs on this machine, and can be notified.
+    """A trial that runs on this machine, and can be notified."""
 
-    Attributes:
-        folder: locked until the trial has ended, or has saved its checkpoint.
-        pid: of its process.
-        trial_id: of the trial.
-        node: Ray's name of the machine, if Ray started it.
-    """
-
-    folder: Path
+    folder: Path  # locked until the trial has ended, or has saved its checkpoint
     pid: int
     trial_id: str = ""
-    node: str = ""
+    node: str = ""  # Ray's name of the machine, if Ray started the trial
 
     def notify(self) -> None:
         """Notify the trial that its machine will be taken away."""
@@ -94,10 +87,6 @@ def sigterm_notice(trial_id: str = "", node: str = "") -> Iterator[Callable[[], 
     Ray runs trials in other threads than the main one, and only the main thread may install a
     handler in Python. ``faulthandler`` installs its own from any thread: it writes to a file, here
     a pipe, and the process continues. The handler before it is restored when the block is left.
-
-    Args:
-        trial_id: for the sign.
-        node: for the sign.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)  # nobody reads it: a full one must not stop us
@@ -127,7 +116,7 @@ def notify(seconds: float, node: str = "") -> bool:
         node: Ray's name of the machine, where it is not the only one here, as in a test.
 
     Returns:
-        Whether every trial has saved its checkpoint.
+        whether every trial has saved its checkpoint.
     """
     deadline = time.monotonic() + seconds
     notified: dict[Path, Sign] = {}
@@ -175,12 +164,7 @@ def _drain(seconds: float, node: str) -> "subprocess.Popen[str]":
 
 
 def watch(warned: Callable[[], str], every: float = ASK_EVERY) -> str:
-    """Ask a cloud until it says that this machine will be taken away; return its text.
-
-    Args:
-        warned: asks once; returns what the cloud says, or nothing. May raise OSError.
-        every: seconds between two requests.
-    """
+    """Ask a cloud by ``warned`` until it says that the machine will be taken away; return that."""
     trouble = ""
     while True:
         try:

@@ -22,17 +22,17 @@ from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.formats import evaluation_code
 from gon_core.measurement import Measurement
-from sweeps.engine.backend.shared_storage import other_code
+from sweeps.engine.backend.cluster import other_code
 from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.trials.trial import make_deterministic
 
 
 class Shards:
-    """Stands for the functions of ``gon_core.evaluation`` of the same names; rows keep their order.
+    """Has the functions of ``gon_core.evaluation`` of the same names; rows keep their order.
 
-    It is of one model, which is sent once, as it is when this is made: what is hooked to it later
-    may be of this process alone. The functions take it again, as those that they stand for do.
+    One model is sent once, as it is when this is made: hooks that it gets later may work in this
+    process alone. The functions take it again, as those that they replace do.
 
     Args:
         resources: of each task.
@@ -67,14 +67,10 @@ class Shards:
         resources = self._resources
         # Ray would end a process that had a GPU after each task, and the next one loads torch and
         # starts CUDA anew, which takes longer than most shards. The driver's end ends them all.
-        task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=0)(
-            _on_a_machine
-        )
-        code = evaluation_code()
+        options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_calls": 0}
+        task, how = ray.remote(**options)(_on_a_machine), (resources, bf16, evaluation_code())
         with _in_one_line():
-            found = [
-                task.remote(function, self._sent, shard, resources, bf16, code) for shard in shards
-            ]
+            found = [task.remote(function, self._sent, shard, *how) for shard in shards]
         for reference in found:
             with _in_one_line():
                 rows = ray.get(reference)
@@ -83,14 +79,13 @@ class Shards:
 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
-    """Say what ended a task, or Ray, without the pages that Ray prints of it."""
+    """Raise what ended a task, or Ray, in one line, without the pages that Ray prints of it."""
     try:
         yield
     except (RayError, ConnectionError) as error:
-        if isinstance(error, RayTaskError) and isinstance(
-            error.cause, ClusterError | DataFileError
-        ):
-            raise error.cause from None
+        cause = error.cause if isinstance(error, RayTaskError) else None
+        if isinstance(cause, ClusterError | DataFileError):
+            raise cause from None
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ClusterError(f"the models cannot be evaluated by the cluster: {reason}") from error
 

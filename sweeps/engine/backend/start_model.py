@@ -36,8 +36,8 @@ def start_weights(
     Args:
         plan: of the sweep.
         kept: where the model is, or will be; see ``starting_models.folder``.
-        backend: trains it.
-        data: whose training images it is trained on.
+        backend: trains it, on the training images of ``data``.
+        data: of the sweep.
         limits: how often its training is resumed.
         meter: of the budget, which the training is charged to.
         show: called with the metrics of each epoch.

@@ -24,10 +24,10 @@ from ray.tune.search import Searcher
 from gon_core.config import TrialConfig
 from gon_core.formats import training_code
 from gon_core.training import StoppedError
+from sweeps.engine.backend.cluster import other_code, unshared
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.preemption import sigterm_notice
 from sweeps.engine.backend.schedulers import make_scheduler
-from sweeps.engine.backend.shared_storage import other_code, unshared
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -113,17 +113,9 @@ def _trainable(
         make_deterministic(resources.device, resources.cpus)
         with sigterm_notice(trial.trial_id, node) as stop:
             result = run_trial(
-                trial,
-                fetch(images).to(resources.device),
-                start_weights,
-                kept,
-                checkpoint_every,
-                report=_report,
-                processes=resources.processes,
-                stop=stop,
-                node=node,
-                evaluates=trial.start is not None,
-            )
+                trial, fetch(images).to(resources.device), start_weights, kept, checkpoint_every,
+                _report, resources.processes, stop, node, evaluates=trial.start is not None,
+            )  # fmt: skip
     except (StoppedError, RayError):  # to be resumed
         raise
     except StorageError as error:  # not even the record was written
@@ -148,13 +140,8 @@ def _report(metrics: dict[str, float]) -> None:
 
 
 def out_of_memory(errors: str) -> str:
-    """Return why Ray ended a trial's process, if that was for the memory of its machine; else "".
-
-    Args:
-        errors: what Tune wrote of every process of the trial that died.
-    """
-    last = errors.rpartition("Failure # ")[2].partition("\n")[2]
-    line = last.partition("\n")[0]
+    """Return why Ray ended a trial's last process, if for memory, from all that Tune wrote."""
+    line = errors.rpartition("Failure # ")[2].partition("\n")[2].partition("\n")[0]
     return f"out of memory: {line}" if MEMORY_IS_LOW in line else ""
 
 
@@ -187,9 +174,6 @@ class _Searcher(Searcher):
 
 class _Silence(TrialProgressCallback):
     """Instead of Tune's own, which prints a line for a trial that ends without a result."""
-
-    def log_result(self, trial: Any, result: dict, error: bool = False) -> None:
-        pass
 
     def _print(self, msg: str) -> None:
         pass

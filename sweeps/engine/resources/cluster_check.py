@@ -56,15 +56,10 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class Capacity:
-    """What there is for trials, on this machine or on a cluster.
+    """What there is for trials, on this machine or on a cluster."""
 
-    Attributes:
-        nodes: the machines of this moment.
-        grows: whether an autoscaler starts further ones. Ray does not say of which types.
-    """
-
-    nodes: tuple[Node, ...]
-    grows: bool = False
+    nodes: tuple[Node, ...]  # the machines of this moment
+    grows: bool = False  # an autoscaler starts further ones; Ray does not say of which types
 
     @property
     def largest(self) -> Node:
@@ -77,26 +72,22 @@ class Capacity:
 
 
 def resolve(address: str) -> str:
-    """Return ``HOST:PORT`` of the head of a cluster.
-
-    Args:
-        address: that, or ``auto`` for the cluster that this machine is a node of.
+    """Return ``HOST:PORT`` of a cluster's head: that, or for ``auto`` of the one we are a node of.
 
     Raises:
         ClusterError: this machine is of no cluster, or the address is none.
     """
     if address == AUTO:
         known = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray/ray_current_cluster"
-        address = os.environ.get("RAY_ADDRESS", "")
-        if not address and known.exists():
-            address = known.read_text().strip()
+        there = known.read_text().strip() if known.exists() else ""
+        address = os.environ.get("RAY_ADDRESS") or there
         if not address:
             raise ClusterError(
                 f"no Ray runs on this machine: RAY_ADDRESS is not set, and there is no {known}"
             )
     if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", address):
-        hint = "run the command on a node, or with ray job submit" if "://" in address else ""
-        raise ClusterError("must be auto or HOST:PORT" + (f": {hint}" if hint else ""))
+        hint = ": run the command on a node, or with ray job submit" * ("://" in address)
+        raise ClusterError(f"must be auto or HOST:PORT{hint}")
     if not 0 < (port := int(address.rpartition(":")[2])) < 2**16:
         raise ClusterError(f"must be auto or HOST:PORT, with a port of 1 to 65535, given: {port}")
     return address
@@ -128,12 +119,12 @@ def ask(address: str) -> Capacity:
             "RAY_AUTH_TOKEN; `ray get-auth-token` on its head shows it"
         )
     else:
-        said = _ask_guarded_facts(address, left)
+        said = _ask_guarded(address, left)
     found = json.loads(said)
     return Capacity(tuple(Node(**node) for node in found["nodes"]), found["grows"])
 
 
-def _ask_guarded_facts(address: str, seconds: float) -> str:
+def _ask_guarded(address: str, seconds: float) -> str:
     with ThreadPoolExecutor(2) as pool:
         anyone = pool.submit(_ask_facts, address, False, seconds)
         found = pool.submit(_ask_facts, address, True, seconds)

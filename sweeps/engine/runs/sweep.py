@@ -9,7 +9,7 @@ from rich.console import Console
 from gon_core import benchmarks
 from search_spaces.parameter import Point
 from sweeps.engine.backend.budget import Meter, OutOfBudgetError, make_meter
-from sweeps.engine.backend.cluster import Cluster
+from sweeps.engine.backend.cluster import Cluster, refuse_unshared
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.backend.protocol import Backend, BackendFactory
 from sweeps.engine.cli.options import SweepOptions
@@ -220,7 +220,7 @@ class _Sweep:
         progress = Progress(plan, self.session.console, finished, self.meter.text)
         with progress.shown():
             with deferred_signals():  # importing torch takes seconds, while Ray starts
-                from sweeps.engine.backend import shared_storage, start_model
+                from sweeps.engine.backend import start_model
                 from sweeps.engine.backend.in_process import InProcess
             data = self._prepare_data()
             kept = starting_models.folder(
@@ -232,7 +232,7 @@ class _Sweep:
                 trainer = InProcess(plan.resources)
             trainer.wait()
             if not is_here and self.records.folder.is_local:
-                shared_storage.refuse_unshared(self.records.folder, "sweep.json")
+                refuse_unshared(self.records.folder, "sweep.json")
             limits = Limits(self.options.max_failures, self.options.max_node_losses)
             weights = start_model.start_weights(
                 plan, kept, trainer, data, limits, self.meter, progress.start_trained

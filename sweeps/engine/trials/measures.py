@@ -71,14 +71,7 @@ def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
 def write_examples(
     folder: Folder, splits: Splits, config: EvaluationConfig, given: EvaluationSet | None = None
 ) -> None:
-    """Keep some test images, clean and corrupted, for the figures of the report.
-
-    Args:
-        folder: of the sweep.
-        splits: whose test images are corrupted.
-        config: with which seed, and at which severities.
-        given: corrupted images that are evaluated instead of ours.
-    """
+    """Keep some test images, clean and corrupted (as ``given``, or by us), for figures."""
     if folder.exists(EXAMPLES):
         return
     if given is not None:
@@ -105,7 +98,7 @@ def measure(
 
     Args:
         model: the final one, on the data's device.
-        data: see there.
+        data: its images.
         config: what to measure.
         bf16: whether accuracies are measured in bfloat16.
         accuracies: measures them, here or elsewhere.

@@ -37,17 +37,13 @@ class RankError(RuntimeError):
 
 @contextmanager
 def started(
-    count: int,
-    config: TrialConfig,
-    state: TrainingState,
-    data: Images,
-    timeout: float = TIMEOUT,
+    count: int, config: TrialConfig, state: TrainingState, data: Images, timeout: float = TIMEOUT
 ) -> Iterator[None]:
     """Start the other processes of a trial, as a context; they have ended when it is left.
 
     Args:
         count: processes of the trial; with 1 nothing is started.
-        config: what is trained.
+        config: of the trial.
         state: where the training begins or resumes, and whose group is that of all processes
             meanwhile; on a GPU, each process takes one of its own.
         data: the training images.
@@ -105,12 +101,11 @@ class _Others:
         deadline = time.monotonic() + START
         ready = [threading.Event() for _ in range(1, self._count)]
         for rank, event in enumerate(ready, 1):
-            # -P: no module of the working directory is taken for one of ours.
-            command = [sys.executable, "-P", "-m", "sweeps.engine.trials.ranks"]
-            # In a session of their own: Ctrl-C is for rank 0 alone.
+            # -P: no module of the working directory is taken for one of ours. In a session of their
+            # own: Ctrl-C is for rank 0 alone.
             process = subprocess.Popen(
-                [*command, str(rank), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                start_new_session=True,
+                [sys.executable, "-P", "-m", "sweeps.engine.trials.ranks", str(rank), str(folder)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
             self._processes.append(process)
             threading.Thread(target=self._watch, args=(rank, process, event), daemon=True).start()
@@ -121,15 +116,14 @@ class _Others:
             raise RankError(self._failures[0])
 
     def _watch(self, rank: int, process: subprocess.Popen[bytes], ready: threading.Event) -> None:
-        said = ""
+        broke = False
         for line in process.stdout or ():
-            word = json.loads(line)
-            if word == READY:
+            if (word := json.loads(line)) == READY:
                 ready.set()
             else:
-                said = word
-                self._fail(rank, said)
-        if (code := process.wait()) and not said:
+                broke = True
+                self._fail(rank, word)
+        if (code := process.wait()) and not broke:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             self._fail(rank, how)
         ready.set()

@@ -424,7 +424,8 @@ def test_hours_end_on_machines_fewer_than_trials_that_wait(machines, budget, met
     assert counting.most_allocated == (machines if budget >= 1 else 0)
     if was_cut:
         rounds = 8 / max(1, machines)
-        assert counting.larger(8 - len(done))["budget_hours"] >= min(rounds, 1.1 * budget)
+        command = counting.stop_now(8 - len(done)).resume_command
+        assert float(command.split()[-1]) >= min(rounds, 1.1 * budget)
 
 
 def test_before_the_first_trial_a_budget_ends_as_well(meter, clock):

@@ -53,10 +53,10 @@ def test_while_ray_ends_no_thread_frees_what_is_its_own(environment, monkeypatch
 
 
 def test_one_that_is_gone_before_the_sweep_connects_is_one_line(environment, monkeypatch):
-    def gone(resources, address):
+    def gone(settings):
         raise ConnectionError("no answer")
 
-    monkeypatch.setattr(cluster, "_connect", gone)
+    monkeypatch.setattr(cluster, "_start", gone)
     with cluster.Cluster(RESOURCES, "127.0.0.1:1") as found:
         with pytest.raises(ClusterError, match="Ray cannot be reached any more: no answer"):
             found.wait()
@@ -137,10 +137,10 @@ from sweeps.engine.backend import cluster
 from sweeps.engine.resources import resources
 from sweeps.engine.system.leaving import leave
 
-def gone(resources, address):
+def gone(settings):
     raise ConnectionError("[no] answer")
 
-cluster._connect = gone
+cluster._start = gone
 resources.no_machine_for = lambda *_: ""
 leave(script.main)
 """
