@@ -10,7 +10,7 @@ Ray there:
 checkpoints: for the shutdown hook of a machine or a pod. ``... watch aws`` (or ``gcp``) asks the
 cloud whether the machine will be taken away, and notifies the trials then.
 
-Trials are notified at once. Meanwhile Ray drains the machine. Until it does, it may
+Trials are notified at once. Meanwhile a command drains the machine in Ray. Until it has, Ray may
 start a trial here again, which is then notified too.
 """
 
@@ -121,7 +121,7 @@ def notify(seconds: float, node: str = "") -> bool:
     deadline = time.monotonic() + seconds
     notified: dict[Path, Sign] = {}
     _notify_new(notified, node)  # first: the command below takes seconds to start
-    # Where a trial runs its sign says which node this is, so that Ray need not be asked.
+    # Where a trial runs its sign says which node this is, so that Ray need not say it.
     drain = _drain(seconds, node or next((sign.node for sign in notified.values()), ""))
     drained = float("inf")
     while time.monotonic() < deadline:
