@@ -16,12 +16,7 @@ from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.resources.cluster_check import (
-    LOOPBACK_GUARD,
-    ClusterError,
-    UnsharedStorageError,
-    is_loopback,
-)
+from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.ray_files import ensure_token, has_token, make_folder
 from sweeps.engine.system.signals import reinstall_handlers
 from sweeps.engine.system.temporary_folder import TemporaryFolder
@@ -69,8 +64,8 @@ class Cluster:
         for name, value in RAY_SETTINGS.items():
             os.environ.setdefault(name, value)
         # Whatever the environment says. Without it Ray's servers listen on every network address.
-        if address is None or is_loopback(address):
-            os.environ[LOOPBACK_GUARD] = "0"
+        if address is None or cluster_check.is_loopback(address):
+            os.environ[cluster_check.LOOPBACK_GUARD] = "0"
         if address is None or has_token():
             os.environ["RAY_AUTH_MODE"] = "token"
         # Ray's processes end with the thread that started them, so one thread does both.
@@ -105,12 +100,12 @@ class Cluster:
         try:
             self._started.result()
         except ConnectionError as error:
-            raise ClusterError(f"Ray cannot be reached any more: {error}") from error
+            raise cluster_check.ClusterError(f"Ray cannot be reached any more: {error}") from error
         except Exception as error:
             if SLOW_START not in str(error):
                 raise
             reason = "Ray did not start within half a minute: is the machine very busy?"
-            raise ClusterError(reason) from error
+            raise cluster_check.ClusterError(reason) from error
         reinstall_handlers()
 
     def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
@@ -193,7 +188,7 @@ def refuse_unshared(folder: Folder, witness: str) -> None:
     for reference in answered:
         with suppress(ray.exceptions.RayError):  # it was just lost
             if not ray.get(reference):
-                raise UnsharedStorageError(unshared(folder, hosts[reference]))
+                raise cluster_check.UnsharedStorageError(unshared(folder, hosts[reference]))
 
 
 def unshared(folder: Folder, host: str) -> str:

@@ -36,7 +36,7 @@ def start_weights(
     Args:
         plan: of the sweep.
         kept: where the model is, or will be; see ``starting_models.folder``.
-        backend: trains it, on the training images of ``data``.
+        backend: trains it.
         data: of the sweep.
         limits: how often its training is resumed.
         meter: of the budget, which the training is charged to.

@@ -65,7 +65,7 @@ def run(driver: Driver, images: Shared, start_weights: bytes | None, scratch: Pa
             resources=resources, checkpoint_every=driver.plan.checkpoint_every,
             code=training_code(),
         ),
-        resources.per_trial,
+        {"cpu": resources.all_cpus, "gpu": resources.gpus},
     )  # fmt: skip
     scheduler = make_scheduler(driver)
     # The autoscaler is to see all waiting trials at once, whatever Tune's default is.

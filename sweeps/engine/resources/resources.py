@@ -47,18 +47,13 @@ class Resources:
 
     @property
     def all_cpus(self) -> int:
-        """Cores of a trial."""
+        """Cores of a trial, all of them on one machine."""
         return self.cpus * self.processes
 
     @property
     def start_gpus(self) -> float:
         """GPUs of the vanilla model: one process trains it, so that all sweeps share its bits."""
         return min(self.gpus, 1.0)
-
-    @property
-    def per_trial(self) -> dict[str, float]:
-        """What Ray keeps for a trial, all of it on one node."""
-        return {"cpu": self.all_cpus, "gpu": self.gpus}
 
 
 def problems(options: SweepOptions) -> dict[str, str]:

@@ -37,7 +37,7 @@ def main(rank: int, folder: Path) -> int:
 
     with ExitStack() as group:
         try:
-            follow(rank, folder, group, lambda: say(READY))
+            _follow(rank, folder, group, lambda: say(READY))
         except Exception as error:  # whatever broke, rank 0 says it in the trial's record
             with suppress(BrokenPipeError):
                 say(f"broke: {cause(error)}\n{traceback.format_exc()}")
@@ -53,15 +53,8 @@ def _end_with_rank_0(folder: Path) -> None:
     os._exit(1)
 
 
-def follow(rank: int, folder: Path, group: ExitStack, ready: Callable[[], None]) -> None:
-    """Train to the end, in step with the other ranks.
-
-    Args:
-        rank: of this process.
-        folder: what ``ranks.started`` wrote.
-        group: left by the caller, also after an error.
-        ready: called when all is there but the others.
-    """
+def _follow(rank: int, folder: Path, group: ExitStack, ready: Callable[[], None]) -> None:
+    """Train to the end, in step with the other ranks; the caller leaves the ``group``."""
     training = json.loads((folder / TRAINING).read_text())
     device = training["device"]
     if device == "cuda":

@@ -65,7 +65,7 @@ def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine
     options = a_machine(gpus, cpus, **given)
     assert problems(options) == {}
     assert make_resources(options, gpus) == expected
-    assert expected.per_trial == {"cpu": expected.cpus * expected.processes, "gpu": expected.gpus}
+    assert expected.all_cpus == expected.cpus * expected.processes
     assert (
         expected.slots * expected.all_cpus <= cpus and expected.slots * expected.gpus <= gpus + 1e-9
     )
