@@ -223,7 +223,7 @@ class Meter:
         if (reached := self.limit_reached()) is None:
             return None
         limits, larger = self.budget.limits, {}
-        at_a_time = self.most_allocated if self.resources.grows else self.resources.slots
+        at_a_time = self.most_allocated if self.resources.grows else self.resources.max_concurrent
         rounds = math.ceil(trials_left / max(1, at_a_time))
         for option, limit in limits.items():
             each = self.resources.gpus * trials_left if option == "budget_gpu_hours" else rounds

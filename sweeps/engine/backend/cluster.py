@@ -77,7 +77,7 @@ class Cluster:
             # Not a runtime_env: that would waste the workers which Ray starts in advance.
             os.environ.update(worker_environment(resources))
             settings |= {
-                "num_cpus": resources.all_cpus * resources.slots,
+                "num_cpus": resources.all_cpus * resources.max_concurrent,
                 "include_dashboard": False,
                 "object_store_memory": OBJECT_STORE_BYTES,
                 "_temp_dir": str(self._folder.path / "r"),

@@ -69,14 +69,14 @@ def run(driver: Driver, images: Shared, start_weights: bytes | None, scratch: Pa
     )  # fmt: skip
     scheduler = make_scheduler(driver)
     # The autoscaler is to see all waiting trials at once, whatever Tune's default is.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.slots)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.max_concurrent)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,  # the search says when it is over; a cancelled trial may come again
             search_alg=_Searcher(driver),
             scheduler=scheduler,
-            max_concurrent_trials=resources.slots,
+            max_concurrent_trials=resources.max_concurrent,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

@@ -264,7 +264,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         warm_start=tuple(map(redact, spec.warm_start)),
         baselines={name: method.model_dump(mode="json") for name, method in spec.baselines.items()},
     )
-    most = resources.JOINT_SLOTS if spec.search == "joint" else resources.MOST_SLOTS
+    most = resources.JOINT_AT_ONCE if spec.search == "joint" else resources.MOST_AT_ONCE
     return Plan(
         name=options.name or f"{spec.name}-{name}-{content_hash(config)[:6]}",
         spec=spec,

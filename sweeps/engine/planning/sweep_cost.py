@@ -50,7 +50,7 @@ def price_lines(
     if resources.grows:  # how many machines will come is unknown
         time = f"each at most about {duration(estimate.trial)}"
     else:
-        rounds = math.ceil(left / resources.slots)
+        rounds = math.ceil(left / resources.max_concurrent)
         seconds = STARTUP_SECONDS + estimate.start + rounds * estimate.trial
         time = f"at most about {duration(seconds)}"
     return [
@@ -64,8 +64,8 @@ def price_lines(
 def at_a_time(resources: Resources) -> str:
     """Return in words how many trials run at a time."""
     if resources.grows:
-        return f"up to {resources.slots} at a time, as machines come,"
-    return f"{resources.slots} at a time"
+        return f"up to {resources.max_concurrent} at a time, as machines come,"
+    return f"{resources.max_concurrent} at a time"
 
 
 def money(amount: float) -> str:
@@ -104,7 +104,7 @@ def _budget_lines(
         if in_hours and resources.grows:
             enough_for = f"{rounds} trials one after the other at each place that the cluster has"
         else:
-            trials = min(left, rounds * (resources.slots if in_hours else 1))
+            trials = min(left, rounds * (resources.max_concurrent if in_hours else 1))
             enough_for = f"{'all' if trials == left else trials} of the {left} trials"
         used = _used(spent, budget, option)
         lines.append(f"{used}; the rest is enough for {enough_for}, if none converges early.")
@@ -118,7 +118,7 @@ def _used(spent: Spent, budget: Budget, option: Option) -> str:
 
 def _storage_line(plan: Plan, left: int) -> str:
     checkpoint, finished = (size / MEGABYTE for size in storage_bytes(plan))
-    running = min(plan.resources.slots, left)
+    running = min(plan.resources.max_concurrent, left)
     together = KEPT_CHECKPOINTS * checkpoint * running
     return (
         f"Storage: a checkpoint has {checkpoint:.3g} MB, and {KEPT_CHECKPOINTS} a trial are kept: "

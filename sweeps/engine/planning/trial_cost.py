@@ -198,7 +198,7 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
     model = config.data.benchmark.make_model()
     speed = measure_speed(model, config.data, config.training, resources)
     # Trials that share a GPU take less where one of them leaves it idle.
-    sharing = min(math.floor(1 / resources.gpus + 1e-9), resources.slots) if on_gpu else 1
+    sharing = min(math.floor(1 / resources.gpus + 1e-9), resources.max_concurrent) if on_gpu else 1
     if on_gpu:
         said = gpu_name()
     if sharing > 1:

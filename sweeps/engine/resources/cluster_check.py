@@ -66,7 +66,7 @@ class Capacity:
         """The machine with the most GPUs, then the most cores."""
         return max(self.nodes, key=lambda node: (node.gpus, node.cpus), default=Node(0, 0))
 
-    def slots(self, cpus: float, gpus: float) -> int:
+    def room_for(self, cpus: float, gpus: float) -> int:
         """Return how many trials that need this much fit on what is there."""
         return sum(node.fits(cpus, gpus) for node in self.nodes)
 

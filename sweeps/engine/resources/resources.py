@@ -13,10 +13,10 @@ from sweeps.engine.system import machine
 LEAST_SHARE = 0.01  # of a GPU: what CUDA itself needs of its memory; Ray rounds to 0.0001
 # A search that learns from every trial should not request all at once, and how far a cluster grows
 # only its owner knows.
-JOINT_SLOTS = 8
+JOINT_AT_ONCE = 8
 # At each step Tune looks through all trials that wait: that is 8 ms of these, 250 of 6,000 (see
 # docs/scale.md).
-MOST_SLOTS = 1000
+MOST_AT_ONCE = 1000
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Resources:
     Attributes:
         cpus: cores, and threads, of each process of a trial.
         gpus: GPUs of a trial; a fraction shares one.
-        slots: trials at a time.
+        max_concurrent: trials at a time.
         processes: that train a trial together; with GPUs, one for each of its own.
         grows: whether the machines for so many trials are yet to come, or not: on a cluster that
             starts them.
@@ -36,7 +36,7 @@ class Resources:
 
     cpus: int
     gpus: float
-    slots: int
+    max_concurrent: int
     processes: int = 1
     grows: bool = False
 
@@ -110,7 +110,7 @@ def no_machine_for(address: str, cpus: int, gpus: float) -> str:
     found = ask(address)
     if isinstance(found, ClusterError):
         return str(found)
-    if found.slots(cpus, gpus):
+    if found.room_for(cpus, gpus):
         return ""
     reason = (
         f"no machine of the cluster has {cpus} CPUs and {gpus:g} GPUs; "
@@ -172,15 +172,15 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
     if gpus is None:
         gpus = 1.0 if there.largest.gpus else 0.0
     processes = options.processes_per_trial or max(1, math.ceil(gpus))
-    slots = there.slots(options.cpus_per_trial * processes, gpus)
+    most = there.room_for(options.cpus_per_trial * processes, gpus)
     if there.grows:
-        slots = max(slots, options.max_concurrent or at_once)
-    elif not slots:  # a dry run for GPUs that this machine has not
-        slots = options.max_concurrent or 1
+        most = max(most, options.max_concurrent or at_once)
+    elif not most:  # a dry run for GPUs that this machine has not
+        most = options.max_concurrent or 1
     return Resources(
         cpus=options.cpus_per_trial,
         gpus=gpus,
-        slots=min(slots, options.max_concurrent or slots),
+        max_concurrent=min(most, options.max_concurrent or most),
         processes=processes,
         grows=there.grows,
     )

@@ -96,7 +96,7 @@ def accuracies_of(options: CheckpointOptions) -> Iterator[Callable[[nn.Module], 
     if options.address is None:
         yield lambda model: evaluation
         return
-    resources = Resources(cpus=options.cpus, gpus=options.gpus_per_shard, slots=1)
+    resources = Resources(cpus=options.cpus, gpus=options.gpus_per_shard, max_concurrent=1)
     with Cluster(resources, cluster_check.resolve(options.address)) as cluster:
         cluster.wait()
         from sweeps.engine.backend.shards import Shards
@@ -115,7 +115,7 @@ def announce(
         if records.trial(config.trial_id).result() is None
     ]
     if images.mnist is not None and waiting:
-        here = Resources(cpus=torch.get_num_threads(), gpus=0, slots=1)
+        here = Resources(cpus=torch.get_num_threads(), gpus=0, max_concurrent=1)
         speeds = [
             measure_speed(each.model, images.data, TrainingConfig(), here) for each in waiting
         ]

@@ -153,7 +153,7 @@ class Progress:
         each = self._ended_seconds / ended if ended else self._expected
         if each is None:
             return "time left not known yet"
-        resources, at_a_time = self._plan.resources, self._plan.resources.slots
+        resources, at_a_time = self._plan.resources, self._plan.resources.max_concurrent
         if resources.grows and self._done < self._total:  # what a cluster has now is known
             at_a_time = sum(row.status != WAITING for row in self._running.values())
         if not at_a_time:

@@ -24,7 +24,7 @@ from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
 from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
 
-RESOURCES = Resources(cpus=1, gpus=0, slots=1)
+RESOURCES = Resources(cpus=1, gpus=0, max_concurrent=1)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(mo
     monkeypatch.setattr(machine, "cpu_count", lambda: 6)
     plan = plan_of()
     assert plan.config.scale == "demo"
-    assert plan.resources == Resources(cpus=1, gpus=0.0, slots=6)
+    assert plan.resources == Resources(cpus=1, gpus=0.0, max_concurrent=6)
     assert plan.resources.device == "cpu"
 
 
@@ -56,7 +56,7 @@ def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, mon
     monkeypatch.setattr(machine, "cpu_count", lambda: 8)
     plan = plan_of(**options)
     assert plan.config.scale == "paper" and plan.resources.device == "cuda"
-    assert plan.resources.slots == slots
+    assert plan.resources.max_concurrent == slots
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_of_a_cluster_that_grows_so_many_trials_are_asked_for_at_once(options, s
     there = resources.Capacity((resources.Node(4, 1),), grows=True)
     monkeypatch.setattr(resources, "capacity", lambda options: there)
     given = {"sigmas": (0.5,), "num_trials": 0, "gpus_per_trial": 1} | options
-    assert plan_of(**given).resources.slots == slots
-    made = resources.make_resources(script.Options(**given), resources.JOINT_SLOTS)
-    assert made.slots == options.get("max_concurrent", resources.JOINT_SLOTS)
+    assert plan_of(**given).resources.max_concurrent == slots
+    made = resources.make_resources(script.Options(**given), resources.JOINT_AT_ONCE)
+    assert made.max_concurrent == options.get("max_concurrent", resources.JOINT_AT_ONCE)
 
 
 def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():

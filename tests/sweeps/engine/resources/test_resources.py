@@ -67,7 +67,8 @@ def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine
     assert make_resources(options, gpus) == expected
     assert expected.all_cpus == expected.cpus * expected.processes
     assert (
-        expected.slots * expected.all_cpus <= cpus and expected.slots * expected.gpus <= gpus + 1e-9
+        expected.max_concurrent * expected.all_cpus <= cpus
+        and expected.max_concurrent * expected.gpus <= gpus + 1e-9
     )
 
 
