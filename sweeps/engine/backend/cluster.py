@@ -172,21 +172,22 @@ def _stop(started: Future[None], folder: TemporaryFolder) -> None:
 def refuse_unshared(folder: Folder, witness: str) -> None:
     """Raise UnsharedStorageError if some machine of now does not see a file of a folder of this."""
     import ray
+    from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = ray.get_runtime_context().get_node_id()
+    sees: Any = ray.remote(num_cpus=0, max_retries=0)(Folder.exists)
     hosts = {}
     for node in ray.nodes():
         if node["Alive"] and node["NodeID"] != here:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            remote = ray.remote(num_cpus=0, max_retries=0)(Folder.exists)
-            reference = remote.options(scheduling_strategy=there).remote(folder, witness)
+            reference = sees.options(scheduling_strategy=there).remote(folder, witness)
             hosts[reference] = node["NodeManagerHostname"]
     answered, silent = ray.wait(list(hosts), num_returns=len(hosts), timeout=ANSWER_SECONDS)
     for reference in silent:
         ray.cancel(reference, force=True)
     for reference in answered:
-        with suppress(ray.exceptions.RayError):  # it was just lost
+        with suppress(RayError):  # it was just lost
             if not ray.get(reference):
                 raise cluster_check.UnsharedStorageError(unshared(folder, hosts[reference]))
 
