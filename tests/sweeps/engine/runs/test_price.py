@@ -81,7 +81,7 @@ def record(storage, seconds, device, host=HERE, trials=1, gpus=None, **options):
 
 def test_gpu_hours_and_money_are_those_of_all_trials_and_the_start(on_gpus, records):
     plan, _ = plan_of(gpus_per_trial=0.5)
-    assert plan.number_of_trials == 6 and plan.resources.slots == 4
+    assert plan.number_of_trials == 6 and plan.resources.max_concurrent == 4
     told = lines(plan, HOURLY, records, price=0.8)
     # 6 trials of an hour and half an hour of start, on half a GPU; two rounds of wall time.
     assert "at most about 2 h 30 min by a made-up speed" in told[0]
@@ -101,7 +101,7 @@ def test_the_start_has_one_gpu_where_trials_have_several(on_gpus, records):
 
 def test_of_a_cluster_that_grows_no_wall_time_of_all_is_claimed(on_gpus, records):
     plan, _ = plan_of()
-    plan = replace(plan, resources=replace(plan.resources, slots=6, grows=True))
+    plan = replace(plan, resources=replace(plan.resources, max_concurrent=6, grows=True))
     told = lines(plan, HOURLY, records, Budget(hours=2.7))
     assert told[0].startswith("6 trials to run, up to 6 at a time, as machines come, on cuda")
     assert "each at most about 1 h 00 min by a made-up speed" in told[0]
@@ -153,7 +153,7 @@ def test_a_gpu_spends_more_on_a_noise_generator_than_a_cpu():
 
 def test_of_a_gpu_that_is_not_here_no_figure_is_made_up(without_gpu, tmp_path, records):
     plan, _ = plan_of(gpus_per_trial=1.0, dry_run=True)
-    assert plan.resources.device == "cuda" and plan.resources.slots == 1
+    assert plan.resources.device == "cuda" and plan.resources.max_concurrent == 1
     assert estimate_time(plan, Folder(str(tmp_path))) is None
     told = lines(plan, None, records, Budget(gpu_hours=5), 0.8)
     assert "cannot be told here: this machine has no GPU" in told[0]
