@@ -9,6 +9,7 @@ from gon_core.benchmarks.benchmark import (
     Strength,
 )
 from gon_core.benchmarks.fashion_mnist import FASHION_MNIST
+from gon_core.benchmarks.imagenet_c import IMAGENET_C
 from gon_core.benchmarks.kmnist import KMNIST
 from gon_core.benchmarks.mnist import MNIST
 from gon_core.names import nearest
@@ -18,7 +19,8 @@ __all__ = [
     "register",
 ]  # fmt: skip
 
-_BENCHMARKS = {benchmark.name: benchmark for benchmark in (MNIST, FASHION_MNIST, KMNIST)}
+_ALL = (MNIST, FASHION_MNIST, KMNIST, IMAGENET_C)
+_BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}
 
 
 def get(name: str) -> Benchmark:
@@ -33,9 +35,9 @@ def get(name: str) -> Benchmark:
     return _BENCHMARKS[name]
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all benchmarks."""
-    return tuple(_BENCHMARKS)
+def names(trained_only: bool = True) -> tuple[str, ...]:
+    """Return the names of the benchmarks that can be trained on, or of all."""
+    return tuple(name for name, found in _BENCHMARKS.items() if found.scales or not trained_only)
 
 
 def register(benchmark: Benchmark) -> None:

@@ -39,6 +39,9 @@ class CorruptionSuite:
         in_memory: whether all corrupted copies of a split fit in memory: made once then, else
             batch by batch.
         published: of an extension, the severity that the published images have.
+        noises: those of the corruptions that are noise, which means "without noise" leave out.
+        reference_errors: the table in ``gon_core.paper`` of the errors of the model that corruption
+            errors are relative to; None where accuracies are compared as they are.
     """
 
     name: str
@@ -49,6 +52,8 @@ class CorruptionSuite:
     block: int = 1
     in_memory: bool = True
     published: int | None = None
+    noises: tuple[str, ...] = ()
+    reference_errors: str | None = None
 
     @property
     def versions(self) -> tuple[tuple[str, int], ...]:
@@ -111,19 +116,25 @@ class Published:
     """Where the paper's figures of this benchmark stand in ``gon_core.paper``.
 
     Attributes:
-        top1: the table of accuracies by corruption.
+        title: what the table of accuracies by corruption is called in the paper.
+        top1: that table.
         rows: by training method, the row of that table that its model stands beside.
-        adversarial: the table of accuracies under attack.
+        not_trained: rows of that table whose model no method here trains, and why.
+        adversarial_title: what the table of accuracies under attack is called in the paper.
+        adversarial: that table; a row has the name of the model, or of the training method.
+        attacks: by attack, its column of that table.
         curves: by training method, the table of accuracy against its strength, and the names of
             the columns of the two.
-        title: what the table of accuracies is called in the paper.
     """
 
+    title: str
     top1: str
     rows: Mapping[str, str]
+    not_trained: Mapping[str, str]
+    adversarial_title: str
     adversarial: str
+    attacks: Mapping[str, str]
     curves: Mapping[str, tuple[str, str, str]]
-    title: str
 
 
 @dataclass(frozen=True)
@@ -145,9 +156,10 @@ class Benchmark:
         model: the classifier that is trained, a name in ``gon_core.architectures``.
         methods: the training methods with the values of the paper, or of their authors.
         strengths: by training method, where its strength is searched.
-        scales: how much is run.
-        suites: the corruptions of the splits ``validation`` and ``test``. With ``severities``
-            there is a third, an extension of test images whose rows enter no published mean.
+        scales: how much is run; empty if it is only evaluated on.
+        suites: the corruptions of the splits ``validation`` and ``test``; of ``test`` alone where
+            nothing is trained. With ``severities`` there is a third, an extension of test images
+            whose rows enter no published mean.
         measures: what can be measured of a final model beside these accuracies.
         published: the paper's figures; None if it has none.
         augment: changes training images [batch, channel, height, width] in [0, 1] before any noise,

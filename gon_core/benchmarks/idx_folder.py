@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gon_core.benchmarks.benchmark import Benchmark
-from gon_core.benchmarks.mnist import MNIST
+from gon_core.benchmarks.mnist import EXTENSION, MNIST, PUBLISHED_SUITE
 
 if TYPE_CHECKING:
     from gon_core.data.splits import LabelledImages
@@ -36,6 +36,9 @@ def like_mnist(name: str, title: str) -> Benchmark:
 
         idx.download(name, data_dir)
 
+    suite = replace(PUBLISHED_SUITE, title=f"{title}-C")
+    extension = replace(EXTENSION, title=f"our extension of {title}-C")
     return replace(
-        MNIST, name=name, title=title, read=read, check=check, download=download, published=None
-    )
+        MNIST, name=name, title=title, read=read, check=check, download=download, published=None,
+        suites={"validation": suite, "test": suite, "severities": extension},
+    )  # fmt: skip

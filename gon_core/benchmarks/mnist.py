@@ -122,6 +122,7 @@ MNIST_C = (
     "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate",
     "brightness", "translate", "stripe", "fog", "spatter", "dotted_line", "zigzag", "canny_edges",
 )  # fmt: skip
+NOISES = ("shot_noise", "impulse_noise")
 BLOCK = 250  # images whose corruptions are drawn together
 PUBLISHED_SEVERITY = 3  # of the five of our extension; the published set calls it 1
 
@@ -140,7 +141,9 @@ def corrupt_as_published(images: Tensor, name: str, severity: int, seed: int, fi
     return corrupt(images, name, PUBLISHED_SEVERITY, seed, first)
 
 
-PUBLISHED_SUITE = CorruptionSuite("mnist_c", "MNIST-C", MNIST_C, (1,), corrupt_as_published, BLOCK)
+PUBLISHED_SUITE = CorruptionSuite(
+    "mnist_c", "MNIST-C", MNIST_C, (1,), corrupt_as_published, BLOCK, noises=NOISES
+)
 EXTENSION = CorruptionSuite(
     "mnist_c_severities",
     "our extension of MNIST-C",
@@ -149,6 +152,7 @@ EXTENSION = CorruptionSuite(
     corrupt,
     BLOCK,
     published=PUBLISHED_SEVERITY,
+    noises=NOISES,
 )
 
 
@@ -188,6 +192,7 @@ MNIST = Benchmark(
     },
     measures=("attacks", "epsilon_star", "severities"),
     published=Published(
+        title="Table 6",
         top1="mnist_c_top1",
         rows={
             "vanilla": "vanilla_madry",
@@ -196,8 +201,14 @@ MNIST = Benchmark(
             "gnt": "gnt_sigma_0.5",
             "ant_1x1": "ant_1x1",
         },
+        not_trained={
+            "vanilla_wong": "another architecture (Wong et al.'s)",
+            "provable_wong": "not trained here: evaluate_checkpoint.py measures such a model",
+            "vanilla_ddn": "the start of the DDN row, trained by its authors",
+        },
+        adversarial_title="Table 7",
         adversarial="mnist_adversarial",
+        attacks={"ddn": "l2_eps_1.5", "pgd": "linf_eps_0.1"},
         curves={"gnt": ("mnist_c_vs_sigma", "sigma", "mnist_c_top1")},
-        title="Table 6",
     ),
 )

@@ -24,7 +24,6 @@ from gon_core.config.methods import (
 )
 from gon_core.config.training import Precision, TrainingConfig
 from gon_core.config.trial import (
-    IMAGENET_C,
     DataConfig,
     EvaluationConfig,
     StartConfig,
@@ -32,7 +31,7 @@ from gon_core.config.trial import (
 )
 
 __all__ = [
-    "ANT", "DDN", "GNT", "IMAGENET_C", "PGD", 
+    "ANT", "DDN", "GNT", "PGD", 
     "Architecture", "AugMix", "DataConfig", 
     "EvaluationConfig", "Ford", "Frozen", "GNTMult", "Given", "Method", "MethodConfig",
     "PatchGaussian", "PositiveFloat", "PositiveInt", "Precision", "Speckle", "StartConfig",

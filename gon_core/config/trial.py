@@ -13,13 +13,11 @@ from gon_core.names import nearest
 if TYPE_CHECKING:
     from gon_core.benchmarks import Benchmark
 
-IMAGENET_C = "imagenet_c"  # a folder that given weights are evaluated on: no benchmark to train on
-
 
 def _known_dataset(name: str) -> str:
     from gon_core import benchmarks  # which knows what a training configuration is
 
-    if name not in (known := benchmarks.names()) and name != IMAGENET_C:
+    if name not in (known := benchmarks.names(trained_only=False)):
         raise ValueError(
             f"must be one of {', '.join(known)}; did you mean {nearest(name, known)[1:-1]}?"
         )
@@ -29,22 +27,20 @@ def _known_dataset(name: str) -> str:
 def _validation_images(found: dict[str, Any]) -> int:
     from gon_core import benchmarks
 
-    return 0 if found["dataset"] == IMAGENET_C else benchmarks.get(found["dataset"]).held_out
+    return benchmarks.get(found["dataset"]).held_out
 
 
 def _test_images(found: dict[str, Any]) -> int:
     from gon_core import benchmarks
 
-    return (
-        50_000 if found["dataset"] == IMAGENET_C else benchmarks.get(found["dataset"]).test_images
-    )
+    return benchmarks.get(found["dataset"]).test_images
 
 
 class DataConfig(Frozen):
     """Which images.
 
     Attributes:
-        dataset: a name in ``gon_core.benchmarks``, or ``imagenet_c``, which is only evaluated on.
+        dataset: a name in ``gon_core.benchmarks``.
         training_images: how many to train on; None for all that are not held out.
         validation_images: how many of the held-out training images to validate on; all by default.
         test_images: how many of the test images, from the first; all by default.
@@ -59,11 +55,7 @@ class DataConfig(Frozen):
 
     @property
     def benchmark(self) -> "Benchmark":
-        """All that is known of the data set.
-
-        Raises:
-            ValueError: it is only evaluated on.
-        """
+        """All that is known of the data set."""
         from gon_core import benchmarks
 
         return benchmarks.get(self.dataset)

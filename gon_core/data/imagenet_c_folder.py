@@ -10,13 +10,10 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from gon_core import paper
+from gon_core.benchmarks.imagenet_c import CORRUPTIONS
 from gon_core.data.corruption_folders import check_names, folder_faults, refuse, subfolders
 from gon_core.data.files import DataFileError
 
-CORRUPTIONS: tuple[str, ...] = tuple(
-    paper.load("alexnet_imagenet_c_error")["corruption"].to_pylist()
-)
 EXTRA = ("gaussian_blur", "saturate", "spatter", "speckle_noise")  # published too, not in the mCE
 SEVERITIES = (1, 2, 3, 4, 5)
 SUFFIXES = (".jpeg", ".jpg", ".png")

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from gon_core import paper
+from gon_core.benchmarks.imagenet_c import SUITE
 from gon_core.measurement import CLEAN, TOP1, Measurement, select
 from gon_core.names import nearest
 
@@ -20,8 +21,6 @@ from gon_core.names import nearest
 ALEXNET_ERRORS: dict[str, float] = {
     row["corruption"]: row["error"] for row in paper.load("alexnet_imagenet_c_error").to_pylist()
 }
-NOISES = ("gaussian_noise", "shot_noise", "impulse_noise")
-SEVERITIES = (1, 2, 3, 4, 5)
 
 
 def corruption_errors(top1_error: Mapping[str, float]) -> dict[str, float]:
@@ -55,11 +54,11 @@ def mean_without_noise(percent: Mapping[str, float]) -> float:
         "IN-C w/o noises" in Tables 10 and 11.
     """
     _check(percent)
-    return statistics.fmean(percent[name] for name in ALEXNET_ERRORS if name not in NOISES)
+    return statistics.fmean(percent[name] for name in ALEXNET_ERRORS if name not in SUITE.noises)
 
 
 def errors_over_severities(
-    rows: Iterable[Measurement], split: str, severities: Sequence[int] = SEVERITIES
+    rows: Iterable[Measurement], split: str, severities: Sequence[int] = SUITE.severities
 ) -> dict[str, float]:
     """Return the top-1 error of each corruption, averaged over its severities, in percent.
 

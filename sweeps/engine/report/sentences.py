@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS
 from search_spaces.parameter import Choice, Point
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
@@ -199,7 +198,8 @@ def _paper(summary: SweepSummary) -> list[str]:
     point: Point = tuple(parameter.paper for parameter in summary.parameters)
     if not summary.published.means:
         sentence = "No figures were published for this search on this data set."
-        uses = f"The paper's values on MNIST: {summary.text(point)}."
+        on = f" on {summary.benchmark.title}" if summary.benchmark.published else ""
+        uses = f"The paper's values{on}: {summary.text(point)}."
         return [sentence, uses] if summary.search == "joint" else [sentence]
     accuracy = summary.published.means.get(point)
     reached = "" if accuracy is None else f", with {percent(accuracy)} %"
@@ -209,16 +209,19 @@ def _paper(summary: SweepSummary) -> list[str]:
 
 
 def _beside(summary: SweepSummary) -> str:
-    rows = summary.published.rows
+    rows, known = summary.published.rows, summary.benchmark.published
+    if known is None:
+        return f"No published figures stand beside checkpoints on {summary.suite.title}."
     if rows:
         models = [(str(point[0]), str(row["model"])) for point, row in rows.items()]
         pairs = [name if name == model else f"{name} with {model}" for name, model in models]
-        return f"Compared with rows of the paper's Table 6, at paper scale: {listed(pairs, ', ')}."
-    if summary.corruptions != CORRUPTIONS:
-        return "The paper's Table 6 is of MNIST-C: no row of it stands beside these checkpoints."
+        return (
+            f"Compared with rows of the paper's {known.title}, at paper scale: "
+            f"{listed(pairs, ', ')}."
+        )
     return (
-        "No checkpoint bears the name of a row of the paper's Table 6, so none stands beside a "
-        "published figure: see --names."
+        f"No checkpoint bears the name of a row of the paper's {known.title}, so none stands "
+        "beside a published figure: see --names."
     )
 
 
@@ -279,6 +282,6 @@ def what_was_measured(summary: SweepSummary) -> str:
     kind = summary.kind
     return (
         f"Test accuracy in percent, mean over seeds; {summary.measure} is the plain mean over the "
-        f"{len(summary.corruptions)} corruptions. The best {kind} is chosen by "
+        f"{len(summary.suite.corruptions)} corruptions. The best {kind} is chosen by "
         f"{_chosen_by(summary)} alone, among the {kind}s that were measured with every seed."
     )

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gon_core import architectures, benchmarks, paper
+from gon_core.config import DataConfig
 from gon_core.corruptions import mnist_c
 
 EVERY = pytest.mark.parametrize("name", benchmarks.names())
@@ -53,8 +54,9 @@ def test_a_suite_corrupts_images_block_by_block_as_all_at_once(name):
 def test_the_published_figures_are_in_the_tables():
     for published in filter(None, (benchmarks.get(name).published for name in benchmarks.names())):
         rows = {row["model"] for row in paper.load(published.top1).to_pylist()}
-        assert set(published.rows.values()) <= rows
-        assert paper.load(published.adversarial).num_rows
+        assert set(published.rows.values()) | set(published.not_trained) <= rows
+        columns = paper.load(published.adversarial).column_names
+        assert {"model", "clean", *published.attacks.values()} <= set(columns)
         for table, *columns in published.curves.values():
             assert set(columns) <= set(paper.load(table).column_names)
 
@@ -69,6 +71,18 @@ def test_mnist_has_the_corruptions_of_mnist_c():
     assert torch.equal(suites["test"].corrupt(images, "fog", 1, 5, 0)[:, 0], published)
     at_three = suites["severities"].corrupt(images, "fog", mnist_c.PUBLISHED_SEVERITY, 5, 0)
     assert torch.equal(at_three[:, 0], published)
+
+
+def test_imagenet_c_is_evaluated_on_and_not_trained_on():
+    assert "imagenet_c" not in benchmarks.names()
+    assert "imagenet_c" in benchmarks.names(trained_only=False)
+    suite = benchmarks.get("imagenet_c").suites["test"]
+    errors = paper.load(suite.reference_errors)
+    assert suite.corruptions == tuple(errors["corruption"].to_pylist())
+    assert set(suite.noises) <= set(suite.corruptions)
+    assert DataConfig(dataset="imagenet_c").test_images == 50_000
+    with pytest.raises(ValueError, match="read from its own folder"):
+        benchmarks.get("imagenet_c").read(None)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():

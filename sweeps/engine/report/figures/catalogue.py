@@ -134,7 +134,7 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
         )
         found.append(Drawing("examples_by_sigma", caption, lambda: draw_sigmas(shown, sigmas)))
     found += _perturbations(summary, records)
-    if summary.measured and summary.corruptions == CORRUPTIONS:
+    if summary.measured and summary.suite.corruptions == CORRUPTIONS:
         caption = f"{summary.measure.replace(' mean', '')}, corruption by corruption."
         draw = partial(draw_corruption_bars, summary)
         found.append(Drawing("mnist_c_per_corruption", caption, draw, IN_TABLES))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.benchmarks import Benchmark, CorruptionSuite
+from gon_core.config import DataConfig
 from gon_core.evaluation import Interval, mean_interval
 from gon_core.measurement import CLEAN
 from search_spaces.parameter import Parameter, Point
@@ -20,7 +21,7 @@ from sweeps.engine.report.summary.estimates import (
     share_unattainable,
 )
 from sweeps.engine.report.summary.optimum import find_best, pareto_front
-from sweeps.engine.report.summary.published import Published, read_published
+from sweeps.engine.report.summary.published import PublishedValues, read_published
 from sweeps.engine.report.summary.space import (
     CHECKPOINT,
     label,
@@ -98,6 +99,7 @@ class SweepSummary:
 
     Attributes:
         description: what sweep.json says.
+        benchmark: what the models are trained on, or given ones evaluated on.
         parameters: what is searched.
         points: one summary per point, in the order of ``space.order``.
         best: of the points measured with all seeds, the one with the highest mean accuracy on
@@ -112,13 +114,14 @@ class SweepSummary:
     """
 
     description: SweepDescription
+    benchmark: Benchmark
     parameters: tuple[Parameter, ...]
     points: tuple[PointSummary, ...]
     best: PointSummary | None
     front: tuple[PointSummary, ...]
     known: dict[Point, Objectives]
     missing: tuple[tuple[Point, int], ...]
-    published: Published = field(default_factory=Published)
+    published: PublishedValues = field(default_factory=PublishedValues)
     baselines: tuple[PointSummary, ...] = ()
     stopped: Stop | None = None
 
@@ -189,19 +192,14 @@ class SweepSummary:
         return {point.point: rank for rank, point in enumerate(self.by_rank)}
 
     @property
-    def corruptions(self) -> tuple[str, ...]:
-        """Names of the corruptions: MNIST-C's, or those that were measured instead."""
-        found = dict.fromkeys(name for point in self.points for name in point.corruptions)
-        return CORRUPTIONS if set(found) <= set(CORRUPTIONS) else tuple(found)
+    def suite(self) -> CorruptionSuite:
+        """The corruptions of the test images."""
+        return self.benchmark.suites["test"]
 
     @property
     def measure(self) -> str:
         """What the mean over corruptions is called."""
-        datasets = {trial.config.data.dataset for trial in self.trials}
-        if datasets == {"imagenet_c"}:
-            return "ImageNet-C mean"
-        is_mnist = datasets == {"mnist"} if datasets else self.published.figure is not None
-        return "MNIST-C mean" if is_mnist else "Corruption mean"
+        return f"{self.suite.title} mean"
 
     def text(self, point: Point) -> str:
         """Return a point in words; a baseline is a method's name."""
@@ -225,6 +223,8 @@ def summarise(records: SweepRecords) -> SweepSummary:
     description = records.read_sweep()
     if description is None:
         raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
+    first, *_ = description.config.get("trials", [description.config])
+    benchmark = DataConfig.model_validate(first.get("data", {})).benchmark
     parameters, names = description.parameters, description.baselines
     baselines: dict[Point, list[TrialResult]] = {(name,): [] for name in names}
     by_point: dict[Point, list[TrialResult]] = {}
@@ -241,13 +241,14 @@ def summarise(records: SweepRecords) -> SweepSummary:
     complete = [point for point in points if point.is_complete]
     return SweepSummary(
         description=description,
+        benchmark=benchmark,
         parameters=parameters,
         points=points,
         best=find_best(complete),
         front=pareto_front(complete) if len(description.objectives) > 1 else (),
         known=dict(description.known),
         missing=_missing(description, parameters, started, by_point | baselines),
-        published=read_published(description.published),
+        published=read_published(description.published, benchmark.published),
         baselines=tuple(
             summarise_point(point, numbers.get(point, 0), trials, description)
             for point, trials in baselines.items()
@@ -288,7 +289,7 @@ def summarise_point(
         for trial in measured
         if (objectives := finite_objectives(trial, names)) is not None
     }
-    by_corruption: dict[str, list[float]] = {name: [] for name in CORRUPTIONS}
+    by_corruption: dict[str, list[float]] = {}
     for trial in measured:
         for row in corrupted_rows(trial):
             by_corruption.setdefault(row.setting, []).append(row.value)
@@ -299,7 +300,7 @@ def summarise_point(
         trials=tuple(trials),
         test=estimate([corrupted_rows(trial) for trial in measured]),
         clean=estimate([rows for trial in measured if (rows := clean_rows(trial))]),
-        corruptions={name: statistics.fmean(top1) for name, top1 in by_corruption.items() if top1},
+        corruptions={name: statistics.fmean(top1) for name, top1 in by_corruption.items()},
         objectives={
             name: mean_interval(list(values))
             for name, values in zip(names, zip(*by_seed.values(), strict=True), strict=False)
@@ -311,15 +312,15 @@ def summarise_point(
 
 def headline(summary: SweepSummary) -> dict[str, float]:
     """Return what MLflow shows of the whole sweep: the best point and its accuracies, by name."""
-    best = summary.best
+    best, suite = summary.best, summary.suite.name
     metrics = {"trials": float(len(summary.trials))}
     if best is not None and best.test is not None and best.objective is not None:
         for name, value in zip(summary.names, best.point, strict=True):
             if not isinstance(value, str):  # a metric is a number
                 metrics[f"best/{name}"] = float(value)
-        metrics["best/mnist_c/mean"] = best.test.mean
+        metrics[f"best/{suite}/mean"] = best.test.mean
         metrics["best/objective"] = best.objective.estimate
     for baseline in summary.baselines:
         if baseline.test is not None:
-            metrics[f"baseline/{baseline.point[0]}/mnist_c/mean"] = baseline.test.mean
+            metrics[f"baseline/{baseline.point[0]}/{suite}/mean"] = baseline.test.mean
     return metrics

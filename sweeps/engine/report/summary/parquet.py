@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import measure
 from gon_core.measurement import SEVERITIES_SPLIT, TOP1, Measurement
 from gon_core.measures import MEASURES
@@ -18,7 +17,6 @@ from sweeps.engine.report.summary.space import column_type, column_value
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
 TRIALS_AT_A_TIME = 1_000  # in a row group: all at once would take a GB of memory
-ORDER = {name: index for index, name in enumerate((CLEAN, *CORRUPTIONS))}
 TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -110,16 +108,16 @@ def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
         "device": trial.device,
         "ended": trial.ended,
     }
-    rows = [common | _columns(row) for row in sorted(trial.measurements, key=_position)]
-    return rows or [common]
+    settings = {name: index for index, name in enumerate((CLEAN, *summary.suite.corruptions))}
 
+    def position(row: Measurement) -> tuple[int, ...]:
+        """Return accuracies first, in the suite's order; the others as they were measured."""
+        if row.measure != TOP1:
+            return (1,)
+        setting = settings.get(row.setting, len(settings))
+        return 0, SPLITS.index(row.split), setting, row.severity or 0
 
-def _position(row: Measurement) -> tuple[bool, int, int, str, int]:
-    """Return accuracies first, in the paper's order; what it does not name comes last, by name."""
-    if row.measure != TOP1:
-        return True, 0, 0, "", 0  # as they were measured
-    split = SPLITS.index(row.split) if row.split in SPLITS else len(SPLITS)
-    return False, split, ORDER.get(row.setting, len(ORDER)), row.setting, row.severity or 0
+    return [common | _columns(row) for row in sorted(trial.measurements, key=position)] or [common]
 
 
 def _columns(row: Measurement) -> dict[str, Any]:

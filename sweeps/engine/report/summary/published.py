@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gon_core import paper
+from gon_core.benchmarks import Published
+from gon_core.measurement import CLEAN
 from search_spaces.parameter import Point
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedValues:
     """The paper's figures, in percent.
 
     Attributes:
@@ -17,7 +19,7 @@ class Published:
         rows: by point, a row of the paper's table: the model's name under ``model``, the accuracies
             under ``clean``, ``mean`` and each corruption.
         depths: rows of the paper's Table 11, of another data set; see ``table_11``.
-        attacks: of Table 7, by point, the accuracy ``clean`` and by name of the attack.
+        attacks: by point, the accuracy ``clean`` and by name of the attack.
     """
 
     figure: str | None = None
@@ -33,43 +35,42 @@ class Published:
         return self.curve or rows
 
 
-def read_published(source: dict[str, Any] | None) -> Published:
+def read_published(source: dict[str, Any] | None, known: Published | None) -> PublishedValues:
     """Return the published curve and rows that sweep.json names; nothing if it names none.
+
+    Args:
+        source: where sweep.json says that they stand.
+        known: what is published of the benchmark.
 
     Raises:
         ValueError: it names a table or a model that was not published.
     """
     if source is None:
-        return Published()
+        return PublishedValues()
     rows = {tuple(row["point"]): _row(row["table"], row["model"]) for row in source.get("rows", [])}
     depths = tuple(paper.load(source["table_11"]).to_pylist()) if source.get("table_11") else ()
     curve = source.get("curve")
     if curve is None:
-        attacks = _attacks(source["table_7"], rows) if source.get("table_7") else {}
-        return Published(rows=rows, depths=depths, attacks=attacks)
+        attacked = adversarial_rows(known) if known and source.get("table_7") else {}
+        attacks = {p: attacked[row["model"]] for p, row in rows.items() if row["model"] in attacked}
+        return PublishedValues(rows=rows, depths=depths, attacks=attacks)
     table = paper.load(curve["table"])
     x, y = table[curve["x"]].to_pylist(), table[curve["y"]].to_pylist()
     points = sorted(
         ((float(value),), float(accuracy)) for value, accuracy in zip(x, y, strict=True)
     )
-    return Published(curve["table"], dict(points), rows, depths)
+    return PublishedValues(curve["table"], dict(points), rows, depths)
 
 
-def table_7_rows(table: str = "mnist_adversarial") -> dict[str, dict[str, float]]:
-    """Return the paper's Table 7: by model, as Table 6 calls it, ``clean`` and each attack."""
-    columns = {"clean": "clean", "ddn": "l2_eps_1.5", "pgd": "linf_eps_0.1"}
+def adversarial_rows(known: Published) -> dict[str, dict[str, float]]:
+    """Return the accuracies ``clean`` and under each attack, by model as ``known.top1`` has it."""
+    columns = {CLEAN: CLEAN, **known.attacks}
     return {
-        # Table 6 has the architecture in vanilla's name.
-        "vanilla_madry" if row["model"] == "vanilla" else row["model"]: {
+        known.rows.get(row["model"], row["model"]): {
             name: float(row[column]) for name, column in columns.items()
         }
-        for row in paper.load(table).to_pylist()
+        for row in paper.load(known.adversarial).to_pylist()
     }
-
-
-def _attacks(table: str, rows: dict[Point, dict[str, Any]]) -> dict[Point, dict[str, float]]:
-    found = table_7_rows(table)
-    return {point: found[row["model"]] for point, row in rows.items() if row["model"] in found}
 
 
 def _row(table: str, model: str) -> dict[str, Any]:

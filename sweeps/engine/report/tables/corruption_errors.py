@@ -1,4 +1,4 @@
-"""Corruption errors on ImageNet-C, as in Table 5 of the paper: a row for each point."""
+"""Corruption errors, relative to a reference model's, as in Table 5: a row for each point."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,7 +16,6 @@ from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
-TITLE = "Corruption errors on ImageNet-C"
 NOTE = (
     "In percent. Columns of corruptions: top-1 error over the five severities, relative to "
     "AlexNet's; mCE is their mean. Without noise: top-1 accuracy over the 12 corruptions other "
@@ -25,21 +24,20 @@ NOTE = (
 
 
 def build_corruption_errors(summary: SweepSummary) -> tuple[Table, ...]:
-    """Return the table; none unless ImageNet-C was measured."""
+    """Return the table; none unless the corruptions have a reference model's errors."""
+    if summary.suite.reference_errors is None:
+        return ()
     rows = []
     for point in summary.points:
-        trials = [trial for trial in point.trials if _is_measured(trial)]
+        trials = [trial for trial in point.trials if trial.measurements]
         if trials:
             cells = (summary.text(point.point), *map(percent, _figures(trials)))
             rows.append(Row(cells, rank=summary.ranks[point.point]))
     if not rows:
         return ()
     heads = ("mCE", "top-1 clean", "without noise", "top-5", *ALEXNET_ERRORS)
-    return (Table(TITLE, (*words(""), *numbers(*heads)), tuple(rows), NOTE),)
-
-
-def _is_measured(trial: TrialResult) -> bool:
-    return trial.config.data.dataset == "imagenet_c" and bool(trial.measurements)
+    title = f"Corruption errors on {summary.suite.title}"
+    return (Table(title, (*words(""), *numbers(*heads)), tuple(rows), NOTE),)
 
 
 def _figures(trials: Sequence[TrialResult]) -> list[float | None]:

@@ -12,13 +12,12 @@ from sweeps.engine.report.summary.estimates import Estimate, corrupted_rows, est
 from sweeps.engine.report.tables.points import half_width
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
-CHANNELS = 1  # of every data set that a trial can be trained on
-NOISES = ("shot_noise", "impulse_noise")  # MNIST-C's noise category
+CHANNELS = {1: "one channel", 3: "three channels"}
 TITLE = "Table 11: the depth of the noise generator"
 COLUMNS = ("parameters", "clean", "mean", "without noise")
 NOTE = (
-    "Ours: MNIST-C, generators for one channel, test accuracy in percent, mean ± half of the 95 % "
-    "interval; without noise: without shot_noise and impulse_noise. The paper's: ImageNet-C, "
+    "Ours: {suite}, generators for {channels}, test accuracy in percent, mean ± half of the 95 % "
+    "interval; without noise: without {noises}. The paper's: ImageNet-C, "
     "ResNet-50, 1x1 kernels, generators for three channels, one run: another data set, to compare "
     "how accuracy moves with depth, not its level."
 )
@@ -39,19 +38,26 @@ def build_generator_depths(summary: SweepSummary) -> tuple[Table, ...]:
     }
     rows = [_published("none", "", published[None])] if None in published else []
     for kernel, depth in sorted(own.keys() | {(1, depth) for depth in published if depth}):
-        rows.append(_ours(own.get((kernel, depth)), depth, kernel))
+        rows.append(_ours(summary, own.get((kernel, depth)), depth, kernel))
         if kernel == 1 and depth in published:
             rows.append(_published(str(depth), "1", published[depth]))
     columns = (*numbers("depth", "kernel size"), *words(""), *numbers(*COLUMNS))
-    return (Table(TITLE, columns, tuple(rows), NOTE, heads=3),)
+    channels = summary.benchmark.image_shape[0]
+    note = NOTE.format(
+        suite=summary.suite.title,
+        channels=CHANNELS.get(channels, f"{channels} channels"),
+        noises=" and ".join(summary.suite.noises) or "any of them",
+    )
+    return (Table(TITLE, columns, tuple(rows), note, heads=3),)
 
 
-def _ours(point: PointSummary | None, depth: int, kernel_size: int) -> Row:
-    cells = [str(depth), str(kernel_size), "ours", f"{count_parameters(depth, kernel_size):,}"]
+def _ours(summary: SweepSummary, point: PointSummary | None, depth: int, kernel_size: int) -> Row:
+    parameters = count_parameters(depth, kernel_size, summary.benchmark.image_shape[0])
+    cells = [str(depth), str(kernel_size), "ours", f"{parameters:,}"]
     if point is None:
         return Row((*cells, "", "", ""))
     measured = [rows for trial in point.trials if (rows := corrupted_rows(trial))]
-    quiet = [[row for row in rows if row.setting not in NOISES] for rows in measured]
+    quiet = [[row for row in rows if row.setting not in summary.suite.noises] for rows in measured]
     return Row((*cells, *map(_text, (point.clean, point.test, estimate(quiet)))))
 
 
@@ -66,7 +72,7 @@ def _text(accuracy: Estimate | None) -> str:
     return f"{accuracy.mean:.1f} ± {half_width(accuracy)}" if accuracy else ""
 
 
-def count_parameters(depth: int, kernel_size: int, channels: int = CHANNELS) -> int:
+def count_parameters(depth: int, kernel_size: int, channels: int) -> int:
     """Return how many parameters a noise generator has."""
     generator = NoiseGenerator(channels, depth, kernel_size)
     return sum(parameter.numel() for parameter in generator.parameters())

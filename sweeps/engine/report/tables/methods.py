@@ -6,28 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gon_core import paper
-from gon_core.benchmarks.mnist import MNIST
-from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.intervals import Interval, mean_interval, standard_error, wilson_interval
 from gon_core.measurement import Measurement
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import CLEAN, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
-from sweeps.engine.report.summary.published import table_7_rows
+from sweeps.engine.report.summary.published import adversarial_rows
 from sweeps.engine.report.summary.space import CHECKPOINT
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
-COLUMNS = (CLEAN, "mean", *CORRUPTIONS)
 ATTACKS = {"ddn": "l2 (1.5), DDN", "pgd": "l-inf (0.1), PGD"}
 OUTSIDE = "†"
 Z = 1.96  # standard errors on either side of a 95 % interval
 COLUMNS_7 = {CLEAN: CLEAN} | ATTACKS
-TITLE_6, TITLE_7 = "Table 6: accuracy on MNIST-C", "Table 7: accuracy under attack"
-NOT_TRAINED = {
-    "vanilla_wong": "another architecture (Wong et al.'s)",
-    "provable_wong": "not trained here: evaluate_checkpoint.py measures such a model",
-    "vanilla_ddn": "the start of the DDN row, trained by its authors",
-}
 OURS = (
     "Accuracy in percent: our mean ± its standard error over seeds (marked *: one seed, the error "
     "is that of Wilson's interval over test images, each counted once)."
@@ -35,7 +26,7 @@ OURS = (
 BESIDE = (
     "Paper: the published figure, at paper scale. Difference: ours - published, with "
     f"{OUTSIDE} where the published figure, whatever its rounding, is outside our 95 % interval: "
-    "over seeds, and over which of the 10,000 test images were measured."
+    "over seeds, and over which of the {test_images:,} test images were measured."
 )
 
 
@@ -46,7 +37,7 @@ class Cell:
     Attributes:
         ours: our mean in percent.
         error: its standard error; over seeds, or binomial of one seed.
-        interval: the 95 % interval of the mean, for what all 10,000 test images would give.
+        interval: the 95 % interval of the mean, for what all published test images would give.
         seeds: how many.
         published: the paper's figure as printed; empty if there is none.
     """
@@ -82,12 +73,15 @@ class Cell:
         return f"{self.difference:+.1f}" + OUTSIDE * self.is_outside
 
 
-def make_cell(top1: Sequence[float], count: int, published: str = "") -> Cell | None:
+def make_cell(
+    top1: Sequence[float], count: int, test_images: int, published: str = ""
+) -> Cell | None:
     """Return the cell of one accuracy over seeds; None if it was not measured.
 
     Args:
         top1: of each seed, in percent.
-        count: test images, for the error of one seed.
+        count: test images that were measured, for the error of one seed.
+        test_images: as many as there are.
         published: the paper's figure.
     """
     if not top1:
@@ -98,7 +92,7 @@ def make_cell(top1: Sequence[float], count: int, published: str = "") -> Cell | 
         return Cell(mean, (images.high - images.low) / (2 * Z), images, 1, published)
     seeds = mean_interval(list(top1))
     # All seeds see the same part of the test set: their spread does not show its choice.
-    part = math.sqrt(max(0.0, 1 - count / MNIST.test_images))
+    part = math.sqrt(max(0.0, 1 - count / test_images))
     below = math.hypot(mean - seeds.low, part * (mean - images.low))
     above = math.hypot(seeds.high - mean, part * (images.high - mean))
     interval = Interval(mean, mean - below, mean + above)
@@ -110,8 +104,8 @@ def table_6(summary: SweepSummary) -> dict[str, dict[str, Cell]]:
     return {
         str(point.point[0]): {
             name: cell
-            for name in COLUMNS
-            if (cell := _accuracy(point, name, _printed(summary, point, name)))
+            for name in columns(summary)
+            if (cell := _accuracy(summary, point, name, _printed(summary, point, name)))
         }
         for point in summary.points
     }
@@ -123,8 +117,8 @@ def table_7(summary: SweepSummary) -> dict[str, dict[str, Cell]]:
     for point in summary.points:
         published = summary.published.attacks.get(point.point, {})
         texts = {name: str(value) for name, value in published.items()}
-        cells = {CLEAN: _accuracy(point, CLEAN, texts.get(CLEAN, ""))}
-        cells |= {name: _attack(point, name, texts.get(name, "")) for name in ATTACKS}
+        cells = {CLEAN: _accuracy(summary, point, CLEAN, texts.get(CLEAN, ""))}
+        cells |= {name: _attack(summary, point, name, texts.get(name, "")) for name in ATTACKS}
         found[str(point.point[0])] = {name: cell for name, cell in cells.items() if cell}
     return {name: cells for name, cells in found.items() if cells.keys() & ATTACKS.keys()}
 
@@ -134,22 +128,24 @@ def _printed(summary: SweepSummary, point: PointSummary, name: str) -> str:
     return str(row[name]) if row.get(name) is not None else ""
 
 
-def _accuracy(point: PointSummary, name: str, published: str) -> Cell | None:
+def _accuracy(summary: SweepSummary, point: PointSummary, name: str, published: str) -> Cell | None:
     def rows(trial: TrialResult) -> list[Measurement]:
         if name == CLEAN:
             return clean_rows(trial)
         return [row for row in corrupted_rows(trial) if name in ("mean", row.setting)]
 
-    return _over_seeds(point, rows, published)
+    return _over_seeds(summary, point, rows, published)
 
 
-def _attack(point: PointSummary, name: str, published: str) -> Cell | None:
-    return _over_seeds(
-        point, lambda trial: [row for row in trial.of("attacks") if row.setting == name], published
-    )
+def _attack(summary: SweepSummary, point: PointSummary, name: str, published: str) -> Cell | None:
+    def rows(trial: TrialResult) -> list[Measurement]:
+        return [row for row in trial.of("attacks") if row.setting == name]
+
+    return _over_seeds(summary, point, rows, published)
 
 
 def _over_seeds(
+    summary: SweepSummary,
     point: PointSummary,
     rows: Callable[[TrialResult], Sequence[Measurement]],
     published: str,
@@ -157,12 +153,25 @@ def _over_seeds(
     measured = [found for trial in point.trials if (found := rows(trial))]
     top1 = [statistics.fmean(row.value for row in found) for found in measured]
     count = min((row.count for found in measured for row in found), default=1)
-    return make_cell(top1, count, published)
+    return make_cell(top1, count, summary.benchmark.test_images, published)
 
 
 def is_comparison(summary: SweepSummary) -> bool:
-    """Whether the sweep compares models of MNIST, which Tables 6 and 7 are of."""
-    return summary.names == ("variant",) and summary.corruptions == CORRUPTIONS
+    """Whether the sweep compares models by their accuracies, not by their corruption errors."""
+    return summary.names == ("variant",) and summary.suite.reference_errors is None
+
+
+def columns(summary: SweepSummary) -> tuple[str, ...]:
+    """Return what the table of corruptions has the accuracies of."""
+    return (CLEAN, "mean", *summary.suite.corruptions)
+
+
+def titles(summary: SweepSummary) -> tuple[str, str]:
+    """Return the titles of the tables of corruptions and of attacks; the paper's have numbers."""
+    known = summary.benchmark.published
+    first = f"{known.title}: " if known else "Test "
+    second = f"{known.adversarial_title}: " if known else "Test "
+    return f"{first}accuracy on {summary.suite.title}", f"{second}accuracy under attack"
 
 
 def build_methods(summary: SweepSummary) -> tuple[Table, ...]:
@@ -174,11 +183,12 @@ def build_methods(summary: SweepSummary) -> tuple[Table, ...]:
     if not is_comparison(summary):
         return ()
     six, seven = table_6(summary), table_7(summary)
-    names = {name: name.replace("_", " ") for name in COLUMNS}
-    tables = [_table(summary, TITLE_6, six, names, _others_6(summary), _reasons(summary))]
+    names = {name: name.replace("_", " ") for name in columns(summary)}
+    title_6, title_7 = titles(summary)
+    tables = [_table(summary, title_6, six, names, _others_6(summary), _reasons(summary))]
     if seven:
         note = _images_note(summary)
-        tables.append(_table(summary, TITLE_7, seven, COLUMNS_7, _others_7(summary), note))
+        tables.append(_table(summary, title_7, seven, COLUMNS_7, _others_7(summary), note))
     return tuple(tables)
 
 
@@ -214,23 +224,25 @@ def _rows(name: str, cells: dict[str, Cell], columns: Sequence[str]) -> list[tup
 
 def _others_6(summary: SweepSummary) -> dict[str, dict[str, str]]:
     """Return the paper's rows of Table 6 without a model of ours, by model and column."""
-    if not summary.published.rows:
+    known = summary.benchmark.published
+    if known is None or not summary.published.rows:
         return {}
     shown = _models(summary)
     return {
-        row["model"]: {column: str(row[column]) for column in COLUMNS}
-        for row in paper.load("mnist_c_top1").to_pylist()
+        row["model"]: {column: str(row[column]) for column in columns(summary)}
+        for row in paper.load(known.top1).to_pylist()
         if row["model"] not in shown
     }
 
 
 def _others_7(summary: SweepSummary) -> dict[str, dict[str, str]]:
-    if not summary.published.attacks:
+    known = summary.benchmark.published
+    if known is None or not summary.published.attacks:
         return {}
     shown = _models(summary)
     return {
         model: {column: str(value) for column, value in row.items()}
-        for model, row in table_7_rows().items()
+        for model, row in adversarial_rows(known).items()
         if model not in shown
     }
 
@@ -249,12 +261,14 @@ def _note(summary: SweepSummary, cells: dict[str, dict[str, Cell]]) -> str:
         if str(point[0]) in cells and point[0] != row["model"]
     ]
     named = f"The paper's rows: {', '.join(pairs)}." if pairs else ""
-    return " ".join(filter(None, (OURS, BESIDE if beside else "", named if beside else "")))
+    told = BESIDE.format(test_images=summary.benchmark.test_images)
+    return " ".join(filter(None, (OURS, told if beside else "", named if beside else "")))
 
 
 def _reasons(summary: SweepSummary) -> str:
-    others = _others_6(summary)
-    reasons = [f"{model}: {why}" for model, why in NOT_TRAINED.items() if model in others]
+    known, others = summary.benchmark.published, _others_6(summary)
+    not_trained = known.not_trained if known else {}
+    reasons = [f"{model}: {why}" for model, why in not_trained.items() if model in others]
     return f"Paper only: {'; '.join(reasons)}." if reasons else ""
 
 

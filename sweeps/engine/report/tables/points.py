@@ -64,7 +64,8 @@ def _columns(summary: SweepSummary) -> dict[str, Column]:
             if status in ended
         },
         **{
-            name: Column(name.replace("_", " "), is_vertical=True) for name in summary.corruptions
+            name: Column(name.replace("_", " "), is_vertical=True)
+            for name in summary.suite.corruptions
         },
     }  # fmt: skip
 

@@ -19,13 +19,12 @@ from sweeps.engine.report.sentences import INTERVALS
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.tables.comparisons import build_comparisons, compare
 from sweeps.engine.report.tables.methods import (
-    COLUMNS,
-    TITLE_6,
-    TITLE_7,
     build_methods,
+    columns,
     make_cell,
     table_6,
     table_7,
+    titles,
 )
 from sweeps.engine.report.tables.points import build_points
 from tests.sweeps.engine.report.made_up import (
@@ -51,7 +50,7 @@ def compared(tmp_path):
 def test_a_cell_has_the_mean_its_standard_error_and_the_published_figure(compared):
     summary = summarise(compared())
     cells = table_6(summary)
-    assert len(cells) == 12 and cells["gnt"].keys() == set(COLUMNS)
+    assert len(cells) == 12 and cells["gnt"].keys() == set(columns(summary))
     point = next(p for p in summary.points if p.point == ("gnt",))
     fog = [row.value for t in point.trials for row in t.of("top1") if _is(row, "test", "fog")]
     assert cells["gnt"]["fog"].ours == pytest.approx(statistics.fmean(fog))
@@ -83,7 +82,7 @@ def _is(row, split, corruption):
     ],
 )
 def test_outside_its_noise_allows_for_the_published_rounding(top1, count, published, outside):
-    cell = make_cell(top1, count, published)
+    cell = make_cell(top1, count, 10_000, published)
     assert cell.is_outside is outside
     assert cell.difference_text.endswith("†") is outside
     if len(top1) == 1:
@@ -93,7 +92,8 @@ def test_outside_its_noise_allows_for_the_published_rounding(top1, count, publis
 
 
 def test_one_seed_that_errs_nowhere_still_has_an_error():
-    assert make_cell([100.0], 50).error > 1 and make_cell([0.0], 50).text == "0.0 ±1.8*"
+    assert make_cell([100.0], 50, 10_000).error > 1
+    assert make_cell([0.0], 50, 10_000).text == "0.0 ±1.8*"
 
 
 def test_table_7_has_the_papers_models_beside(compared):
@@ -116,7 +116,7 @@ def test_files_and_window_show_both_tables_and_cut_nothing(compared):
     text = console.file.getvalue()
     assert "…" not in text and all(name in text for name in ("augmix", "canny edges", "l2 (1.5)"))
     assert "pgd_madry" not in text and "5 further rows" in text
-    titles = [line for line in text.splitlines() if line.startswith(TITLE_6)]
+    titles = [line for line in text.splitlines() if line.startswith(six.title)]
     assert len(titles) > 2 and "(continued)" not in titles[0]
     page = records.folder.read("report/report.html").decode()
     document = records.folder.read("report/table.md").decode()
@@ -163,7 +163,7 @@ def test_without_published_rows_there_are_no_columns_for_them(tmp_path):
     records = write_sweep(tmp_path, methods(1)[:2], **METHODS | {"published": None, "seeds": 1})
     summary = summarise(records)
     tables = build_methods(summary)
-    assert [table.title for table in tables] == [TITLE_6, TITLE_7]
+    assert [table.title for table in tables] == [*titles(summary)]
     for table in tables:
         assert {row.cells[1] for row in table.rows} == {"ours"} and "published" not in table.note
 
