@@ -600,9 +600,9 @@ CHECKPOINTS = [
 COMMANDS = [
     case(REPORT, "", "required: folder"),
     case(REPORT, "a b", "unrecognized arguments: b"),
-    case(REPORT, "missing", "missing: there is no such folder"),
-    case(REPORT, "results", "results: there is no sweep.json"),
-    case(REPORT, "taken", "taken: there is no sweep.json", prepare=file("taken")),
+    case(REPORT, "missing", "missing has no sweep.json"),
+    case(REPORT, "results", "results has no sweep.json"),
+    case(REPORT, "taken", "taken has no sweep.json", prepare=file("taken")),
     case(REPORT, "ftp://host/x", "ftp://host/x: no report could be made"),
     case(REPORT, "results/taken", "no report could be made", prepare=file(SWEEP_JSON, "{")),
     case(REPORT, "results/taken", "damaged (name: Field", prepare=file(SWEEP_JSON, "{}")),

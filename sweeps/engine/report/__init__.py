@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from search_spaces.parameter import Point
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.catalogue import appendix_drawings, search_drawings
@@ -39,7 +38,6 @@ class Report:
     Attributes:
         folder: the path or URI of the sweep's folder.
         files: the paths or URIs of its files.
-        best: the best point; None if none was measured with all its seeds.
         answer: what was found, in sentences, the most important first.
         summary: the numbers behind it.
         tables: the numbers as table.md shows them.
@@ -47,7 +45,6 @@ class Report:
 
     folder: str
     files: tuple[str, ...]
-    best: Point | None
     answer: tuple[str, ...]
     summary: SweepSummary
     tables: tuple[Table, ...]
@@ -68,16 +65,15 @@ def write_report(records: SweepRecords) -> Report:
         *build_corruption_errors(summary), *build_perturbations(summary),
         *build_comparisons(summary, records), build_points(summary),
     )  # fmt: skip
-    contents, pictures = {}, []
-    shown = [
+    drawings = [
         *search_drawings(summary, importances, read_portraits(records, summary)),
         *appendix_drawings(summary, records),
     ]
-    for drawing in shown:
-        files = render(drawing.name, drawing.draw)
-        contents |= files
-        picture = Picture(drawing.caption, files[f"{drawing.name}.svg"], drawing.numbers)
-        pictures.append(picture)
+    contents, pictures = {}, []
+    for drawing in drawings:
+        contents |= render(drawing.name, drawing.draw)
+        svg = contents[f"{drawing.name}.svg"]
+        pictures.append(Picture(drawing.caption, svg, drawing.numbers))
     contents["table.md"] = to_document(summary, tables, answer).encode()
     page = to_page(summary, (*tables, build_trials(summary)), answer, pictures)
     contents["report.html"] = page.encode()
@@ -88,7 +84,6 @@ def write_report(records: SweepRecords) -> Report:
     return Report(
         folder=records.folder.uri,
         files=tuple((records.folder / name).uri for name in written),
-        best=summary.best.point if summary.best else None,
         answer=tuple(answer),
         summary=summary,
         tables=tables,

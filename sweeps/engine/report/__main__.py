@@ -24,22 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", help="folder of the sweep, a local path or s3://... or gs://...")
     folder = parser.parse_args(arguments).folder
     try:
-        records = SweepRecords(Folder(folder))
-        if not records.folder.exists():
-            return _refuse(f"{folder}: there is no such folder")
-        if not records.folder.exists("sweep.json"):
-            return _refuse(f"{folder}: there is no sweep.json, it is not the folder of a sweep")
-        report = write_report(records)
+        report = write_report(SweepRecords(Folder(folder)))
     except (OSError, ValueError, StorageError) as error:
-        return _refuse(f"{folder}: no report could be made: {error}")
+        message = f"{folder}: no report could be made: {error}"
+        print(redact(" ".join(message.split())), file=sys.stderr)
+        return 2
     print_report(report, Console())
     print(f"Report: {report.folder}/report/report.html")
     return 0
-
-
-def _refuse(message: str) -> int:
-    print(redact(" ".join(message.split())), file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from search_spaces.parameter import Choice, Point
+from search_spaces.parameter import Choice
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.importance import Importances
-from sweeps.engine.report.summary.space import point_text, value_text
+from sweeps.engine.report.summary.space import value_text
 
 INTERVALS = (
     "± is half of the 95 % interval: Student t over seeds; where one seed was measured (marked *), "
@@ -29,32 +29,21 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def status_counts(statuses: Counter) -> str:
-    """Return for example ``2 epoch limit, 1 pruned``."""
-    return ", ".join(
-        f"{statuses[status]} {word}" for status, word in SHORT_STATUS.items() if statuses[status]
-    )
-
-
-def point_name(summary: SweepSummary, point: PointSummary) -> str:
-    """Return a point in words; in a joint search with its number, which tables and figures use."""
-    text = summary.text(point.point)
-    return f"#{point.number} ({text})" if summary.search == "joint" else text
+def listed(texts: Sequence[str], separator: str = "; ", most: int = LISTED) -> str:
+    """Return the first few and how many more there are."""
+    more = len(texts) - most
+    return separator.join(texts[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def row_name(summary: SweepSummary, point: PointSummary) -> str:
     """Return what a table calls a point: a method by its name alone, any other in words."""
     if summary.names == (METHODS,) or summary.is_baseline(point.point):
         return str(point.point[0])
+    return _short_name(summary, point)
+
+
+def _short_name(summary: SweepSummary, point: PointSummary) -> str:
     return f"#{point.number}" if summary.search == "joint" else summary.text(point.point)
-
-
-def interval(estimate: Estimate) -> str:
-    """Return which interval it is and both its ends."""
-    low, high = percent(estimate.interval.low), percent(estimate.interval.high)
-    if estimate.is_over_seeds:
-        return f"95 % t interval over {estimate.trials} seeds: {low} to {high} %"
-    return f"95 % binomial interval over the test images of one seed: {low} to {high} %"
 
 
 def answer(summary: SweepSummary, importances: Importances) -> list[str]:
@@ -79,10 +68,12 @@ def _best(summary: SweepSummary) -> list[str]:
         return [f"No best {kind}: no {kind} has been measured with all its seeds."]
     assert best.test is not None and best.objective is not None
     what = "Best" if summary.stopped is None else f"Best of the {kind}s measured so far"
+    text = summary.text(best.point)
+    name = f"#{best.number} ({text})" if summary.search == "joint" else text
     sentences = [
-        f"{what}: {point_name(summary, best)}, chosen by its mean {_chosen_by(summary)} of "
+        f"{what}: {name}, chosen by its mean {_chosen_by(summary)} of "
         f"{percent(best.objective.estimate)} %. {summary.measure} test accuracy: "
-        f"{percent(best.test.mean)} % ({interval(best.test)})."
+        f"{_accuracy(best.test)}."
     ]
     if limited := best.statuses["max_epochs"]:
         trials = len(best.trials)
@@ -92,20 +83,18 @@ def _best(summary: SweepSummary) -> list[str]:
         sentences.append(f"Its validation interval overlaps with that of {rivals}.")
     if len(summary.measured) == 1:
         sentences.append(f"It is the only {kind} that was measured.")
-    else:
-        sentences += _at_the_end(summary, best)
+    elif end := _end(summary, best):
+        sentences.append(f"It is the {end} value that was measured: the optimum may lie beyond.")
     return sentences
 
 
-def _baselines(summary: SweepSummary) -> list[str]:
-    texts = [
-        f"{point.point[0]} {percent(point.test.mean)} % ({interval(point.test)})"
-        for point in summary.baselines
-        if point.test is not None
-    ]
-    if not texts:
-        return []
-    return [f"Baselines with the same start, epochs and seeds: {'; '.join(texts)}."]
+def _accuracy(test: Estimate) -> str:
+    """Return the accuracy, which interval it has and both its ends."""
+    over = "binomial interval over the test images of one seed"
+    if test.is_over_seeds:
+        over = f"t interval over {test.trials} seeds"
+    low, high = percent(test.interval.low), percent(test.interval.high)
+    return f"{percent(test.mean)} % (95 % {over}: {low} to {high} %)"
 
 
 def _chosen_by(summary: SweepSummary) -> str:
@@ -113,16 +102,13 @@ def _chosen_by(summary: SweepSummary) -> str:
     return "accuracy on corrupted validation images" if several else "validation accuracy"
 
 
-def _at_the_end(summary: SweepSummary, best: PointSummary) -> list[str]:
+def _end(summary: SweepSummary, best: PointSummary) -> str:
     # A choice has nothing beyond its values, and no parameter anything below its least.
-    if len(summary.names) > 1:
-        return []
     parameter, value = summary.parameters[0], best.point[0]
-    ends = [point.point[0] for point in (summary.measured[0], summary.measured[-1])]
-    if isinstance(parameter, Choice) or value not in ends or value == parameter.low:
-        return []
-    end = "least" if value == ends[0] else "greatest"
-    return [f"It is the {end} value that was measured: the optimum may lie beyond."]
+    if len(summary.names) > 1 or isinstance(parameter, Choice) or value == parameter.low:
+        return ""
+    first, last = summary.measured[0].point[0], summary.measured[-1].point[0]
+    return {first: "least", last: "greatest"}.get(value, "")
 
 
 def _rivals(summary: SweepSummary, best: PointSummary) -> str:
@@ -140,15 +126,15 @@ def _rivals(summary: SweepSummary, best: PointSummary) -> str:
         # The name once is enough, and a line has few values: all of them.
         values = [value_text(rival.point[0]) for rival in rivals]
         return f"{summary.labels[0]} {listed(values, ', ', NAMED)}"
-    if summary.search == "joint":
-        return listed([f"#{rival.number}" for rival in rivals], ", ")
-    return listed([summary.text(rival.point) for rival in rivals])
+    texts = [_short_name(summary, rival) for rival in rivals]
+    return listed(texts, ", " if summary.search == "joint" else "; ")
 
 
-def listed(texts: Sequence[str], separator: str = "; ", most: int = LISTED) -> str:
-    """Return the first few and how many more there are."""
-    more = len(texts) - most
-    return separator.join(texts[:most]) + (f" and {more:,} more" if more > 0 else "")
+def _baselines(summary: SweepSummary) -> list[str]:
+    texts = [f"{p.point[0]} {_accuracy(p.test)}" for p in summary.baselines if p.test]
+    if not texts:
+        return []
+    return [f"Baselines with the same start, epochs and seeds: {'; '.join(texts)}."]
 
 
 def _front(summary: SweepSummary) -> list[str]:
@@ -166,9 +152,7 @@ def _front(summary: SweepSummary) -> list[str]:
 
 
 def _importance(summary: SweepSummary, importances: Importances) -> list[str]:
-    if summary.search != "joint":
-        return []
-    if not importances:
+    if summary.search == "joint" and not importances:
         return ["Importance of the parameters: too few points to tell."]
     sentences = []
     for objective, shares in importances.items():
@@ -179,50 +163,43 @@ def _importance(summary: SweepSummary, importances: Importances) -> list[str]:
 
 
 def _unattainable(summary: SweepSummary) -> list[str]:
-    points = [p for p in summary.points if p.unattainable and p.unattainable > UNATTAINABLE]
-    if not points:
-        return []
-    joint = summary.search == "joint"
     texts = [
-        f"{f'#{p.number}' if joint else summary.text(p.point)}: {percent(p.unattainable)} % of them"
-        for p in points
+        f"{_short_name(summary, point)}: {percent(point.unattainable)} % of them"
+        for point in summary.points
+        if point.unattainable and point.unattainable > UNATTAINABLE
     ]
+    if not texts:
+        return []
     return [f"For some images no scale of the noise reaches epsilon ({listed(texts)})."]
 
 
 def _paper(summary: SweepSummary) -> list[str]:
-    if summary.published.depths:
+    published, known = summary.published, summary.benchmark.published
+    if published.depths:
         return ["The paper's figures for this search, its Table 11, are for ImageNet-C."]
     if summary.has_checkpoints:
-        return [_beside(summary)]
-    point: Point = tuple(parameter.paper for parameter in summary.parameters)
-    if not summary.published.means:
+        if known is None:
+            return [f"No published figures stand beside checkpoints on {summary.suite.title}."]
+        models = [(str(point[0]), str(row["model"])) for point, row in published.rows.items()]
+        pairs = [name if name == model else f"{name} with {model}" for name, model in models]
+        if pairs:
+            rows = f"rows of the paper's {known.title}, at paper scale: {listed(pairs, ', ')}"
+            return [f"Compared with {rows}."]
+        return [
+            f"No checkpoint bears the name of a row of the paper's {known.title}, so none stands "
+            "beside a published figure: see --names."
+        ]
+    point = tuple(parameter.paper for parameter in summary.parameters)
+    if not published.means:
         sentence = "No figures were published for this search on this data set."
-        on = f" on {summary.benchmark.title}" if summary.benchmark.published else ""
+        on = f" on {summary.benchmark.title}" if known else ""
         uses = f"The paper's values{on}: {summary.text(point)}."
         return [sentence, uses] if summary.search == "joint" else [sentence]
-    accuracy = summary.published.means.get(point)
+    accuracy = published.means.get(point)
     reached = "" if accuracy is None else f", with {percent(accuracy)} %"
     # Where a curve was published the paper's value is its optimum; else it is what it used.
-    what = "Published optimum" if summary.published.curve else "The paper's choice"
+    what = "Published optimum" if published.curve else "The paper's choice"
     return [f"{what}: {summary.text(point)}{reached}, at paper scale."]
-
-
-def _beside(summary: SweepSummary) -> str:
-    rows, known = summary.published.rows, summary.benchmark.published
-    if known is None:
-        return f"No published figures stand beside checkpoints on {summary.suite.title}."
-    if rows:
-        models = [(str(point[0]), str(row["model"])) for point, row in rows.items()]
-        pairs = [name if name == model else f"{name} with {model}" for name, model in models]
-        return (
-            f"Compared with rows of the paper's {known.title}, at paper scale: "
-            f"{listed(pairs, ', ')}."
-        )
-    return (
-        f"No checkpoint bears the name of a row of the paper's {known.title}, so none stands "
-        "beside a published figure: see --names."
-    )
 
 
 def deviations(summary: SweepSummary) -> str:
@@ -236,45 +213,41 @@ def stopped_by_budget(summary: SweepSummary) -> str:
     """Return which budget stopped the sweep, and what is missing for it; empty if none did."""
     if summary.stopped is None:
         return ""
-    description, kind = summary.description, summary.kind
-    points, proposals = description.points, description.proposals
-    planned = (len(points) + proposals) * len(description.seeds)
+    points, proposals = summary.description.points, summary.description.proposals
+    planned = (len(points) + proposals) * len(summary.description.seeds)
     ended = sum(trial.is_final for trial in summary.trials)
     sentence = f"Stopped by its {summary.stopped.budget}: {ended} of {planned} trials ended"
     measured = {point.point for point in summary.compared}
     if without := [summary.text(point) for point in points if point not in measured]:
-        sentence += f"; {plural(len(without), kind)} without any figure: {listed(without)}"
+        without_any = plural(len(without), summary.kind)
+        sentence += f"; {without_any} without any figure: {listed(without)}"
     tried = {p.point for p in summary.points} | {p for p, _ in summary.missing}
     if (unproposed := proposals - len(tried - set(points))) > 0:
-        sentence += f"; {plural(unproposed, kind)} not yet proposed by the search"
+        sentence += f"; {plural(unproposed, summary.kind)} not yet proposed by the search"
     return f"{sentence}."
 
 
 def how_trials_ended(summary: SweepSummary) -> str:
     """Return how many trials ended how, and which are still missing."""
-    if not summary.trials:
-        sentence = "No trial has ended yet."
-    else:
+    sentence = "No trial has ended yet."
+    if summary.trials:
         statuses = Counter(trial.status for trial in summary.trials)
-        sentence = f"{plural(len(summary.trials), 'trial')} ended: {status_counts(statuses)}."
+        counts = [f"{statuses[key]} {word}" for key, word in SHORT_STATUS.items() if statuses[key]]
+        sentence = f"{plural(len(summary.trials), 'trial')} ended: {', '.join(counts)}."
         if statuses["max_epochs"]:
             sentence += " Epoch limit: it was reached before convergence."
     if summary.missing:
-        first = [_missing(summary, *trial) for trial in summary.missing[:LISTED]]
-        more = len(summary.missing) - len(first)
-        rest = f" and {more} more" if more else ""
-        name = f"{summary.labels[0]} " if len(summary.names) == 1 else ""
-        sentence += (
-            f" {plural(len(summary.missing), 'trial')} not ended: {name}"
-            f"{(', ' if name else '; ').join(first)}{rest}."
-        )
+        texts = [
+            f"{value_text(*point)} seed {seed}" if len(point) == 1
+            else f"{summary.text(point)}, seed {seed}"
+            for point, seed in summary.missing
+        ]  # fmt: skip
+        name, separator = "", "; "
+        if len(summary.names) == 1:
+            name, separator = f"{summary.labels[0]} ", ", "
+        count = plural(len(summary.missing), "trial")
+        sentence += f" {count} not ended: {name}{listed(texts, separator)}."
     return sentence
-
-
-def _missing(summary: SweepSummary, point: Point, seed: int) -> str:
-    if len(point) == 1:
-        return f"{value_text(point[0])} seed {seed}"
-    return f"{point_text(summary.parameters, point)}, seed {seed}"
 
 
 def what_was_measured(summary: SweepSummary) -> str:

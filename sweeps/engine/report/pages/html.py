@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 from string import Template
 
 from sweeps.engine.report import sentences
@@ -12,60 +13,7 @@ from sweeps.engine.report.summary.space import range_text, value_text
 from sweeps.engine.report.tables.table import Column, Row, Table
 
 MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
-STYLE = """
-:root { color-scheme: light dark; --line: #8885; --soft: #8881;
-  --mark: color-mix(in srgb, #0072b2 18%, Canvas); }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 90rem; }
-p { max-width: 50rem; }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-.reduced { border-left: 4px solid #d55e00; padding: .4rem .8rem; background: var(--soft); }
-.best-value { font-size: 1.1rem; }
-.note, figcaption { font-size: .875rem; opacity: .8; }
-figure { margin: 1rem 0; }
-figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .4rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { text-align: left; vertical-align: bottom; }
-tbody th { position: sticky; left: 0; background: Canvas; max-width: 40vw; white-space: normal;
-  overflow-wrap: break-word; }
-.number { text-align: right; }
-.vertical { padding: .25rem .2rem; }
-.vertical span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: normal; }
-.front th { color: #c04f00; }
-.best, .best th { background: var(--mark); font-weight: 600; }
-.paper { font-style: italic; opacity: .75; }
-.paper th { font-weight: normal; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft);
-  padding: .5rem .75rem; border-radius: 6px; }
-details pre { max-width: 40rem; }
-dt { font-weight: 600; } dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
-"""
-
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<h1>$title</h1>
-$deviations
-$answer
-<p class="note">$config</p>
-<h2>$figures_title</h2>
-$figures
-$tables
-<h2>Where it comes from</h2>
-$provenance
-<h2>Next</h2>
-$next
-</body>
-</html>
-""")
+PAGE = resources.files("sweeps.engine.report.pages").joinpath("page.html")
 
 
 @dataclass(frozen=True)
@@ -91,8 +39,7 @@ def to_page(
     """
     reduced = sentences.deviations(summary)
     best, *rest = answer
-    return PAGE.substitute(
-        style=STYLE,
+    return Template(PAGE.read_text()).substitute(
         title=escape(summary.description.title),
         deviations=f'<p class="reduced"><strong>{escape(reduced)}</strong></p>' if reduced else "",
         answer=_paragraph([best], "best-value") + _paragraph(rest),
@@ -105,9 +52,9 @@ def to_page(
     )
 
 
-def _paragraph(lines: Iterable[str], kind: str = "") -> str:
+def _paragraph(lines: Iterable[str], kind: str = "text") -> str:
     text = escape(" ".join(lines))
-    return f'<p class="{kind or "text"}">{text}</p>' if text else ""
+    return f'<p class="{kind}">{text}</p>' if text else ""
 
 
 def _config(summary: SweepSummary) -> str:
@@ -120,25 +67,21 @@ def _config(summary: SweepSummary) -> str:
 
 
 def _searched(summary: SweepSummary) -> str:
-    grid = summary.description.grid
-    if len(summary.parameters) == 1:
-        (parameter,) = summary.parameters
-        values = sentences.listed([value_text(v) for (v,) in grid], ", ", sentences.NAMED)
-        further = " and where the search went from there" if summary.search == "line" else ""
-        if summary.has_checkpoints:
-            return f"{parameter.unit}s {values}"
-        return f"{parameter.name} (in {parameter.unit}) at {values}{further}"
-    if summary.search == "grid":
-        texts = [", ".join(map(value_text, point)) for point in grid]
-        points = sentences.listed(texts, most=sentences.NAMED)
-        units = ", ".join(f"{p.name} (in {p.unit})" for p in summary.parameters)
-        return f"{units} at {points}"
-    ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
-    known = sentences.plural(len(summary.known), "point")
-    learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
-    sampler = summary.description.config.get("sampler")
-    by = f" by the sampler {sampler}" if sampler else ""
-    return f"{ranges}; proposed{by}{learned}"
+    if summary.search == "joint":
+        ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
+        known = sentences.plural(len(summary.known), "point")
+        learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
+        sampler = summary.description.config.get("sampler")
+        by = f" by the sampler {sampler}" if sampler else ""
+        return f"{ranges}; proposed{by}{learned}"
+    points = [", ".join(map(value_text, point)) for point in summary.description.grid]
+    separator = ", " if len(summary.parameters) == 1 else "; "
+    texts = sentences.listed(points, separator, sentences.NAMED)
+    if summary.has_checkpoints:
+        return f"{summary.parameters[0].unit}s {texts}"
+    units = ", ".join(f"{p.name} (in {p.unit})" for p in summary.parameters)
+    further = " and where the search went from there" if summary.search == "line" else ""
+    return f"{units} at {texts}{further}"
 
 
 def _figure(picture: Picture) -> str:
@@ -155,7 +98,6 @@ def _table(table: Table) -> str:
     lines = [table.note]
     if hidden := len(table.rows) - len(shown.rows):
         lines.append(f"{hidden:,} of {len(table.rows):,} rows are not shown: {table.complete}")
-    note = _paragraph(lines, "note")
     heads = "".join(map(_head, table.columns))
     body = "\n".join(_row(table, row) for row in shown.rows)
     # A wide table scrolls by itself; the page never does.
@@ -163,7 +105,8 @@ def _table(table: Table) -> str:
         f'<div class="wide" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
     )
-    return f"<h2>{escape(table.title)}</h2>\n{element if table.rows else ''}{note}"
+    title = f"<h2>{escape(table.title)}</h2>\n"
+    return f"{title}{element if table.rows else ''}{_paragraph(lines, 'note')}"
 
 
 def _head(column: Column) -> str:
@@ -191,9 +134,8 @@ def _cell(text: str) -> str:
 
 def _provenance(summary: SweepSummary) -> str:
     description = summary.description
-    code = description.code
+    code, packages = description.code, description.packages
     dirty = ", with changes that were not committed" if code.get("dirty") else ""
-    packages = description.packages
     entries = {
         "Code": f"{code.get('git_sha') or 'unknown'}{dirty}",
         "Packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
@@ -207,15 +149,14 @@ def _provenance(summary: SweepSummary) -> str:
 
 def _next(summary: SweepSummary) -> str:
     description, stopped = summary.description, summary.stopped
-    commands = {
-        "Resume with a larger budget:": stopped.resume_command if stopped else None,
-        "Repeat or resume this sweep:" if not stopped else "It was started with:": (
-            description.command
+    commands = [
+        ("Resume with a larger budget:", stopped.resume_command if stopped else ""),
+        (
+            "It was started with:" if stopped else "Repeat or resume this sweep:",
+            description.command,
         ),
-        "Every epoch of every trial, in MLflow:": description.tracking,
-    }
+        ("Every epoch of every trial, in MLflow:", description.tracking),
+    ]
     return "".join(
-        f"<p>{escape(text)}</p><pre>{escape(str(command))}</pre>"
-        for text, command in commands.items()
-        if command
+        f"<p>{text}</p><pre>{escape(command)}</pre>" for text, command in commands if command
     )

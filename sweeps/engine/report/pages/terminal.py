@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,6 +16,9 @@ from sweeps.engine.report.tables.table import Row, Table
 MOST = 8  # points of a joint search, the best and the Pareto front; table.md has all
 MOST_OF_A_GRID = 100  # points of another search; of more than these the best as well
 BETWEEN = 2  # letters between two columns
+LOOK: dict[str, Any] = {
+    "title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False,
+}  # fmt: skip
 STYLES = {"paper": "italic dim", "best": "bold green", "front": "green"}  # by mark of a row
 
 
@@ -47,11 +51,8 @@ def to_terminal(
 
 
 def _blocks(table: Table, width: int) -> Iterator[RichTable]:
-    upright = [
-        [column.name, *(row.cells[index] for row in table.rows)]
-        for index, column in enumerate(table.columns)
-    ]
-    if _width(upright) <= width:
+    heads = [column.name for column in table.columns]
+    if _width([*zip(heads, *(row.cells for row in table.rows), strict=True)]) <= width:
         yield _upright(table)
         return
     # The widest block that fits, again and again.
@@ -70,7 +71,7 @@ def _width(columns: Sequence[Sequence[str]]) -> int:
 
 
 def _upright(table: Table) -> RichTable:
-    block = _empty(table.title)
+    block = RichTable(title=table.title, **LOOK)
     for column in table.columns:
         side = "right" if column.is_number else "left"
         block.add_column(Text(column.name), justify=side, no_wrap=True)
@@ -80,7 +81,7 @@ def _upright(table: Table) -> RichTable:
 
 
 def _transposed(table: Table, rows: Sequence[Row], title: str) -> RichTable:
-    block = _empty(title)
+    block = RichTable(title=title, **LOOK)
     names, *others = _transposed_texts(table, rows)
     block.add_column(Text(names[0]), no_wrap=True)
     for row, texts in zip(rows, others, strict=True):
@@ -102,10 +103,3 @@ def _transposed_texts(table: Table, rows: Sequence[Row]) -> list[list[str]]:
     names = ["\n".join(column.name for column in heads), *(column.name for column in columns)]
     texts = [["\n".join(row.cells[: table.heads]), *row.cells[table.heads :]] for row in rows]
     return [names, *texts]
-
-
-def _empty(title: str) -> RichTable:
-    return RichTable(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )  # fmt: skip

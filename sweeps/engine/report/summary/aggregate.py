@@ -2,14 +2,14 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import get_args
 
 from gon_core.benchmarks import Benchmark, CorruptionSuite
 from gon_core.config import DataConfig
-from gon_core.evaluation import Interval, mean_interval
-from gon_core.measurement import CLEAN
+from gon_core.intervals import Interval, mean_interval
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine.records import Status, Stop, SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.report.summary.estimates import (
@@ -20,28 +20,14 @@ from sweeps.engine.report.summary.estimates import (
     finite_objectives,
     share_unattainable,
 )
-from sweeps.engine.report.summary.optimum import find_best, pareto_front
 from sweeps.engine.report.summary.published import PublishedValues, read_published
-from sweeps.engine.report.summary.space import (
-    CHECKPOINT,
-    label,
-    order,
-    point_of,
-    point_text,
-)
+from sweeps.engine.report.summary.space import CHECKPOINT, label, order, point_of, point_text
 from sweeps.engine.search.ledger import Objectives
-
-__all__ = ["CLEAN", "PointSummary", "SweepSummary", "summarise"]
-
 
 # The word for a status wherever there is little room. Only one of them may say converged.
 SHORT_STATUS: dict[Status, str] = {
-    "converged": "converged",
+    **{status: status for status in get_args(Status)},
     "max_epochs": "epoch limit",
-    "pruned": "pruned",
-    "diverged": "diverged",
-    "failed": "failed",
-    "evaluated": "evaluated",
 }
 LONG_STATUS: dict[Status, str] = {
     **SHORT_STATUS,
@@ -102,9 +88,6 @@ class SweepSummary:
         benchmark: what the models are trained on, or given ones evaluated on.
         parameters: what is searched.
         points: one summary per point, in the order of ``space.order``.
-        best: of the points measured with all seeds, the one with the highest mean accuracy on
-            corrupted validation images, or None.
-        front: with two objectives, the points that no other one surpasses in both, by the first.
         known: mean objectives by point that a joint search began with.
         missing: (point, seed) of the trials of the grid, and those started, that have not ended.
         published: the paper's figures for the same question; empty if there are none.
@@ -117,8 +100,6 @@ class SweepSummary:
     benchmark: Benchmark
     parameters: tuple[Parameter, ...]
     points: tuple[PointSummary, ...]
-    best: PointSummary | None
-    front: tuple[PointSummary, ...]
     known: dict[Point, Objectives]
     missing: tuple[tuple[Point, int], ...]
     published: PublishedValues = field(default_factory=PublishedValues)
@@ -176,15 +157,30 @@ class SweepSummary:
         """Whether a point is that of a method that was trained beside the search."""
         return len(point) == 1 and point[0] in self.description.baselines
 
-    def point_of(self, trial: TrialResult) -> Point:
-        """Return the point that a trial belongs to."""
-        baselines = self.description.baselines
-        return point_of(trial.config, self.parameters, baselines)
+    @cached_property
+    def by_rank(self) -> tuple[PointSummary, ...]:
+        """The complete points, the best first; then the others in the order of the search.
+
+        A point with a lost seed does not compete: those that survive pruning would be favoured.
+        """
+
+        def rank(point: PointSummary) -> tuple[bool, float]:
+            if point.is_complete and point.objective:
+                return False, -point.objective.estimate
+            return True, point.number
+
+        return tuple(sorted(self.points, key=rank))
 
     @property
-    def by_rank(self) -> tuple[PointSummary, ...]:
-        """The complete points, the best first; then the others in the order of the search."""
-        return tuple(sorted(self.points, key=_rank))
+    def best(self) -> PointSummary | None:
+        """The complete point with the highest mean objective, the first of equals, or None."""
+        return next((point for point in self.by_rank if point.is_complete), None)
+
+    @cached_property
+    def front(self) -> tuple[PointSummary, ...]:
+        """With two objectives, the complete points that no other surpasses in both."""
+        complete = [point for point in self.points if point.is_complete]
+        return pareto_front(complete) if len(self.objectives) > 1 else ()
 
     @cached_property
     def ranks(self) -> dict[Point, int]:
@@ -208,11 +204,6 @@ class SweepSummary:
         return point_text(self.parameters, point)
 
 
-def _rank(point: PointSummary) -> tuple[bool, float, int]:
-    objective = point.objective.estimate if point.is_complete and point.objective else 0.0
-    return not point.is_complete, -objective, point.number
-
-
 def summarise(records: SweepRecords) -> SweepSummary:
     """Return the summary of a sweep.
 
@@ -220,68 +211,48 @@ def summarise(records: SweepRecords) -> SweepSummary:
         FileNotFoundError: the folder holds no sweep.json.
         ValueError: sweep.json or a result is not what it should be.
     """
-    description = records.read_sweep()
-    if description is None:
+    if not (description := records.read_sweep()):
         raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
     first, *_ = description.config.get("trials", [description.config])
     benchmark = DataConfig.model_validate(first.get("data", {})).benchmark
-    parameters, names = description.parameters, description.baselines
-    baselines: dict[Point, list[TrialResult]] = {(name,): [] for name in names}
-    by_point: dict[Point, list[TrialResult]] = {}
+    ended: dict[Point, list[TrialResult]] = {}
     for result in records.results():
-        point = point_of(result.config, parameters, names)
-        (baselines if point in baselines else by_point).setdefault(point, []).append(result)
-    started = [(point_of(c, parameters, names), c.seed) for c in records.trials().values()]
+        ended.setdefault(point_of(result.config, description), []).append(result)
+    started = [(point_of(config, description), config.seed) for config in records.trials().values()]
+    baselines = [(name,) for name in description.baselines]
     searched = dict.fromkeys(point for point, _ in started if point not in baselines)
     numbers = {point: number for number, point in enumerate(searched, 1)}
-    points = tuple(
-        summarise_point(point, numbers.get(point, len(numbers) + 1), by_point[point], description)
-        for point in sorted(by_point, key=lambda point: order(parameters, point))
-    )
-    complete = [point for point in points if point.is_complete]
+    summaries = {
+        point: _summarise_point(point, numbers.get(point, len(numbers) + 1), trials, description)
+        for point, trials in ended.items()
+    }
+    planned = {(point, seed) for point in description.points for seed in description.seeds}
+    done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
+
+    def position(point: Point) -> tuple[tuple, ...]:
+        return order(description.parameters, point)
+
     return SweepSummary(
         description=description,
         benchmark=benchmark,
-        parameters=parameters,
-        points=points,
-        best=find_best(complete),
-        front=pareto_front(complete) if len(description.objectives) > 1 else (),
+        parameters=description.parameters,
+        points=tuple(summaries[p] for p in sorted(ended, key=position) if p not in baselines),
         known=dict(description.known),
-        missing=_missing(description, parameters, started, by_point | baselines),
-        published=read_published(description.published, benchmark.published),
-        baselines=tuple(
-            summarise_point(point, numbers.get(point, 0), trials, description)
-            for point, trials in baselines.items()
-            if trials
+        missing=tuple(
+            sorted(
+                (planned | set(started)) - done, key=lambda trial: (position(trial[0]), trial[1])
+            )
         ),
+        published=read_published(description.published or {}, benchmark.published),
+        baselines=tuple(summaries[point] for point in baselines if point in summaries),
         stopped=records.usage.stopped(),
     )
 
 
-def _missing(
-    description: SweepDescription,
-    parameters: Sequence[Parameter],
-    started: Sequence[tuple[Point, int]],
-    ended: Mapping[Point, Sequence[TrialResult]],
-) -> tuple[tuple[Point, int], ...]:
-    planned = {(point, seed) for point in description.points for seed in description.seeds}
-    done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
-    missing = (planned | set(started)) - done
-    return tuple(sorted(missing, key=lambda trial: (order(parameters, trial[0]), trial[1])))
-
-
-def summarise_point(
+def _summarise_point(
     point: Point, number: int, trials: Sequence[TrialResult], description: SweepDescription
 ) -> PointSummary:
-    """Return the means of the trials of one point.
-
-    Args:
-        point: values of the parameters.
-        number: its place in the order of the search.
-        trials: that ended, measured or not.
-        description: what sweep.json says; it names the objectives, and the seeds of every point.
-    """
-    names, seeds = description.objectives, description.seeds
+    names = description.objectives
     trials = sorted(trials, key=lambda trial: trial.config.seed)
     measured = [trial for trial in trials if corrupted_rows(trial)]
     by_seed = {
@@ -305,9 +276,20 @@ def summarise_point(
             name: mean_interval(list(values))
             for name, values in zip(names, zip(*by_seed.values(), strict=True), strict=False)
         },
-        is_complete=bool(by_seed) and by_seed.keys() >= set(seeds),
+        is_complete=bool(by_seed) and by_seed.keys() >= set(description.seeds),
         unattainable=statistics.fmean(shares) if shares else None,
     )
+
+
+def pareto_front(points: Sequence[PointSummary]) -> tuple[PointSummary, ...]:
+    """Return the points that no other surpasses in both objectives, by the first."""
+    front: list[Objectives] = []
+    # What surpasses a point in the second objective as well comes before it.
+    for means in sorted({point.means for point in points}, reverse=True):
+        if not front or means[1] > front[-1][1]:
+            front.append(means)
+    kept = [point for point in points if point.means in front]
+    return tuple(sorted(kept, key=lambda point: point.means))
 
 
 def headline(summary: SweepSummary) -> dict[str, float]:

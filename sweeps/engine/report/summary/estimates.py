@@ -28,9 +28,10 @@ class Estimate:
         return self.interval.estimate
 
     @property
-    def half_width(self) -> float:
-        """Half the width of the interval, in percentage points."""
-        return (self.interval.high - self.interval.low) / 2
+    def half_width(self) -> str:
+        """Half the width of the interval in points, as text; marked if it is not over seeds."""
+        half = (self.interval.high - self.interval.low) / 2
+        return f"{half:.1f}" + ("" if self.is_over_seeds else "*")
 
     @property
     def is_over_seeds(self) -> bool:

@@ -18,20 +18,13 @@ def measure_importances(summary: SweepSummary) -> Importances:
     """
     if summary.search != "joint":
         return {}
-    own = {point.point: point.means for point in summary.points if point.is_complete}
-    usable = {
-        point: objectives
-        for point, objectives in (summary.known | own).items()
-        if all(map(contains, summary.parameters, point))
+    known = summary.known | {p.point: p.means for p in summary.points if p.is_complete}
+    usable = [point for point in known if all(map(contains, summary.parameters, point))]
+    count = min(len(usable), MOST_EXPLAINED)
+    points = [usable[index * len(usable) // count] for index in range(count)]
+    explained = {point: known[point] for point in points}
+    return {
+        name: shares
+        for index, name in enumerate(summary.objectives)
+        if (shares := importances(summary.parameters, explained, index))
     }
-    if len(usable) > MOST_EXPLAINED:
-        step = len(usable) / MOST_EXPLAINED
-        points = list(usable)
-        usable = {
-            (point := points[int(index * step)]): usable[point] for index in range(MOST_EXPLAINED)
-        }
-    found = {}
-    for index, name in enumerate(summary.objectives):
-        shares = importances(summary.parameters, usable, index)
-        found[name] = {name: float(share) for name, share in shares.items()}
-    return {name: shares for name, shares in found.items() if shares}

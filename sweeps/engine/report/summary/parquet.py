@@ -1,34 +1,37 @@
 """Everything that was measured in a sweep as one Parquet file, for whoever computes further."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from gon_core.evaluation import measure
-from gon_core.measurement import SEVERITIES_SPLIT, TOP1, Measurement
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1, Measurement
 from gon_core.measures import MEASURES
-from search_spaces.parameter import Parameter
+from search_spaces.parameter import Choice, Parameter, Real
 from sweeps.engine.records import TrialResult
-from sweeps.engine.report.summary.aggregate import CLEAN, SweepSummary
-from sweeps.engine.report.summary.space import column_type, column_value
+from sweeps.engine.report.summary.aggregate import SweepSummary
+from sweeps.engine.report.summary.space import point_of, value_text
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
 TRIALS_AT_A_TIME = 1_000  # in a row group: all at once would take a GB of memory
 TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
-def schema(parameters: Sequence[Parameter], trials: Iterable[TrialResult] = ()) -> pa.Schema:
-    """Return the columns; seconds are wall time.
+def column_type(parameter: Parameter) -> pa.DataType:
+    """Return the type of the parameter's column: text if a word is among its values."""
+    if not isinstance(parameter, Choice):
+        return TYPES[float if isinstance(parameter, Real) else int]
+    kinds = set(map(type, parameter.values))
+    return TYPES[next((kind for kind in (str, float) if kind in kinds), int)]
 
-    Each searched parameter has its own, of text where words are among its values; so has each
-    further column of a measurement of ``trials``.
-    """
+
+def _schema(summary: SweepSummary) -> pa.Schema:
     columns = {
         "trial_id": pa.string(),
-        **{parameter.name: column_type(parameter) for parameter in parameters},
+        **{parameter.name: column_type(parameter) for parameter in summary.parameters},
         "seed": pa.int64(),
         "status": pa.string(),
         "method": pa.string(),
@@ -50,57 +53,61 @@ def schema(parameters: Sequence[Parameter], trials: Iterable[TrialResult] = ()) 
         "device": pa.string(),
         "ended": pa.string(),
     }
-    return pa.schema(list((columns | _further_columns(trials, columns | last) | last).items()))
+    further = {
+        name: kind
+        for name, kind in _further_columns(summary.trials).items()
+        if name not in columns | last
+    }
+    return pa.schema(list((columns | further | last).items()))
 
 
-def _further_columns(trials: Iterable[TrialResult], taken: Iterable[str]) -> dict[str, pa.DataType]:
-    kinds: dict[str, set[type]] = {}
-    for trial in trials:
-        for row in trial.measurements:
-            for name, value in row.extra.items():
-                kinds.setdefault(name, set()).add(type(value))
-    types = {name: _common(found) for name, found in kinds.items()}
-    return {name: kind for name, kind in types.items() if name not in set(taken)}
-
-
-def _common(kinds: set[type]) -> pa.DataType:
-    if len(kinds) == 1:
-        return TYPES[kinds.pop()]
-    return pa.string() if str in kinds else pa.float64()
+def _further_columns(trials: Sequence[TrialResult]) -> dict[str, pa.DataType]:
+    found = dict.fromkeys(
+        (name, type(value))
+        for trial in trials
+        for row in trial.measurements
+        for name, value in row.extra.items()
+    )
+    # Where a column has whole numbers and others, all are floats.
+    return {name: TYPES[float if (name, float) in found else kind] for name, kind in found}
 
 
 def render_parquet(summary: SweepSummary) -> bytes:
-    """Return the Parquet file: one row a measurement of a trial.
+    """Return the Parquet file: one row a measurement of a trial; seconds are wall time.
 
     ``measure`` is its name and ``value`` its number, in the measure's unit: percent of ``top1`` and
     of accuracies under attack, an l2 size of ``epsilon_star``. Its setting is in the column of its
     kind: ``corruption``, ``attack`` or ``noise``. ``low`` and ``high`` are the ends of the 95 %
     interval of the value. Further columns are those of ``Measurement.extra``. A trial without
-    measurements (pruned, diverged, failed) has one row with a null measure. A trial of a method
-    that was trained beside the search has its name as ``baseline``, and no values of the searched
-    parameters.
+    measurements (pruned, diverged, failed) has one row with a null measure. Each searched parameter
+    has a column, of text where words are among its values. A trial of a method that was trained
+    beside the search has its name as ``baseline``, and no values of the searched parameters.
     """
-    trials = summary.trials
-    columns = schema(summary.parameters, trials)
+    trials, schema = summary.trials, _schema(summary)
     sink = pa.BufferOutputStream()
-    with parquet.ParquetWriter(sink, columns, compression="zstd") as writer:
+    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
         for first in range(0, max(len(trials), 1), TRIALS_AT_A_TIME):
             some = trials[first : first + TRIALS_AT_A_TIME]
             rows = [row for trial in some for row in _trial_rows(summary, trial)]
-            writer.write_table(pa.Table.from_pylist(rows, schema=columns))
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     return sink.getvalue().to_pybytes()
 
 
 def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
-    point = summary.point_of(trial)
-    values = {} if summary.is_baseline(point) else zip(summary.parameters, point, strict=True)
+    point = point_of(trial.config, summary.description)
+    is_baseline = summary.is_baseline(point)
+    values = {}
+    if not is_baseline:
+        for parameter, value in zip(summary.parameters, point, strict=True):
+            is_text = column_type(parameter) == pa.string()
+            values[parameter.name] = value_text(value) if is_text else value
     common = {
         "trial_id": trial.trial_id,
-        **{parameter.name: column_value(parameter, value) for parameter, value in values},
+        **values,
         "seed": trial.config.seed,
         "status": trial.status,
         "method": trial.config.method.method,
-        "baseline": str(point[0]) if summary.is_baseline(point) else None,
+        "baseline": str(point[0]) if is_baseline else None,
         "epochs": len(trial.history),
         "objective": trial.objective,
         "seconds_training": trial.seconds.get("training"),
@@ -122,7 +129,7 @@ def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
 
 def _columns(row: Measurement) -> dict[str, Any]:
     interval = row.interval
-    return dict(row.extra) | {
+    return row.extra | {
         "measure": row.measure,
         "split": row.split,
         measure.get(row.measure).setting: row.setting,

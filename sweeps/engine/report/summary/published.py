@@ -35,8 +35,8 @@ class PublishedValues:
         return self.curve or rows
 
 
-def read_published(source: dict[str, Any] | None, known: Published | None) -> PublishedValues:
-    """Return the published curve and rows that sweep.json names; nothing if it names none.
+def read_published(source: dict[str, Any], known: Published | None) -> PublishedValues:
+    """Return what ``source`` names: a curve, rows, accuracies under attack or Table 11.
 
     Args:
         source: where sweep.json says that they stand.
@@ -45,21 +45,21 @@ def read_published(source: dict[str, Any] | None, known: Published | None) -> Pu
     Raises:
         ValueError: it names a table or a model that was not published.
     """
-    if source is None:
-        return PublishedValues()
+    figure, curve = None, {}
+    if named := source.get("curve"):
+        figure = named["table"]
+        columns = paper.load(figure).to_pydict()
+        pairs = zip(columns[named["x"]], columns[named["y"]], strict=True)
+        curve = {(float(x),): float(y) for x, y in sorted(pairs)}
     rows = {tuple(row["point"]): _row(row["table"], row["model"]) for row in source.get("rows", [])}
-    depths = tuple(paper.load(source["table_11"]).to_pylist()) if source.get("table_11") else ()
-    curve = source.get("curve")
-    if curve is None:
-        attacked = adversarial_rows(known) if known and source.get("table_7") else {}
-        attacks = {p: attacked[row["model"]] for p, row in rows.items() if row["model"] in attacked}
-        return PublishedValues(rows=rows, depths=depths, attacks=attacks)
-    table = paper.load(curve["table"])
-    x, y = table[curve["x"]].to_pylist(), table[curve["y"]].to_pylist()
-    points = sorted(
-        ((float(value),), float(accuracy)) for value, accuracy in zip(x, y, strict=True)
+    attacked = adversarial_rows(known) if known and source.get("table_7") else {}
+    return PublishedValues(
+        figure=figure,
+        curve=curve,
+        rows=rows,
+        depths=tuple(paper.load(table).to_pylist()) if (table := source.get("table_11")) else (),
+        attacks={p: attacked[row["model"]] for p, row in rows.items() if row["model"] in attacked},
     )
-    return PublishedValues(curve["table"], dict(points), rows, depths)
 
 
 def adversarial_rows(known: Published) -> dict[str, dict[str, float]]:
@@ -74,9 +74,7 @@ def adversarial_rows(known: Published) -> dict[str, dict[str, float]]:
 
 
 def _row(table: str, model: str) -> dict[str, Any]:
-    rows = paper.load(table).to_pylist()
-    for row in rows:
-        if row["model"] == model:
-            return row
-    names = ", ".join(row["model"] for row in rows)
-    raise ValueError(f"model must be one of {names} in table {table}, got {model!r}")
+    rows = {row["model"]: row for row in paper.load(table).to_pylist()}
+    if model not in rows:
+        raise ValueError(f"model must be one of {', '.join(rows)} in table {table}, got {model!r}")
+    return rows[model]

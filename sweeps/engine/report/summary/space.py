@@ -1,33 +1,23 @@
 """The searched parameters as sweep.json describes them: how points are ordered and written."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import pyarrow as pa
+from collections.abc import Sequence
 
 from gon_core.config import TrialConfig
-from search_spaces.parameter import Choice, Parameter, Point, Real, Value, Whole, position
+from search_spaces.parameter import Choice, Parameter, Point, Value, position
+from sweeps.engine.records import SweepDescription
 
 LONGEST = 32  # letters of a name in a figure
 CHECKPOINT = "checkpoint"  # the unit of models that were trained already
 
 
-def point_of(
-    config: TrialConfig, parameters: Sequence[Parameter], baselines: Mapping[str, Any]
-) -> Point:
-    """Return the trial's values of the searched parameters; of a baseline its name alone.
-
-    Args:
-        config: of the trial.
-        parameters: that are searched.
-        baselines: by name, the fields of the methods that were trained beside the search.
-    """
-    if baselines:
+def point_of(config: TrialConfig, description: SweepDescription) -> Point:
+    """Return the trial's values of the searched parameters; of a baseline its name alone."""
+    if description.baselines:
         fields = config.method.model_dump(mode="json")
-        for name, baseline in baselines.items():
+        for name, baseline in description.baselines.items():
             if fields == baseline:
                 return (name,)
-    return tuple(getattr(config.method, parameter.name) for parameter in parameters)
+    return tuple(getattr(config.method, parameter.name) for parameter in description.parameters)
 
 
 def order(parameters: Sequence[Parameter], point: Point) -> tuple[tuple, ...]:
@@ -79,23 +69,3 @@ def range_text(parameter: Parameter) -> str:
     if isinstance(parameter, Choice):
         return ", ".join(map(value_text, parameter.values))
     return f"{value_text(parameter.low)} to {value_text(parameter.high)}"
-
-
-def column_type(parameter: Parameter) -> pa.DataType:
-    """Return the type of the parameter's column in a file: text if a word is among its values."""
-    if isinstance(parameter, Real):
-        return pa.float64()
-    if isinstance(parameter, Whole):
-        return pa.int64()
-    if any(isinstance(value, str) for value in parameter.values):
-        return pa.string()
-    if all(isinstance(value, int) for value in parameter.values):
-        return pa.int64()
-    return pa.float64()
-
-
-def column_value(parameter: Parameter, value: Value) -> Value:
-    """Return a value as ``column_type`` holds it."""
-    if pa.types.is_string(column_type(parameter)):
-        return value_text(value)
-    return value

@@ -5,8 +5,8 @@ not two trainings.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from gon_core.comparison import PairedDifference, mcnemar_exact, paired_difference
 from gon_core.evaluation import right_images
@@ -29,8 +29,7 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """One point against the reference.
 
     Attributes:
@@ -48,45 +47,32 @@ class Comparison:
 
 def find_reference(summary: SweepSummary) -> PointSummary | None:
     """Return the vanilla method where methods are compared, else the best point."""
-    vanilla = [p for p in summary.measured if p.point == (BASELINE,)]
-    return vanilla[0] if vanilla else summary.best
+    vanilla = (point for point in summary.measured if point.point == (BASELINE,))
+    return next(vanilla, summary.best)
 
 
-def compare(summary: SweepSummary, records: SweepRecords) -> list[Comparison]:
-    """Return every measured point against the reference, on clean and on corrupted images."""
+def compare(summary: SweepSummary, records: SweepRecords) -> Iterator[Comparison]:
+    """Yield every measured point against the reference, on clean and on corrupted images."""
     reference = find_reference(summary)
-    if reference is None:
-        return []
-    found = []
     others = [point for point in summary.by_rank if point.test and point is not reference]
     best = others[:MOST]
-    points = [p for p in summary.compared if p in best or summary.is_baseline(p.point)]
-    for point in points:
-        for measure in MEASURES:
-            paired = _over_seeds(reference, point, measure)
-            if paired is not None:
-                found.append(Comparison(point, measure, paired, "seeds"))
-            elif (paired := _over_images(reference, point, measure, records)) is not None:
-                found.append(Comparison(point, measure, paired, "images"))
-    return found
-
-
-def _over_seeds(
-    reference: PointSummary, point: PointSummary, measure: str
-) -> PairedDifference | None:
-    first, second = _by_seed(reference, measure), _by_seed(point, measure)
-    if len(first.keys() & second.keys()) < 2:
-        return None
-    return paired_difference(first, second)
+    for point in summary.compared:
+        if reference and (point in best or summary.is_baseline(point.point)):
+            for measure in MEASURES:
+                first, second = _by_seed(reference, measure), _by_seed(point, measure)
+                if len(first.keys() & second.keys()) > 1:
+                    yield Comparison(point, measure, paired_difference(first, second), "seeds")
+                elif paired := _over_images(reference, point, measure, records):
+                    yield Comparison(point, measure, paired, "images")
 
 
 def _by_seed(point: PointSummary, measure: str) -> dict[int, float]:
-    found = {}
-    for trial in point.trials:
-        rows = clean_rows(trial) if measure == "clean" else corrupted_rows(trial)
-        if rows:
-            found[trial.config.seed] = sum(row.value for row in rows) / len(rows)
-    return found
+    rows_of = clean_rows if measure == "clean" else corrupted_rows
+    return {
+        trial.config.seed: sum(row.value for row in rows) / len(rows)
+        for trial in point.trials
+        if (rows := rows_of(trial))
+    }
 
 
 def _over_images(
@@ -119,28 +105,25 @@ def _paired_images(first: Mapping, second: Mapping, measure: str) -> PairedDiffe
 
 def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:
     """Return the table of paired tests; none where nothing can be compared."""
-    comparisons = compare(summary, records)
-    reference = find_reference(summary)
-    if not comparisons or reference is None:
-        return ()
     rows = tuple(
         Row(
-            (sentences.row_name(summary, c.point), c.measure, *_texts(c)),
-            rank=summary.ranks.get(c.point.point, 0),
+            (sentences.row_name(summary, point), measure, *_texts(paired, over)),
+            rank=summary.ranks.get(point.point, 0),
         )
-        for c in comparisons
+        for point, measure, paired, over in compare(summary, records)
     )
+    reference = find_reference(summary)
+    if not rows or reference is None:
+        return ()
     columns = (*words("", "accuracy"), *numbers("difference", "95 % interval", "p", "pairs"))
     title = f"Paired comparison with {summary.text(reference.point)}"
     return (Table(title, columns, rows, NOTE, heads=2),)
 
 
-def _texts(comparison: Comparison) -> tuple[str, ...]:
-    paired = comparison.paired
+def _texts(paired: PairedDifference, over: str) -> tuple[str, ...]:
     difference, p = paired.difference, paired.p_value
     interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
     if difference.low == difference.high:  # every pair differs by the same: there is no spread
         interval = ""
     p_text = "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
-    pairs = f"{paired.pairs} {comparison.over}"
-    return f"{difference.estimate:+.1f}", interval, p_text, pairs
+    return f"{difference.estimate:+.1f}", interval, p_text, f"{paired.pairs} {over}"

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Sequence
 
 from gon_core.evaluation.corruption_error import (
-    ALEXNET_ERRORS,
     corruption_errors,
     errors_over_severities,
     mean_without_noise,
@@ -29,28 +28,23 @@ def build_corruption_errors(summary: SweepSummary) -> tuple[Table, ...]:
         return ()
     rows = []
     for point in summary.points:
-        trials = [trial for trial in point.trials if trial.measurements]
-        if trials:
+        if trials := [trial for trial in point.trials if trial.measurements]:
             cells = (summary.text(point.point), *map(percent, _figures(trials)))
             rows.append(Row(cells, rank=summary.ranks[point.point]))
     if not rows:
         return ()
-    heads = ("mCE", "top-1 clean", "without noise", "top-5", *ALEXNET_ERRORS)
+    heads = ("mCE", "top-1 clean", "without noise", "top-5", *summary.suite.corruptions)
     title = f"Corruption errors on {summary.suite.title}"
     return (Table(title, (*words(""), *numbers(*heads)), tuple(rows), NOTE),)
 
 
 def _figures(trials: Sequence[TrialResult]) -> list[float | None]:
     found = [errors_over_severities(trial.measurements, "test") for trial in trials]
-    errors = {name: statistics.fmean(each[name] for each in found) for name in ALEXNET_ERRORS}
+    errors = {name: statistics.fmean(each[name] for each in found) for name in found[0]}
     relative = corruption_errors(errors)
     clean = [row.value for trial in trials for row in clean_rows(trial)]
-    top5 = [
-        top5
-        for trial in trials
-        for row in trial.of(TOP1)
-        if (top5 := row.number("top5")) is not None
-    ]
+    rows = [row for trial in trials for row in trial.of(TOP1)]
+    top5 = [top5 for row in rows if (top5 := row.number("top5")) is not None]
     return [
         statistics.fmean(relative.values()),
         statistics.fmean(clean) if clean else None,

@@ -8,8 +8,7 @@ from typing import Any
 from gon_core.config import ANT
 from gon_core.noise import NoiseGenerator
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
-from sweeps.engine.report.summary.estimates import Estimate, corrupted_rows, estimate
-from sweeps.engine.report.tables.points import half_width
+from sweeps.engine.report.summary.estimates import corrupted_rows, estimate
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 CHANNELS = {1: "one channel", 3: "three channels"}
@@ -36,13 +35,15 @@ def build_generator_depths(summary: SweepSummary) -> tuple[Table, ...]:
         for point in summary.points
         if isinstance(method := point.trials[0].config.method, ANT)
     }
+    channels = summary.benchmark.image_shape[0]
     rows = [_published("none", "", published[None])] if None in published else []
     for kernel, depth in sorted(own.keys() | {(1, depth) for depth in published if depth}):
-        rows.append(_ours(summary, own.get((kernel, depth)), depth, kernel))
+        size = f"{count_parameters(depth, kernel, channels):,}"
+        texts = _accuracies(summary, own.get((kernel, depth)))
+        rows.append(Row((str(depth), str(kernel), "ours", size, *texts)))
         if kernel == 1 and depth in published:
             rows.append(_published(str(depth), "1", published[depth]))
     columns = (*numbers("depth", "kernel size"), *words(""), *numbers(*COLUMNS))
-    channels = summary.benchmark.image_shape[0]
     note = NOTE.format(
         suite=summary.suite.title,
         channels=CHANNELS.get(channels, f"{channels} channels"),
@@ -51,25 +52,19 @@ def build_generator_depths(summary: SweepSummary) -> tuple[Table, ...]:
     return (Table(TITLE, columns, tuple(rows), note, heads=3),)
 
 
-def _ours(summary: SweepSummary, point: PointSummary | None, depth: int, kernel_size: int) -> Row:
-    parameters = count_parameters(depth, kernel_size, summary.benchmark.image_shape[0])
-    cells = [str(depth), str(kernel_size), "ours", f"{parameters:,}"]
+def _accuracies(summary: SweepSummary, point: PointSummary | None) -> list[str]:
     if point is None:
-        return Row((*cells, "", "", ""))
+        return ["", "", ""]
     measured = [rows for trial in point.trials if (rows := corrupted_rows(trial))]
     quiet = [[row for row in rows if row.setting not in summary.suite.noises] for rows in measured]
-    return Row((*cells, *map(_text, (point.clean, point.test, estimate(quiet)))))
+    found = (point.clean, point.test, estimate(quiet))
+    return [f"{each.mean:.1f} ± {each.half_width}" if each else "" for each in found]
 
 
 def _published(depth: str, kernel_size: str, row: dict[str, Any]) -> Row:
-    size = row["generator_parameters"]
+    size = "" if row["generator_parameters"] is None else f"{row['generator_parameters']:,}"
     accuracies = (str(row[name]) for name in ("clean", "imagenet_c_top1", "without_noise_top1"))
-    text = "" if size is None else f"{size:,}"
-    return Row((depth, kernel_size, "paper", text, *accuracies), "paper")
-
-
-def _text(accuracy: Estimate | None) -> str:
-    return f"{accuracy.mean:.1f} ± {half_width(accuracy)}" if accuracy else ""
+    return Row((depth, kernel_size, "paper", size, *accuracies), "paper")
 
 
 def count_parameters(depth: int, kernel_size: int, channels: int) -> int:

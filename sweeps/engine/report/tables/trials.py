@@ -10,7 +10,7 @@ from sweeps.engine.report.summary.estimates import (
     finite_objectives,
     share_unattainable,
 )
-from sweeps.engine.report.summary.space import value_text
+from sweeps.engine.report.summary.space import point_of, value_text
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 NOTE = "Interval of one trial: binomial over test images, each counted once."
@@ -49,10 +49,13 @@ def build_trials(summary: SweepSummary) -> Table:
 
 
 def _cells(summary: SweepSummary, trial: TrialResult, has_share: bool) -> tuple[str, ...]:
-    values = list(map(value_text, summary.point_of(trial)))
+    values = list(map(value_text, point_of(trial.config, summary.description)))
     rows, clean = corrupted_rows(trial), clean_rows(trial)
-    interval = binomial_interval(rows) if rows else None
     objectives = finite_objectives(trial, summary.objectives)
+    mean, interval = "", ""
+    if rows:
+        found = binomial_interval(rows)
+        mean, interval = percent(found.estimate), f"{percent(found.low)} to {percent(found.high)}"
     return (
         trial.trial_id,
         *values,
@@ -60,15 +63,11 @@ def _cells(summary: SweepSummary, trial: TrialResult, has_share: bool) -> tuple[
         str(trial.config.seed),
         "\n".join(filter(None, (LONG_STATUS[trial.status], trial.reason, *trial.notes))),
         str(len(trial.history)),
-        *(map(percent, objectives) if objectives else [""] * len(summary.objectives)),
+        *map(percent, objectives or [None] * len(summary.objectives)),
         percent(clean[0].value) if clean else "",
-        percent(interval.estimate) if interval else "",
-        f"{percent(interval.low)} to {percent(interval.high)}" if interval else "",
+        mean,
+        interval,
         *[percent(share_unattainable(trial))] * has_share,
-        *(_seconds(trial, part) for part in ("training", "evaluation")),
+        *(percent(trial.seconds.get(part)) for part in ("training", "evaluation")),
         trial.device,
     )
-
-
-def _seconds(trial: TrialResult, part: str) -> str:
-    return f"{trial.seconds[part]:.1f}" if part in trial.seconds else ""

@@ -63,7 +63,7 @@ def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search, mon
     report = write_report(records)
     assert records.folder.exists("results.parquet")
     assert (records.folder / "report").names() == FILES
-    assert report.best == (0.5,)
+    assert report.summary.best.point == (0.5,)
     assert report.answer[0].startswith("Best: sigma 0.5")
     assert "3 of its 3 trials reached the epoch limit" in report.answer[1]
     assert "Published optimum: sigma 0.5, with 92.4 %" in report.answer[-1]

@@ -37,7 +37,7 @@ def test_report_says_what_is_missing(make_sweep, case):
     drawn = [name, *(["mnist_c_per_corruption"] if measured else [])]
     figures = [f"{name}.{ending}" for name in drawn for ending in ("png", "svg")]
     assert folder.names() == sorted([*figures, "report.html", "table.md"])
-    assert (report.best is None) == expected.startswith(("no ", "was", "with", "1 trial"))
+    assert (report.summary.best is None) == expected.startswith(("no ", "was", "with", "1 trial"))
 
 
 def test_command_makes_the_report_again(make_sweep, capsys):

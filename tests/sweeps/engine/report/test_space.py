@@ -1,11 +1,14 @@
 """Points of any parameters: how they are read, ordered and written."""
 
+from types import SimpleNamespace
+
 import pyarrow as pa
 import pytest
 
 from gon_core.config import ANT, DataConfig, TrainingConfig, TrialConfig
 from search_spaces.parameter import Choice, Real, Whole
 from sweeps.engine.report.summary import space
+from sweeps.engine.report.summary.parquet import column_type
 from tests.sweeps.engine.report.made_up import SPACES
 
 WORDS = Choice("pace", values=("slow", "never", "fast", 3), unit="", paper="slow")
@@ -46,19 +49,19 @@ def test_values_are_written_short(value, text):
 
 
 def test_column_types():
-    assert space.column_type(Real("x", 0, 1, 0.1, "", 0.5)) == pa.float64()
-    assert space.column_type(Whole("x", 1, 5, "", 4)) == pa.int64()
-    assert space.column_type(Choice("x", (1, 3), "", 1)) == pa.int64()
-    assert space.column_type(Choice("x", (0.0, 0.2), "", 0.2)) == pa.float64()
-    assert space.column_type(WORDS) == pa.string()
-    assert space.column_value(WORDS, 3) == "3"
+    assert column_type(Real("x", 0, 1, 0.1, "", 0.5)) == pa.float64()
+    assert column_type(Whole("x", 1, 5, "", 4)) == pa.int64()
+    assert column_type(Choice("x", (1, 3), "", 1)) == pa.int64()
+    assert column_type(Choice("x", (0.0, 0.2), "", 0.2)) == pa.float64()
+    assert column_type(WORDS) == pa.string()
 
 
 def test_point_of_a_trial():
     config = TrialConfig(
         method=ANT(epsilon=9.0, depth=2), data=DataConfig(), training=TrainingConfig(), start=None
     )
-    assert space.point_of(config, SPACES["depth"], {}) == (2, 1)
-    baselines = {"mine": config.method.model_dump(mode="json")}
-    assert space.point_of(config, SPACES["depth"], baselines) == ("mine",)
+    description = SimpleNamespace(parameters=SPACES["depth"], baselines={})
+    assert space.point_of(config, description) == (2, 1)
+    description.baselines = {"mine": config.method.model_dump(mode="json")}
+    assert space.point_of(config, description) == ("mine",)
     assert space.point_text(SPACES["depth"], (2, 1)) == "depth 2, kernel_size 1"
