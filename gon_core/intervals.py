@@ -57,3 +57,22 @@ def mean_interval(values: list[float]) -> Interval:
 
     half = float(stats.t.ppf(0.975, len(values) - 1)) * standard_error(values)
     return Interval(mean, mean - half, mean + half)
+
+
+def mean_interval_of_part(values: list[float], count: int, images: int) -> Interval:
+    """Return the mean accuracy over seeds and the 95 % interval of it on a whole test set.
+
+    All seeds see the same part of the set: their spread does not show its choice, which is added
+    as Wilson's interval with the correction for a finite population.
+
+    Args:
+        values: of each seed, in percent.
+        count: images of the part.
+        images: of the whole set.
+    """
+    mean, low, high = mean_interval(values)
+    _, least, greatest = wilson_interval(round(mean / 100 * count), count)
+    part = math.sqrt(max(0.0, 1 - count / images))
+    below = math.hypot(mean - low, part * (mean - least))
+    above = math.hypot(high - mean, part * (greatest - mean))
+    return Interval(mean, mean - below, mean + above)

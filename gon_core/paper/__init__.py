@@ -1,6 +1,7 @@
 """The published tables as CSV, and one loader, so that every report can stand beside them."""
 
 from importlib import resources
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv
@@ -32,3 +33,15 @@ def load(table: str) -> pa.Table:
         raise ValueError(f"table must be one of {', '.join(TABLES)}, got {table!r}")
     with resources.files("gon_core.paper").joinpath(f"{table}.csv").open("rb") as file:
         return csv.read_csv(file)
+
+
+def row(table: str, model: str) -> dict[str, Any]:
+    """Return the row of a model in a published table, by column.
+
+    Raises:
+        ValueError: there is no such table, or no such model in it.
+    """
+    rows = {row["model"]: row for row in load(table).to_pylist()}
+    if model not in rows:
+        raise ValueError(f"model must be one of {', '.join(rows)} in table {table}, got {model!r}")
+    return rows[model]

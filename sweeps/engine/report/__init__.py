@@ -13,7 +13,7 @@ from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.catalogue import appendix_drawings, search_drawings
 from sweeps.engine.report.figures.noise_overview import read_portraits
 from sweeps.engine.report.figures.style import render
-from sweeps.engine.report.pages.html import Picture, to_page
+from sweeps.engine.report.pages.html import to_page
 from sweeps.engine.report.pages.markdown import to_document
 from sweeps.engine.report.pages.terminal import to_terminal
 from sweeps.engine.report.summary.aggregate import SweepSummary, headline, summarise
@@ -24,9 +24,8 @@ from sweeps.engine.report.tables.corruption_errors import build_corruption_error
 from sweeps.engine.report.tables.generator_depth import build_generator_depths
 from sweeps.engine.report.tables.methods import build_methods, is_comparison
 from sweeps.engine.report.tables.perturbations import build_perturbations
-from sweeps.engine.report.tables.points import build_points
+from sweeps.engine.report.tables.points import build_points, build_trials
 from sweeps.engine.report.tables.table import Table
-from sweeps.engine.report.tables.trials import build_trials
 
 __all__ = ["Report", "headline", "print_report", "write_report"]
 
@@ -69,11 +68,10 @@ def write_report(records: SweepRecords) -> Report:
         *search_drawings(summary, importances, read_portraits(records, summary)),
         *appendix_drawings(summary, records),
     ]
-    contents, pictures = {}, []
+    contents, pictures = {}, {}
     for drawing in drawings:
         contents |= render(drawing.name, drawing.draw)
-        svg = contents[f"{drawing.name}.svg"]
-        pictures.append(Picture(drawing.caption, svg, drawing.numbers))
+        pictures[drawing] = contents[f"{drawing.name}.svg"]
     contents["table.md"] = to_document(summary, tables, answer).encode()
     page = to_page(summary, (*tables, build_trials(summary)), answer, pictures)
     contents["report.html"] = page.encode()

@@ -61,11 +61,10 @@ def answer(summary: SweepSummary, importances: Importances) -> list[str]:
 def _best(summary: SweepSummary) -> list[str]:
     best, kind = summary.best, summary.kind
     if best is None:
-        if not summary.trials:
-            return [f"No best {kind}: no trial has ended yet."]
+        why = f"no {kind} has been measured with all its seeds"
         if not summary.measured:
-            return [f"No best {kind}: no trial was measured."]
-        return [f"No best {kind}: no {kind} has been measured with all its seeds."]
+            why = "no trial was measured" if summary.trials else "no trial has ended yet"
+        return [f"No best {kind}: {why}."]
     assert best.test is not None and best.objective is not None
     what = "Best" if summary.stopped is None else f"Best of the {kind}s measured so far"
     text = summary.text(best.point)

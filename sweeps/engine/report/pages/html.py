@@ -1,13 +1,13 @@
 """report.html: one page that needs nothing else, on a phone or a desk, light or dark."""
 
 import base64
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
 
 from sweeps.engine.report import sentences
+from sweeps.engine.report.figures.catalogue import Drawing
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.space import range_text, value_text
 from sweeps.engine.report.tables.table import Column, Row, Table
@@ -16,27 +16,11 @@ MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
 PAGE = resources.files("sweeps.engine.report.pages").joinpath("page.html")
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A drawn figure: what it shows and where its numbers are, in sentences, and its SVG."""
-
-    caption: str
-    svg: bytes
-    numbers: str = ""
-
-
 def to_page(
     summary: SweepSummary, tables: Sequence[Table], answer: Sequence[str],
-    pictures: Sequence[Picture],
+    pictures: Mapping[Drawing, bytes],
 ) -> str:  # fmt: skip
-    """Return report.html.
-
-    Args:
-        summary: of the sweep.
-        tables: in their order.
-        answer: what was found, in sentences, the most important first.
-        pictures: the figures.
-    """
+    """Return report.html: what was found, the figures with their SVG, and the tables."""
     reduced = sentences.deviations(summary)
     best, *rest = answer
     return Template(PAGE.read_text()).substitute(
@@ -45,7 +29,7 @@ def to_page(
         answer=_paragraph([best], "best-value") + _paragraph(rest),
         config=escape(_config(summary)),
         figures_title="Figure" if len(pictures) == 1 else "Figures",
-        figures="\n".join(map(_figure, pictures)),
+        figures="\n".join(_figure(drawing, svg) for drawing, svg in pictures.items()),
         tables="\n".join(map(_table, tables)),
         provenance=_provenance(summary),
         next=_next(summary),
@@ -84,11 +68,11 @@ def _searched(summary: SweepSummary) -> str:
     return f"{units} at {texts}{further}"
 
 
-def _figure(picture: Picture) -> str:
-    source = "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode()
-    caption = escape(picture.caption)
+def _figure(drawing: Drawing, svg: bytes) -> str:
+    source = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+    caption = escape(drawing.caption)
     return (
-        f'<figure><img src="{source}" alt="{f"{caption} {picture.numbers}".strip()}">'
+        f'<figure><img src="{source}" alt="{f"{caption} {drawing.numbers}".strip()}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 

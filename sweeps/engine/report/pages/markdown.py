@@ -12,13 +12,7 @@ EMPHASIS = {"paper": "*", "best": "**"}  # by mark of a row
 
 
 def to_document(summary: SweepSummary, tables: Sequence[Table], answer: Sequence[str]) -> str:
-    """Return table.md.
-
-    Args:
-        summary: of the sweep.
-        tables: in their order.
-        answer: what was found, in sentences.
-    """
+    """Return table.md: what was found, in sentences, and the tables in their order."""
     reduced = sentences.deviations(summary)
     lines = [f"# {_text(summary.description.title)}", ""]
     lines += [f"**{_text(reduced)}**", ""] if reduced else []
@@ -33,15 +27,11 @@ def _table(table: Table) -> list[str]:
     if not table.rows:
         return []
     rule = ["---:" if column.is_number else "---" for column in table.columns]
-    lines = [_line([_text(column.name) for column in table.columns]), _line(rule)]
+    lines = [[_text(column.name) for column in table.columns], rule]
     for row in table.rows:
         mark = EMPHASIS.get(row.mark, "")
-        lines.append(_line([f"{mark}{_text(cell)}{mark}" if cell else "" for cell in row.cells]))
-    return [*lines, ""]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        lines.append([f"{mark}{_text(cell)}{mark}" if cell else "" for cell in row.cells])
+    return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]
 
 
 def _text(text: Any) -> str:

@@ -25,14 +25,7 @@ STYLES = {"paper": "italic dim", "best": "bold green", "front": "green"}  # by m
 def to_terminal(
     summary: SweepSummary, tables: Sequence[Table], answer: Sequence[str], width: int
 ) -> RenderableType:
-    """Return the tables and the answer.
-
-    Args:
-        summary: of the sweep.
-        tables: in their order.
-        answer: what was found, in sentences.
-        width: of the window, in letters. Nothing is ever cut off.
-    """
+    """Return the tables in their order and the answer; ``width`` letters cut nothing off."""
     reduced = sentences.deviations(summary)
     parts: list[RenderableType] = [Text(summary.description.title, style="bold")]
     parts += [Text(reduced, style="yellow")] if reduced else []

@@ -3,7 +3,7 @@
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
 
@@ -12,14 +12,7 @@ from gon_core.config import DataConfig
 from gon_core.intervals import Interval, mean_interval
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine.records import Status, Stop, SweepDescription, SweepRecords, TrialResult
-from sweeps.engine.report.summary.estimates import (
-    Estimate,
-    clean_rows,
-    corrupted_rows,
-    estimate,
-    finite_objectives,
-    share_unattainable,
-)
+from sweeps.engine.report.summary import estimates
 from sweeps.engine.report.summary.published import PublishedValues, read_published
 from sweeps.engine.report.summary.space import CHECKPOINT, label, order, point_of, point_text
 from sweeps.engine.search.ledger import Objectives
@@ -56,8 +49,8 @@ class PointSummary:
     point: Point
     number: int
     trials: tuple[TrialResult, ...]
-    test: Estimate | None
-    clean: Estimate | None
+    test: estimates.Estimate | None
+    clean: estimates.Estimate | None
     corruptions: dict[str, float]
     objectives: dict[str, Interval]
     is_complete: bool
@@ -102,9 +95,9 @@ class SweepSummary:
     points: tuple[PointSummary, ...]
     known: dict[Point, Objectives]
     missing: tuple[tuple[Point, int], ...]
-    published: PublishedValues = field(default_factory=PublishedValues)
-    baselines: tuple[PointSummary, ...] = ()
-    stopped: Stop | None = None
+    published: PublishedValues
+    baselines: tuple[PointSummary, ...]
+    stopped: Stop | None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -228,6 +221,7 @@ def summarise(records: SweepRecords) -> SweepSummary:
     }
     planned = {(point, seed) for point in description.points for seed in description.seeds}
     done = {(point, trial.config.seed) for point, trials in ended.items() for trial in trials}
+    missing = (planned | set(started)) - done
 
     def position(point: Point) -> tuple[tuple, ...]:
         return order(description.parameters, point)
@@ -238,11 +232,7 @@ def summarise(records: SweepRecords) -> SweepSummary:
         parameters=description.parameters,
         points=tuple(summaries[p] for p in sorted(ended, key=position) if p not in baselines),
         known=dict(description.known),
-        missing=tuple(
-            sorted(
-                (planned | set(started)) - done, key=lambda trial: (position(trial[0]), trial[1])
-            )
-        ),
+        missing=tuple(sorted(missing, key=lambda trial: (position(trial[0]), trial[1]))),
         published=read_published(description.published or {}, benchmark.published),
         baselines=tuple(summaries[point] for point in baselines if point in summaries),
         stopped=records.usage.stopped(),
@@ -254,24 +244,24 @@ def _summarise_point(
 ) -> PointSummary:
     names = description.objectives
     trials = sorted(trials, key=lambda trial: trial.config.seed)
-    measured = [trial for trial in trials if corrupted_rows(trial)]
+    rows = [row for trial in trials for row in estimates.corrupted_rows(trial)]
     by_seed = {
         trial.config.seed: objectives
-        for trial in measured
-        if (objectives := finite_objectives(trial, names)) is not None
+        for trial in trials
+        if estimates.corrupted_rows(trial)
+        and (objectives := estimates.finite_objectives(trial, names)) is not None
     }
-    by_corruption: dict[str, list[float]] = {}
-    for trial in measured:
-        for row in corrupted_rows(trial):
-            by_corruption.setdefault(row.setting, []).append(row.value)
-    shares = [share for trial in trials if (share := share_unattainable(trial)) is not None]
+    shares = [s for trial in trials if (s := estimates.share_unattainable(trial)) is not None]
     return PointSummary(
         point=point,
         number=number,
         trials=tuple(trials),
-        test=estimate([corrupted_rows(trial) for trial in measured]),
-        clean=estimate([rows for trial in measured if (rows := clean_rows(trial))]),
-        corruptions={name: statistics.fmean(top1) for name, top1 in by_corruption.items()},
+        test=estimates.estimate(map(estimates.corrupted_rows, trials)),
+        clean=estimates.estimate(map(estimates.clean_rows, trials)),
+        corruptions={
+            name: statistics.fmean(row.value for row in rows if row.setting == name)
+            for name in dict.fromkeys(row.setting for row in rows)
+        },
         objectives={
             name: mean_interval(list(values))
             for name, values in zip(names, zip(*by_seed.values(), strict=True), strict=False)

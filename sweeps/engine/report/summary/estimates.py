@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gon_core.intervals import Interval, mean_interval, wilson_interval
@@ -39,17 +39,18 @@ class Estimate:
         return self.trials > 1
 
 
-def estimate(rows_of_trials: Sequence[Sequence[Measurement]]) -> Estimate | None:
-    """Return the mean accuracy over trials; None for no trial.
+def estimate(rows_of_trials: Iterable[Sequence[Measurement]]) -> Estimate | None:
+    """Return the mean accuracy over the trials that have any rows; None if none has.
 
     Args:
         rows_of_trials: for each trial, the rows whose plain mean is its accuracy.
     """
-    if not rows_of_trials:
+    measured = [rows for rows in rows_of_trials if rows]
+    if not measured:
         return None
-    if len(rows_of_trials) == 1:
-        return Estimate(binomial_interval(rows_of_trials[0]), 1)
-    means = [statistics.fmean(row.value for row in rows) for rows in rows_of_trials]
+    if len(measured) == 1:
+        return Estimate(binomial_interval(measured[0]), 1)
+    means = [statistics.fmean(row.value for row in rows) for rows in measured]
     return Estimate(mean_interval(means), len(means))
 
 
@@ -77,14 +78,9 @@ def clean_rows(trial: TrialResult) -> list[Measurement]:
 def finite_objectives(trial: TrialResult, names: Sequence[str]) -> tuple[float, ...] | None:
     """Return the trial's objectives in percent, or None unless it has all and they are finite."""
     objectives = trial.objectives(names)
-    if objectives is None or not all(map(math.isfinite, objectives)):
-        return None
-    return objectives
+    return objectives if objectives and all(map(math.isfinite, objectives)) else None
 
 
 def share_unattainable(trial: TrialResult) -> float | None:
-    """Return the percentage of images that no noise could change by epsilon, in the last epoch.
-
-    None for training without an epsilon.
-    """
+    """Return the percentage of images that no noise could change by epsilon in the last epoch."""
     return trial.history[-1].get("share_unattainable") if trial.history else None

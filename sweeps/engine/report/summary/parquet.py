@@ -17,42 +17,30 @@ from sweeps.engine.report.summary.space import point_of, value_text
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
 TRIALS_AT_A_TIME = 1_000  # in a row group: all at once would take a GB of memory
-TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+TEXT, WHOLE, REAL = pa.string(), pa.int64(), pa.float64()
+TYPES = {bool: pa.bool_(), int: WHOLE, float: REAL, str: TEXT}
 
 
 def column_type(parameter: Parameter) -> pa.DataType:
     """Return the type of the parameter's column: text if a word is among its values."""
     if not isinstance(parameter, Choice):
-        return TYPES[float if isinstance(parameter, Real) else int]
+        return REAL if isinstance(parameter, Real) else WHOLE
     kinds = set(map(type, parameter.values))
-    return TYPES[next((kind for kind in (str, float) if kind in kinds), int)]
+    return TEXT if str in kinds else REAL if float in kinds else WHOLE
 
 
 def _schema(summary: SweepSummary) -> pa.Schema:
+    searched = {parameter.name: column_type(parameter) for parameter in summary.parameters}
+    settings = {measure.get(name).setting: TEXT for name in MEASURES}
     columns = {
-        "trial_id": pa.string(),
-        **{parameter.name: column_type(parameter) for parameter in summary.parameters},
-        "seed": pa.int64(),
-        "status": pa.string(),
-        "method": pa.string(),
-        "baseline": pa.string(),
-        "measure": pa.string(),
-        "split": pa.string(),
-        **{measure.get(name).setting: pa.string() for name in MEASURES},
-        "severity": pa.int64(),
-        "value": pa.float64(),
-        "low": pa.float64(),
-        "high": pa.float64(),
-        "count": pa.int64(),
-    }
+        "trial_id": TEXT, **searched, "seed": WHOLE, "status": TEXT, "method": TEXT,
+        "baseline": TEXT, "measure": TEXT, "split": TEXT, **settings, "severity": WHOLE,
+        "value": REAL, "low": REAL, "high": REAL, "count": WHOLE,
+    }  # fmt: skip
     last = {
-        "epochs": pa.int64(),
-        "objective": pa.float64(),
-        "seconds_training": pa.float64(),
-        "seconds_evaluation": pa.float64(),
-        "device": pa.string(),
-        "ended": pa.string(),
-    }
+        "epochs": WHOLE, "objective": REAL, "seconds_training": REAL, "seconds_evaluation": REAL,
+        "device": TEXT, "ended": TEXT,
+    }  # fmt: skip
     further = {
         name: kind
         for name, kind in _further_columns(summary.trials).items()
@@ -99,7 +87,7 @@ def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
     values = {}
     if not is_baseline:
         for parameter, value in zip(summary.parameters, point, strict=True):
-            is_text = column_type(parameter) == pa.string()
+            is_text = column_type(parameter) == TEXT
             values[parameter.name] = value_text(value) if is_text else value
     common = {
         "trial_id": trial.trial_id,

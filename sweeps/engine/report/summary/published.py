@@ -1,6 +1,6 @@
 """What the paper published for the same search, to compare with our own trials."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gon_core import paper
@@ -22,17 +22,16 @@ class PublishedValues:
         attacks: by point, the accuracy ``clean`` and by name of the attack.
     """
 
-    figure: str | None = None
-    curve: dict[Point, float] = field(default_factory=dict)
-    rows: dict[Point, dict[str, Any]] = field(default_factory=dict)
-    depths: tuple[dict[str, Any], ...] = ()
-    attacks: dict[Point, dict[str, float]] = field(default_factory=dict)
+    figure: str | None
+    curve: dict[Point, float]
+    rows: dict[Point, dict[str, Any]]
+    depths: tuple[dict[str, Any], ...]
+    attacks: dict[Point, dict[str, float]]
 
     @property
     def means(self) -> dict[Point, float]:
         """Mean accuracy over corruptions by point: of the curve, else of the rows."""
-        rows = {point: float(row["mean"]) for point, row in self.rows.items() if "mean" in row}
-        return self.curve or rows
+        return self.curve or {point: float(row["mean"]) for point, row in self.rows.items()}
 
 
 def read_published(source: dict[str, Any], known: Published | None) -> PublishedValues:
@@ -51,7 +50,8 @@ def read_published(source: dict[str, Any], known: Published | None) -> Published
         columns = paper.load(figure).to_pydict()
         pairs = zip(columns[named["x"]], columns[named["y"]], strict=True)
         curve = {(float(x),): float(y) for x, y in sorted(pairs)}
-    rows = {tuple(row["point"]): _row(row["table"], row["model"]) for row in source.get("rows", [])}
+    named_rows = source.get("rows", [])
+    rows = {tuple(row["point"]): paper.row(row["table"], row["model"]) for row in named_rows}
     attacked = adversarial_rows(known) if known and source.get("table_7") else {}
     return PublishedValues(
         figure=figure,
@@ -71,10 +71,3 @@ def adversarial_rows(known: Published) -> dict[str, dict[str, float]]:
         }
         for row in paper.load(known.adversarial).to_pylist()
     }
-
-
-def _row(table: str, model: str) -> dict[str, Any]:
-    rows = {row["model"]: row for row in paper.load(table).to_pylist()}
-    if model not in rows:
-        raise ValueError(f"model must be one of {', '.join(rows)} in table {table}, got {model!r}")
-    return rows[model]

@@ -5,10 +5,10 @@ not two trainings.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from gon_core.comparison import PairedDifference, mcnemar_exact, paired_difference
+from gon_core.comparison import PairedDifference, paired_difference
 from gon_core.evaluation import right_images
 from gon_core.measurement import CLEAN
 from sweeps.engine.records import RIGHT, SweepRecords
@@ -30,14 +30,7 @@ NOTE = (
 
 
 class Comparison(NamedTuple):
-    """One point against the reference.
-
-    Attributes:
-        point: the one compared.
-        measure: ``clean``, or ``mean`` over the corruptions.
-        paired: point minus reference.
-        over: ``seeds`` or ``images``.
-    """
+    """A point minus the reference: clean accuracy or the mean, over ``seeds`` or ``images``."""
 
     point: PointSummary
     measure: str
@@ -86,21 +79,8 @@ def _over_images(
                     for trial in (theirs, ours)
                 )
                 if first and second and len(first[CLEAN]) == len(second[CLEAN]) > 1:
-                    return _paired_images(first, second, measure)
+                    return right_images.paired_over_images(first, second, measure)
     return None
-
-
-def _paired_images(first: Mapping, second: Mapping, measure: str) -> PairedDifference:
-    if measure == "mean":
-        pair = [right_images.mean_over_corruptions(right) for right in (first, second)]
-    else:
-        pair = [100 * right[CLEAN].double() for right in (first, second)]
-    paired = paired_difference(*(dict(enumerate(values.tolist())) for values in pair))
-    if measure == "clean":
-        only_first = int((first[CLEAN] & ~second[CLEAN]).sum())
-        only_second = int((second[CLEAN] & ~first[CLEAN]).sum())
-        paired = paired._replace(p_value=mcnemar_exact(only_first, only_second))
-    return paired
 
 
 def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:

@@ -38,7 +38,8 @@ def build_generator_depths(summary: SweepSummary) -> tuple[Table, ...]:
     channels = summary.benchmark.image_shape[0]
     rows = [_published("none", "", published[None])] if None in published else []
     for kernel, depth in sorted(own.keys() | {(1, depth) for depth in published if depth}):
-        size = f"{count_parameters(depth, kernel, channels):,}"
+        network = NoiseGenerator(channels, depth, kernel)
+        size = f"{sum(parameter.numel() for parameter in network.parameters()):,}"
         texts = _accuracies(summary, own.get((kernel, depth)))
         rows.append(Row((str(depth), str(kernel), "ours", size, *texts)))
         if kernel == 1 and depth in published:
@@ -55,8 +56,8 @@ def build_generator_depths(summary: SweepSummary) -> tuple[Table, ...]:
 def _accuracies(summary: SweepSummary, point: PointSummary | None) -> list[str]:
     if point is None:
         return ["", "", ""]
-    measured = [rows for trial in point.trials if (rows := corrupted_rows(trial))]
-    quiet = [[row for row in rows if row.setting not in summary.suite.noises] for rows in measured]
+    noises = summary.suite.noises
+    quiet = ([r for r in corrupted_rows(t) if r.setting not in noises] for t in point.trials)
     found = (point.clean, point.test, estimate(quiet))
     return [f"{each.mean:.1f} ± {each.half_width}" if each else "" for each in found]
 
@@ -65,9 +66,3 @@ def _published(depth: str, kernel_size: str, row: dict[str, Any]) -> Row:
     size = "" if row["generator_parameters"] is None else f"{row['generator_parameters']:,}"
     accuracies = (str(row[name]) for name in ("clean", "imagenet_c_top1", "without_noise_top1"))
     return Row((depth, kernel_size, "paper", size, *accuracies), "paper")
-
-
-def count_parameters(depth: int, kernel_size: int, channels: int) -> int:
-    """Return how many parameters a noise generator has."""
-    generator = NoiseGenerator(channels, depth, kernel_size)
-    return sum(parameter.numel() for parameter in generator.parameters())

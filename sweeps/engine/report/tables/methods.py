@@ -1,13 +1,17 @@
 """Accuracy by corruption and under attack, our rows beside those of the paper's Tables 6 and 7."""
 
-import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gon_core import paper
-from gon_core.intervals import Interval, mean_interval, standard_error, wilson_interval
+from gon_core.intervals import (
+    Interval,
+    mean_interval_of_part,
+    standard_error,
+    wilson_interval,
+)
 from gon_core.measurement import CLEAN, Measurement
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
@@ -53,11 +57,6 @@ class Cell:
     published: str = ""
 
     @property
-    def difference(self) -> float:
-        """Ours minus the published figure, in points."""
-        return self.ours - float(self.published)
-
-    @property
     def is_outside(self) -> bool:
         """Whether the published figure, whatever its rounding, is outside our interval."""
         rounding = 0.05 if "." in self.published else 0.5
@@ -70,14 +69,14 @@ class Cell:
         return f"{self.ours:.1f} ±{self.error:.1f}" + "*" * (self.seeds == 1)
 
     @property
-    def difference_text(self) -> str:
-        """The difference with its mark; empty without a published figure."""
+    def difference(self) -> str:
+        """Ours minus the published figure, in points; empty without one."""
         if not self.published:
             return ""
-        return f"{self.difference:+.1f}" + OUTSIDE * self.is_outside
+        return f"{self.ours - float(self.published):+.1f}" + OUTSIDE * self.is_outside
 
 
-def make_cell(top1: Sequence[float], count: int, test_images: int, published: str = "") -> Cell:
+def make_cell(top1: list[float], count: int, test_images: int, published: str = "") -> Cell:
     """Return the cell of one accuracy over seeds.
 
     Args:
@@ -87,15 +86,10 @@ def make_cell(top1: Sequence[float], count: int, test_images: int, published: st
         published: the paper's figure.
     """
     mean = statistics.fmean(top1)
-    images = wilson_interval(round(mean / 100 * count), count)
     if len(top1) == 1:
-        return Cell(mean, (images.high - images.low) / (2 * Z), images, 1, published)
-    seeds = mean_interval(list(top1))
-    # All seeds see the same part of the test set: their spread does not show its choice.
-    part = math.sqrt(max(0.0, 1 - count / test_images))
-    below = math.hypot(mean - seeds.low, part * (mean - images.low))
-    above = math.hypot(seeds.high - mean, part * (images.high - mean))
-    interval = Interval(mean, mean - below, mean + above)
+        interval = wilson_interval(round(mean / 100 * count), count)
+        return Cell(mean, (interval.high - interval.low) / (2 * Z), interval, 1, published)
+    interval = mean_interval_of_part(top1, count, test_images)
     return Cell(mean, standard_error(top1), interval, len(top1), published)
 
 
@@ -192,7 +186,7 @@ def _table(
         rows.append(row(name, "ours", lambda cell: cell.text))
         if any(cell.published for cell in found.values()):
             rows.append(row(name, "paper", lambda cell: cell.published))
-            rows.append(row(name, "difference", lambda cell: cell.difference_text))
+            rows.append(row(name, "difference", lambda cell: cell.difference))
     if len(rows) > len(cells):
         pairs = [
             f"{point[0]} beside {published['model']}"
@@ -213,16 +207,15 @@ def _table(
 def _images_note(summary: SweepSummary) -> str:
     """Return that attacks were made on fewer images than the clean accuracy is of, if they were."""
     trials = [trial for point in summary.points for trial in point.trials if trial.of("attacks")]
-    clean, attacked = (
-        " or ".join(f"{count:,}" for count in sorted({row.count for row in rows}))
-        for rows in (
-            [row for trial in trials for row in clean_rows(trial)],
-            [row for trial in trials for row in trial.of("attacks")],
-        )
-    )
+    clean = _counts(row for trial in trials for row in clean_rows(trial))
+    attacked = _counts(row for trial in trials for row in trial.of("attacks"))
     if clean == attacked:
         return ""
     return (
         f"Clean accuracy is on {clean} test images, the accuracy under attack on the "
         f"first {attacked} of them."
     )
+
+
+def _counts(rows: Iterable[Measurement]) -> str:
+    return " or ".join(f"{count:,}" for count in sorted({row.count for row in rows}))

@@ -1,17 +1,25 @@
-"""The table point x corruption."""
+"""The tables of every point, by corruption, and of every trial, with the reason if it failed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gon_core.measurement import CLEAN
 from search_spaces.parameter import Point
+from sweeps.engine.records import TrialResult
 from sweeps.engine.report import sentences
 from sweeps.engine.report.sentences import percent
-from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
-from sweeps.engine.report.summary.space import order, value_text
+from sweeps.engine.report.summary import estimates
+from sweeps.engine.report.summary.aggregate import (
+    LONG_STATUS,
+    SHORT_STATUS,
+    PointSummary,
+    SweepSummary,
+)
+from sweeps.engine.report.summary.space import order, point_of, value_text
 from sweeps.engine.report.tables.table import Column, Row, Table, numbers, words
 
 HALF_WIDTH, UNATTAINABLE = "95 % ±", "unattainable"
+ONE_TRIAL = "Interval of one trial: binomial over test images, each counted once."
 
 
 def build_points(summary: SweepSummary) -> Table:
@@ -46,22 +54,22 @@ def build_points(summary: SweepSummary) -> Table:
 
 def _heads(summary: SweepSummary) -> dict[str, str]:
     """Return the heads of the columns of numbers by their content."""
-    several = len(summary.objectives) > 1
     ended = {trial.status for trial in summary.trials}
     keys = ["mean", HALF_WIDTH, *["published"] * bool(summary.published.curve), CLEAN]
-    last = ["seeds"]
+    keys += [*_validation(summary), "seeds"]
     if any(point.unattainable is not None for point in summary.points):
-        last.append(UNATTAINABLE)
+        keys.append(UNATTAINABLE)
     return {
         **{key: key for key in keys},
-        **{
-            f"validation {name}": f"validation {name}" if several else "validation"
-            for name in summary.objectives
-        },
-        **{key: key for key in last},
         **{status: f"trials {word}" for status, word in SHORT_STATUS.items() if status in ended},
         **{name: name.replace("_", " ") for name in summary.suite.corruptions},
     }
+
+
+def _validation(summary: SweepSummary) -> list[str]:
+    if len(summary.objectives) == 1:
+        return ["validation"]
+    return [f"validation {name}" for name in summary.objectives]
 
 
 def _own(summary: SweepSummary, heads: Iterable[str], point: PointSummary) -> Row:
@@ -76,7 +84,7 @@ def _own(summary: SweepSummary, heads: Iterable[str], point: PointSummary) -> Ro
     }
     cells |= {status: str(count) for status, count in point.statuses.items()}
     cells |= {name: percent(top1) for name, top1 in point.corruptions.items()}
-    cells |= {f"validation {name}": percent(i.estimate) for name, i in point.objectives.items()}
+    cells |= dict(zip(_validation(summary), map(percent, point.means), strict=False))
     values = _values(point.point, f"#{point.number}")
     mark = "best" if point is summary.best else "front" if point in summary.front else ""
     if summary.is_baseline(point.point):
@@ -95,3 +103,57 @@ def _published(heads: Iterable[str], point: Point, row: Mapping[str, Any]) -> Ro
 def _values(point: Point, number: str) -> list[str]:
     texts = list(map(value_text, point))
     return texts if len(texts) == 1 else [number, *texts]
+
+
+def build_trials(summary: SweepSummary) -> Table:
+    """Return a row for each trial.
+
+    Those with a reason or notes rank first, as these are shown nowhere else; then those of the best
+    points.
+    """
+    has_share = any(estimates.share_unattainable(trial) is not None for trial in summary.trials)
+    explained = [trial for trial in summary.trials if trial.reason or trial.notes]
+    ranked = [t for point in (*summary.by_rank, *summary.baselines) for t in point.trials]
+    order = dict.fromkeys(trial.trial_id for trial in (*explained, *ranked))
+    ranks = {trial_id: rank for rank, trial_id in enumerate(order)}
+    labels = [name.replace("_", " ") for name in summary.labels]
+    return Table(
+        title="Every trial",
+        columns=(
+            *words("trial"), *numbers(*labels, "seed"), *words("status"),
+            *numbers("epochs", *_validation(summary), "clean", summary.measure, "95 % interval"),
+            *numbers(*["unattainable %"] * has_share, "seconds training", "evaluation"),
+            *words("device"),
+        ),
+        rows=tuple(
+            Row(_trial_cells(summary, trial, has_share), rank=ranks[trial.trial_id])
+            for trial in summary.trials
+        ),
+        note=ONE_TRIAL if summary.trials else "No trial has ended yet.",
+        complete="results.parquet has every accuracy of all trials, trials/ every record.",
+    )  # fmt: skip
+
+
+def _trial_cells(summary: SweepSummary, trial: TrialResult, has_share: bool) -> tuple[str, ...]:
+    values = list(map(value_text, point_of(trial.config, summary.description)))
+    rows, clean = estimates.corrupted_rows(trial), estimates.clean_rows(trial)
+    objectives = estimates.finite_objectives(trial, summary.objectives)
+    mean, interval = "", ""
+    if rows:
+        found = estimates.binomial_interval(rows)
+        mean, interval = percent(found.estimate), f"{percent(found.low)} to {percent(found.high)}"
+    return (
+        trial.trial_id,
+        *values,
+        *[""] * (len(summary.names) - len(values)),
+        str(trial.config.seed),
+        "\n".join(filter(None, (LONG_STATUS[trial.status], trial.reason, *trial.notes))),
+        str(len(trial.history)),
+        *map(percent, objectives or [None] * len(summary.objectives)),
+        percent(clean[0].value) if clean else "",
+        mean,
+        interval,
+        *[percent(estimates.share_unattainable(trial))] * has_share,
+        *(percent(trial.seconds.get(part)) for part in ("training", "evaluation")),
+        trial.device,
+    )

@@ -9,15 +9,8 @@ from rich.console import Console
 from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.estimates import corrupted_rows
-from sweeps.engine.report.tables.generator_depth import (
-    build_generator_depths,
-    count_parameters,
-)
+from sweeps.engine.report.tables.generator_depth import build_generator_depths
 from tests.sweeps.engine.report.made_up import SPACES, TABLE_11, ant_result
-
-
-def test_paper_counts_come_out_for_three_channels():
-    assert [count_parameters(depth, 1, 3) for depth in range(1, 6)] == [12, 143, 563, 983, 1403]
 
 
 def test_every_depth_stands_beside_the_paper(sweeps):

@@ -11,7 +11,7 @@ from gon_core.benchmarks.mnist import MNIST
 from gon_core.measurement import CLEAN, TOP1
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.parquet import render_parquet
-from sweeps.engine.report.tables.trials import build_trials
+from sweeps.engine.report.tables.points import build_trials
 from sweeps.engine.tracking.mlflow.points import final_metrics
 from tests.sweeps.engine.report.made_up import (
     METHODS,
