@@ -36,14 +36,14 @@ class Report:
 
     Attributes:
         folder: the path or URI of the sweep's folder.
-        files: the paths or URIs of its files.
+        figures: how many it has.
         answer: what was found, in sentences, the most important first.
         summary: the numbers behind it.
         tables: the numbers as table.md shows them.
     """
 
     folder: str
-    files: tuple[str, ...]
+    figures: int
     answer: tuple[str, ...]
     summary: SweepSummary
     tables: tuple[Table, ...]
@@ -78,14 +78,7 @@ def write_report(records: SweepRecords) -> Report:
     records.folder.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
         (records.folder / "report").write(name, content)
-    written = ("results.parquet", *(f"report/{name}" for name in contents))
-    return Report(
-        folder=records.folder.uri,
-        files=tuple((records.folder / name).uri for name in written),
-        answer=tuple(answer),
-        summary=summary,
-        tables=tables,
-    )
+    return Report(records.folder.uri, len(pictures), tuple(answer), summary, tables)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -93,7 +86,7 @@ def print_report(report: Report, console: Console) -> None:
     # Where methods are compared the last table, of every point, repeats what Table 6 says.
     tables = report.tables[:-1] if is_comparison(report.summary) else report.tables
     console.print(to_terminal(report.summary, tables, report.answer, console.width))
-    figures = sentences.plural(sum(file.endswith(".svg") for file in report.files), "figure")
+    figures = sentences.plural(report.figures, "figure")
     made = f"results.parquet, and report/ with report.html, table.md and {figures}"
     console.print(
         f"In {report.folder}: {made}.", style="dim", soft_wrap=True, markup=False, highlight=False,

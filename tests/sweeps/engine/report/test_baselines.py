@@ -75,7 +75,7 @@ def test_rows_of_a_search_over_several_parameters_are_as_long_as_their_heads(
     records = write_sweep(tmp_path / "sweep", trials, baselines=chosen, **changes)
     table = build_points(summarise(records))
     assert all(len(row.cells) == len(table.columns) for row in table.rows)
-    assert table.rows[-1].mark == "baseline" and write_report(records).files
+    assert table.rows[-1].mark == "baseline" and write_report(records).tables
 
 
 def test_parquet_names_the_baseline_and_has_no_value_for_what_it_was_not_searched_by(sweep):

@@ -67,7 +67,7 @@ def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search, mon
     assert report.answer[0].startswith("Best: sigma 0.5")
     assert "3 of its 3 trials reached the epoch limit" in report.answer[1]
     assert "Published optimum: sigma 0.5, with 92.4 %" in report.answer[-1]
-    assert len(report.files) == 7
+    assert report.figures == 2
     assert read(records, FILES[0]).startswith(b"\x89PNG")
     ElementTree.fromstring(read(records, FILES[1]))
 
