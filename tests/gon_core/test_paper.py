@@ -33,6 +33,12 @@ def test_every_table_loads_with_numbers_in_range(table):
             assert value is not None or name == "generator_depth"
 
 
+def test_a_row_is_found_by_its_model():
+    assert paper.row("mnist_c_top1", "ddn")["clean"] == 99.0
+    with pytest.raises(ValueError, match=r"one of vanilla_madry.* in table mnist_c_top1, got 'x'"):
+        paper.row("mnist_c_top1", "x")
+
+
 def test_the_names_are_those_of_the_benchmarks():
     assert paper.load("mnist_c_top1").column_names == ["model", "clean", "mean", *CORRUPTIONS]
     assert len(IMAGENET_C) == 15

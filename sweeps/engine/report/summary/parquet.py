@@ -1,7 +1,6 @@
 """Everything that was measured in a sweep as one Parquet file, for whoever computes further."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -41,23 +40,17 @@ def _schema(summary: SweepSummary) -> pa.Schema:
         "epochs": WHOLE, "objective": REAL, "seconds_training": REAL, "seconds_evaluation": REAL,
         "device": TEXT, "ended": TEXT,
     }  # fmt: skip
-    further = {
-        name: kind
-        for name, kind in _further_columns(summary.trials).items()
-        if name not in columns | last
-    }
-    return pa.schema(list((columns | further | last).items()))
-
-
-def _further_columns(trials: Sequence[TrialResult]) -> dict[str, pa.DataType]:
+    taken = columns | last
     found = dict.fromkeys(
         (name, type(value))
-        for trial in trials
+        for trial in summary.trials
         for row in trial.measurements
         for name, value in row.extra.items()
+        if name not in taken
     )
     # Where a column has whole numbers and others, all are floats.
-    return {name: TYPES[float if (name, float) in found else kind] for name, kind in found}
+    further = {name: TYPES[float if (name, float) in found else kind] for name, kind in found}
+    return pa.schema(list((columns | further | last).items()))
 
 
 def render_parquet(summary: SweepSummary) -> bytes:
@@ -116,14 +109,14 @@ def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
 
 
 def _columns(row: Measurement) -> dict[str, Any]:
-    interval = row.interval
+    low, high = (None if math.isnan(end) else end for end in row.interval[1:])
     return row.extra | {
         "measure": row.measure,
         "split": row.split,
         measure.get(row.measure).setting: row.setting,
         "severity": row.severity,
         "value": row.value,
-        "low": None if math.isnan(interval.low) else interval.low,
-        "high": None if math.isnan(interval.high) else interval.high,
+        "low": low,
+        "high": high,
         "count": row.count,
     }

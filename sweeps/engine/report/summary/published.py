@@ -44,7 +44,8 @@ def read_published(source: dict[str, Any], known: Published | None) -> Published
     Raises:
         ValueError: it names a table or a model that was not published.
     """
-    figure, curve = None, {}
+    figure = None
+    curve: dict[Point, float] = {}
     if named := source.get("curve"):
         figure = named["table"]
         columns = paper.load(figure).to_pydict()

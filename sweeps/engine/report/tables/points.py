@@ -41,8 +41,8 @@ def build_points(summary: SweepSummary) -> Table:
     if len(values) > 1:
         values.insert(0, "#")
     measured = f"{sentences.what_was_measured(summary)} {sentences.INTERVALS}"
-    columns = [Column(head, is_vertical=key in summary.suite.corruptions)
-               for key, head in heads.items()]  # fmt: skip
+    vertical = summary.suite.corruptions
+    columns = [Column(head, is_vertical=key in vertical) for key, head in heads.items()]
     return Table(
         title=f"Every {summary.kind}",
         columns=(*words(values[0]), *numbers(*values[1:]), *words(""), *columns),
@@ -114,8 +114,8 @@ def build_trials(summary: SweepSummary) -> Table:
     has_share = any(estimates.share_unattainable(trial) is not None for trial in summary.trials)
     explained = [trial for trial in summary.trials if trial.reason or trial.notes]
     ranked = [t for point in (*summary.by_rank, *summary.baselines) for t in point.trials]
-    order = dict.fromkeys(trial.trial_id for trial in (*explained, *ranked))
-    ranks = {trial_id: rank for rank, trial_id in enumerate(order)}
+    ids = dict.fromkeys(trial.trial_id for trial in (*explained, *ranked))
+    ranks = {trial_id: rank for rank, trial_id in enumerate(ids)}
     labels = [name.replace("_", " ") for name in summary.labels]
     return Table(
         title="Every trial",
