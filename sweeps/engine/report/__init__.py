@@ -32,14 +32,9 @@ __all__ = ["Report", "headline", "print_report", "write_report"]
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was written.
+    """A report that was written: what was found, in sentences, and the tables of table.md.
 
-    Attributes:
-        folder: the path or URI of the sweep's folder.
-        figures: how many it has.
-        answer: what was found, in sentences, the most important first.
-        summary: the numbers behind it.
-        tables: the numbers as table.md shows them.
+    ``folder`` is the path or URI of the sweep's folder, ``figures`` how many there are.
     """
 
     folder: str

@@ -35,11 +35,7 @@ class PublishedValues:
 
 
 def read_published(source: dict[str, Any], known: Published | None) -> PublishedValues:
-    """Return what ``source`` names: a curve, rows, accuracies under attack or Table 11.
-
-    Args:
-        source: where sweep.json says that they stand.
-        known: what is published of the benchmark.
+    """Return the curve, rows, accuracies under attack or Table 11 that sweep.json names.
 
     Raises:
         ValueError: it names a table or a model that was not published.
