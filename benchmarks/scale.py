@@ -202,7 +202,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 
     # To see how long it takes, and not that it took too long.
-    tracker.DRAIN_SECONDS = tracker.NOTE_SECONDS = 24 * 3600
+    tracker.DRAIN_SECONDS = 24 * 3600
     ensure_store(folder / "mlflow.db")
     plan, options = plan_of(search, trials)
     records = SweepRecords(Folder(str(folder)) / "sweep")

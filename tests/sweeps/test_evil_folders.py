@@ -155,7 +155,7 @@ def prepared(tmp_path_factory):
 
         ended, killed = made.known_trials
         trial.run_trial(ended, data, weights, records.trial(ended.trial_id))
-        records.trial(killed.trial_id).write_turn(1)
+        records.trial(killed.trial_id).write_ask_index(1)
         with pytest.raises(Killed):
             trial.run_trial(killed, data, weights, records.trial(killed.trial_id), report=die)
         yield Path("results").absolute(), data, weights, ended, killed
@@ -296,7 +296,7 @@ def test_a_trial_whose_record_is_a_payload_is_made_again(name, kind, given, trap
     with caplog.at_level(logging.WARNING):
         found = {
             "trial.json": trial.config(), "result.json": trial.result(),
-            "turn.json": None if trial.turn() > 10**6 else trial.turn(),
+            "turn.json": None if trial.ask_index() > 10**6 else trial.ask_index(),
         }  # fmt: skip
     assert found[name] is None and f"{name} is damaged" in caplog.text
     assert (given.ended.trial_id in records.trials()) == (name != "trial.json")

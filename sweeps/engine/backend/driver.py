@@ -93,7 +93,7 @@ class Driver:
     def __post_init__(self) -> None:
         self._trials: dict[str, _Suggested] = {}  # by the scheduler's name of each
         self._nodes: frozenset[str] = frozenset()  # when a process last began
-        self._turn = len(self.records.names())
+        self._next_index = len(self.records.names())
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles what it is given into its scratch folder; nothing reads it
@@ -121,9 +121,9 @@ class Driver:
             if trial.folder.exists("trial.json"):
                 attempts = len(trial.attempts())
             else:
-                trial.write_turn(self._turn)
+                trial.write_ask_index(self._next_index)
                 trial.write_config(config)
-                self._turn += 1
+                self._next_index += 1
         except StorageError as error:
             self.lost = error
             return None

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections import Counter
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
+from sweeps.engine.system.text import first_line
 
 STYLES = {"complete": "green", "failed": "red", "broken": "bold red", "running": "cyan"}
 
@@ -23,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Check a sweep's records; return 0 if all are whole, 1 if one is not, 2 on bad input."""
     parser = argparse.ArgumentParser(prog="python -m sweeps.engine.records")
     commands = parser.add_subparsers(dest="command", required=True)
-    text = "verify the hashes of every record and tell where each trial stands; changes nothing"
+    text = "verify the hashes of every record and say where each trial stands; changes nothing"
     checking = commands.add_parser("check", help=text, description=f"{text}.")
     checking.add_argument("folder", help="of a sweep: a path, or s3://... or gs://...")
     given = parser.parse_args(arguments)
@@ -31,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         found = check(SweepRecords(Folder(given.folder)))
     except (OSError, ValueError, StorageError) as error:
-        print(f"{redact(given.folder)}: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"{redact(given.folder)}: {first_line(error)}", file=sys.stderr)
         return BAD_INPUT
     finally:
         logging.disable(logging.NOTSET)
@@ -51,26 +53,23 @@ def show(found: SweepCheck, console: Console) -> None:
         table.add_row(trial.trial_id, state, Text(trial.detail))
     if found.trials:
         console.print(table)
-    for trial in found.trials:
-        for problem in trial.problems:
-            say(f"{trial.trial_id}: {problem}", "red")
-    for problem in found.problems:
+    of_trials = [f"{trial.trial_id}: {text}" for trial in found.trials for text in trial.problems]
+    for problem in (*of_trials, *found.problems):
         say(problem, "red")
-    for driver in found.drivers:
-        say(f"Run now by {driver}.")
-    counts = [f"{number} {state}" for state in STATES if (number := found.counts[state])]
+    if found.driver:
+        say(f"Run now by {found.driver}.")
+    counts = Counter(trial.state for trial in found.trials)
+    words = [f"{counts[state]} {state}" for state in STATES if state in counts]
     if found.not_begun:
-        counts.append(f"{found.not_begun} not begun")
-    console.print(f"{', '.join(counts) or 'no trial'}.", highlight=False)
+        words.append(f"{found.not_begun} not begun")
+    say(f"{', '.join(words) or 'no trial'}.")
     for state, meaning in STATES.items():
-        if found.counts[state] and state != "complete":
-            console.print(f"{state}: {meaning}.", style="dim", highlight=False)
-    if found.stopped and not found.drivers:
-        console.print(f"Stopped by its {found.stopped}.", highlight=False)
-    if found.unhashed:
-        console.print(f"{found.unhashed} results are of an earlier version and hold no hashes.")
-    elif found.is_whole:
-        console.print("Every hash is right.")
+        if state in counts and state != "complete":
+            say(f"{state}: {meaning}.", "dim")
+    if found.stopped and not found.driver:
+        say(f"Stopped by its {found.stopped}.")
+    if found.is_whole:
+        say("Every hash is right.")
 
 
 if __name__ == "__main__":

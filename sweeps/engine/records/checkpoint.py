@@ -43,14 +43,10 @@ class Checkpoint:
 def write(checkpoints: Folder, checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
     """Write a checkpoint, its manifest last, then drop all but it and the one before it.
 
-    Those of later epochs are dropped too: they were passed over, or the training would have gone on
+    Those of later epochs are dropped too: they were passed over, or the training would have resumed
     from one of them. One that cannot be written to its end is removed: where the disk is full, the
-    rest of it would take the space that the trial's record needs.
-
-    Args:
-        checkpoints: the trial's folder of them.
-        checkpoint: what to write.
-        config: of the trial; the manifest holds it, so that a foreign checkpoint can be told.
+    rest of it would take the space that the trial's record needs. The manifest holds the trial's
+    ``config``, so that a foreign checkpoint is recognised.
     """
     target = checkpoints / checkpoint.name
     files = checkpoint.files | {HISTORY: json.dumps(checkpoint.history).encode()}
@@ -82,66 +78,65 @@ def find(
     config: Mapping[str, Any],
     take: Callable[[Checkpoint], None] = lambda checkpoint: None,
 ) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest checkpoint that can be used, and why newer ones cannot.
+    """Return the newest checkpoint that a trial of ``config`` can use, and why newer ones cannot.
 
-    Args:
-        checkpoints: the folder of them.
-        config: of what is to go on from one.
-        take: called with each that is whole, until it raises no ``ValueError``.
+    ``take`` is called with each that is whole, until it raises no ``ValueError``.
     """
     passed_over = []
     for name in reversed(names(checkpoints)):
         try:
             found = read(checkpoints / name, config)
             take(found)
+            return found, passed_over
         except (ValueError, OSError) as error:
             passed_over.append(f"checkpoint {name} passed over: {error}")
-        else:
-            return found, passed_over
     return None, passed_over
 
 
 def read(folder: Folder, config: Mapping[str, Any]) -> Checkpoint:
-    """Return the checkpoint in ``folder``.
-
-    Args:
-        folder: ``epoch-NNNNNN`` or ``epoch-NNNNNN-step-NNNNNN``.
-        config: of the trial that is to go on from it.
+    """Return the checkpoint in ``folder``, for a trial of ``config``.
 
     Raises:
         ValueError: it is incomplete or damaged, or of another configuration or code; says what.
         OSError: it cannot be read.
     """
-    named = NAME.fullmatch(folder.path.rstrip("/").rsplit("/", 1)[-1])
+    named = NAME.fullmatch(folder.path.rpartition("/")[2])
     assert named is not None, "a folder of that name"
     epoch, steps = int(named[1]), int(named[2] or 0)
     manifest = _manifest(folder)
     for kind, here in (("config", config), ("code", training_code())):
         if differing := differences(manifest.get(kind, {}), here):
             raise ValueError(f"it was written by another {kind}: {'; '.join(differing)}")
-    files = {}
-    for name, expected in manifest["sha256"].items():
-        try:
-            files[name] = folder.read(name)
-        except FileNotFoundError:
-            raise ValueError(f"{name} is missing") from None
-        if hashlib.sha256(files[name]).hexdigest() != expected:
-            raise ValueError(f"{name} is damaged (its SHA-256 is not the manifest's)")
-    if HISTORY not in files:
-        raise ValueError(f"{HISTORY} is missing")
+    files = {name: read_whole(folder, name, sha) for name, sha in manifest["sha256"].items()}
     return Checkpoint(epoch, files, json.loads(files.pop(HISTORY)), steps)
 
 
 def _manifest(folder: Folder) -> dict[str, Any]:
-    if not folder.exists(MANIFEST):
-        raise ValueError(f"{MANIFEST} is missing: it was not written to its end")
     try:
         manifest = folder.read_json(MANIFEST)
+    except FileNotFoundError:
+        raise ValueError(f"{MANIFEST} is missing: it was not written to its end") from None
     except ValueError as error:
         raise ValueError(f"{MANIFEST} is damaged ({error})") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
-        raise ValueError(f"{MANIFEST} is damaged (it names no SHA-256)")
+    hashes = manifest.get("sha256") if isinstance(manifest, dict) else None
+    if not isinstance(hashes, dict) or HISTORY not in hashes:
+        raise ValueError(f"{MANIFEST} is damaged (it has no SHA-256 of {HISTORY})")
     return manifest
+
+
+def read_whole(folder: Folder, name: str, digest: str) -> bytes:
+    """Return the content of a file, if its SHA-256 is ``digest``.
+
+    Raises:
+        ValueError: it is missing or damaged; says which.
+    """
+    try:
+        content = folder.read(name)
+    except FileNotFoundError:
+        raise ValueError(f"{name} is missing") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError(f"{name} is damaged (its SHA-256 is not the recorded one)")
+    return content
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:

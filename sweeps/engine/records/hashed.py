@@ -12,12 +12,8 @@ def dump(content: dict[str, Any]) -> bytes:
     return json.dumps(content | {DIGEST: _digest(content)}, indent=1).encode()
 
 
-def load(content: bytes, may_lack: bool = False) -> dict[str, Any]:
+def load(content: bytes) -> dict[str, Any]:
     """Return what ``dump`` was given.
-
-    Args:
-        content: of a file.
-        may_lack: whether one without a hash is taken as is.
 
     Raises:
         ValueError: it is damaged.
@@ -28,10 +24,9 @@ def load(content: bytes, may_lack: bool = False) -> dict[str, Any]:
         raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(found, dict):
         raise ValueError("it is not a JSON object")
-    expected = found.pop(DIGEST, None)
-    if expected is None and not may_lack:
+    if DIGEST not in found:
         raise ValueError("it has no SHA-256")
-    if expected is not None and expected != _digest(found):
+    if found.pop(DIGEST) != _digest(found):
         raise ValueError("its SHA-256 is not the one it was written with")
     return found
 

@@ -1,17 +1,14 @@
 """Files on a local disk that appear whole or not at all, whatever kills their process."""
 
-import hashlib
+import glob
 import os
 import re
-import socket
 import time
 import uuid
-from functools import cache
 from pathlib import Path
 
-# A file that is being written, or that a killed process left: .<name>.<pid>.<host><8 hex digits>
-UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})?[0-9a-f]{8}")
-LEFT_AFTER = 3600.0  # seconds: no write takes that long, wherever its process runs
+UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8,}")  # being written, or left by a killed process
+LEFT_AFTER = 3600.0  # seconds: no write takes that long
 
 
 def write(target: Path, content: bytes) -> None:
@@ -27,17 +24,14 @@ def write(target: Path, content: bytes) -> None:
     finally:
         unfinished.unlink(missing_ok=True)
     _sync(target.parent)
-    _clear_left_behind(target)
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if _age(path) > LEFT_AFTER:  # a killed process left it
+            path.unlink(missing_ok=True)
 
 
 def temporary_name(name: str) -> str:
     """Return a name under which a file is written before it is renamed."""
-    return f".{name}.{os.getpid()}.{_this_host()}{uuid.uuid4().hex[:8]}"
-
-
-@cache
-def _this_host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return f".{name}.{uuid.uuid4().hex[:16]}"
 
 
 def make_folder(folder: Path) -> None:
@@ -57,27 +51,8 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _clear_left_behind(target: Path) -> None:
-    """Remove what killed processes left of earlier writes of the same file.
-
-    A trial that is resumed writes the same files again, so nothing stays for long.
-    """
-    with os.scandir(target.parent) as entries:
-        for entry in entries:
-            found = UNFINISHED.fullmatch(entry.name)
-            if found and found["name"] == target.name and _is_left(Path(entry), found):
-                Path(entry).unlink(missing_ok=True)
-
-
-def _is_left(path: Path, found: re.Match[str]) -> bool:
+def _age(path: Path) -> float:
     try:
-        if time.time() - path.stat().st_mtime > LEFT_AFTER:
-            return True
-        if found["host"] != _this_host():  # a shared disk: of its processes we know nothing
-            return False
-        os.kill(int(found["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except (FileNotFoundError, PermissionError, OverflowError):
-        return False
-    return False
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

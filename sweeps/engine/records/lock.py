@@ -1,13 +1,12 @@
-"""One driver a sweep: a second one is refused, naming the first; a dead one's claim is taken over.
+"""One driver a sweep: a second one is refused, naming the first; a dead one's claim is removed.
 
-A driver lays a claim, a file ``drivers/<id>.json`` in the sweep's folder, first as ``asking``. It
-holds the sweep once it has seen no other live claim; of two that ask at once the later one
-withdraws. This needs no more of a filesystem than that a file appears whole and is listed at once,
-so that it holds on object stores too, which know no locks.
+A driver lays a claim, a file ``drivers/<id>.json`` in the sweep's folder, first without holding the
+sweep. It holds it once it sees no other live claim; of two that start at once the later one
+withdraws. A filesystem need only show a file whole and at once, so that this works on object
+stores too, which have no locks.
 """
 
 import os
-import re
 import signal
 import socket
 import threading
@@ -26,11 +25,10 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import now
 
 DRIVERS = "drivers"
-NAME = re.compile(r"\w+\.json")
 BEAT_SECONDS = 15.0
 # From another machine only the beat of a claim is seen; clocks are taken to agree within a minute.
 SILENT_SECONDS = 120.0
-PATIENCE_SECONDS = 3.0  # for a driver that asks at the same moment
+PATIENCE_SECONDS = 3.0  # for a driver that starts at the same moment
 
 
 class SweepIsRunningError(RuntimeError):
@@ -39,7 +37,7 @@ class SweepIsRunningError(RuntimeError):
 
 @dataclass(frozen=True)
 class Claim:
-    """Who runs a sweep, or asks to.
+    """A driver that runs a sweep, or waits to.
 
     Attributes:
         host: name of the machine.
@@ -49,7 +47,7 @@ class Claim:
         since: time of day, ISO 8601, UTC.
         asked: the same in seconds since 1970, to order claims by.
         beat: the last sign of life, in seconds since 1970.
-        holds: whether it runs the sweep; else it asks to.
+        holds: whether it runs the sweep.
     """
 
     host: str
@@ -61,11 +59,11 @@ class Claim:
     beat: float
     holds: bool = False
 
-    def is_live(self, silent_seconds: float = SILENT_SECONDS) -> bool:
+    def is_live(self) -> bool:
         """Whether its driver still runs, as far as is known here."""
         if self.machine == this_machine():
             return process_start(self.pid) == self.started
-        return abs(time.time() - self.beat) < silent_seconds  # no clock is so far ahead either
+        return abs(time.time() - self.beat) < SILENT_SECONDS  # no clock is so far ahead either
 
     def describe(self) -> str:
         """Return who it is, in words."""
@@ -81,26 +79,25 @@ CLAIM = TypeAdapter(Claim)
 @cache
 def this_machine() -> str:
     """Return a text that is unique to this boot of this machine, or container."""
-    boot = _read("/proc/sys/kernel/random/boot_id")
-    try:
-        space = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        space = ""
-    return f"{socket.gethostname()} {boot} {space}".strip()
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    words = [socket.gethostname()]
+    if boot.exists() and space.is_symlink():
+        words += [boot.read_text().strip(), os.readlink(space)]
+    return " ".join(words)
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process of this machine began, in ticks since the boot; None if it is gone.
+    """Return when a process of this machine began, in ticks since the boot; None if it has ended.
 
-    A zombie is gone: it only waits for its parent to take notice.
+    A zombie has ended: it only waits for its parent to take notice.
     """
-    stat = _read(f"/proc/{pid}/stat")
-    if stat:
-        fields = stat.rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] == "Z" else fields[19]
-    if Path("/proc/self/stat").exists():
-        return None
-    try:  # no such files on this system: the pid alone must do
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+    try:  # a system without these files: the pid alone must do
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
@@ -109,19 +106,10 @@ def process_start(pid: int) -> str | None:
     return ""
 
 
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
-
-
 def read_claims(sweep: Folder) -> dict[str, Claim]:
     """Return every claim on a sweep by its file's name; what is no claim is left out."""
     folder, found = sweep / DRIVERS, {}
     for name in folder.names():
-        if not NAME.fullmatch(name):
-            continue
         try:
             found[name] = CLAIM.validate_json(folder.read(name))
         except (ValueError, FileNotFoundError):
@@ -130,11 +118,9 @@ def read_claims(sweep: Folder) -> dict[str, Claim]:
 
 
 def holder(sweep: Folder) -> Claim | None:
-    """Return who runs a sweep; None if nobody does."""
-    for claim in read_claims(sweep).values():
-        if claim.holds and claim.is_live():
-            return claim
-    return None
+    """Return the driver that runs a sweep; None if there is none."""
+    claims = read_claims(sweep).values()
+    return next((claim for claim in claims if claim.holds and claim.is_live()), None)
 
 
 class SweepLock:
@@ -148,6 +134,9 @@ class SweepLock:
         beat_seconds: between two signs of life.
         wait_seconds: for another driver to end, or to count as dead, before an error is raised.
         say: called once, with a line that says which driver is waited for.
+
+    Raises:
+        SweepIsRunningError: another driver holds the sweep.
     """
 
     def __init__(
@@ -161,67 +150,67 @@ class SweepLock:
         self._name = f"{uuid.uuid4().hex[:12]}.json"
         self._beat_seconds, self._wait_seconds, self._say = beat_seconds, wait_seconds, say
         self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._beat, name="sweep lock", daemon=True)
         self.was_taken_over = False
 
     def __enter__(self) -> Self:
-        stamp = time.time()
-        pid = os.getpid()
+        stamp, pid = time.time(), os.getpid()
         self._claim = Claim(
             host=socket.gethostname(), machine=this_machine(), pid=pid,
             started=process_start(pid) or "", since=now(), asked=stamp, beat=stamp,
         )  # fmt: skip
-        self._write(self._claim)
         try:
-            self._ask()
+            self._write()
+            self._wait()
+            self._claim = replace(self._claim, holds=True)
+            self._write()
         except BaseException:
             self._folder.remove(self._name)
             raise
-        self._thread = threading.Thread(target=self._beat, name="sweep lock", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *exception: Any) -> None:
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
         self._folder.remove(self._name)
 
-    def _write(self, claim: Claim) -> None:
-        self._folder.write_json(self._name, asdict(claim))
+    def _write(self) -> None:
+        self._claim = replace(self._claim, beat=time.time())
+        self._folder.write_json(self._name, asdict(self._claim))
 
-    def _ask(self) -> None:
-        began, mine = time.monotonic(), (self._claim.asked, self._name)
-        beaten, has_said = began, False
-        while True:
-            others, at = self._live_others(), time.monotonic()
-            for name, claim in others.items():
-                if claim.holds or (claim.asked, name) < mine or at - began > PATIENCE_SECONDS:
-                    if at - began >= self._wait_seconds:
-                        raise SweepIsRunningError(claim.describe())
-                    if not has_said:
-                        self._say(f"Waiting for {claim.describe()}, which runs this sweep.")
-                        has_said = True
-            if at - beaten >= self._beat_seconds:  # who waits lives too
-                self._write(replace(self._claim, beat=time.time()))
-                beaten = at
-            if not others:
-                self._claim = replace(self._claim, holds=True)
-                self._write(self._claim)
-                return
-            # A later one withdraws, or has it already.
-            time.sleep(1.0 if at - began > PATIENCE_SECONDS else 0.1)
+    def _wait(self) -> None:
+        """Return when no other claim is live."""
+        began, said = time.monotonic(), False
+        while others := self._live_others():
+            waited = time.monotonic() - began
+            # A later one withdraws, unless it has failed to.
+            before = [
+                claim
+                for name, claim in others.items()
+                if claim.holds or self._is_after(name, claim) or waited > PATIENCE_SECONDS
+            ]
+            if before and waited >= self._wait_seconds:
+                raise SweepIsRunningError(before[0].describe())
+            if before and not said:
+                self._say(f"Waiting for {before[0].describe()}, which runs this sweep.")
+                said = True
+            if time.time() - self._claim.beat >= self._beat_seconds:
+                self._write()
+            time.sleep(1.0 if waited > PATIENCE_SECONDS else 0.1)
 
     def _live_others(self) -> dict[str, Claim]:
-        found = {}
-        for name, claim in read_claims(self._sweep).items():
-            if name == self._name:
-                continue
-            if claim.is_live():
-                found[name] = claim
-            else:
-                self._folder.remove(name)
+        """Return the claims of other drivers that live; remove those of dead ones."""
+        found = read_claims(self._sweep)
+        found.pop(self._name, None)
+        for name in [name for name, claim in found.items() if not claim.is_live()]:
+            self._folder.remove(name)
+            del found[name]
         return found
+
+    def _is_after(self, name: str, claim: Claim) -> bool:
+        """Whether this driver's claim was laid after another one."""
+        return (self._claim.asked, self._name) > (claim.asked, name)
 
     def _beat(self) -> None:
         while not self._ended.wait(self._beat_seconds):
@@ -230,7 +219,7 @@ class SweepLock:
                     self.was_taken_over = True
                     os.kill(os.getpid(), signal.SIGINT)
                     return
-                self._write(replace(self._claim, beat=time.time()))
+                self._write()
             except StorageError:  # the next sign of life may get through
                 continue
 
@@ -239,8 +228,8 @@ class SweepLock:
 
         The latter too: a sign of life brings back a claim that is removed while it is written.
         """
-        mine = (self._claim.asked, self._name)
-        return not self._folder.exists(self._name) or any(
-            claim.holds and (claim.asked, name) > mine
-            for name, claim in read_claims(self._sweep).items()
+        claims = read_claims(self._sweep)
+        mine = claims.pop(self._name, None)
+        return mine is None or any(
+            claim.holds and not self._is_after(name, claim) for name, claim in claims.items()
         )

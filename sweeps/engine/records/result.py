@@ -16,11 +16,10 @@ Status = Literal["converged", "max_epochs", "pruned", "diverged", "failed", "eva
 
 
 class TrialResult(BaseModel):
-    """How a trial ended.
+    """How a trial ended, and what was measured.
 
     Attributes:
-        trial_id: hash of ``config``.
-        config: configuration and seed.
+        trial_id: hash of ``config``, which is configuration and seed.
         status: only ``converged`` is ever shown as converged; given weights are ``evaluated``.
         reason: why, where the status does not say it (an error with its traceback).
         history: the metrics of every epoch, in order.
@@ -35,7 +34,7 @@ class TrialResult(BaseModel):
         evaluation_format: of the code that evaluated it.
         torch: version of torch.
         files: SHA-256 of the files beside the result, by name.
-        notes: what went wrong on the way and was made good, such as a damaged checkpoint.
+        notes: what went wrong on the way and was repaired, such as a damaged checkpoint.
     """
 
     # A diverged loss is NaN, which JSON has no number for.
@@ -62,8 +61,7 @@ class TrialResult(BaseModel):
     def objectives(self, names: Sequence[str]) -> tuple[float, ...] | None:
         """Return the accuracies on validation images that a search maximises, in percent.
 
-        Args:
-            names: of each, ``corrupted`` (the mean over corruptions) or ``clean``.
+        ``names`` are of ``corrupted`` (the mean over corruptions) and ``clean``.
         """
         if self.objective is None:
             return None
@@ -76,7 +74,7 @@ class TrialResult(BaseModel):
         return select(self.measurements, measure, split)
 
     def may_have(self, name: str) -> bool:
-        """Whether a file was kept beside the record; records of earlier versions do not say."""
+        """Whether a file was kept beside the record, as far as the record says."""
         return name in self.files or not self.files
 
     @property
@@ -96,9 +94,9 @@ def dump(result: TrialResult) -> bytes:
 
 
 def load(content: bytes) -> TrialResult:
-    """Return what ``dump`` was given; one without a hash is of an earlier version and taken as is.
+    """Return what ``dump`` was given.
 
     Raises:
         ValueError: it is damaged.
     """
-    return TrialResult.model_validate(hashed.load(content, may_lack=True))
+    return TrialResult.model_validate(hashed.load(content))

@@ -7,6 +7,7 @@ from typing import Any
 from gon_core.config import StartConfig, TrialConfig, Vanilla, content_hash
 from gon_core.formats import TRAINING_FORMAT
 from sweeps.engine.records import MODEL, STARTING_MODELS, SweepRecords
+from sweeps.engine.records.checkpoint import read_whole
 from sweeps.engine.records.storage import Folder
 
 DESCRIPTION = "start.json"
@@ -45,17 +46,14 @@ def stored(kept: Folder) -> bytes | None:
     if not kept.exists(DESCRIPTION):
         return None
     try:
-        weights = kept.read(MODEL)
-    except (FileNotFoundError, ValueError):
-        weights = b""
-    if hashlib.sha256(weights).hexdigest() != _description(kept).get("sha256"):
+        return read_whole(kept, MODEL, str(_description(kept).get("sha256")))
+    except ValueError:
         log.warning("the starting model in %s is damaged and is trained again", kept.uri)
         return None
-    return weights
 
 
 def _description(kept: Folder) -> dict[str, Any]:
-    """Return what is said of the model kept there; nothing if that is missing or damaged."""
+    """Return the description of the model kept there; empty if it is missing or damaged."""
     try:
         found = kept.read_json(DESCRIPTION)
     except (FileNotFoundError, ValueError):
@@ -65,21 +63,12 @@ def _description(kept: Folder) -> dict[str, Any]:
 
 def seconds_per_image(kept: Folder, start: StartConfig) -> float | None:
     """Return how long training took per image, of the model kept there; None if there is none."""
-    if not (history := _description(kept).get("history")):
-        return None
-    last = history[-1]
-    return last["seconds"] / start.data.images_of_an_epoch
+    history = _description(kept).get("history")
+    return history[-1]["seconds"] / start.data.images_of_an_epoch if history else None
 
 
 def keep(kept: Folder, start: StartConfig, weights: bytes, history: list[dict[str, float]]) -> None:
-    """Write a trained model, for every sweep that starts from it.
-
-    Args:
-        kept: from ``folder``.
-        start: its configuration.
-        weights: of the model.
-        history: the metrics of every epoch, in order.
-    """
+    """Write a trained model and its history of epochs, for every sweep that starts from it."""
     kept.write(MODEL, weights)
     description = {
         "config": start.model_dump(mode="json"),

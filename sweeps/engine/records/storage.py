@@ -14,7 +14,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +25,6 @@ from pyarrow import fs
 from sweeps.engine.records import local_files, object_store
 from sweeps.engine.system.errors import OutsideError, StorageError
 from sweeps.engine.system.provenance import redact
-
-# What reading a file raises where there is none: at once, without asking first whether there is.
-NOT_THERE = (FileNotFoundError, NotADirectoryError)
 
 T = TypeVar("T")
 
@@ -42,8 +38,8 @@ class Folder:
     is neither.
 
     Attributes:
-        location: a local path, or a URI such as ``s3://bucket/sweeps?region=eu-central-1``; may
-            hold a password, so it is never shown.
+        location: an absolute path (made of a relative one, or of ``file://...``), or a URI such as
+            ``s3://bucket/sweeps?region=eu-central-1``; may hold a password, so it is never shown.
         patience: seconds for which a request to a failing object store is repeated.
     """
 
@@ -51,45 +47,39 @@ class Folder:
     patience: float = object_store.PATIENCE
 
     def __post_init__(self) -> None:
-        if "://" in self.location or _is_plain(self.location):
-            return
-        try:  # a worker's working directory is another
-            absolute = str(Path(self.location).expanduser().absolute())
-        except RuntimeError as error:  # of ~somebody
-            raise OutsideError(f"{self.location}: {error}") from None
-        object.__setattr__(self, "location", absolute)
+        path = self.location
+        if path.startswith("file://"):
+            path = fs.FileSystem.from_uri(path)[1]
+        if "://" not in path:  # a worker's working directory is another
+            object.__setattr__(self, "location", os.path.abspath(os.path.expanduser(path)))
 
     def __repr__(self) -> str:
         return f"Folder({self.uri!r})"
 
     def __truediv__(self, name: str) -> "Folder":
-        """Return a folder in this one.
-
-        Raises:
-            OutsideError: ``name`` leads out of this folder.
-        """
-        if "://" not in self.location:
+        """Return a folder in this one."""
+        if self.is_local:
             return Folder(self._at(name), self.patience)
         _refuse_outside(name)
-        if self.is_local:
-            self._at(name)
-        parts = urlsplit(self.location)
-        path = f"{parts.path.rstrip('/')}/{quote(name)}"
-        return Folder(urlunsplit(parts._replace(path=path)), self.patience)
+        return self._moved(lambda path: f"{path}/{quote(name)}")
 
     @property
     def parent(self) -> "Folder":
         """The folder that this one is in."""
-        if "://" not in self.location:
-            return Folder(str(Path(self.location).parent), self.patience)
+        if self.is_local:
+            return Folder(os.path.dirname(self.location), self.patience)
+        return self._moved(lambda path: path.rpartition("/")[0])
+
+    def _moved(self, move: Callable[[str], str]) -> "Folder":
+        """Return a folder with another path in the same object store."""
         parts = urlsplit(self.location)
-        path = parts.path.rstrip("/").rpartition("/")[0]
-        return Folder(urlunsplit(parts._replace(path=path)), self.patience)
+        moved = parts._replace(path=move(parts.path.rstrip("/")))
+        return Folder(urlunsplit(moved), self.patience)
 
     @property
     def uri(self) -> str:
         """The path or URI, to be shown: without any password, the same whatever the key is."""
-        if "://" not in self.location:
+        if self.is_local:
             return self.location
         parts = urlsplit(self.location)
         _, at, host = parts.netloc.rpartition("@")
@@ -98,16 +88,12 @@ class Folder:
     @property
     def is_local(self) -> bool:
         """Whether the folder is on this machine's disks."""
-        return "://" not in self.location or self.location.startswith("file://")
+        return "://" not in self.location
 
     @property
     def path(self) -> str:
         """The absolute path on the filesystem."""
-        if "://" not in self.location:
-            return self.location
-        if self.is_local:
-            return fs.FileSystem.from_uri(self.location)[1]
-        return object_store.path_of(self.location)
+        return self.location if self.is_local else object_store.path_of(self.location)
 
     def exists(self, name: str = "") -> bool:
         """Whether the folder, or the file ``name`` in it, is there."""
@@ -129,9 +115,8 @@ class Folder:
             below = len(path.rstrip("/")) + 1
             return {entry.path[below:].partition("/")[0] for entry in entries} - {""}
 
-        return sorted(
-            name for name in self._ask(find) if not local_files.UNFINISHED.fullmatch(name)
-        )
+        found = self._ask(find)
+        return sorted(name for name in found if not local_files.UNFINISHED.fullmatch(name))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -147,10 +132,6 @@ class Folder:
 
         try:
             return self._ask(read, name)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a link to itself
-                raise FileNotFoundError(error.errno, error.strerror, name) from None
-            raise
         except StorageError as error:
             if not self.is_local:
                 raise
@@ -198,34 +179,33 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Remove a file; no error if there is none."""
+        # Another process may remove it meanwhile, or the answer to a first request may be lost.
         if self.exists(name):
-            self._forget(lambda files, path: files.delete_file(path), name)
+            with contextlib.suppress(FileNotFoundError):
+                self._ask(lambda files, path: files.delete_file(path), name)
 
     def delete(self) -> None:
         """Remove the folder and all in it; no error if there is none."""
         if self.exists():
-            self._forget(lambda files, path: files.delete_dir(path))
+            with contextlib.suppress(FileNotFoundError):  # as above
+                self._ask(lambda files, path: files.delete_dir(path))
 
     def try_out(self) -> None:
-        """Write and remove a small file, as a sweep will.
-
-        Raises:
-            StorageError: the disk or the store refuses, or is silent; why, in one line.
-        """
+        """Write and remove a small file, as a sweep will."""
         probe = local_files.temporary_name("try-out")
         self.write(probe, b"")
         self.names()
         self.remove(probe)
 
     def _at(self, name: str) -> str:
-        """Return the path of a name in a local folder, if it is in there."""
+        """Return the path of a name in a local folder."""
         _refuse_outside(name)
-        root = self.path
-        path = f"{root.rstrip('/')}/{name}"
-        # Without a link on the way it leads nowhere else, which is quicker to see; but none can be
-        # seen below a root such as missing/../b, whose first folder is not there yet.
-        if ("/.." in root or _has_link(root, name)) and not _is_below(path, root):
-            raise OutsideError(f"{path} is a symbolic link that leads out of {root}")
+        parts = name.split("/")
+        below = [os.path.join(self.location, *parts[:end]) for end in range(1, len(parts) + 1)]
+        path = below[-1]
+        # Without a link on the way it leads nowhere else, which is quicker to see.
+        if any(map(os.path.islink, below)) and not _is_below(path, self.location):
+            raise OutsideError(f"{path} is a symbolic link that leads out of {self.location}")
         return path
 
     def _ask(
@@ -235,27 +215,21 @@ class Folder:
         one_request: bool = False,
     ) -> T:
         """Return what ``do`` makes of the path of a file, or of the folder itself."""
-        if self.is_local:
-            path = self.path if name is None else self._at(name)
-            try:
-                return do(fs.LocalFileSystem(), path)
-            except OSError as error:
-                if isinstance(error, NOT_THERE) or error.errno == errno.ELOOP:
-                    raise
-                raise StorageError(path, error.strerror or object_store.one_line(error)) from error
-        place = self if name is None else self / name
-        return object_store.persist(
-            lambda: do(object_store.open_store(self.location, one_request), place.path),
-            place.location,
-            self.patience,
-        )
-
-    def _forget(
-        self, delete: Callable[[fs.FileSystem, str], None], name: str | None = None
-    ) -> None:
-        # It may be gone: another process removed it, or the answer to the first request was lost.
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(delete, name)
+        if not self.is_local:
+            asked = self if name is None else self / name
+            return object_store.persist(
+                lambda: do(object_store.open_store(self.location, one_request), asked.path),
+                asked.location,
+                self.patience,
+            )
+        path = self.location if name is None else self._at(name)
+        try:
+            return do(fs.LocalFileSystem(), path)
+        except OSError as error:
+            # A file for a folder on the way, or a link to itself: there is no such file.
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise FileNotFoundError(error.errno, error.strerror, path) from None
+            raise StorageError(path, error.strerror or object_store.one_line(error)) from error
 
 
 def _refuse_outside(name: str) -> None:
@@ -263,21 +237,6 @@ def _refuse_outside(name: str) -> None:
         raise OutsideError(f"{name!r} is not a name in a folder")
 
 
-def _is_plain(path: str) -> bool:
-    """Whether a path is absolute and has nothing that would have to be resolved or tidied up."""
-    return path.startswith("/") and not re.search(r"//|/\.|/$", path)
-
-
-def _has_link(root: str, name: str) -> bool:
-    """Whether any part of the path of a name below ``root`` is a symbolic link."""
-    path = root.rstrip("/")
-    for part in name.split("/"):
-        path = f"{path}/{part}"
-        if os.path.islink(path):
-            return True
-    return False
-
-
 def _is_below(path: str, root: str) -> bool:
-    """Whether a path leads to a place below ``root``, wherever its links lead."""
+    """Whether a path is below ``root``, wherever its links lead."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))

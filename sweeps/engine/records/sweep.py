@@ -58,7 +58,7 @@ class SweepDescription(BaseModel):
         format: of this file, see ``SWEEP_FORMAT``.
         name: of the sweep's folder.
         experiment: names the MLflow experiment, ``gon/<experiment>``.
-        title: what the sweep asks, in words.
+        title: the sweep's question, in words.
         created: time of day, ISO 8601, UTC.
         scale: the size of the trials; "checkpoint" where none is trained.
         config: everything that decides what the sweep finds; another sweep may not resume this one.
@@ -70,7 +70,7 @@ class SweepDescription(BaseModel):
         seeds: of every point.
         grid: the points that are known in advance.
         baselines: by name, the fields of the methods that are trained beside what is searched.
-        known: points of earlier sweeps and their mean objectives, which the search began with.
+        known: points of earlier sweeps and their mean objectives, which the search starts from.
         code, packages: versions of what made it.
         data_digest: SHA-256 of the data set; "" if it was not known.
         command: what was typed, without any password.
@@ -141,27 +141,16 @@ class SweepDescription(BaseModel):
         return found
 
 
-def read_description(found: Any) -> SweepDescription:
-    """Return what ``sweep.json`` says, from its JSON.
-
-    Raises:
-        OtherFormatError: another version of this software wrote it.
-        ValueError: it is not the description of a sweep.
-    """
+def _refuse_other_format(found: Any) -> None:
     if not isinstance(found, dict):
-        raise ValueError("sweep.json is damaged (it must be an object)")
+        raise ValueError("it must be an object")
     if "name" in found and found.get("format") != SWEEP_FORMAT:
         code = found.get("code")
-        version = str(code.get("git_sha", "unknown"))[:12] if isinstance(code, dict) else "unknown"
+        version = code.get("git_sha", "unknown") if isinstance(code, dict) else "unknown"
         raise OtherFormatError(
-            f"the sweep was made by another version, {version} of "
+            f"the sweep was made by another version, {str(version)[:12]} of "
             f"{str(found.get('created', 'unknown'))[:10]}, whose sweep.json this one cannot read"
         )
-    try:
-        return SweepDescription.model_validate(found)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ValueError(f"sweep.json is damaged ({'; '.join(faults)})") from None
 
 
 @dataclass(frozen=True)
@@ -179,40 +168,43 @@ class SweepRecords:
 
         Raises:
             OtherFormatError: it was made by another version of this software.
-            ValueError: it is not JSON, or not the description of a sweep.
-            OSError: it is no file that can be read.
+            ValueError: it is damaged.
         """
         if not self.folder.exists(DESCRIPTION):
             return None
         try:
             found = self.folder.read_json(DESCRIPTION)
-        except OutsideError:
+            _refuse_other_format(found)
+            return SweepDescription.model_validate(found)
+        except (OutsideError, OtherFormatError):
             raise
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise ValueError(f"sweep.json is damaged ({'; '.join(faults)})") from None
         except ValueError as error:
             raise ValueError(f"sweep.json is damaged ({error})") from None
-        return read_description(found)
 
     def trial(self, trial_id: str) -> TrialRecords:
         """Return the records of one trial, whether it has begun or not."""
         return TrialRecords(self.folder / "trials" / trial_id, trial_id)
 
     def trials(self) -> dict[str, TrialConfig]:
-        """Return the configurations of all trials that were begun, by id, in their turns."""
-        begun = dict(self.ask_each(_config_and_turn, self.names()))
-        configs = {name: config for name, (config, _) in begun.items() if config is not None}
-        return {name: configs[name] for name in sorted(configs, key=lambda name: begun[name][1])}
+        """Return the configurations of all trials that were begun, by id, as they were proposed."""
+        found = self.ask_each(lambda trial: (trial.ask_index(), trial.config()), self.names())
+        in_order = sorted(found, key=lambda entry: entry[1][0])
+        return {name: config for name, (_, config) in in_order if config is not None}
 
     def results(self) -> list[TrialResult]:
-        """Return how the trials that ended did, in the order of their ids."""
+        """Return the results of all trials that ended, in the order of their ids."""
         found = self.ask_each(TrialRecords.result, self.names())
         return [result for _, result in found if result is not None]
 
     def ask_each(
         self, ask: Callable[[TrialRecords], T], names: Sequence[str]
     ) -> Iterator[tuple[str, T]]:
-        """Yield each trial's id and what its records answer, in the order of ``names``.
+        """Yield each trial's id and what ``ask`` returns of it, in the order of ``names``.
 
-        Where each file is a request, to an object store, ``AT_A_TIME`` trials are asked together.
+        In an object store, where each file is a request, ``AT_A_TIME`` trials are read together.
         """
         if self.folder.is_local:
             yield from ((name, ask(self.trial(name))) for name in names)
@@ -223,19 +215,14 @@ class SweepRecords:
                 some = names[first : first + AHEAD]
                 answers = pool.map(lambda name: ask(self.trial(name)), some)
                 yield from zip(some, answers, strict=True)
-        finally:  # after Ctrl-C too: a store that is silent is asked for minutes
+        finally:  # after Ctrl-C too: a request to a silent store takes minutes
             pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def usage(self) -> UsageRecords:
-        """What its drivers have used."""
+        """The time that its drivers used."""
         return UsageRecords(self.folder / "usage")
 
     def names(self) -> list[str]:
         """Return the ids of all trials that have a folder."""
         return [name for name in (self.folder / "trials").names() if TRIAL_ID.fullmatch(name)]
-
-
-def _config_and_turn(trial: TrialRecords) -> tuple[TrialConfig | None, int]:
-    config = trial.config()
-    return config, trial.turn() if config is not None else 0

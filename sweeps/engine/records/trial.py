@@ -1,29 +1,34 @@
 """The records of one trial."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
 from gon_core.config import TrialConfig
+from gon_core.formats import evaluation_code
+from gon_core.measurement import Finding
 from sweeps.engine.records import checkpoint as checkpoints
-from sweeps.engine.records import evaluation as evaluations
-from sweeps.engine.records import result as results
-from sweeps.engine.records.checkpoint import Checkpoint
-from sweeps.engine.records.evaluation import Finding
+from sweeps.engine.records import hashed
+from sweeps.engine.records.checkpoint import Checkpoint, differences
 from sweeps.engine.records.names import next_number, numbered
-from sweeps.engine.records.result import TrialResult
-from sweeps.engine.records.storage import NOT_THERE, Folder
+from sweeps.engine.records.result import TrialResult, dump, load
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import OutsideError, StorageError
+from sweeps.engine.system.text import first_line
 
-CONFIG, TURN, RESULT = "trial.json", "turn.json", "result.json"
-LAST_TURN = 10**9  # of a trial whose turn is not known
+CONFIG, ASK_INDEX, RESULT = "trial.json", "turn.json", "result.json"
+LAST = 10**9  # of a trial whose ask index is not known
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+Default = TypeVar("Default")
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,10 @@ class Attempt:
         host: name of the machine.
         pid: of the process.
         began: time of day, ISO 8601, UTC.
-        from_epoch: the epoch of the checkpoint that it went on from; 0 without any.
+        from_epoch: the epoch of the checkpoint that it resumed from; 0 without any.
         passed_over: checkpoints, and steps of an evaluation, that could not be used, and why.
         node: Ray's name of the machine, if Ray started it.
-        stopped: whether the machine was about to be taken away, and a checkpoint taken at once.
+        stopped: whether it took a checkpoint and ended, because its machine was to be lost.
     """
 
     host: str
@@ -55,7 +60,7 @@ class Attempt:
         return [*self.passed_over, *([text] if self.stopped else [])]
 
 
-class _Turn(BaseModel):
+class _AskIndex(BaseModel):
     turn: int
 
 
@@ -64,7 +69,11 @@ ATTEMPT = TypeAdapter(Attempt)
 
 @dataclass(frozen=True)
 class TrialRecords:
-    """The records of one trial."""
+    """The records of one trial.
+
+    What is damaged is passed over with a warning, as if it had never been written; ``read_config``,
+    ``read_ask_index`` and ``read_result`` raise ``ValueError`` instead, or ``FileNotFoundError``.
+    """
 
     folder: Folder
     trial_id: str
@@ -75,83 +84,56 @@ class TrialRecords:
             self.folder.write_json(CONFIG, config.model_dump(mode="json"))
 
     def config(self) -> TrialConfig | None:
-        """Return the configuration; None if it was not written or is damaged, with a warning.
+        """Return the configuration; None if it was not written or is damaged."""
+        return self._unless_damaged(CONFIG, self.read_config, None)
 
-        The trial's id is the hash of its configuration, so that no change of one goes unseen.
-        """
-        try:
-            config = TrialConfig.model_validate(self.folder.read_json(CONFIG))
-            if config.trial_id != self.trial_id:
-                raise ValueError(f"it is that of trial {config.trial_id}")
-        except NOT_THERE:
-            return None
-        except OutsideError:
-            raise
-        except ValueError as error:
-            self._warn(CONFIG, error)
-            return None
-        return config
+    def read_config(self) -> TrialConfig:
+        """Return the configuration, whose hash is the trial's id: no change of it goes unseen."""
+        config = TrialConfig.model_validate(self.folder.read_json(CONFIG))
+        return self._of_this_trial(config, config.trial_id)
 
-    def write_turn(self, turn: int) -> None:
-        """Write ``turn.json``: the search asked for the trial as the ``turn``-th, from 0.
+    def write_ask_index(self, index: int) -> None:
+        """Write how many trials the search proposed before this one.
 
         A search that is rebuilt from the records must see its points in the order it saw them in.
         """
-        self.folder.write_json(TURN, {"turn": turn})
+        self.folder.write_json(ASK_INDEX, {"turn": index})
 
-    def turn(self) -> int:
-        """Return the trial's turn; the last one if it has none, with a warning if it is damaged."""
-        try:
-            return self.read_turn()
-        except NOT_THERE:
-            return LAST_TURN
-        except OutsideError:
-            raise
-        except ValueError as error:
-            self._warn(TURN, error)
-            return LAST_TURN
+    def ask_index(self) -> int:
+        """Return how many trials the search proposed before this one; ``LAST`` if not known."""
+        return self._unless_damaged(ASK_INDEX, self.read_ask_index, LAST)
 
-    def read_turn(self) -> int:
-        """Return the trial's turn.
-
-        Raises:
-            ValueError: the record is damaged.
-            FileNotFoundError: there is none.
-        """
-        return _Turn.model_validate_json(self.folder.read(TURN)).turn
+    def read_ask_index(self) -> int:
+        """Return how many trials the search proposed before this one."""
+        return _AskIndex.model_validate_json(self.folder.read(ASK_INDEX)).turn
 
     def write_attempt(self, attempt: Attempt) -> None:
-        """Write down that the trial's training starts, or goes on."""
-        attempts = self.folder / "attempts"
-        attempts.write_json(next_number(attempts), asdict(attempt))
+        """Record that the trial's training starts, or resumes."""
+        self._attempts.write_json(next_number(self._attempts), asdict(attempt))
 
     def write_stop(self) -> None:
         """Record that the last attempt was stopped, to be resumed elsewhere."""
-        self._rewrite_attempt(replace(self.attempts()[-1], stopped=True))
+        self._change_last_attempt(stopped=True)
 
     def write_passed_over(self, reasons: list[str]) -> None:
-        """Write down what else the last attempt could not use, and why."""
-        last = self.attempts()[-1]
-        self._rewrite_attempt(replace(last, passed_over=[*last.passed_over, *reasons]))
+        """Record what else the last attempt could not use, and why."""
+        self._change_last_attempt(passed_over=[*self.attempts()[-1].passed_over, *reasons])
 
-    def _rewrite_attempt(self, attempt: Attempt) -> None:
-        attempts = self.folder / "attempts"
-        attempts.write_json(numbered(attempts)[-1], asdict(attempt))
+    def _change_last_attempt(self, **changes: Any) -> None:
+        changed = replace(self.attempts()[-1], **changes)
+        self._attempts.write_json(numbered(self._attempts)[-1], asdict(changed))
 
     def attempts(self) -> list[Attempt]:
         """Return where and when the trial was run, in order; damaged entries are left out."""
-        attempts, found = self.folder / "attempts", []
-        for name in numbered(attempts):
-            try:
-                found.append(ATTEMPT.validate_json(attempts.read(name)))
-            except ValueError as error:
-                self._warn(f"attempts/{name}", error)
+        found = []
+        for name in numbered(self._attempts):
+            read = partial(self._read_attempt, name)
+            if (attempt := self._unless_damaged(f"attempts/{name}", read, None)) is not None:
+                found.append(attempt)
         return found
 
-    def write_final(self, files: Mapping[str, bytes]) -> None:
-        """Write further files of an ended trial, such as what its noise generator learned."""
-        for name, content in files.items():
-            self.folder.write(name, content)
+    def _read_attempt(self, name: str) -> Attempt:
+        return ATTEMPT.validate_json(self._attempts.read(name))
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, its manifest last, then drop all but it and the one before it."""
@@ -166,8 +148,7 @@ class TrialRecords:
     ) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest checkpoint that can be used, and why newer ones cannot.
 
-        Args:
-            take: called with each that is whole, until it raises no ``ValueError``.
+        ``take`` is called with each that is whole, until it raises no ``ValueError``.
         """
         found, passed_over = checkpoints.find(self._checkpoints, self._config_fields(), take)
         for reason in passed_over:
@@ -175,32 +156,49 @@ class TrialRecords:
         return found, passed_over
 
     def write_finding(self, step: str, finding: Finding, model: str) -> None:
-        """Write what a step of the evaluation found.
-
-        Args:
-            step: its name.
-            finding: what to write.
-            model: SHA-256 of the weights that are evaluated.
-        """
-        identity = {"trial": self.trial_id, "model": model}
-        evaluations.write(self._evaluation, step, finding, identity)
+        """Write what a step of the evaluation found; ``model`` is the SHA-256 of the weights."""
+        content = {
+            "step": step,
+            "of": {"trial": self.trial_id, "model": model},
+            "code": evaluation_code(),
+            "found": json.loads(finding.model_dump_json()),
+        }
+        self._evaluation.write(f"{step}.json", hashed.dump(content))
 
     def findings(self, model: str | None = None) -> tuple[dict[str, Finding], list[str]]:
         """Return what the steps of the evaluation found so far, and which cannot be used, and why.
 
-        Args:
-            model: SHA-256 of the weights that are evaluated; None for any.
+        ``model`` is the SHA-256 of the weights that are evaluated; None for any.
         """
-        identity = {"trial": self.trial_id} | ({"model": model} if model is not None else {})
         found, passed_over = {}, []
-        for step in evaluations.names(self._evaluation):
+        for name in self._evaluation.names():
+            if not name.endswith(".json"):
+                continue
+            step = name.removesuffix(".json")
             try:
-                found[step] = evaluations.read(self._evaluation, step, identity)
+                found[step] = self._finding(step, model)
             except (ValueError, OSError) as error:
-                reason = str(error).splitlines()[0]
+                reason = first_line(error)
                 passed_over.append(f"step {step} of the evaluation passed over: {reason}")
                 log.warning("trial %s: %s", self.trial_id, passed_over[-1])
         return found, passed_over
+
+    def _finding(self, step: str, model: str | None) -> Finding:
+        content = hashed.load(self._evaluation.read(f"{step}.json"))
+        found = content.pop("found", None)
+        of = content.get("of")
+        if model is None:
+            model = of.get("model") if isinstance(of, dict) else None
+        here = {
+            "step": step, "of": {"trial": self.trial_id, "model": model}, "code": evaluation_code(),
+        }  # fmt: skip
+        if differing := differences(content, here):
+            raise ValueError(f"it was written by another evaluation: {'; '.join(differing)}")
+        return Finding.model_validate_json(json.dumps(found))
+
+    @property
+    def _attempts(self) -> Folder:
+        return self.folder / "attempts"
 
     @property
     def _checkpoints(self) -> Folder:
@@ -217,20 +215,21 @@ class TrialRecords:
     def write_result(
         self, result: TrialResult, files: Mapping[str, bytes] | None = None
     ) -> TrialResult:
-        """Write how the trial ended, last of all; what it could go on from is needed no more.
+        """Write how the trial ended, last of all; what it could resume from is needed no more.
 
         Args:
             result: how it ended.
             files: the final weights and whatever else is kept, by name.
 
         Returns:
-            the result with the hashes of the files.
+            The result with the hashes of the files.
         """
-        files = files or {}
-        self.write_final(files)
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        digests = {}
+        for name, content in (files or {}).items():
+            self.folder.write(name, content)
+            digests[name] = hashlib.sha256(content).hexdigest()
         written = result.model_copy(update={"files": result.files | digests})
-        self.folder.write(RESULT, results.dump(written))
+        self.folder.write(RESULT, dump(written))
         if result.is_final:
             for left_over in (self._evaluation, self._checkpoints):
                 with suppress(StorageError):  # it takes up space alone: no error any more
@@ -242,29 +241,31 @@ class TrialRecords:
         self.folder.remove(RESULT)
 
     def result(self) -> TrialResult | None:
-        """Return how the trial ended; None while it has not, or if that is damaged (a warning)."""
-        try:
-            return self.read_result()
-        except NOT_THERE:
-            return None
-        except OutsideError:
-            raise
-        except ValueError as error:
-            self._warn(RESULT, error)
-            return None
+        """Return how the trial ended; None while it has not, or if that is damaged."""
+        return self._unless_damaged(RESULT, self.read_result, None)
 
     def read_result(self) -> TrialResult:
-        """Return how the trial ended.
+        """Return how the trial ended."""
+        found = load(self.folder.read(RESULT))
+        return self._of_this_trial(found, found.trial_id)
 
-        Raises:
-            ValueError: the record is damaged, or of another trial.
-            FileNotFoundError: there is none.
-        """
-        found = results.load(self.folder.read(RESULT))
-        if found.trial_id != self.trial_id:
-            raise ValueError(f"it is that of trial {found.trial_id}")
+    def _of_this_trial(self, found: T, trial_id: str) -> T:
+        if trial_id != self.trial_id:
+            raise ValueError(f"it is that of trial {trial_id}")
         return found
 
-    def _warn(self, name: str, error: Exception) -> None:
-        reason = str(error).splitlines()[0]
-        log.warning("trial %s: %s is damaged and passed over: %s", self.trial_id, name, reason)
+    def _unless_damaged(self, name: str, read: Callable[[], T], default: Default) -> T | Default:
+        try:
+            return read()
+        except FileNotFoundError:
+            return default
+        except OutsideError:  # somebody made it: it is neither read nor replaced
+            raise
+        except ValueError as error:
+            log.warning(
+                "trial %s: %s is damaged and passed over: %s",
+                self.trial_id,
+                name,
+                first_line(error),
+            )
+            return default

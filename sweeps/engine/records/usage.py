@@ -1,6 +1,6 @@
 """What a sweep may use and has used: time, and GPU time; each driver has a file of its own.
 
-A budget is compared with the sum of these. Time in which no driver ran is in none of them.
+A budget is compared with the sum of these files. Time in which no driver ran does not count.
 """
 
 import logging
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sweeps.engine.records.names import next_number, numbered
 from sweeps.engine.records.storage import Folder
+from sweeps.engine.system.text import first_line
 
 Option = Literal["budget_gpu_hours", "budget_hours"]
 UNITS: dict[Option, str] = {"budget_gpu_hours": "GPU-hours", "budget_hours": "hours"}
@@ -47,7 +48,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Spent:
-    """Time that was used, in seconds: wall time, and time of GPUs."""
+    """Time that was used, in seconds: wall time, and GPU time."""
 
     seconds: float = 0.0
     gpu_seconds: float = 0.0
@@ -65,7 +66,7 @@ def limit_passed(
     Args:
         budget: the limits.
         spent: by ended trials, and by running ones so far.
-        rest: seconds that all running trials together are expected to need yet.
+        rest: seconds that all running trials together are still expected to need.
         cost: seconds that the further trial is expected to need.
         gpus: of each trial.
     """
@@ -79,10 +80,7 @@ def limit_passed(
 def enough(used: float, needed: float, limit: float) -> float:
     """Return a budget that the rest of a sweep fits into, above ``limit``, in two digits.
 
-    Args:
-        used: so far, in the unit of the limit.
-        needed: by the trials that are left.
-        limit: the budget that was too small.
+    All are in the unit of the limit that was too small: what was used, and what is still needed.
     """
     least = max(used + MARGIN * needed, MARGIN * limit)
     step = 10.0 ** (math.floor(math.log10(least)) - 1)
@@ -95,7 +93,7 @@ class Stop(BaseModel):
     Attributes:
         option: the option that set the limit.
         limit: its value, in hours or GPU-hours.
-        resume_command: the command that goes on, with a larger budget.
+        resume_command: the same command with a larger budget.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -136,32 +134,25 @@ def total(usages: Sequence[Usage]) -> Spent:
     return Spent(sum(usage.seconds for usage in usages), sum(usage.gpu_seconds for usage in usages))
 
 
+@dataclass(frozen=True)
 class UsageRecords:
-    """The folder ``usage`` of a sweep.
+    """The folder ``usage`` of a sweep, whether it is there or not."""
 
-    Args:
-        folder: it, whether it is there or not.
-    """
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
+    folder: Folder
 
     def next_name(self) -> str:
         """Return the name of the file of a driver that starts now."""
-        return next_number(self._folder)
+        return next_number(self.folder)
 
     def write(self, name: str, usage: Usage) -> None:
         """Write what a driver has used so far, over what was there."""
-        self._folder.write_json(name, usage.model_dump(mode="json"))
+        self.folder.write_json(name, usage.model_dump(mode="json"))
 
     def read(self) -> list[Usage]:
         """Return what every driver used, in order; what is damaged is left out with a warning."""
-        found = []
-        for name in numbered(self._folder):
-            try:
-                found.append(self._read(name))
-            except ValueError as error:
-                log.warning("usage/%s is damaged and not counted: %s", name, _reason(error))
+        found, problems = self._read_all()
+        for problem in problems:
+            log.warning(problem)
         return found
 
     def spent(self) -> Spent:
@@ -170,25 +161,25 @@ class UsageRecords:
 
     def problems(self) -> list[str]:
         """Return which files are damaged."""
-        found = []
-        for name in numbered(self._folder):
-            try:
-                self._read(name)
-            except ValueError as error:
-                found.append(f"usage/{name} is damaged, no budget counts it: {_reason(error)}")
-        return found
+        return self._read_all()[1]
 
     def stopped(self) -> Stop | None:
         """Return how the last driver was stopped by its budget; None if it was not."""
-        names = numbered(self._folder)
+        names = numbered(self.folder)
         try:
             return self._read(names[-1]).stopped if names else None
         except ValueError:
             return None
 
+    def _read_all(self) -> tuple[list[Usage], list[str]]:
+        found, problems = [], []
+        for name in numbered(self.folder):
+            try:
+                found.append(self._read(name))
+            except ValueError as error:
+                text = f"usage/{name} is damaged, no budget counts it: {first_line(error)}"
+                problems.append(text)
+        return found, problems
+
     def _read(self, name: str) -> Usage:
-        return Usage.model_validate(self._folder.read_json(name))
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0]
+        return Usage.model_validate(self.folder.read_json(name))

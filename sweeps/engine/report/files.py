@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from safetensors import SafetensorError
 
-from sweeps.engine.records.storage import NOT_THERE, Folder
+from sweeps.engine.records.storage import Folder
 
 Content = TypeVar("Content")
 
@@ -17,7 +17,7 @@ def read_file(folder: Folder, name: str, load: Callable[[bytes], Content]) -> Co
     """Return what a file holds; None without one, and with a warning if it is damaged."""
     try:
         return load(folder.read(name))
-    except NOT_THERE:
+    except FileNotFoundError:
         return None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         log.warning("%s/%s is left out of the report: %s", folder.path, name, error)

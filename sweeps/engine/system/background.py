@@ -1,4 +1,4 @@
-"""Waits for several things at once, and is left to those that take for ever."""
+"""A call in a thread that keeps no process from ending, however long it takes."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def in_background(call: Callable[[], T]) -> Future[T]:
-    """Return the result of ``call`` to come, from a thread that keeps no process from ending."""
+    """Return the future result of ``call``, which a daemon thread runs."""
     result: Future[T] = Future()
 
     def run() -> None:

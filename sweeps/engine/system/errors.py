@@ -4,7 +4,7 @@ from sweeps.engine.system.provenance import redact
 
 
 class StorageError(RuntimeError):
-    """The storage cannot be used: a disk is full, or a store is away. One line, no password.
+    """The storage cannot be used: a disk is full, a store does not answer. One line, no password.
 
     No ``OSError``: it must not be taken for a file that is missing or damaged.
 

@@ -23,11 +23,9 @@ def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoR
 def leave(main: Callable[[], int]) -> NoReturn:
     """Run the ``main`` of a sweep or a tool and end the process with its exit code.
 
-    The code is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever the process was doing.
-
-    The process ends without the seconds that Ray's and MLflow's own exits take: Ray is shut down
-    and everything is written by then, or Ctrl-C came a second time. It also does not wait for an
-    object store that does not answer.
+    The code is 130 after Ctrl-C, SIGTERM or SIGHUP, whatever the process was doing. The process
+    ends without the seconds that Ray's and MLflow's own exits take, and waits for no object store
+    that does not answer: Ray is shut down and everything is written by then.
     """
     try:
         with handled_signals(f"Ended at once. Resume with:\n  {repeat_command()}"):

@@ -12,7 +12,7 @@ def gpu_count() -> int:
     """Return how many CUDA devices this machine has."""
     if sys.platform == "linux" and not any(Path(path).exists() for path in GPU_FILES):
         return 0
-    import torch  # slow: only those who may have one pay for it
+    import torch  # slow, so only where there may be one
 
     return torch.cuda.device_count()
 

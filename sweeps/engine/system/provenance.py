@@ -51,10 +51,10 @@ def package_versions() -> dict[str, str]:
 
 
 def repeat_command(changes: Mapping[str, str] | None = None) -> str:
-    """Return what was typed, as it can be typed again, without any password.
+    """Return the command that was typed, so that it can be typed again, without any password.
 
     Args:
-        changes: other values of options, by their flags, whether these were given or not.
+        changes: by flag, values that replace those of the command, or are added to it.
     """
     typed, words = sys.argv[1:], []
     spec = getattr(sys.modules["__main__"], "__spec__", None)
@@ -78,9 +78,9 @@ def redact(text: str) -> str:
 
     Secrets are the password of ``scheme://user:password@host``, both parts of
     ``s3://key:secret@bucket``, the token of ``https://token@host``, and the values of parameters
-    that are called like one, such as ``access_key``, ``session_token``, ``password`` or ``sig``. A
-    password may hold ``/``, ``@`` and ``:`` as they are, and a URI may stand percent-encoded inside
-    another. In doubt too much is replaced: up to the last ``@``.
+    that are named like one: ``access_key``, ``session_token``, ``password``, ``sig``. A password
+    may hold ``/``, ``@`` and ``:``, and a URI may be percent-encoded inside another. In doubt too
+    much is replaced: up to the last ``@``.
     """
     if "@" in text or "%40" in text:
         text = _PASSWORD.sub(_hide_password, text)
@@ -89,7 +89,7 @@ def redact(text: str) -> str:
 
 
 def encoding_problem(uri: str) -> str | None:
-    """Return what of a server's or database's URI is to be percent-encoded; None if nothing is.
+    """Return which character of a server's or database's URI must be percent-encoded, if any.
 
     ``redact`` would take it for the end of a password.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a sweep in good order; a second signal ends it at once."""
+"""Ctrl-C, SIGTERM and SIGHUP interrupt a sweep; a second signal ends it at once."""
 
 import os
 import signal
@@ -20,10 +20,8 @@ _pending = threading.Event()  # a KeyboardInterrupt was raised and may have been
 
 
 class _First:
-    """The first signal: when it came, and what a second one prints."""
-
-    at: float | None = None
-    last_words = ""
+    at: float | None = None  # when the first signal came
+    last_words = ""  # what a second one prints
 
 
 def end_on_signals() -> None:
@@ -43,11 +41,8 @@ def _end(signum: int, frame: FrameType | None) -> None:
 def handled_signals(last_words: str = "") -> Iterator[None]:
     """Make Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt while the block runs.
 
-    A second one ends the process at once, with exit code 130: the records are whole at any moment.
-    SIGHUP stays ignored under ``nohup``.
-
-    Args:
-        last_words: printed at the second signal.
+    A second one prints ``last_words`` and ends the process at once, with exit code 130: the records
+    are whole at any moment. SIGHUP stays ignored under ``nohup``.
     """
     _pending.clear()
     _First.at, _First.last_words = None, last_words

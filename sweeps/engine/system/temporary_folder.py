@@ -1,6 +1,6 @@
-"""A temporary folder that others can tell whether its process lives, and that none leaves behind.
+"""A temporary folder of which others see whether its process lives, and that does not stay behind.
 
-Its process holds a lock on it for as long as it lives, however it dies. Knows no Ray.
+Its process holds a lock on it for as long as it lives, however it dies.
 """
 
 import fcntl
@@ -20,12 +20,8 @@ class TemporaryFolder:
 
     Those of the same prefix that killed processes left behind are removed when one is made.
 
-    Args:
-        prefix: of its name.
-        root: where it is made.
-
     Attributes:
-        path: its own.
+        path: of the folder, which is in ``root``.
     """
 
     def __init__(self, prefix: str, root: Path) -> None:
@@ -34,7 +30,7 @@ class TemporaryFolder:
                 shutil.rmtree(folder, ignore_errors=True)
         self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
         self._lock = os.open(self.path, os.O_RDONLY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)  # who looks at it now is done at once
+        fcntl.flock(self._lock, fcntl.LOCK_EX)  # another process holds it for a moment at most
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +39,7 @@ class TemporaryFolder:
         self.remove()
 
     def remove(self) -> None:
-        """Remove the folder and all in it; what is removed already is no error."""
+        """Remove the folder and all in it; no error if it is gone."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -2,7 +2,7 @@
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return a length of time in words: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -21,6 +21,11 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return str(error).splitlines()[0]
+
+
 def printable(text: str) -> str:
-    """Return a text in which line breaks and a terminal's commands are only shown."""
+    """Return a text with line breaks and a terminal's commands escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

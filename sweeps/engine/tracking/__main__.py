@@ -16,14 +16,14 @@ from sweeps.engine.tracking.mlflow.uris import explain, ui_command, uri_problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Bring MLflow up to the records of a sweep.
+    """Send the records of a sweep to MLflow.
 
     Returns:
-        The exit code: 0 done; 1 if MLflow does not take everything; 2 on bad input.
+        The exit code: 0 done; 1 if MLflow does not accept everything; 2 on bad input.
     """
     parser = argparse.ArgumentParser(prog="python -m sweeps.engine.tracking")
     commands = parser.add_subparsers(dest="command", required=True)
-    text = "bring MLflow up to the records of a sweep; doing it twice changes nothing"
+    text = "send the records of a sweep to MLflow; doing it twice changes nothing"
     replaying = commands.add_parser("replay", help=text, description=f"{text.capitalize()}.")
     replaying.add_argument("folder", help="of a sweep: a path, or s3://... or gs://...")
     replaying.add_argument("uri", nargs="?", help="MLflow store; default: the sweep's own")

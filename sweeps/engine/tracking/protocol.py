@@ -1,4 +1,4 @@
-"""What a run needs of whatever shows its trials: MLflow, or another tracker beside it."""
+"""What a run needs of a tracker: of MLflow, or of another one beside it."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -11,7 +11,7 @@ Artifacts = Callable[[TrialResult, bytes], dict[str, bytes]]
 
 
 class Tracker(Protocol):
-    """Is notified of trials, and passes everything on without ever keeping them waiting."""
+    """Is notified of trials, and passes everything on without ever delaying them."""
 
     def started(self, config: TrialConfig) -> None:
         """A trial runs."""
@@ -25,13 +25,8 @@ class Tracker(Protocol):
         """A trial ended; its record is written."""
         ...
 
-    @property
-    def waiting(self) -> int:
-        """How many events were not sent yet, about; 0 only if there is none."""
-        ...
-
     def close(self, summary: dict[str, float], failed: bool, interrupted: bool) -> str:
-        """Send what is missing and end all runs; wait for it, but not for ever.
+        """Send what is missing and end all runs; wait for that, for a limited time.
 
         Args:
             summary: the metrics of the whole sweep.

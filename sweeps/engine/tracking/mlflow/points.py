@@ -1,20 +1,20 @@
 """The points that MLflow shows: metrics of epochs and of final models, and their time of day."""
 
 import math
-import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from gon_core.config import Given, TrialConfig
 from gon_core.measurement import CLEAN, TOP1, Measurement
-from sweeps.engine.records import TrialResult
+from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-POINTS_PER_REQUEST = 1000  # MLflow's limit
-NOISES = ("gaussian_noise", "shot_noise", "impulse_noise")  # MNIST-C has the last two
+NOISES = {"gaussian_noise", "shot_noise", "impulse_noise"}  # MNIST-C has the last two
 
 
 class Epoch(NamedTuple):
@@ -33,7 +33,7 @@ class Epoch(NamedTuple):
 
 
 def dated(history: Sequence[Mapping[str, float]], ended: int) -> list[Epoch]:
-    """Return recorded epochs with their times, reckoned back from the end of the last one."""
+    """Return recorded epochs with their times, counted back from the end of the last one."""
     epochs, time = [], float(ended)
     for metrics in reversed(history):
         epochs.append(Epoch(metrics, round(time)))
@@ -49,31 +49,15 @@ def end_of(result: TrialResult) -> int:
 
 def of_result(result: TrialResult) -> list[Epoch]:
     """Return the epochs of a trial that ended with their times."""
-    return dated(
-        result.history, end_of(result) - round(1000 * result.seconds.get("evaluation", 0.0))
-    )
+    evaluation = round(1000 * result.seconds.get("evaluation", 0.0))
+    return dated(result.history, end_of(result) - evaluation)
 
 
-def in_requests(epochs: Sequence[Epoch]) -> Iterator[list[Epoch]]:
-    """Yield epochs in groups that fit into a request; none is torn apart."""
-    group, points = [], 0
-    for epoch in epochs:
-        if group and points + len(epoch.metrics) > POINTS_PER_REQUEST:
-            yield group
-            group, points = [], 0
-        group.append(epoch)
-        points += len(epoch.metrics)
-    if group:
-        yield group
-
-
-def tellable(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return what MLflow can hold: it stores infinity as 1.8e308; the epoch is the step."""
-    return {
-        name: value
-        for name, value in metrics.items()
-        if name != "epoch" and not math.isinf(value)
-    }  # fmt: skip
+def loggable(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics but the epoch, which is the step, and infinity, stored as 1.8e308."""
+    finite = {key: value for key, value in metrics.items() if not math.isinf(value)}
+    finite.pop("epoch", None)
+    return finite
 
 
 def same(one: float | None, other: float) -> bool:
@@ -98,41 +82,34 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
         errors = corruption_error.errors_over_severities(result.measurements, "test")
         relative = corruption_error.corruption_errors(errors)
         metrics |= {f"imagenet_c/corruption_error/{key}": ce for key, ce in relative.items()}
-        metrics["imagenet_c/mce"] = statistics.fmean(relative.values())
+        metrics["imagenet_c/mce"] = fmean(relative.values())
     return metrics | {f"seconds/{part}": seconds for part, seconds in result.seconds.items()}
 
 
 def _accuracies(rows: Sequence[Measurement], prefix: str, name: str) -> dict[str, float]:
     """Return the accuracies on one split, by corruption (over its severities) and their means."""
     corrupted = [row for row in rows if row.setting != CLEAN]
+    groups: dict[str, list[Measurement]] = defaultdict(list)
+    for row in corrupted:
+        groups[row.setting].append(row)
+    groups["mean"] = corrupted
+    if not NOISES.isdisjoint(groups):
+        groups["mean_without_noise"] = [row for row in corrupted if row.setting not in NOISES]
+    if len(severities := sorted({row.severity or 0 for row in corrupted})) > 1:
+        for severity in severities:
+            groups[f"severity_{severity}"] = [row for row in corrupted if row.severity == severity]
     metrics = {
-        f"{prefix}{name}/{setting}": _mean_top1(row for row in corrupted if row.setting == setting)
-        for setting in dict.fromkeys(row.setting for row in corrupted)
+        f"{name}/{key}": fmean(row.value for row in group) for key, group in groups.items() if group
     }
+    top5s = [row.number("top5") for row in corrupted]
+    if corrupted and None not in top5s:
+        metrics[f"{name}/mean_top5"] = fmean(top5 or 0.0 for top5 in top5s)
     for row in rows:
         if row.setting == CLEAN:
-            metrics[f"{prefix}clean/top1"] = row.value
+            metrics["clean/top1"] = row.value
             if (top5 := row.number("top5")) is not None:
-                metrics[f"{prefix}clean/top5"] = top5
-    if not corrupted:
-        return metrics
-    metrics[f"{prefix}{name}/mean"] = _mean_top1(corrupted)
-    quiet = [row for row in corrupted if row.setting not in NOISES]
-    if quiet and len(quiet) < len(corrupted):
-        metrics[f"{prefix}{name}/mean_without_noise"] = _mean_top1(quiet)
-    top5s = [row.number("top5") for row in corrupted]
-    if None not in top5s:
-        metrics[f"{prefix}{name}/mean_top5"] = statistics.fmean(top5 or 0.0 for top5 in top5s)
-    severities = sorted({row.severity or 0 for row in corrupted})
-    if len(severities) > 1:
-        for severity in severities:
-            top1 = _mean_top1(row for row in corrupted if row.severity == severity)
-            metrics[f"{prefix}{name}/severity_{severity}"] = top1
-    return metrics
-
-
-def _mean_top1(rows: Iterable[Measurement]) -> float:
-    return statistics.fmean(row.value for row in rows)
+                metrics["clean/top5"] = top5
+    return {prefix + key: value for key, value in metrics.items()}
 
 
 def _metrics(row: Measurement) -> dict[str, float]:
@@ -149,7 +126,7 @@ def _metrics(row: Measurement) -> dict[str, float]:
 def parameters_of(config: TrialConfig) -> dict[str, str]:
     """Return the parameters of a trial's run."""
     parameters = config.method.model_dump()
-    if not isinstance(config.method, Given):  # whose training is not ours to tell
+    if not isinstance(config.method, Given):  # which was trained by others
         parameters |= config.training.model_dump()
     parameters |= {"seed": config.seed, "dataset": config.data.dataset}
     return {name: str(value) for name, value in parameters.items()}
@@ -159,4 +136,13 @@ def to_points(metrics: Mapping[str, float], time: int, step: int) -> "list[Metri
     """Return the points of metrics at a step, at a time in ms since 1970."""
     from mlflow.entities import Metric
 
-    return [Metric(name, value, time, step) for name, value in tellable(metrics).items()]
+    return [Metric(name, value, time, step) for name, value in loggable(metrics).items()]
+
+
+def of_epoch(epoch: Epoch) -> "list[Metric]":
+    """Return the points of an epoch, with the epoch as step.
+
+    MLflow splits long lists into requests: where ``VALIDATION_METRIC`` is, all of the epoch is.
+    """
+    found = to_points(epoch.metrics, epoch.time, epoch.number)
+    return sorted(found, key=lambda point: point.key == VALIDATION_METRIC)

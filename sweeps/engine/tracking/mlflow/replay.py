@@ -1,4 +1,4 @@
-"""MLflow brought up to the records of a sweep, by a later process."""
+"""Sends the records of a sweep to MLflow, from a later process."""
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.lock import SweepLock
@@ -11,13 +11,9 @@ class BehindError(RuntimeError):
 
 
 def replay(records: SweepRecords, uri: str) -> int:
-    """Bring MLflow up to the records of a sweep that no driver runs now.
+    """Send the records of a sweep to MLflow; return how many trials it holds.
 
-    Every trial that has a record gets its run. One that was begun and never ended is
-    ``interrupted``: its driver is gone.
-
-    Returns:
-        how many trials MLflow now holds.
+    A trial that was begun and never ended is ``interrupted``: its driver has ended.
 
     Raises:
         ValueError: there is no sweep, or it cannot be read.

@@ -31,8 +31,6 @@ class KnownRun:
         tags, parameters: all of them.
         metrics: the latest value of each.
         epochs: whose points it holds; None if it was not looked up yet.
-
-    Of a run that ended for good only what names it is kept: a sweep may have very many.
     """
 
     id: str
@@ -43,13 +41,13 @@ class KnownRun:
     epochs: set[int] | None = None
 
     @property
-    def is_told(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether MLflow holds all of a trial that ended for good."""
         return self.status != RUNNING and self.tags.get("status") in FOR_GOOD
 
     def forget(self) -> None:
-        """Keep what names a run that ended for good."""
-        if self.is_told:
+        """Of a complete run keep only what identifies it: a sweep may have very many."""
+        if self.is_complete:
             kept = ("status", PARENT_TAG)
             self.tags = {key: text for key, text in self.tags.items() if key in kept}
             self.parameters, self.metrics, self.epochs = {}, {}, None

@@ -2,13 +2,13 @@
 
 A request whose answer is lost may have been carried out, or may be later. So a store looks first:
 when it is opened it reads all runs of the sweep, before it adds points it reads those that are
-there. After an error it is not to be used again: what it knew may be wrong; another is opened,
-which looks again. Should one run have been made twice all the same, the other one is removed.
+there. After an error another store is opened, since what this one knew may be wrong. Should one run
+have been made twice all the same, the later one is removed.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,28 +23,10 @@ from sweeps.engine.records import (
     TrialResult,
 )
 from sweeps.engine.system.provenance import redact
+from sweeps.engine.tracking.mlflow import points, runs
 from sweeps.engine.tracking.mlflow.environment import settle_environment
-from sweeps.engine.tracking.mlflow.points import (
-    Epoch,
-    end_of,
-    final_metrics,
-    in_requests,
-    parameters_of,
-    same,
-    tellable,
-    to_points,
-)
-from sweeps.engine.tracking.mlflow.runs import (
-    INTERRUPTED,
-    KILLED,
-    PARENT_TAG,
-    RUN_STATUS,
-    RUNNING,
-    STOPPED_BY,
-    KnownRun,
-    known_run,
-    quoted,
-)
+from sweeps.engine.tracking.mlflow.points import Epoch
+from sweeps.engine.tracking.mlflow.runs import KILLED, PARENT_TAG, RUNNING, KnownRun
 from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 from sweeps.engine.tracking.mlflow.uris import sqlite_path
 from sweeps.engine.tracking.protocol import Artifacts
@@ -59,12 +41,9 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """MLflow, as far as a sweep needs it. Every call may raise whatever MLflow raises.
+    """MLflow, as far as a sweep needs it; see ``Outbox`` for the arguments.
 
-    Args:
-        uri: tracking URI.
-        description: what ``sweep.json`` says.
-        records: of the sweep, for artifacts.
+    Every call may raise whatever MLflow raises.
     """
 
     def __init__(
@@ -77,11 +56,9 @@ class Store:
         settle_environment()
         from mlflow import MlflowClient  # slow: seconds, in the tracking thread
 
-        for name in ("mlflow", "alembic"):  # whoever catches an error reports it
+        for name in ("mlflow", "alembic"):  # the caller reports errors
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._description = description
-        self._records = records
-        self._artifacts = artifacts
+        self._description, self._records, self._artifacts = description, records, artifacts
         self._folder = redact(records.folder.uri)
         if (path := sqlite_path(uri)) is not None:
             ensure_store(path)
@@ -113,34 +90,28 @@ class Store:
 
     def _find_runs(self) -> dict[str, KnownRun]:
         """Return the sweep's runs, the parent's and by trial id; remove those made twice."""
-        # The folder alone tells two sweeps of one name apart.
+        # Only the folder distinguishes two sweeps of one name.
         wanted = {"sweep": self._description.name, "sweep_folder": self._folder}
-        query = " and ".join(f"tags.{key} = {quoted(value)}" for key, value in wanted.items())
-        runs: dict[str, KnownRun] = {}
-        sizes: dict[str, int] = {}
+        query = " and ".join(f"tags.{key} = {runs.quoted(value)}" for key, value in wanted.items())
+        found: dict[str, KnownRun] = {}
         twice: list[str] = []
         for run in self._search(query):
             is_parent = run.data.tags.get("kind") == "sweep"
-            key = PARENT if is_parent else run.data.tags.get("trial", "")
-            if not is_parent and not key:
-                continue
-            size = len(run.data.metrics)
-            if key in runs:  # the fuller one is kept, the first one of equals
-                is_fuller = size > sizes[key]
-                twice.append(runs[key].id if is_fuller else run.info.run_id)
-                if not is_fuller:
-                    continue
-            runs[key], sizes[key] = known_run(run), size
-            runs[key].forget()
+            key = PARENT if is_parent else run.data.tags.get("trial")
+            if key in found:  # the first one is kept: what it lacks is sent again
+                twice.append(run.info.run_id)
+            elif key is not None:
+                found[key] = runs.known_run(run)
+                found[key].forget()
         for run_id in twice:  # only now: it would shift the pages of the search
             self._client.set_terminated(run_id, KILLED)
             self._client.delete_run(run_id)
-        return runs
+        return found
 
     @property
-    def told(self) -> set[str]:
+    def complete(self) -> set[str]:
         """The trials that ended for good and of which MLflow holds everything."""
-        return {trial_id for trial_id, run in self._runs.items() if run.is_told}
+        return {trial_id for trial_id, run in self._runs.items() if run.is_complete}
 
     def _search(self, query: str) -> "Iterator[RecordedRun]":
         token = None
@@ -172,25 +143,26 @@ class Store:
         return self._runs[key]
 
     def begin_sweep(self) -> None:
-        """Let the parent run be running, also that of a sweep that is resumed."""
-        if self._parent.status != RUNNING:
-            self._client.update_run(self._parent.id, status=RUNNING)
-            self._parent.status = RUNNING
+        """Set the parent run to running, also that of a sweep that is resumed."""
+        self._set_running(self._parent)
         self._tag_stop()
+
+    def _set_running(self, run: KnownRun) -> None:
+        if run.status != RUNNING:
+            self._client.update_run(run.id, status=RUNNING)
+            run.status = RUNNING
 
     def _tag_stop(self) -> None:
         """Tag the parent run with the budget that stopped the sweep; a larger one removes it."""
         if (stop := self._records.usage.stopped()) is not None:
-            self._tag(self._parent, {STOPPED_BY: stop.budget})
-        elif self._parent.tags.pop(STOPPED_BY, None) is not None:
-            self._client.delete_tag(self._parent.id, STOPPED_BY)
+            self._tag(self._parent, {runs.STOPPED_BY: stop.budget})
+        elif self._parent.tags.pop(runs.STOPPED_BY, None) is not None:
+            self._client.delete_tag(self._parent.id, runs.STOPPED_BY)
 
     def begin(self, config: TrialConfig) -> None:
-        """Let there be a running run of a trial; one that was interrupted runs again."""
+        """Set the run of a trial to running, also that of one that was interrupted."""
         run = self._child(config)
-        if run.status != RUNNING:
-            self._client.update_run(run.id, status=RUNNING)
-            run.status = RUNNING
+        self._set_running(run)
         self._tag(run, {"status": "running"})
 
     def _child(self, config: TrialConfig, epochs: Sequence[Epoch] = ()) -> KnownRun:
@@ -203,9 +175,9 @@ class Store:
             }  # fmt: skip
             name = f"{self._named(config)} seed={config.seed}"
             run = self._create(config.trial_id, name, tags, epochs[0].time if epochs else None)
-        elif run.is_told:  # and is run again: its record was lost
-            run = self._runs[config.trial_id] = known_run(self._client.get_run(run.id))
-        parameters = parameters_of(config)
+        elif run.is_complete:  # and is run again: its record was lost
+            run = self._runs[config.trial_id] = runs.known_run(self._client.get_run(run.id))
+        parameters = points.parameters_of(config)
         if missing := {key: text for key, text in parameters.items() if key not in run.parameters}:
             from mlflow.entities import Param
 
@@ -231,38 +203,28 @@ class Store:
         if run.epochs is None:
             run.epochs = set(self._steps(run, VALIDATION_METRIC))
         missing = {epoch.number: epoch for epoch in epochs if epoch.number not in run.epochs}
-        for group in in_requests(list(missing.values())):
-            metrics = [
-                metric
-                for epoch in group
-                for metric in to_points(epoch.metrics, epoch.time, epoch.number)
-            ]
-            self._client.log_batch(run.id, metrics=metrics)
-            run.epochs |= {epoch.number for epoch in group}
+        metrics = [point for epoch in missing.values() for point in points.of_epoch(epoch)]
+        self._client.log_batch(run.id, metrics=metrics)
+        run.epochs |= missing.keys()
 
     def finish(self, result: TrialResult, epochs: Sequence[Epoch]) -> None:
-        """Log what is missing of an ended trial, and end its run.
-
-        Args:
-            result: how it ended.
-            epochs: all of its history.
-        """
+        """Log what is missing of an ended trial and its epochs, and end its run."""
         before = self._runs.get(result.trial_id)
-        if before is not None and before.is_told and before.tags["status"] == result.status:
+        if before is not None and before.is_complete and before.tags["status"] == result.status:
             return
         run = self._child(result.config, epochs)
         self.log_epochs(result.config, epochs)
-        ended = end_of(result)
-        self._log_changed(run, final_metrics(result), len(result.history), ended)
-        self._end(run, RUN_STATUS[result.status], ended)
-        # A store for artifacts that is broken costs the artifacts, and nothing before them.
+        ended = points.end_of(result)
+        self._log_changed(run, points.final_metrics(result), len(result.history), ended)
+        self._end(run, runs.RUN_STATUS[result.status], ended)
+        # Last, the artifacts: their store may be broken while that of the runs is not.
         self._client.log_dict(run.id, result.config.model_dump(mode="json"), "config.json")
         self._log_learned_noise(run, result)
         if result.reason:
             self._client.log_text(run.id, result.reason, "reason.txt")
         if result.notes:
             self._client.log_text(run.id, "\n".join(result.notes), "notes.txt")
-        self._tag(run, {"status": result.status})  # last of all: it says that everything is there
+        self._tag(run, {"status": result.status})  # at the end: it says that everything is there
         run.forget()
 
     def _log_learned_noise(self, run: KnownRun, result: TrialResult) -> None:
@@ -274,39 +236,31 @@ class Store:
         except (SafetensorError, KeyError, ValueError) as error:
             log.warning("%s of trial %s is passed over: %s", NOISE, result.trial_id, error)
             return
-        with tempfile.TemporaryDirectory() as target:
+        self._log_files(run, files, "learned_noise")
+
+    def _log_files(self, run: KnownRun, files: Mapping[str, bytes], target: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
-                (Path(target) / name).write_bytes(content)
-            self._client.log_artifacts(run.id, target, "learned_noise")
+                (Path(folder) / name).write_bytes(content)
+            if files:
+                self._client.log_artifacts(run.id, folder, target)
 
     def interrupt(self, config: TrialConfig, epochs: Sequence[Epoch], time: int) -> None:
-        """Log what is missing of a trial that did not end, and end its run.
+        """Log what is missing of a trial that did not end, and end its run, at ``time`` in ms.
 
         A trial that is resumed continues in the same run.
-
-        Args:
-            config: of the trial.
-            epochs: that are known.
-            time: when that was seen, in ms since 1970.
         """
         run = self._child(config, epochs)
         self.log_epochs(config, epochs)
-        if run.tags.get("status") != INTERRUPTED or run.status == RUNNING:
+        if run.tags.get("status") != runs.INTERRUPTED or run.status == RUNNING:
             self._end(run, KILLED, time)
             self._client.log_dict(run.id, config.model_dump(mode="json"), "config.json")
-            self._tag(run, {"status": INTERRUPTED})
+            self._tag(run, {"status": runs.INTERRUPTED})
 
     def finish_sweep(
         self, summary: dict[str, float], failed: bool, interrupted: bool, time: int
     ) -> None:
-        """Log the sweep's answer and its report, and end the parent run.
-
-        Args:
-            summary: the metrics of the parent run.
-            failed: whether some trial failed.
-            interrupted: whether there is more to run.
-            time: when it ended, in ms since 1970.
-        """
+        """Log the sweep's answer and its report, and end the parent run; see ``Tracker.close``."""
         self._log_changed(self._parent, summary, 0, time)
         status = KILLED if interrupted else "FAILED" if failed else "FINISHED"
         self._tag_stop()
@@ -314,24 +268,21 @@ class Store:
         description = self._records.read_sweep() or self._description
         self._client.log_dict(self._parent.id, description.model_dump(mode="json"), "sweep.json")
         report = self._records.folder / "report"
-        with tempfile.TemporaryDirectory() as folder:
-            for name in report.names():
-                (Path(folder) / name).write_bytes(report.read(name))
-            if any(Path(folder).iterdir()):
-                self._client.log_artifacts(self._parent.id, folder, "report")
+        files = {name: report.read(name) for name in report.names()}
+        self._log_files(self._parent, files, "report")
 
     def _log_changed(self, run: KnownRun, metrics: dict[str, float], step: int, time: int) -> None:
         """Log the metrics that are not there with the same value; a new one comes a step later."""
         changed = {
             name: value
-            for name, value in tellable(metrics).items()
-            if not same(run.metrics.get(name), value)
+            for name, value in points.loggable(metrics).items()
+            if not points.same(run.metrics.get(name), value)
         }
         if not changed:
             return
         if before := changed.keys() & run.metrics.keys():
             step = max([step, *(1 + at for name in before for at in self._steps(run, name))])
-        self._client.log_batch(run.id, metrics=to_points(changed, time, step))
+        self._client.log_batch(run.id, metrics=points.to_points(changed, time, step))
         run.metrics |= changed
 
     def _steps(self, run: KnownRun, name: str) -> list[int]:

@@ -1,16 +1,15 @@
 """Where MLflow's store is, and how to show that without a password."""
 
 import os
-import re
 import shlex
 from pathlib import Path
 
-from sweeps.engine.system.provenance import encoding_problem, redact
+from sweeps.engine.cli.storage_checks import refuse_tracking_uri
+from sweeps.engine.system.provenance import redact
 
 REDACTED = "***"
 # MLflow sends what they hold with every request.
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 SHOWN_CHARACTERS = 300
 
 
@@ -33,12 +32,12 @@ def ui_command(uri: str) -> str:
 
 def uri_problem(uri: str) -> str | None:
     """Return why ``uri`` cannot be a tracking URI, without any password; None if it can."""
-    if not re.fullmatch(rf"({'|'.join(SCHEMES)})(\+\w+)?://.+", uri, re.DOTALL):
-        return f"{redact(uri)}: must begin with one of {', '.join(SCHEMES)}, and ://"
-    if not uri.startswith("sqlite:") and (rule := encoding_problem(uri)):
-        return rule
     if REDACTED in uri:
         return f"{redact(uri)}: the password is not recorded, give the whole URI"
+    try:
+        refuse_tracking_uri(uri)
+    except ValueError as error:
+        return f"{redact(uri)}: {error}"
     return None
 
 

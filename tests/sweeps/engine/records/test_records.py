@@ -148,9 +148,11 @@ def test_a_sweep_lists_its_trials_begun_and_ended(tmp_path):
 @pytest.mark.parametrize("name", ["trial.json", "turn.json", "result.json"])
 def test_a_record_that_is_a_link_out_of_its_folder_is_refused_not_made_again(name, trial, tmp_path):
     trial.write_config(CONFIG)
-    trial.write_turn(3)
+    trial.write_ask_index(3)
     trial.write_result(result())
-    read = {"trial.json": trial.config, "turn.json": trial.turn, "result.json": trial.result}[name]
+    read = {"trial.json": trial.config, "turn.json": trial.ask_index, "result.json": trial.result}[
+        name
+    ]
     path, outside = Path(trial.folder.path) / name, tmp_path / "outside"
     outside.write_bytes(path.read_bytes())
     path.unlink()

@@ -308,7 +308,7 @@ def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
         sweep = SweepRecords(place)
         sweep.write_sweep(describe(name="x"))
         trial = sweep.trial(CONFIG.trial_id)
-        trial.write_turn(0)
+        trial.write_ask_index(0)
         trial.write_config(CONFIG)
         trial.write_checkpoint(Checkpoint(1, {"model.safetensors": b"1"}, [{"epoch": 1.0}]))
         result = TrialResult(trial_id=CONFIG.trial_id, config=CONFIG, status="max_epochs")
@@ -330,7 +330,7 @@ def test_many_trials_are_read_together(folder, proxy):
         config = CONFIG.model_copy(update={"seed": seed})
         trial = sweep.trial(config.trial_id)
         trial.write_config(config)
-        trial.write_turn(turns.setdefault(config.trial_id, 30 - seed))
+        trial.write_ask_index(turns.setdefault(config.trial_id, 30 - seed))
         result = TrialResult(trial_id=config.trial_id, config=config, status="max_epochs")
         if seed % 3:  # the others run still
             ended.append(trial.write_result(result))

@@ -126,9 +126,9 @@ def write_sweep(folder, results, noise=None, **changes):
     for turn, ended in enumerate(results):
         trial = records.trial(ended.trial_id)
         trial.write_config(ended.config)
-        trial.write_turn(turn)
+        trial.write_ask_index(turn)
         if noise is not None and ended.measurements:
-            trial.write_final({NOISE: noise})
+            trial.folder.write(NOISE, noise)
         trial.write_result(ended)
     return records
 

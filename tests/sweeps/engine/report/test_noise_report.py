@@ -89,7 +89,7 @@ def test_missing_and_damaged_files_are_passed_over(make_ant_sweep, noise, caplog
     results = epsilon_line()[:6]
     records = make_ant_sweep(results, noise=noise, seeds=3)
     records.trial(results[0].trial_id).folder.remove(NOISE)
-    records.trial(results[1].trial_id).write_final({NOISE: b"damaged"})
+    records.trial(results[1].trial_id).folder.write(NOISE, b"damaged")
     summary = summarise(records)
     portraits = read_portraits(records, summary)
     assert [p.result.config.seed for p in portraits.values()] == [0, 2]
@@ -109,10 +109,10 @@ def test_only_points_with_a_generator_are_counted(tmp_path, noise):
     trials += [ant_result(), ant_result(kernel_size=3)]
     records = write_sweep(tmp_path, trials, **METHODS | {"seeds": 1})
     for trial in trials[2:]:
-        records.trial(trial.trial_id).write_final({NOISE: noise})
+        records.trial(trial.trial_id).folder.write(NOISE, noise)
     summary = summarise(records)
     assert "points" not in words(draw_overview(summary, read_portraits(records, summary)))
-    records.trial(trials[3].trial_id).write_final({NOISE: b"damaged"})
+    records.trial(trials[3].trial_id).folder.write(NOISE, b"damaged")
     summary = summarise(records)
     portraits = read_portraits(records, summary)
     assert "1 of 2 measured points with a noise" in words(draw_overview(summary, portraits))

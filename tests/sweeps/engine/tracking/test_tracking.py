@@ -4,22 +4,22 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from sweeps.engine.records import Checkpoint, SweepRecords
+from sweeps.engine.records import VALIDATION_METRIC, Checkpoint, SweepRecords
 from sweeps.engine.records.lock import SweepLock
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.tracking import default_uri, make_tracker, replay, ui_command, uri_problem
 from sweeps.engine.tracking.__main__ import main
 from sweeps.engine.tracking.mlflow import tracker
-from sweeps.engine.tracking.mlflow.points import Epoch, dated, in_requests
+from sweeps.engine.tracking.mlflow.points import Epoch, dated
 from sweeps.engine.tracking.mlflow.replay import BehindError
 from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 from sweeps.engine.tracking.mlflow.store import Store
@@ -236,21 +236,6 @@ def test_a_trial_that_failed_again_while_mlflow_was_away_shows_the_second_failur
     assert reason.read_text() == "out of memory: the second"
 
 
-def test_the_note_that_mlflow_holds_everything_is_no_part_of_it(
-    config, records, description, uri, monkeypatch
-):
-    """It reads every result, for which an object store may take longer than MLflow is given."""
-    records.write_sweep(description)
-    record(records, ended(config))
-    monkeypatch.setattr(tracker, "DRAIN_SECONDS", 60)
-    monkeypatch.setattr(tracker, "NOTE_SECONDS", 0.1)
-    asked = threading.Event()
-    monkeypatch.setattr(tracker, "write_tracked", lambda *_: asked.wait(60))
-    listener = make_tracker(uri, description, records)
-    assert listener.close({}, failed=False, interrupted=False) == ""
-    asked.set()
-
-
 def test_what_is_sent_twice_is_there_once(config, records, description, uri, monkeypatch):
     """The first time every request is carried out, and its answer lost."""
     records.write_sweep(description)
@@ -410,7 +395,7 @@ def test_no_password_reaches_mlflow(config, description, uri):
 @pytest.mark.parametrize(
     ("uri", "word"),
     [
-        ("results/mlruns", "must begin"),
+        ("results/mlruns", "must be"),
         ("http://me:***@host", "password"),
         ("ftp://h", "must"),
         ("mysql://me:hu sh@host/db", "no blanks"),
@@ -497,12 +482,27 @@ def test_a_folder_with_an_apostrophe_is_found_again(config, description, uri, tm
     assert len(parents) == len(children) == 1
 
 
-def test_epochs_fit_into_requests_and_none_is_torn_apart():
-    epochs = dated([epoch(number) for number in range(1, 601)], 10**6)
-    groups = list(in_requests(epochs))
-    assert [entry for group in groups for entry in group] == epochs
-    assert all(sum(len(entry.metrics) for entry in group) <= 1000 for group in groups)
-    assert len(groups) == 3 and list(in_requests([])) == []
+def test_of_epochs_in_several_requests_the_second_fails_and_none_is_missed(
+    config, records, description, uri, monkeypatch
+):
+    epochs, sizes = dated([epoch(number) for number in range(1, 601)], 10**7), []
+    original = SqlAlchemyStore.log_batch
+
+    def fail_once(store, run_id, metrics, params, tags):
+        sizes.append(len(metrics))
+        if len(sizes) == 3:
+            raise ConnectionError("cut")
+        return original(store, run_id, metrics, params, tags)
+
+    monkeypatch.setattr(SqlAlchemyStore, "log_batch", fail_once)
+    with pytest.raises(ConnectionError):
+        Store(uri, description, records).log_epochs(config, epochs)
+    assert sizes == [0, 1000, 800], "the first is of parameters; the second ends within an epoch"
+    Store(uri, description, records).log_epochs(config, epochs)
+    client, _, (child,) = runs(uri)
+    points = all_points(client, child)
+    assert set(points) == {"train_loss", VALIDATION_METRIC, "seconds"}
+    assert all(steps == list(range(1, 601)) for steps in points.values())
 
 
 @pytest.mark.system

@@ -279,7 +279,7 @@ def spoil(kept, how, monkeypatch):
         assert how == "another code"
         with monkeypatch.context() as patch:
             newer = {"evaluation_format": 99, "torch": "9.9"}
-            patch.setattr("sweeps.engine.records.evaluation.evaluation_code", lambda: newer)
+            patch.setattr("sweeps.engine.records.trial.evaluation_code", lambda: newer)
             kept.write_finding(DAMAGED, Finding(), "")
 
 
