@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
-    TypeAdapter,
+    Tag,
     ValidationError,
     field_validator,
 )
 
 from gon_core.config import TrialConfig
-from search_spaces.parameter import Choice, Parameter, Point, Real, Whole
+from search_spaces.parameter import Choice, Point, Real, Whole
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.trial import TrialRecords
@@ -29,7 +29,6 @@ DESCRIPTION = "sweep.json"
 SWEEP_FORMAT = 2  # of sweep.json: raised when an older one cannot be read any more
 TRIAL_ID = re.compile(r"[0-9a-f]{12}")
 AT_A_TIME, AHEAD = 16, 160  # trials that are read together, and that wait in memory to be used
-KINDS = {"real": Real, "whole": Whole, "choice": Choice}
 
 T = TypeVar("T")
 
@@ -38,17 +37,19 @@ class OtherFormatError(ValueError):
     """The sweep was made by a version whose sweep.json this one does not read; says which."""
 
 
-def _read_parameter(entry: Any) -> Any:
-    if not isinstance(entry, dict):
-        return entry
-    fields = dict(entry)
-    if (kind := fields.pop("kind", None)) not in KINDS:
-        raise ValueError(f"a parameter's kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    return TypeAdapter(KINDS[kind]).validate_python(fields)
+def _kind(parameter: Any) -> Any:
+    if isinstance(parameter, dict):
+        return parameter.get("kind")
+    return type(parameter).__name__.lower()
 
 
-def _dump_parameter(parameter: Parameter) -> dict[str, Any]:
-    return {"kind": type(parameter).__name__.lower(), **asdict(parameter)}
+Searched = Annotated[
+    Annotated[Real, Tag("real")]
+    | Annotated[Whole, Tag("whole")]
+    | Annotated[Choice, Tag("choice")],
+    Discriminator(_kind),
+    PlainSerializer(lambda parameter: {"kind": _kind(parameter), **asdict(parameter)}),
+]
 
 
 class SweepDescription(BaseModel):
@@ -89,15 +90,7 @@ class SweepDescription(BaseModel):
     config: dict[str, Any] = {}
     deviations: tuple[str, ...] = ()
     search: Literal["line", "grid", "joint"]
-    parameters: Annotated[
-        tuple[
-            Annotated[
-                Parameter, BeforeValidator(_read_parameter), PlainSerializer(_dump_parameter)
-            ],
-            ...,
-        ],
-        Field(min_length=1),
-    ]
+    parameters: Annotated[tuple[Searched, ...], Field(min_length=1)]
     objectives: tuple[Literal["corrupted", "clean"], ...]
     published: dict[str, Any] | None = None
     seeds: tuple[int, ...]

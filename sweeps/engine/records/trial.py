@@ -157,13 +157,8 @@ class TrialRecords:
 
     def write_finding(self, step: str, finding: Finding, model: str) -> None:
         """Write what a step of the evaluation found; ``model`` is the SHA-256 of the weights."""
-        content = {
-            "step": step,
-            "of": {"trial": self.trial_id, "model": model},
-            "code": evaluation_code(),
-            "found": json.loads(finding.model_dump_json()),
-        }
-        self._evaluation.write(f"{step}.json", hashed.dump(content))
+        found = {"found": json.loads(finding.model_dump_json())}
+        self._evaluation.write(f"{step}.json", hashed.dump(self._evaluated(step, model) | found))
 
     def findings(self, model: str | None = None) -> tuple[dict[str, Finding], list[str]]:
         """Return what the steps of the evaluation found so far, and which cannot be used, and why.
@@ -189,12 +184,14 @@ class TrialRecords:
         of = content.get("of")
         if model is None:
             model = of.get("model") if isinstance(of, dict) else None
-        here = {
-            "step": step, "of": {"trial": self.trial_id, "model": model}, "code": evaluation_code(),
-        }  # fmt: skip
-        if differing := differences(content, here):
+        if differing := differences(content, self._evaluated(step, model)):
             raise ValueError(f"it was written by another evaluation: {'; '.join(differing)}")
         return Finding.model_validate_json(json.dumps(found))
+
+    def _evaluated(self, step: str, model: str | None) -> dict[str, Any]:
+        """Return what a finding is of; its file holds it, so that a foreign one is recognised."""
+        of = {"trial": self.trial_id, "model": model}
+        return {"step": step, "of": of, "code": evaluation_code()}
 
     @property
     def _attempts(self) -> Folder:

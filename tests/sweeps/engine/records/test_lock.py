@@ -59,7 +59,7 @@ def claim(**changes):
 
 
 @pytest.mark.system
-def test_a_second_driver_is_told_who_runs_the_sweep_and_a_killed_ones_claim_is_taken_over(sweep):
+def test_a_second_driver_is_refused_by_name_and_a_killed_ones_claim_is_taken_over(sweep):
     holder = start(HOLD, sweep.uri, 60)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     (held,) = read_claims(sweep).values()
@@ -90,7 +90,7 @@ def test_of_drivers_that_start_at_once_exactly_one_holds_the_sweep(sweep):
     assert read_claims(sweep) == {}
 
 
-def test_who_waits_for_a_driver_that_is_gone_takes_the_sweep_over_once_it_counts_as_dead(sweep):
+def test_a_waiting_driver_takes_the_sweep_over_once_the_other_counts_as_dead(sweep):
     silent = time.time() - lock.SILENT_SECONDS + 2  # for two more seconds it counts as alive
     folder, said = sweep / "drivers", []
     folder.write_json("a.json", asdict(claim(beat=silent, holds=True)))
@@ -104,7 +104,7 @@ def test_who_waits_for_a_driver_that_is_gone_takes_the_sweep_over_once_it_counts
     assert time.monotonic() - began < 30 and len(said) == 2
 
 
-def test_who_waits_gives_signs_of_life(sweep):
+def test_a_waiting_driver_gives_signs_of_life(sweep):
     (sweep / "drivers").write_json("a.json", asdict(claim(holds=True)))
     beats = set()
 

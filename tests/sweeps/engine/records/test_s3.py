@@ -1,4 +1,4 @@
-"""Storage on S3: a real server (moto) on loopback, behind a proxy that fails as we tell it."""
+"""Storage on S3: a real server (moto) on loopback, behind a proxy that fails on purpose."""
 
 import http.client
 import io
@@ -54,7 +54,7 @@ class Proxy(ThreadingHTTPServer):
             return self.failures.pop(0) if self.failures and self.chosen(method, path) else None
 
     def handle_error(self, request, client_address):
-        """Clients that went away are what is tested."""
+        """Clients that disconnect are what is tested."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,7 +135,7 @@ def proxy(moto):
 
 @pytest.fixture
 def folder(proxy, request):
-    """A fresh folder, reached through the proxy; it gives up after 30 seconds."""
+    """A fresh folder, reached through the proxy; its patience is 30 seconds."""
     found = Folder(uri(proxy.server_address), patience=30.0) / request.node.name
     assert found.names() == []
     proxy.seen.clear()
@@ -220,9 +220,9 @@ def test_what_asking_again_cannot_change_is_not_asked_again(folder, proxy, failu
     assert folder.names() == ["old"]
 
 
-def test_a_store_that_goes_on_failing_is_given_up_with_one_line(moto, proxy, caplog, monkeypatch):
+def test_a_store_that_keeps_failing_is_abandoned_with_one_line(moto, proxy, caplog, monkeypatch):
     monkeypatch.setattr(object_store, "SAID_AFTER", 0.5)
-    folder = Folder(uri(proxy.server_address), patience=3.0) / "given up"
+    folder = Folder(uri(proxy.server_address), patience=3.0) / "abandoned"
     proxy.failures = [503] * 1000
     began = time.monotonic()
     with pytest.raises(StorageError) as caught:
@@ -325,25 +325,25 @@ def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
 
 def test_many_trials_are_read_together(folder, proxy):
     sweep = SweepRecords(folder)
-    ended, turns = [], {}
+    ended, indices = [], {}
     for seed in range(30):
         config = CONFIG.model_copy(update={"seed": seed})
         trial = sweep.trial(config.trial_id)
         trial.write_config(config)
-        trial.write_ask_index(turns.setdefault(config.trial_id, 30 - seed))
+        trial.write_ask_index(indices.setdefault(config.trial_id, 30 - seed))
         result = TrialResult(trial_id=config.trial_id, config=config, status="max_epochs")
         if seed % 3:  # the others run still
             ended.append(trial.write_result(result))
     proxy.delay, proxy.most_together = 0.05, 0
     proxy.seen.clear()
-    assert list(sweep.trials()) == sorted(turns, key=turns.__getitem__)
+    assert list(sweep.trials()) == sorted(indices, key=indices.__getitem__)
     assert sweep.results() == sorted(ended, key=lambda result: result.trial_id)
     assert 8 <= proxy.most_together <= 16
     files = [line for line in proxy.seen if "trial.json" in line or "turn.json" in line]
     assert len(proxy.seen) <= 2 * (30 + 30 + 30) + 2 and len(files) <= 2 * 60
     proxy.seen.clear()
-    answers = dict(sweep.ask_each(TrialRecords.result, list(turns)))
-    assert list(answers) == list(turns)
+    answers = dict(sweep.ask_each(TrialRecords.result, list(indices)))
+    assert list(answers) == list(indices)
     assert [answer for answer in answers.values() if answer] == ended
 
 

@@ -63,7 +63,7 @@ def test_another_version_is_named_in_one_line(changes, records):
         ({"search": "magic"}, "search"),
         ({"objectives": ["clean"]}, "objectives: .*must have 'corrupted'"),
         ({"parameters": []}, "parameters"),
-        ({"parameters": [{"kind": "list"}]}, "kind must be one of real, whole, choice"),
+        ({"parameters": [{"kind": "list"}]}, "tag 'list' .*'real', 'whole', 'choice'"),
         ({"parameters": [{"kind": "real", "name": "x"}]}, "low"),
         ({"code": {"git_sha": []}}, "code"),
     ],

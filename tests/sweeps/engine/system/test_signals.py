@@ -36,14 +36,14 @@ def test_an_interrupt_that_was_swallowed_is_raised_again_once(number):
 
 
 def test_an_interrupt_that_a_library_made_an_error_of_is_one_again():
-    class Told(BaseModel):
+    class Interrupted(BaseModel):
         @model_serializer
-        def told(self):
+        def interrupt(self):
             os.kill(os.getpid(), signal.SIGINT)
 
     def scheduler():
         try:
-            Told().model_dump()
+            Interrupted().model_dump()
         except ValueError:  # pydantic's, for whatever was raised
             raise RuntimeError("as Ray Tune does") from None
 
@@ -65,17 +65,17 @@ def test_an_interrupt_waits_for_the_end_of_the_block(number):
     assert done
 
 
-TOLD = """
+SIGNALLED = """
 import os, signal, sys, time
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.signals import deferred_signals
 def main():
     if sys.argv[1] == "importing":
         with deferred_signals():
-            tell()
+            interrupt()
     else:
-        tell()
-def tell():
+        interrupt()
+def interrupt():
     for _ in range(int(sys.argv[2])):
         os.kill(os.getpid(), int(sys.argv[3]))
         time.sleep(0.7)
@@ -88,8 +88,8 @@ leave(main)
 @pytest.mark.parametrize(
     ("where", "presses"), [("anywhere", 1), ("importing", 1), ("importing", 2)]
 )
-def test_whatever_a_sweep_does_it_can_be_told_to_end(number, where, presses):
-    command = [sys.executable, "-c", TOLD, where, str(presses), str(int(number))]
+def test_whatever_a_sweep_does_a_signal_ends_it(number, where, presses):
+    command = [sys.executable, "-c", SIGNALLED, where, str(presses), str(int(number))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     words = "Interrupted" if presses == 1 else "Ended at once"
     assert ended.returncode == 130 and f"{words}. Resume with:" in ended.stderr, ended
@@ -98,7 +98,7 @@ def test_whatever_a_sweep_does_it_can_be_told_to_end(number, where, presses):
 
 @pytest.mark.system
 def test_nohup_keeps_its_word():
-    command = ["nohup", sys.executable, "-c", TOLD, "anywhere", "1", str(int(signal.SIGHUP))]
+    command = ["nohup", sys.executable, "-c", SIGNALLED, "anywhere", "1", str(int(signal.SIGHUP))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "Interrupted" not in ended.stderr, ended
 
@@ -142,7 +142,7 @@ def run_stubborn(*pauses):
 
 
 @pytest.mark.system
-def test_asked_a_second_time_the_process_ends_at_once_with_its_last_words():
+def test_at_a_second_signal_the_process_ends_at_once_with_its_last_words():
     ended = run_stubborn(0.7, 30)
     assert ended.returncode == 130
     assert ended.stdout == "asked\n" and ended.stderr == "\nlast words\n"
@@ -159,7 +159,7 @@ TOOLS = ("report", "records check", "tracking replay")
 
 @pytest.mark.system
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_tool_that_waits_for_a_silent_store_ends_when_told_to(tool):
+def test_a_tool_that_waits_for_a_silent_store_ends_at_a_signal(tool):
     """It takes the question and never answers, as a store whose network is gone."""
     package, *command = tool.split()
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -193,7 +193,7 @@ SCRIPTS = [path for path in Path(sweeps.__file__).parent.glob("*.py") if path.na
     [*((path, "SIGINT") for path in SCRIPTS), (SCRIPTS[0], "SIGTERM"), (SCRIPTS[0], "SIGHUP")],
     ids=lambda value: value if isinstance(value, str) else value.stem,
 )
-def test_told_to_end_before_it_has_loaded_a_script_says_how_to_go_on(script, name):
+def test_a_signal_before_a_script_has_loaded_says_how_to_resume(script, name):
     """The second thing that a script imports, whatever it is, stands for all that follow."""
     _, first, following, *_ = ast.parse(script.read_text()).body
     assert isinstance(first, ast.If) and isinstance(following, ast.ImportFrom)
@@ -215,7 +215,7 @@ from sweeps.engine.system.signals import end_on_signals
 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
 end_on_signals()
 os.kill(os.getpid(), signal.SIGHUP)
-print("goes on")
+print("continues")
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 0 and ended.stdout == "goes on\n"
+    assert ended.returncode == 0 and ended.stdout == "continues\n"

@@ -95,7 +95,7 @@ class Proxy:
 
         class Handler(BaseHTTPRequestHandler):
             def handle_one_request(self) -> None:
-                with suppress(OSError):  # the client has given up
+                with suppress(OSError):  # the client has closed the connection
                     super().handle_one_request()
 
             def log_message(self, format: str, *args: object) -> None:

@@ -122,7 +122,7 @@ def test_a_replay_fills_an_empty_store_and_a_second_changes_nothing(
     ]  # fmt: skip
 
 
-def test_a_replay_says_when_things_happened_and_not_when_it_was_told(
+def test_a_replay_says_when_things_happened_and_not_when_it_was_sent(
     config, records, description, uri
 ):
     records.write_sweep(description)
@@ -137,16 +137,16 @@ def test_a_replay_says_when_things_happened_and_not_when_it_was_told(
     assert child.info.start_time == noon - 2000 and child.info.end_time == noon
 
 
-def test_a_replay_ends_the_runs_of_trials_whose_driver_is_gone(config, records, description, uri):
+def test_a_replay_ends_the_runs_of_trials_whose_driver_has_ended(config, records, description, uri):
     """Of three trials one is known to MLflow, one has a checkpoint, one has only its record."""
     records.write_sweep(description.model_copy(update={"seeds": (0, 1, 2)}))
-    told, trained, asked_for = (config.model_copy(update={"seed": seed}) for seed in range(3))
-    for one in (told, trained, asked_for):
+    known, trained, proposed = (config.model_copy(update={"seed": seed}) for seed in range(3))
+    for one in (known, trained, proposed):
         begin(records, one)
     store = Store(uri, description, records)
     store.begin_sweep()
-    store.begin(told)
-    store.log_epochs(told, [Epoch(epoch(1), 1000)])
+    store.begin(known)
+    store.log_epochs(known, [Epoch(epoch(1), 1000)])
     checkpoint = Checkpoint(2, {"model.safetensors": b"weights"}, [epoch(1), epoch(2)])
     records.trial(trained.trial_id).write_checkpoint(checkpoint)
     for _ in range(2):
@@ -185,7 +185,7 @@ def test_epochs_that_mlflow_missed_are_sent_when_the_trial_ends(config, records,
     assert_whole(uri, [ended(config)])
 
 
-def test_infinite_and_undefined_metrics_are_told_once(config, records, description, uri):
+def test_infinite_and_undefined_metrics_are_sent_once(config, records, description, uri):
     bad = [epoch(1) | {"train_loss": float("inf")}, epoch(2) | {"train_loss": float("nan")}]
     result = ended(config, status="diverged", history=bad, measurements=[], objective=None)
     for _ in range(2):
@@ -262,7 +262,7 @@ def test_what_is_sent_twice_is_there_once(config, records, description, uri, mon
 
 
 def test_a_run_that_was_made_twice_is_there_once(config, records, description, uri):
-    """A request may be carried out long after its answer was given up."""
+    """A request may be carried out long after its answer was no longer awaited."""
     records.write_sweep(description)
     record(records, ended(config))
     Store(uri, description, records).begin(config)
@@ -297,7 +297,7 @@ def test_one_trial_that_mlflow_refuses_holds_up_no_other(
     record(records, ended(config))
     record(records, ended(other))
     original = MlflowClient.log_dict
-    refused = min(config.trial_id, other.trial_id)  # the first to be told
+    refused = min(config.trial_id, other.trial_id)  # the first to be sent
 
     def refuse(client, run_id, content, name):
         if client.get_run(run_id).data.tags.get("trial") == refused:
@@ -336,7 +336,7 @@ def test_an_absent_server_costs_nothing_while_training_and_names_the_replay(
         time.sleep(0.1)
     message = listener.close({}, failed=False, interrupted=False)
     assert "sweeps.engine.tracking replay" in message and "nothing is lost" in message
-    assert "http://me:***@127.0.0.1:9" in message, "the replay must be told the whole URI"
+    assert "http://me:***@127.0.0.1:9" in message, "the replay needs the whole URI"
     assert len(said) == 1 and "Training continues" in said[0] and "\n" not in said[0]
     printed = "".join(capfd.readouterr())
     assert printed == "" and caplog.text == ""
@@ -456,7 +456,7 @@ def test_a_replay_without_a_server_exits_with_1_and_one_line(
     assert "secret" not in err and "me:***@" in err
 
 
-def test_a_trial_that_is_carried_on_runs_again_in_the_same_run(config, records, description, uri):
+def test_a_trial_that_is_resumed_runs_again_in_the_same_run(config, records, description, uri):
     records.write_sweep(description)
     first = Store(uri, description, records)
     first.begin(config)
@@ -506,7 +506,7 @@ def test_of_epochs_in_several_requests_the_second_fails_and_none_is_missed(
 
 
 @pytest.mark.system
-def test_a_sweep_that_mlflow_holds_is_not_told_again(config, records, description, uri):
+def test_a_sweep_that_mlflow_holds_is_not_sent_again(config, records, description, uri):
     """A later process of a finished sweep does not even import MLflow."""
     records.write_sweep(description)
     record(records, ended(config))

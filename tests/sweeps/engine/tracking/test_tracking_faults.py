@@ -74,7 +74,7 @@ def history(last):
     return [epoch(number) for number in range(1, last + 1)]
 
 
-def told_epochs(server, sweep):
+def logged_epochs(server, sweep):
     """Return which epochs of the one trial the server knows."""
     client, _, children = runs(server.uri, sweep["name"])
     return all_points(client, children[0]).get("train_loss", []) if children else []
@@ -99,16 +99,16 @@ def test_a_server_that_is_down_at_the_start_in_the_middle_and_at_the_end(tmp_pat
         report(listener, 1)
         wait_until(lambda: said)
         server.start()
-        wait_until(lambda: told_epochs(server, sweep) == [1])
+        wait_until(lambda: logged_epochs(server, sweep) == [1])
         report(listener, 2)
-        wait_until(lambda: told_epochs(server, sweep) == [1, 2])
+        wait_until(lambda: logged_epochs(server, sweep) == [1, 2])
         server.kill()
         for number in (3, 4):
             report(listener, number)
         time.sleep(1)
         server.start()
         report(listener, 5)
-        wait_until(lambda: told_epochs(server, sweep) == [1, 2, 3, 4, 5])
+        wait_until(lambda: logged_epochs(server, sweep) == [1, 2, 3, 4, 5])
         server.kill()
         report(listener, 6)
         result = records.trial(config.trial_id).write_result(ended(config, history=history(6)))
@@ -149,7 +149,7 @@ def test_a_slow_server_holds_up_neither_training_nor_the_end(
         time.sleep(0.01)
     assert time.monotonic() - started < 5
     wait_until(lambda: LOG in proxy.requests, 60 * delay)
-    for number in range(4):  # more than can be told in the time
+    for number in range(4):  # more than can be sent in the time
         other = config.model_copy(update={"seed": 1 + number})
         records.trial(other.trial_id).write_config(other)
         records.trial(other.trial_id).write_result(ended(other))
@@ -160,7 +160,7 @@ def test_a_slow_server_holds_up_neither_training_nor_the_end(
     assert drain - 1 < time.monotonic() - started < drain + 3
     assert f"{drain} s" in message and "replay" in message
     # Had each epoch been a request, this would take longer.
-    wait_until(lambda: told_epochs(server, sweep) == list(range(1, 41)), 60 * delay)
+    wait_until(lambda: logged_epochs(server, sweep) == list(range(1, 41)), 60 * delay)
     assert proxy.requests.count(LOG) < 20
     thread = listener._thread
     assert thread is not None
@@ -186,7 +186,7 @@ def test_answers_that_are_lost_leave_nothing_twice(server, proxy, sweep, config,
     listener.started(config)
     for number in (1, 2):
         listener.reported(config, epoch(number))
-        wait_until(lambda number=number: number in told_epochs(server, sweep))
+        wait_until(lambda number=number: number in logged_epochs(server, sweep))
     assert {CREATE, LOG} <= lost
     lost.clear()
     result = records.trial(config.trial_id).write_result(ended(config, history=history(3)))
@@ -202,7 +202,7 @@ def test_answers_that_are_lost_leave_nothing_twice(server, proxy, sweep, config,
 def test_requests_that_are_carried_out_after_they_were_repeated(
     server, proxy, sweep, config, records, monkeypatch, held
 ):
-    """The client has long given up and sent each again when the first ones come through."""
+    """The client has long sent each again when the first ones come through."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     kept = []
 
@@ -219,7 +219,7 @@ def test_requests_that_are_carried_out_after_they_were_repeated(
     listener.started(config)
     listener.reported(config, epoch(1))
     listener.reported(config, epoch(2))
-    wait_until(lambda: told_epochs(server, sweep) == [1, 2])
+    wait_until(lambda: logged_epochs(server, sweep) == [1, 2])
     assert len(kept) == 3
     proxy.release()
     found = runs(server.uri, sweep["name"])
@@ -278,7 +278,7 @@ def test_a_killed_driver_leaves_no_run_running_once_it_is_replayed(
     process = drive(records, proxy.uri, "stay")
     if is_up:
         wait_until(lambda: len(runs_of(server, tmp_path)[2]) == 2)
-        wait_until(lambda: told_epochs(server, {"name": tmp_path.name}) != [])
+        wait_until(lambda: logged_epochs(server, {"name": tmp_path.name}) != [])
     else:
         assert process.stdout is not None and "cannot be reached" in process.stdout.readline()
         proxy.open()
@@ -307,7 +307,7 @@ def runs_of(server, tmp_path):
 
 
 @pytest.mark.parametrize("is_up", [True, False])
-def test_no_secret_is_logged_recorded_or_told(server, proxy, records, two_trials, is_up, tmp_path):
+def test_no_secret_is_logged_recorded_or_sent(server, proxy, records, two_trials, is_up, tmp_path):
     """Neither one in the URI nor one in the environment; the driver logs all that there is."""
     if is_up:
         proxy.open()

@@ -27,7 +27,7 @@ import alembic.command, mlflow.store.tracking.sqlalchemy_store
 from mlflow import MlflowClient
 from pathlib import Path
 from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
-from tests.sweeps.engine.tracking.tracked_sweeps import told_by
+from tests.sweeps.engine.tracking.tracked_sweeps import sent_by
 
 def fork(code):
     if pid := os.fork():
@@ -72,9 +72,9 @@ def content(path):
 
 @pytest.mark.system
 def test_eight_processes_share_one_new_store(tmp_path):
-    """Each tells it of a sweep of its own, from nothing to the end, at the same time."""
+    """Each sends it a sweep of its own, from nothing to the end, at the same time."""
     code = """
-children = [fork(f"told_by({index}, {sys.argv[2]!r})") for index in range(8)]
+children = [fork(f"sent_by({index}, {sys.argv[2]!r})") for index in range(8)]
 print(sorted(os.waitpid(child, 0)[1] for child in children))
 """
     assert run_forks(code, tmp_path) == f"{[0] * 8}\n"

@@ -77,8 +77,8 @@ def assert_whole(uri: str, results: Sequence[TrialResult], sweep: str = "mine") 
         assert "config.json" in names
 
 
-def told_by(index: int, folder: str) -> None:
-    """Record a sweep of one trial in a folder of its own, and tell the shared store of it."""
+def sent_by(index: int, folder: str) -> None:
+    """Record a sweep of one trial in a folder of its own, and send it to the shared store."""
     uri = f"sqlite:///{folder}/mlflow.db"
     records = SweepRecords(Folder(f"{folder}/sweep{index}"))
     description = describe(tracking_uri=uri, name=f"sweep{index}")
