@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from sweeps.engine.cli.storage_checks import refuse_tracking_uri
+from sweeps.engine.cli.storage_checks import checked_tracking_uri
 from sweeps.engine.system.provenance import redact
 
 REDACTED = "***"
@@ -35,9 +35,9 @@ def uri_problem(uri: str) -> str | None:
     if REDACTED in uri:
         return f"{redact(uri)}: the password is not recorded, give the whole URI"
     try:
-        refuse_tracking_uri(uri)
+        checked_tracking_uri(uri)
     except ValueError as error:
-        return f"{redact(uri)}: {error}"
+        return f"the tracking URI {error}"
     return None
 
 
