@@ -140,12 +140,9 @@ def _check_start(records: SweepRecords, description: SweepDescription) -> list[s
         return [f"the starting model cannot be checked: {first_line(error)}"]
     kept = starting_models.folder(records.folder.parent, start, description.data_digest)
     if kept.exists(starting_models.DESCRIPTION):
-        is_whole = starting_models.stored(kept) is not None
-        return (
-            []
-            if is_whole
-            else [f"the starting model in {kept.path} is damaged; it is trained again"]
-        )
+        if starting_models.stored(kept) is not None:
+            return []
+        return [f"the starting model in {kept.path} is damaged; it is trained again"]
     training = starting_models.training_records(kept, description.name)
     return [
         f"the starting model in {training.folder.path}: {problem}"
