@@ -87,17 +87,14 @@ def raise_pending_interrupt() -> None:
 
 @contextmanager
 def as_keyboard_interrupt() -> Iterator[None]:
-    """Turn an error that a library made of a KeyboardInterrupt back into one.
+    """Raise KeyboardInterrupt for an error after a signal: a library may have made it of one.
 
     Pydantic wraps one that comes while it calls Python; Ray Tune then wraps that error again.
     """
     try:
         yield
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, KeyboardInterrupt):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None:
+        if _First.at is None:
             raise
         raise KeyboardInterrupt from error
 

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
+from gon_core.benchmarks import CorruptionSuite
 from gon_core.config import Given, TrialConfig
 from gon_core.measurement import CLEAN, TOP1, Measurement
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
-
-NOISES = {"gaussian_noise", "shot_noise", "impulse_noise"}  # MNIST-C has the last two
 
 
 class Epoch(NamedTuple):
@@ -67,49 +66,52 @@ def same(one: float | None, other: float) -> bool:
 
 def final_metrics(result: TrialResult) -> dict[str, float]:
     """Return what was measured of a trial's final model by MLflow name, in the measures' units."""
-    is_imagenet = result.config.data.dataset == "imagenet_c"
-    name = "imagenet_c" if is_imagenet else "mnist_c"
+    suite = result.config.data.benchmark.suites["test"]
     metrics: dict[str, float] = {}
     for split in dict.fromkeys(row.split for row in result.of(TOP1)):
         prefix = "" if split == "test" else f"{split}/"
-        metrics |= _accuracies(result.of(TOP1, split), prefix, name)
+        accuracies = _accuracies(result.of(TOP1, split), suite)
+        metrics |= {prefix + name: value for name, value in accuracies.items()}
     for row in result.measurements:
         if row.measure != TOP1:
             metrics |= _metrics(row)
-    if is_imagenet and result.of(TOP1):
+    if suite.reference_errors is not None and result.of(TOP1):
         from gon_core.evaluation import corruption_error  # slow: it loads torch
 
         errors = corruption_error.errors_over_severities(result.measurements, "test")
         relative = corruption_error.corruption_errors(errors)
-        metrics |= {f"imagenet_c/corruption_error/{key}": ce for key, ce in relative.items()}
-        metrics["imagenet_c/mce"] = fmean(relative.values())
+        metrics |= {f"{suite.name}/corruption_error/{key}": ce for key, ce in relative.items()}
+        metrics[f"{suite.name}/mce"] = fmean(relative.values())
     return metrics | {f"seconds/{part}": seconds for part, seconds in result.seconds.items()}
 
 
-def _accuracies(rows: Sequence[Measurement], prefix: str, name: str) -> dict[str, float]:
+def _accuracies(rows: Sequence[Measurement], suite: CorruptionSuite) -> dict[str, float]:
     """Return the accuracies on one split, by corruption (over its severities) and their means."""
     corrupted = [row for row in rows if row.setting != CLEAN]
     groups: dict[str, list[Measurement]] = defaultdict(list)
     for row in corrupted:
         groups[row.setting].append(row)
     groups["mean"] = corrupted
-    if not NOISES.isdisjoint(groups):
-        groups["mean_without_noise"] = [row for row in corrupted if row.setting not in NOISES]
+    if any(name in groups for name in suite.noises):
+        quiet = [row for row in corrupted if row.setting not in suite.noises]
+        groups["mean_without_noise"] = quiet
     if len(severities := sorted({row.severity or 0 for row in corrupted})) > 1:
         for severity in severities:
             groups[f"severity_{severity}"] = [row for row in corrupted if row.severity == severity]
     metrics = {
-        f"{name}/{key}": fmean(row.value for row in group) for key, group in groups.items() if group
+        f"{suite.name}/{name}": fmean(row.value for row in group)
+        for name, group in groups.items()
+        if group
     }
     top5s = [row.number("top5") for row in corrupted]
     if corrupted and None not in top5s:
-        metrics[f"{name}/mean_top5"] = fmean(top5 or 0.0 for top5 in top5s)
+        metrics[f"{suite.name}/mean_top5"] = fmean(top5 or 0.0 for top5 in top5s)
     for row in rows:
         if row.setting == CLEAN:
             metrics["clean/top1"] = row.value
             if (top5 := row.number("top5")) is not None:
                 metrics["clean/top5"] = top5
-    return {prefix + key: value for key, value in metrics.items()}
+    return metrics
 
 
 def _metrics(row: Measurement) -> dict[str, float]:
