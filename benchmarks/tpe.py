@@ -3,7 +3,7 @@
 Run it as ``python benchmarks/tpe.py``. A joint search of the generator's parameters proposes points
 whose accuracies are made up: one smooth hill, or one with ripples that hide it, both with chance
 added as seeds do. It looks at all points, or at the last ones
-(``sweeps.engine.search.study.HALF``, to twice as many), each with the same seeds.
+(``sweeps.engine.search.search.LOOKED_AT``), each with the same seeds.
 
 Accuracies are without chance: what a point is worth, not what was measured of it.
 """
@@ -20,7 +20,7 @@ from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import DataConfig, TrainingConfig, TrialConfig, Vanilla
 from search_spaces.joint import nearest_legal, space
 from search_spaces.parameter import Point, Real, Whole
-from sweeps.engine.search import study
+from sweeps.engine.search import search as searches
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import JointSearch
 
@@ -103,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kept", nargs="+", type=int, default=[ALL, 1000, 500, 250])
+    parser.add_argument("--kept", nargs="+", type=int, default=[ALL, 500, 200])
     parser.add_argument("--points", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5, help="seeds of each")
     parser.add_argument("--worths", nargs="+", choices=["hill", "ripples", "two_aims"],
@@ -116,7 +116,7 @@ def main() -> None:
         values = worth if objectives == 2 else lambda point, worth=worth: (worth(point),)
         print(f"\n{name}: best, mean of the last quarter, ms of CPU a proposal", flush=True)
         for kept in given.kept:
-            study.HALF = kept
+            searches.LOOKED_AT = kept
             bests, lasts, costs = [], [], []
             for seed in range(given.rounds):
                 points, measured, cost = search(values, objectives, given.points, 1000 * seed)

@@ -34,8 +34,9 @@ from typing import NamedTuple
 
 from turns import ENGINE_ENVIRONMENT, cpu
 
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import GNT, DataConfig, TrainingConfig, TrialConfig
-from search_spaces.sigma import SIGMA
+from search_spaces.strength import strength
 from sweeps.engine.records import SweepDescription, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.tracking import default_uri, make_tracker
@@ -188,7 +189,8 @@ def describe(name: str) -> SweepDescription:
     """Return what ``sweep.json`` says."""
     return SweepDescription(
         name=name, experiment="benchmark", title="A benchmark", created="2026-01-01", scale="demo",
-        search="line", parameters=(SIGMA,), objectives=("corrupted",), seeds=(0,), grid=(),
+        search="line", parameters=(strength(MNIST, "gnt"),),
+        objectives=("corrupted",), seeds=(0,), grid=(),
     )  # fmt: skip
 
 

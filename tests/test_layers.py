@@ -225,7 +225,7 @@ HOUSE_MODULES = read_house()
 
 def test_every_module_is_read():
     names = {module.name for module in HOUSE_MODULES}
-    assert {"gon_core.config", "search_spaces.sigma", "sweeps.engine.backend.tuner"} <= names
+    assert {"gon_core.config", "search_spaces.strength", "sweeps.engine.backend.tuner"} <= names
     assert {"gon_core", "sweeps", "sweeps.engine.report", "sweeps.sigma_line_search"} <= names
 
 
@@ -279,8 +279,8 @@ def made_up(**sources: str) -> list[Module]:
         ("gon_core.a", "import search_spaces"),
         ("gon_core.a", "from sweeps.engine.planning import plan"),
         ("gon_core.a", "def f():\n    import sweeps.engine.planning.plan"),
-        ("gon_core.a", "class A:\n    async def f(self):\n        from search_spaces import sigma"),
-        ("gon_core.a", "if TYPE_CHECKING:\n    from search_spaces.sigma import SIGMA"),
+        ("gon_core.a", "class A:\n    async def f(self):\n        from search_spaces import joint"),
+        ("gon_core.a", "if TYPE_CHECKING:\n    from search_spaces.strength import strength"),
         ("gon_core.a", "from ..sweeps import engine"),
         ("gon_core.a", "import ray"),
         ("gon_core.a", "import optuna.samplers as s"),
@@ -314,7 +314,7 @@ def test_a_wrong_import_is_found(name, source):
     [
         ("gon_core.a", "import torch, gon_core.b\nfrom gon_core import c"),
         ("search_spaces.a", "from gon_core import config\nimport optuna"),
-        ("sweeps.engine.planning.a", "import rayon, search_spaces.sigma\nfrom . import b"),
+        ("sweeps.engine.planning.a", "import rayon, search_spaces.strength\nfrom . import b"),
         ("sweeps.engine.search.study", "import optuna"),
         ("sweeps.engine.backend.cluster", "def f():\n    import ray"),
         ("sweeps.engine.backend.tuner", "import ray.tune"),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import sweeps.sigma_line_search as script
-from gon_core import architectures, benchmarks, evaluation
+from gon_core import architectures, benchmarks
 from gon_core.benchmarks import CorruptionSuite
 from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import ANT, DDN, PGD, TrainingConfig
@@ -80,6 +80,10 @@ def test_a_line_search_ends_in_a_report_and_its_checkpoint_is_measured(
 ):
     from sweeps.engine.backend.in_process import InProcess
     from sweeps.engine.planning.strength import line_spec
+    from sweeps.engine.records import SweepRecords
+    from sweeps.engine.records.storage import Folder
+    from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints
+    from sweeps.engine.runs.checkpoint_options import CheckpointOptions, problems
     from sweeps.engine.runs.sweep import run_sweep
 
     monkeypatch.chdir(tmp_path)
@@ -93,10 +97,15 @@ def test_a_line_search_ends_in_a_report_and_its_checkpoint_is_measured(
     document = (tmp_path / "sweep/report/table.md").read_text()
     assert "Made-up-C mean test accuracy" in page and "Made-up-C mean" in document
     assert "mnist" not in (page + document).lower()
-    model = MADE_UP.make_model()
-    weights = next(Path(tmp_path, "sweep/trials").glob("*/model.safetensors"))
-    from gon_core.training import checkpoints
-
-    checkpoints.restore_model(model, weights.read_bytes())
-    rows = [*evaluation.evaluate(model, evaluation.build(read(None)[1], "test", SUITE, 0))]
-    assert [(row.setting, row.severity) for row in rows] == [("clean", 0), *SUITE.versions]
+    (trial, *_) = Path(tmp_path, "sweep/trials").iterdir()
+    given = CheckpointOptions(
+        checkpoints=(trial,), evaluate=("attacks",), name="again", storage=str(tmp_path)
+    )
+    assert given.problems() == problems(given) == {}
+    assert evaluate_checkpoints(given) == 0
+    trained = SweepRecords(Folder(str(tmp_path / "sweep"))).trial(trial.name).result()
+    (result,) = SweepRecords(Folder(str(tmp_path / "again"))).results()
+    assert result.of("top1") == trained.of("top1") and result.config.data.dataset == "made_up"
+    rows = [(row.setting, row.severity) for row in result.of("top1", "test")]
+    assert rows == [("clean", 0), *SUITE.versions] and result.of("attacks")
+    assert (tmp_path / "again/report/report.html").exists()

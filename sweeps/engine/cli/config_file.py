@@ -13,6 +13,7 @@ import yaml
 from sweeps.engine.cli.messages import shown, unknown_word
 
 LONGEST = 100_000  # bytes
+PLAIN = "tag:yaml.org,2002:"
 KINDS = ("str", "int", "float", "bool", "null", "timestamp")  # of plain words
 
 
@@ -37,10 +38,10 @@ def read_config(path: Path, legal: Sequence[str]) -> tuple[dict[str, Any], list[
         return {}, [f"--config: {path} is not plain YAML ({reason})"]
     if root is None:
         return {}, []
-    if fault := _tag_problem(root):
+    if not isinstance(root, yaml.MappingNode) or root.tag != f"{PLAIN}map":
+        is_plain = root.tag.removeprefix(PLAIN) in (*KINDS, "seq")
+        fault = "must hold keys and values, such as `seeds: 3`" if is_plain else _other_tag(root)
         return {}, [f"--config: {path} {fault}"]
-    if not isinstance(root, yaml.MappingNode):
-        return {}, [f"--config: {path} must hold keys and values, such as `seeds: 3`"]
     found: dict[str, Any] = {}
     problems, seen = [], set()
     for key_node, value_node in root.value:
@@ -50,35 +51,26 @@ def read_config(path: Path, legal: Sequence[str]) -> tuple[dict[str, Any], list[
             problems.append(f"--config: {unknown_word('key', key, legal)}")
         elif name in seen:
             problems.append(f"--config: {key}: is given twice")
-        elif fault := _value_problem(value_node):
-            problems.append(f"--config: {key}: {fault}")
         else:
-            found[name] = _text(value_node)
+            try:
+                found[name] = _text(value_node)
+            except ValueError as error:
+                problems.append(f"--config: {key}: {error}")
         seen.add(name)
     return found, problems
 
 
-def _tag_problem(node: yaml.Node) -> str:
-    kinds = {yaml.ScalarNode: KINDS, yaml.SequenceNode: ("seq",), yaml.MappingNode: ("map",)}
-    tags = [f"tag:yaml.org,2002:{kind}" for kind in kinds[type(node)]]
-    return "" if node.tag in tags else f"is not plain YAML (it has the tag {shown(node.tag)})"
+def _text(node: yaml.Node, in_list: bool = False) -> str | list[Any] | None:
+    """Return a value, or a list of values, as text; None for null."""
+    kind = node.tag.removeprefix(PLAIN)
+    if isinstance(node, yaml.ScalarNode) and kind in KINDS:
+        return None if kind == "null" else node.value
+    if isinstance(node, yaml.SequenceNode) and kind == "seq" and not in_list:
+        return [_text(part, in_list=True) for part in node.value]
+    if kind in ("seq", "map"):
+        raise ValueError("must be a value or a list of values, without keys or lists in it")
+    raise ValueError(_other_tag(node))
 
 
-def _value_problem(node: yaml.Node) -> str:
-    parts = node.value if isinstance(node, yaml.SequenceNode) else []
-    for part in (node, *parts):
-        if fault := _tag_problem(part):
-            return fault
-    if isinstance(node, yaml.MappingNode) or any(type(p) is not yaml.ScalarNode for p in parts):
-        return "must be a value or a list of values, without keys or lists in it"
-    return ""
-
-
-def _text(node: yaml.Node) -> str | list[str | None] | None:
-    if isinstance(node, yaml.SequenceNode):
-        return [_word(part) for part in node.value]
-    return _word(node)
-
-
-def _word(node: yaml.Node) -> str | None:
-    return None if node.tag == "tag:yaml.org,2002:null" else node.value
+def _other_tag(node: yaml.Node) -> str:
+    return f"is not plain YAML (it has the tag {shown(node.tag)})"

@@ -47,6 +47,8 @@ def _measures(given: object) -> object:
 
 
 Measures = Annotated[tuple[str, ...] | None, BeforeValidator(_measures)]
+DATASETS = benchmarks.names()
+EMBEDDED = ", ".join(name for name in DATASETS if benchmarks.get(name).is_embedded)
 
 
 def _known_dataset(name: str) -> str:
@@ -169,7 +171,7 @@ class SweepOptions(CommandOptions):
     )
     dataset: DatasetName = Field(
         DataConfig.model_fields["dataset"].default,
-        description=f"Data set: {', '.join(benchmarks.names())}; all but mnist from --data-dir.",
+        description=f"Data set: {', '.join(DATASETS)}; all but {EMBEDDED} from --data-dir.",
     )
     download: bool = Field(False, description="Download the data set into --data-dir first.")
     training_images: PositiveInt | None = Field(

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from gon_core.config import ANT
+from search_spaces.parameter import Value
 from sweeps.engine.cli.grids import WHOLE_NUMBER
 from sweeps.engine.cli.options import MOST_GENERATOR_STEPS, SweepOptions
 from sweeps.engine.planning.methods import at_scale
@@ -116,7 +117,7 @@ class AntOptions(SweepOptions):
             names = ("kernel_size", "depth")
         return {next((name for name in names if name in self._given()), names[-1]): message}
 
-    def _given(self) -> dict[str, object]:
+    def _given(self) -> dict[str, Value]:
         """Return the fields of the method that were given, and are not searched."""
         return {
             name: value

@@ -7,20 +7,14 @@ from pydantic import ValidationError
 
 from gon_core.benchmarks import Benchmark, ScaleName
 from gon_core.config import Trained
-from search_spaces.parameter import Point, Value
+from search_spaces.parameter import Point
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import with_values
 
 
 def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: Any) -> Trained:
-    """Return a method as it is trained at a scale.
-
-    Args:
-        variant: its name in ``Benchmark.methods``.
-        scale: its name.
-        benchmark: whose values the method has.
-        changes: other values of fields.
+    """Return a method of ``Benchmark.methods`` as it is trained at a scale.
 
     Raises:
         ValidationError: an illegal value among the changes.
@@ -32,23 +26,14 @@ def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: An
 
 def strength_problems(options: SweepOptions, name: str) -> dict[str, str]:
     """Return which values of an option's grid the searched method does not allow."""
-    values, scale = getattr(options, name) or (), scale_name(options)
-    rule = strength_problem(options.variant, scale, values, options.benchmark)
-    return {name: rule} if rule else {}
-
-
-def strength_problem(
-    variant: str, scale: ScaleName, values: Iterable[Value], benchmark: Benchmark
-) -> str:
-    """Return which strengths a method does not allow, in words; empty if it allows all."""
-    method, faults = at_scale(variant, scale, benchmark), []
-    name = benchmark.strengths[variant].parameter
-    for value in values:
+    variant, benchmark, faults = options.variant, options.benchmark, []
+    method = at_scale(variant, scale_name(options), benchmark)
+    for value in getattr(options, name) or ():
         try:
-            with_values(method, {name: value})
+            with_values(method, {benchmark.strengths[variant].parameter: value})
         except ValidationError as error:
             faults.append(f"{value:g}: {error.errors()[0]['msg'].lower()}")
-    return f"for {variant}, {'; '.join(faults)}" if faults else ""
+    return {name: f"for {variant}, {'; '.join(faults)}"} if faults else {}
 
 
 def deviations(variants: Iterable[str], scale: ScaleName, benchmark: Benchmark) -> tuple[str, ...]:

@@ -93,22 +93,14 @@ class Plan:
 
     def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of the trial of a point."""
-        return self.configure(self.spec.method_at(point), seed)
-
-    def configure(self, method: Trained, seed: int) -> TrialConfig:
-        """Return the configuration of a trial of any method."""
         config = self.config
         return TrialConfig(
-            method=method, data=config.data, training=config.training, start=config.start,
-            evaluation=config.evaluation, seed=seed,
+            method=self.spec.method_at(point), data=config.data, training=config.training,
+            start=config.start, evaluation=config.evaluation, seed=seed,
         )  # fmt: skip
 
     def search(self, known: dict[Point, Objectives]) -> Search:
-        """Return the search before its first trial.
-
-        Args:
-            known: what earlier sweeps found; a joint search learns from it.
-        """
+        """Return the search before its first trial; a joint one learns from ``known``."""
         config, spec = self.config, self.spec
         ledger = Ledger(config.grid, config.seeds, self.trial, spec.baseline_points)
         seed = config.seeds[0]
@@ -219,12 +211,7 @@ def grid_problems(options: SweepOptions) -> dict[str, str]:
 
 
 def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
-    """Return the plan of a sweep from legal options.
-
-    Args:
-        spec: what is searched.
-        options: those in which ``problems`` finds none.
-    """
+    """Return the plan of a sweep from options in which ``problems`` finds none."""
     name = scale_name(options)
     scale = scale_of(options)
     spec = with_baselines(spec, options, name)

@@ -12,15 +12,10 @@ from sweeps.engine.search.search import Search
 def rebuild_search(
     plan: Plan, records: SweepRecords, known: Mapping[Point, Objectives]
 ) -> tuple[Search, int]:
-    """Return the search as it stands after what is recorded; failures are to run again.
+    """Return the search as it stands after what is recorded, and how many trials need not run.
 
-    Args:
-        plan: of the sweep.
-        records: of the sweep; each trial is read once, and none is kept.
-        known: what earlier sweeps found.
-
-    Returns:
-        the search, and how many trials need not run again.
+    Each record is read once, and none is kept; what failed is to run again. ``known`` is what
+    earlier sweeps found.
     """
     search, finished = plan.search(dict(known)), 0
     configs = records.trials()

@@ -22,12 +22,7 @@ NAMES = {"gnt": "sigma", "ant_1x1": "epsilon"}
 
 
 def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> SweepSpec:
-    """Return the search for how strong ``--method`` should be.
-
-    Args:
-        options: legal ones.
-        values: the grid to begin with, or None for that of the scale.
-    """
+    """Return the search for how strong ``--method`` should be, from a grid or that of the scale."""
     variant, scale, benchmark = options.variant, scale_name(options), options.benchmark
     known, parameter = benchmark.strengths[variant], strength(benchmark, variant)
     method = at_scale(variant, scale, benchmark)

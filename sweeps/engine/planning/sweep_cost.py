@@ -28,10 +28,10 @@ def price_lines(
     Args:
         plan: all trials.
         estimate: of one trial; None if nothing is known of the device.
-        records: of the trials that are not left, and of what was used.
+        records: of the trials that have ended, and of what was used.
         start_is_kept: whether the vanilla model need not be trained.
         budget: what the sweep may use.
-        price: of a GPU-hour, in any currency; None if it is not given.
+        price: of a GPU-hour, in any currency.
     """
     left = plan.number_of_trials - sum(result.is_final for result in records.results())
     resources, spent = plan.resources, records.usage.spent()

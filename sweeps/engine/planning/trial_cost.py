@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 # Images of which the speed is measured: a GPU shows its own only once it is kept busy.
 TIMED_IMAGES = {"cpu": 300, "cuda": 6000}
-EPOCH_BYTES = 257  # of an entry of a trial's history; all digits of a float are written
+RESULT_BYTES, EPOCH_BYTES = 800, 284  # of a result, and of each epoch in its history
 
 
 class Shares(NamedTuple):
@@ -88,12 +88,7 @@ class TimeEstimate:
 
 
 def estimate_time(plan: Plan, storage: Folder) -> TimeEstimate | None:
-    """Return what a trial of ``plan`` takes; None if nothing is known of its device.
-
-    Args:
-        plan: the sweep's.
-        storage: where it and other sweeps are kept.
-    """
+    """Return what a trial of ``plan`` takes; None if nothing is known of its device."""
     return recorded_time(plan, storage) or measured_time(plan)
 
 
@@ -161,17 +156,14 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
 
 def _device(plan: Plan, trial: TrialRecords, result: TrialResult) -> str | None:
     """Return the name of the trial's device; None if it is not one that the plan's may run on."""
-    parts = result.device.split(", ")
-    on_cpu = parts[0].endswith("cpu")  # or "2 x cpu"
-    if on_cpu != (plan.resources.device == "cpu"):
-        return None
-    if on_cpu:
+    if plan.resources.device == "cpu":
         attempts = trial.attempts()
-        here = bool(attempts) and attempts[-1].host == socket.gethostname()
-        threads = f"cpu, {plan.resources.cpus} thread(s)"
-        return "this machine's CPU" if here and ", ".join(parts[:2]) == threads else None
-    here = machine.gpu_count() > 0
-    return parts[0] if not here or parts[0] == gpu_name() else None
+        is_here = bool(attempts) and attempts[-1].host == socket.gethostname()
+        is_alike = result.device.startswith(f"cpu, {plan.resources.cpus} thread(s)")
+        return "this machine's CPU" if is_here and is_alike else None
+    name = result.device.split(", ")[0]
+    is_gpu = not name.endswith("cpu")  # or "2 x cpu"
+    return name if is_gpu and (not machine.gpu_count() or name == gpu_name()) else None
 
 
 def gpu_name() -> str:
@@ -259,13 +251,9 @@ def after_training(plan: Plan, config: TrialConfig, epoch: float) -> float:
 
 
 def further_images(method: Trained, training: TrainingConfig, images: int, device: str) -> float:
-    """Return how many images of plain training an epoch costs beside those that it trains on.
+    """Return how many images of plain training an epoch costs beside its own ``images``.
 
-    Args:
-        method: ANT has a generator's steps, adversarial training its attacks, AugMix its mixtures.
-        training: batch size and limit of epochs.
-        images: of an epoch.
-        device: ``cpu`` or ``cuda``.
+    ANT has a generator's steps, adversarial training its attacks, AugMix its mixtures.
     """
     shares = SHARES[device]
     match method:
@@ -287,12 +275,6 @@ def evaluation_seconds(
     """Return the seconds that measuring a model takes, in two parts.
 
     The second is for the noise generators of epsilon*, at most: each ends when it has converged.
-
-    Args:
-        speed: of the model.
-        device: ``cpu`` or ``cuda``.
-        data: which images, and how many.
-        config: what is measured.
     """
     from gon_core.evaluation.measure import total_passes  # slow: it loads torch
 
@@ -323,6 +305,8 @@ def storage_bytes(plan: Plan) -> tuple[int, int]:
             parameter.grad = torch.zeros_like(parameter)
         state.optimizer.step()  # momentum is there from the first step on
         files = {name: len(content) for name, content in checkpoints.dump(state).items()}
-        sizes.append((sum(files.values()) + history, files[checkpoints.MODEL] + history))
+        sizes.append(
+            (sum(files.values()) + history, files[checkpoints.MODEL] + RESULT_BYTES + history)
+        )
     checkpoint, finished = map(max, zip(*sizes, strict=True))
     return checkpoint, finished

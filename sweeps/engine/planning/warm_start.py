@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from search_spaces.parameter import Point, contains
 from sweeps.engine.planning.plan import Plan
@@ -14,26 +13,11 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import redact
 
 
-@dataclass(frozen=True)
-class Known:
-    """What earlier sweeps found.
-
-    Attributes:
-        points: mean objectives over the seeds that were measured, by point.
-        trials: how many trials these are.
-        passed_over: how many measured trials could not be compared.
-    """
-
-    points: dict[Point, Objectives]
-    trials: int = 0
-    passed_over: int = 0
-
-
 def problems(folders: Sequence[str] | None) -> dict[str, str]:
     """Return which of the folders hold no sweep, or are given twice, by option name."""
-    faults = ["needs at least one folder"] if folders == () else []
-    for index, location in enumerate(folders or ()):
-        if location in folders[:index]:
+    given, faults = folders or (), ["needs at least one folder"] if folders == () else []
+    for index, location in enumerate(given):
+        if location in given[:index]:
             faults.append(f"{redact(location)}: given twice")
         elif fault := _fault(location):
             faults.append(f"{redact(location)}: {fault}")
@@ -53,11 +37,11 @@ def _fault(location: str) -> str:
     return ""
 
 
-def read(plan: Plan) -> Known:
-    """Return what the sweeps named in ``plan`` found at points of the plan's space.
+def read(plan: Plan) -> tuple[dict[Point, Objectives], str]:
+    """Return what the sweeps named in ``plan`` found at points of the plan's space, and in words.
 
     A trial counts if it could be one of the plan: the same data, the same training from the
-    same start, and a method that is a point of the space.
+    same start, and a method that is a point of the space. The objectives are means over seeds.
     """
     by_point: dict[Point, list[Objectives]] = {}
     passed_over = 0
@@ -75,7 +59,11 @@ def read(plan: Plan) -> Known:
         point: tuple(statistics.fmean(values) for values in zip(*objectives, strict=True))
         for point, objectives in sorted(by_point.items(), key=lambda item: str(item[0]))
     }
-    return Known(means, sum(map(len, by_point.values())), passed_over)
+    return means, (
+        f"Learning from {sum(map(len, by_point.values()))} trials of earlier sweeps, at "
+        f"{len(means)} points; {passed_over} others cannot be compared (other data, training or "
+        "method)."
+    )
 
 
 def _comparable_point(plan: Plan, result: TrialResult) -> Point | None:

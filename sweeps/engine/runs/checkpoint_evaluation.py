@@ -11,10 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from gon_core import evaluation
-from gon_core.config import (
-    TrainingConfig,
-    TrialConfig,
-)
+from gon_core.config import TrainingConfig, TrialConfig
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.evaluation.measure import Accuracies, Measured
 from gon_core.measurement import Measurement, mean_top1
@@ -75,16 +72,38 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     def evaluate_all(tracker: Tracker) -> None:
         with accuracies_of(options) as of_model:
             for loaded, config in zip(models, configs, strict=True):
+                if records.trial(config.trial_id).result() is not None:
+                    session.say(f"{loaded.given.name}: recorded already")
+                    continue
                 accuracies = of_model(loaded.model)
-                _evaluate(loaded, config, images, records, tracker, console, accuracies)
+                _evaluate(loaded, config, images, session, tracker, accuracies)
 
     def run() -> int:
         if records.read_sweep() is None:
             records.write_sweep(description)
-        if images.mnist is not None and images.splits is not None:
-            given = images.mnist.test if options.mnist_c else None
+        if images.prepared is not None and images.splits is not None:
+            given = images.prepared.test if options.mnist_c else None
             measures.write_examples(records.folder, images.splits, images.config, given)
-        announce(models, configs, images, records, console)
+            here, plain = (
+                Resources(torch.get_num_threads(), gpus=0, max_concurrent=1),
+                TrainingConfig(),
+            )
+            speeds = [
+                measure_speed(loaded.model, images.data, plain, here)
+                for loaded, config in zip(models, configs, strict=True)
+                if records.trial(config.trial_id).result() is None
+            ]
+            if speeds:
+                session.say(
+                    cost_text(
+                        [
+                            evaluation_seconds(speed, "cpu", images.data, images.config)
+                            for speed in speeds
+                        ]
+                    )
+                )
+        if description.deviations:
+            session.say(f"Deviations from the paper: {'; '.join(description.deviations)}.")
         return session.run(evaluate_all)
 
     return session.alone(run)
@@ -104,39 +123,29 @@ def accuracies_of(options: CheckpointOptions) -> Iterator[Callable[[nn.Module], 
         yield partial(Shards, resources)
 
 
-def announce(
-    models: Sequence[LoadedModel], configs: Sequence[TrialConfig], images: Images,
-    records: SweepRecords, console: Console,
-) -> None:  # fmt: skip
-    """Print how long it takes, by the speed of each model that is to be measured, and the cuts."""
-    waiting = [
-        loaded
-        for loaded, config in zip(models, configs, strict=True)
-        if records.trial(config.trial_id).result() is None
-    ]
-    if images.mnist is not None and waiting:
-        here = Resources(cpus=torch.get_num_threads(), gpus=0, max_concurrent=1)
-        speeds = [
-            measure_speed(each.model, images.data, TrainingConfig(), here) for each in waiting
-        ]
-        costs = [evaluation_seconds(each, "cpu", images.data, images.config) for each in speeds]
-        console.print(cost_text(costs), highlight=False, markup=False)
-    if cuts := evaluation_deviations(models, images):
-        console.print(
-            f"Deviations from the paper: {'; '.join(cuts)}.", highlight=False, markup=False
-        )
+def cost_text(costs: Sequence[tuple[float, float]]) -> str:
+    """Return how long all models take together, in words; see ``evaluation_seconds``."""
+    sure, generators = map(sum, zip(*costs, strict=True))
+    count = f"{len(costs)} model{'s' * (len(costs) > 1)}"
+    text = f"{count} to measure: about {duration(sure)} by the speed measured now"
+    if generators < 1:
+        return f"{text}."
+    return (
+        f"{text}, and at most {duration(generators)} more for the noise generators of epsilon*, "
+        "which end as soon as they have converged (--generator-steps limits them)."
+    )
 
 
 def evaluation_deviations(models: Sequence[LoadedModel], images: Images) -> list[str]:
     """Return what is smaller than in the paper: the evaluation, and models beside its rows."""
-    if images.mnist is None:
-        return []
-    cuts = plan.evaluation_deviations(images.config, images.data)
     named: dict[str, list[str]] = {}
     for loaded in models:
         if loaded.published_row and loaded.deviations:
             named.setdefault(loaded.deviations, []).append(loaded.given.name)
-    return cuts + [f"{', '.join(names)}: {text}" for text, names in named.items()]
+    return [
+        *plan.evaluation_deviations(images.config, images.data),
+        *(f"{', '.join(names)}: {text}" for text, names in named.items()),
+    ]
 
 
 def describe_evaluation(
@@ -146,11 +155,15 @@ def describe_evaluation(
     """Return what ``sweep.json`` will say."""
     names = tuple(config.method.variant for config in configs)
     identity = hashlib.sha256(" ".join(config.trial_id for config in configs).encode())
-    rows = [
-        {"point": [loaded.given.name], "table": "mnist_c_top1", "model": loaded.published_row}
-        for loaded in models
-        if loaded.published_row is not None and images.mnist is not None
-    ]
+    tables, published = images.data.benchmark.published, None
+    rows = {each.given.name: each.published_row for each in models if each.published_row}
+    if tables is not None and rows:
+        published = {
+            "rows": [
+                {"point": [name], "table": tables.top1, "model": row} for name, row in rows.items()
+            ],
+            "table_7": tables.adversarial,
+        }
     return SweepDescription(
         name=options.name or f"{EXPERIMENT}-{identity.hexdigest()[:6]}",
         experiment=EXPERIMENT,
@@ -161,7 +174,7 @@ def describe_evaluation(
         search="grid",
         parameters=(Choice("variant", names, "checkpoint", names[0]),),
         objectives=("corrupted",),
-        published={"rows": rows, "table_7": "mnist_adversarial"} if rows else None,
+        published=published,
         seeds=(0,),
         grid=tuple((name,) for name in names),
         data_digest=images.digest,
@@ -170,31 +183,21 @@ def describe_evaluation(
 
 
 def _evaluate(
-    loaded: LoadedModel, config: TrialConfig, images: Images, records: SweepRecords,
-    tracker: Tracker, console: Console, accuracies: Accuracies,
+    loaded: LoadedModel, config: TrialConfig, images: Images, session: Session,
+    tracker: Tracker, accuracies: Accuracies,
 ) -> None:  # fmt: skip
-    trial = records.trial(config.trial_id)
-    if trial.result() is not None:
-        console.print(f"{loaded.given.name}: recorded already", highlight=False, markup=False)
-        return
-    console.print(
-        f"{loaded.given.name}: {loaded.given.architecture} from {loaded.source}, evaluated now",
-        highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
+    name, trial = loaded.given.name, session.records.trial(config.trial_id)
+    session.say(f"{name}: {loaded.given.architecture} from {loaded.source}, evaluated now")
     trial.write_config(config)
     tracker.started(config)
     started = time.perf_counter()
     if images.imagenet_c is not None:
-        found = Measured(_imagenet_rows(loaded.model, images.imagenet_c, console, accuracies))
+        found = Measured(_imagenet_rows(loaded.model, images.imagenet_c, session, accuracies))
     else:
-        assert images.mnist is not None, "MNIST models are evaluated on MNIST"
-
-        def notify(text: str) -> None:
-            console.print(f"  {text}", highlight=False, markup=False)
-
-        steps = Steps(notify=notify)
+        assert images.prepared is not None, "there are images of a benchmark or of a folder"
+        steps = Steps(notify=lambda text: session.say(f"  {text}"))
         found = measures.measure(
-            loaded.model, images.mnist, images.config, accuracies=accuracies, steps=steps
+            loaded.model, images.prepared, images.config, accuracies=accuracies, steps=steps
         )
     seconds = time.perf_counter() - started
     has_validation = any(row.split == "validation" for row in found.measurements)
@@ -211,39 +214,21 @@ def _evaluate(
     )
     trial.write_result(result, found.files)
     tracker.ended(result)
-    console.print(
-        f"{loaded.given.name}: done in {duration(seconds)}", highlight=False, markup=False
-    )
+    session.say(f"{name}: done in {duration(seconds)}")
 
 
 def _imagenet_rows(
-    model: nn.Module, images: ImageNetC, console: Console, accuracies: Accuracies
+    model: nn.Module, images: ImageNetC, session: Session, accuracies: Accuracies
 ) -> list[Measurement]:
     rows = []
     with torch.inference_mode():
         for row in accuracies.evaluate_imagenet_c(model, images):
             rows.append(row)
-            console.print(
-                f"  {row.setting} {row.severity}: {row.value:.1f} %", highlight=False, style="dim"
-            )
+            session.say(f"  {row.setting} {row.severity}: {row.value:.1f} %", "dim")
     errors = evaluation.errors_over_severities(rows, "test")
     accuracy = {name: 100 - error for name, error in errors.items()}
-    console.print(
+    session.say(
         f"mCE {evaluation.mean_corruption_error(errors):.1f} %, without noise "
-        f"{evaluation.mean_without_noise(accuracy):.1f} % top-1", highlight=False,
-    )  # fmt: skip
-    return rows
-
-
-def cost_text(costs: Sequence[tuple[float, float]]) -> str:
-    """Return how long all models take together, in words."""
-    sure, generators = (sum(part) for part in zip(*costs, strict=True))
-    count = len(costs)
-    models = "1 model" if count == 1 else f"{count} models"
-    text = f"{models} to measure: about {duration(sure)} by the speed measured now"
-    if generators < 1:
-        return f"{text}."
-    return (
-        f"{text}, and at most {duration(generators)} more for the noise generators of epsilon*, "
-        "which end as soon as they have converged (--generator-steps limits them)."
+        f"{evaluation.mean_without_noise(accuracy):.1f} % top-1"
     )
+    return rows

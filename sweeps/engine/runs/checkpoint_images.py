@@ -1,17 +1,12 @@
-"""The images that checkpoints are evaluated on: MNIST, MNIST-C's folders, or ImageNet-C's."""
+"""The images that checkpoints are evaluated on: their benchmark's, or those of a folder."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gon_core import architectures, evaluation
-from gon_core.benchmarks.mnist import MNIST
-from gon_core.config import (
-    DataConfig,
-    EvaluationConfig,
-)
-from gon_core.data import idx, imagenet_c_folder, mnist_c_folder
+from gon_core.config import DataConfig, EvaluationConfig
+from gon_core.data import imagenet_c_folder, mnist_c_folder
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.data.splits import Splits, split
@@ -19,95 +14,103 @@ from gon_core.evaluation import EvaluationSet
 from gon_core.evaluation.measure import total_passes
 from gon_core.measures import MEASURES
 from sweeps.engine.planning import plan
-from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+from sweeps.engine.runs.checkpoint_options import IMAGENET_C, CheckpointOptions
 from sweeps.engine.trials import measures
 from sweeps.engine.trials.measures import TrialData
 
 
 @dataclass(frozen=True)
 class Images:
-    """What the models are evaluated on: MNIST, or an ImageNet-C folder."""
+    """What the models are evaluated on.
+
+    Attributes:
+        config: what is measured.
+        data: which images, and how many.
+        digest: SHA-256 of the data set.
+        prepared: clean and corrupted images of a benchmark, and ``splits``, what they come from.
+        imagenet_c: instead, a folder of photos under corruptions.
+    """
 
     config: EvaluationConfig
     data: DataConfig
     digest: str
-    mnist: TrialData | None = None
+    prepared: TrialData | None = None
     splits: Splits | None = None
     imagenet_c: ImageNetC | None = None
 
 
 def image_problems(options: CheckpointOptions) -> list[str]:
-    """Return what is wrong with a folder of corrupted images, a line each; few of them are read."""
+    """Return what is wrong with a folder of images, a line each; few of them are read."""
+    option, (dataset, *_) = "data-dir", options.datasets
     try:
         if options.imagenet_c is not None:
+            option = "imagenet-c"
             _open_imagenet_c(options, options.imagenet_c)
-        elif options.mnist_c is not None:
+            return []
+        plan.data_digest(dataset, options.data_dir)
+        if options.mnist_c is not None:
+            option = "mnist-c"
+            if dataset != mnist_c_folder.MNIST.name:
+                return [f"--mnist-c: is for {mnist_c_folder.MNIST.title}, these are of {dataset}"]
             mnist_c_folder.check(options.mnist_c)
     except DataFileError as error:
-        name = "imagenet-c" if options.on_imagenet else "mnist-c"
-        return [f"--{name}: {problem}" for problem in str(error).split("; ")]
+        return [f"--{option}: {problem}" for problem in str(error).split("; ")]
     return []
 
 
 def load_images(options: CheckpointOptions, generator_steps: int | None = None) -> Images:
     """Return what to evaluate on, in whose folder there is nothing wrong."""
     if options.imagenet_c is not None:
-        return _load_imagenet_c(options, options.imagenet_c)
-    return _load_mnist(options, generator_steps)
+        folder = _open_imagenet_c(options, options.imagenet_c)
+        digest = hashlib.sha256(f"{folder.classes} {folder.images}".encode()).hexdigest()
+        config = EvaluationConfig(corruption_set=digest)
+        return Images(config, DataConfig(dataset=IMAGENET_C), digest, imagenet_c=folder)
+    benchmark = options.benchmark
+    published = evaluation.read_mnist_c(options.mnist_c) if options.mnist_c else None
+    names = benchmark.measures
+    if "evaluate" in options.model_fields_set:
+        names = options.evaluate or ()
+    if published is not None:  # of the folder there is one severity; ours are of other images
+        names = tuple(name for name in names if not MEASURES[name].makes_severities)
+    config = EvaluationConfig(
+        measures=names,
+        images=options.evaluation_images,
+        corruption_set=_digest(published) if published else None,
+    )
+    if total_passes(config, 1, benchmark).generator > 0:
+        config = config.model_copy(update=generator_limits(generator_steps))
+    data = DataConfig(
+        dataset=benchmark.name,
+        validation_images=options.validation_images or benchmark.held_out,
+        test_images=options.test_images or benchmark.test_images,
+    )
+    splits = split(*benchmark.read(options.data_dir), data)
+    prepared = measures.prepare_data(splits, config)
+    if published is not None:
+        shown = {key: found.first(data.test_images) for key, found in published.images.items()}
+        test = EvaluationSet("test", shown)
+        prepared = replace(prepared, test=test, prepared={})
+        data = data.model_copy(update={"test_images": len(test)})
+    digest = plan.data_digest(benchmark.name, options.data_dir)
+    return Images(config, data, digest, prepared, splits)
 
 
 def _open_imagenet_c(options: CheckpointOptions, folder: Path) -> ImageNetC:
-    assert options.architecture is not None, "ImageNet-C is asked for with an architecture"
-    return imagenet_c_folder.open_folder(
-        folder, classes=architectures.describe(options.architecture).classes
-    )
+    assert options.architecture is not None, "ImageNet-C is read for an architecture"
+    classes = architectures.describe(options.architecture).classes
+    return imagenet_c_folder.open_folder(folder, classes=classes)
 
 
-def _load_imagenet_c(options: CheckpointOptions, folder: Path) -> Images:
-    found = _open_imagenet_c(options, folder)
-    listed = f"{found.classes} {found.images}"
-    digest = hashlib.sha256(listed.encode()).hexdigest()
-    config = EvaluationConfig(corruption_set=digest)
-    return Images(config, DataConfig(dataset="imagenet_c"), digest, imagenet_c=found)
+def generator_limits(steps: int | None) -> dict[str, int]:
+    """Return the fields of ``EvaluationConfig`` for a limit of steps: whole blocks, at least one.
 
-
-def generator_budget(steps: int | None) -> dict[str, int]:
-    """Return the fields of ``EvaluationConfig`` for a budget of steps: whole blocks, at least one.
-
-    What is no cut is not said, so that it makes no other trial.
+    What is no less than in the paper is left out, so that it makes no other trial.
     """
     whole = EvaluationConfig()
     block = whole.generator_steps
     if steps is None or steps >= block * whole.generator_blocks:
         return {}
     return {"generator_steps": min(steps, block), "generator_blocks": max(1, steps // block)}
-
-
-def _load_mnist(options: CheckpointOptions, generator_steps: int | None) -> Images:
-    published = evaluation.read_mnist_c(options.mnist_c) if options.mnist_c else None
-    data = DataConfig(validation_images=options.validation_images, test_images=options.test_images)
-    asked = options.evaluate or ()
-    if published is not None:  # of the folder there is one severity; ours are of other images
-        asked = tuple(name for name in asked if not MEASURES[name].makes_severities)
-    config = EvaluationConfig(
-        measures=asked,
-        images=options.evaluation_images,
-        corruption_set=_digest(published) if published else None,
-        **(generator_budget(generator_steps) if _trains_generators(asked) else {}),
-    )
-    splits = split(*idx.load("mnist"), data)
-    prepared = measures.prepare_data(splits, config)
-    if published is not None:
-        count = options.test_images
-        shown = {key: images.first(count) for key, images in published.images.items()}
-        test = EvaluationSet("test", shown)
-        prepared = replace(prepared, test=test, prepared={})
-        data = data.model_copy(update={"test_images": len(test)})
-    return Images(config, data, plan.data_digest("mnist", None), prepared, splits)
-
-
-def _trains_generators(names: Sequence[str]) -> bool:
-    return total_passes(EvaluationConfig(measures=tuple(names)), 1, MNIST).generator > 0
 
 
 def _digest(images: EvaluationSet) -> str:

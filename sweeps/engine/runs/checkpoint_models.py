@@ -4,22 +4,19 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from torch import nn
 
 from gon_core import architectures, paper
-from gon_core.config import (
-    Given,
-    TrialConfig,
-)
+from gon_core.benchmarks import Benchmark
+from gon_core.config import Given, TrialConfig
 from gon_core.models import weights
 from gon_core.models.weights import WeightsError
 from sweeps.engine.planning import methods, plan
 from sweeps.engine.records import MANIFEST, MODEL, OtherFormatError, SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions, trial_of
 
 
 @dataclass(frozen=True)
@@ -30,22 +27,28 @@ class LoadedModel:
         given: what it is.
         model: with its weights.
         source: the file or folder that it was read from.
-        trial: how it was trained, where the source is the folder of a trial that has ended.
+        benchmark: what it is evaluated on.
+        trial: how it was trained, where the source is the folder of a trial that has ended. A
+            checkpoint from the middle of a training stands beside nothing.
     """
 
     given: Given
     model: nn.Module
     source: Path
+    benchmark: Benchmark
     trial: TrialConfig | None = None
 
     @property
     def published_row(self) -> str | None:
-        """The row of the paper's Table 6 that it stands beside: by its name, else its training."""
-        if self.given.name in _table_6():
-            return self.given.name
-        if self.trial is None or isinstance(self.trial.method, Given):
+        """The row of the paper's accuracies that it stands beside: by its name, or its training."""
+        published, trial = self.benchmark.published, self.trial
+        if published is None:
             return None
-        return methods.published_row(self.trial.method, self.trial.data.benchmark)
+        if self.given.name in paper.load(published.top1)["model"].to_pylist():
+            return self.given.name
+        if trial is None or isinstance(trial.method, Given):
+            return None
+        return methods.published_row(trial.method, self.benchmark)
 
     @property
     def deviations(self) -> str:
@@ -54,42 +57,45 @@ class LoadedModel:
         if trial is None or isinstance(trial.method, Given):
             return ""
         found = plan.training_deviations(trial.data, trial.training, trial.start)
-        return ", ".join(
-            [*found, *methods.changes(trial.method.variant, trial.method, trial.data.benchmark)]
-        )
+        changes = methods.changes(trial.method.variant, trial.method, trial.data.benchmark)
+        return ", ".join([*found, *changes])
 
 
 def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str]]:
     """Return the checkpoints, and what is wrong with the others, a line each."""
-    models, problems = [], []
+    models, problems, benchmark = [], [], options.benchmark
+    classes, shape = benchmark.classes, benchmark.image_shape
+    if options.on_imagenet:  # its architectures are as they were published
+        classes = shape = None
     for index, path in enumerate(options.checkpoints):
         try:
             refuse_another_version(path)
             file = find_weights(path)
             state = weights.read_state(file)
-            architecture = options.architecture or weights.guess_architecture(state) or "madry_cnn"
-            refuse_another_kind(architecture, options, file)
-            model = weights.build(state, architecture, str(file))
-        except WeightsError as error:
+            architecture = (
+                options.architecture
+                or weights.guess_architecture(state, classes, shape)
+                or weights.guess_architecture(state)
+                or benchmark.model
+            )
+            if (architecture in architectures.OF_IMAGENET) != options.on_imagenet:
+                # Grey images would go through it, and its answers would mean nothing.
+                rule = f"a {architecture} is for ImageNet: give --imagenet-c FOLDER"
+                raise WeightsError(f"{file}: {rule}")
+            model = weights.build(state, architecture, str(file), classes, shape)
+        except ValueError as error:  # also an architecture that is for other images
             problems.append(f"--checkpoints: {error}")
             continue
-        name = options.names[index] if options.names else name_of(path)
-        sha256 = weights.digest(state)
-        given = Given.model_validate({"name": name, "architecture": architecture, "sha256": sha256})
-        models.append(LoadedModel(given, model, path, trial_of(path)))
+        given = Given(
+            name=options.names[index] if options.names else name_of(path),
+            architecture=architecture,
+            sha256=weights.digest(state),
+        )
+        models.append(LoadedModel(given, model, path, benchmark, trial_of(path)))
     names = [loaded.given.name for loaded in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         problems.append(f"--names: two checkpoints would be called {', '.join(twice)}: name them")
     return models, problems
-
-
-def refuse_another_kind(architecture: str, options: CheckpointOptions, file: Path) -> None:
-    """Raise WeightsError unless the architecture is for the images that are evaluated on.
-
-    Grey images would go through an ImageNet model, and its answers would mean nothing.
-    """
-    if (architecture in architectures.OF_IMAGENET) != options.on_imagenet:
-        raise WeightsError(f"{file}: a {architecture} is for ImageNet: give --imagenet-c FOLDER")
 
 
 def refuse_another_version(path: Path) -> None:
@@ -111,13 +117,11 @@ def find_weights(path: Path) -> Path:
     """Return the weights' file of a checkpoint; a training checkpoint's must match its manifest.
 
     Raises:
-        WeightsError: a folder without one, or one that is damaged.
+        WeightsError: it is damaged.
     """
     if not path.is_dir():
         return path
     file, manifest = path / MODEL, path / MANIFEST
-    if not file.exists():
-        raise WeightsError(f"{path}: a folder without {MODEL}: not a trial that has ended")
     if manifest.exists():
         try:
             expected = json.loads(manifest.read_text())["sha256"][MODEL]
@@ -130,26 +134,9 @@ def find_weights(path: Path) -> Path:
 
 def name_of(path: Path) -> str:
     """Return what to call a checkpoint: a trial by its method and id, a file by its name."""
-    if not path.is_dir():
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:100] or "checkpoint"
-    for folder, suffix in ((path, ""), (path.parent.parent, f"-{path.name}")):
-        if (config := trial_of(folder)) is None:
-            continue
-        return f"{config.method.variant}-{config.trial_id[:6]}{suffix}"
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name)[:100] or "checkpoint"
-
-
-def trial_of(path: Path) -> TrialConfig | None:
-    """Return how a model was trained, from the folder of its trial; None for any other path.
-
-    A checkpoint that was taken in the middle of a training stands beside nothing.
-    """
-    try:
-        return TrialConfig.model_validate_json((path / "trial.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-@cache
-def _table_6() -> tuple[str, ...]:
-    return tuple(row["model"] for row in paper.load("mnist_c_top1").to_pylist())
+    if path.is_dir():
+        for folder, suffix in ((path, ""), (path.parent.parent, f"-{path.name}")):
+            if (config := trial_of(folder)) is not None:
+                return f"{config.method.variant}-{config.trial_id[:6]}{suffix}"
+    name = path.name if path.is_dir() else path.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100] or "checkpoint"

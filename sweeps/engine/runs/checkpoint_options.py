@@ -7,15 +7,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from gon_core import measures
+from gon_core import benchmarks, measures
 from gon_core.architectures import OF_IMAGENET
-from gon_core.benchmarks.mnist import MNIST
-from gon_core.config import Architecture
-from sweeps.engine.cli.options import CommandOptions, Cores, Measures
-from sweeps.engine.records import SweepRecords
+from gon_core.config import Architecture, DataConfig, TrialConfig
+from sweeps.engine.cli.options import CommandOptions, Cores, Measures, PositiveInt
+from sweeps.engine.records import MODEL, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import resources
 from sweeps.engine.system import machine
+
+IMAGENET_C = "imagenet_c"
 
 
 class CheckpointOptions(CommandOptions):
@@ -32,21 +33,20 @@ class CheckpointOptions(CommandOptions):
     )
     names: tuple[str, ...] | None = Field(
         None,
-        description="Names; one of a row of Table 6 stands beside it. Default: from the paths.",
+        description="Names; that of a row of the paper stands beside it. Default: from the paths.",
     )
     architecture: Architecture | None = Field(
         None, description="Architecture of a state dict. Default: found by its tensors."
     )
     evaluate: Measures = Field(measures.choices(), description="Further measures. Default: all.")
-
-    evaluation_images: Annotated[int, Field(ge=1, le=MNIST.test_images)] | None = Field(
+    evaluation_images: PositiveInt | None = Field(
         None, description="Test images that --evaluate takes. Default: all."
     )
-    test_images: Annotated[int, Field(ge=1, le=MNIST.test_images)] = Field(
-        MNIST.test_images, description="Test images, from the first. Default: 10000."
+    test_images: PositiveInt | None = Field(
+        None, description="Test images, from the first. Default: all."
     )
-    validation_images: Annotated[int, Field(ge=1, le=MNIST.held_out)] = Field(
-        MNIST.held_out, description="Held-out training images. Default: 5000."
+    validation_images: PositiveInt | None = Field(
+        None, description="Held-out training images. Default: all."
     )
     mnist_c: Path | None = Field(
         None, description="Folder of the published MNIST-C. Default: our own corruptions."
@@ -83,11 +83,30 @@ class CheckpointOptions(CommandOptions):
         """Whether the models are evaluated on ImageNet-C."""
         return self.imagenet_c is not None
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What the checkpoints were trained on; of weights alone it is the default data set."""
+        if self.on_imagenet:
+            return (IMAGENET_C,)
+        found = [trial_of(path) or trial_of(path.parent.parent) for path in self.checkpoints]
+        default = DataConfig.model_fields["dataset"].default
+        return tuple({config.data.dataset if config else default: None for config in found})
+
+    @property
+    def benchmark(self) -> benchmarks.Benchmark:
+        """What all checkpoints are evaluated on."""
+        return benchmarks.get(self.datasets[0])
+
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
         found = super().problems()
         if not self.checkpoints:
             found["checkpoints"] = "needs at least one: a trial's folder or a safetensors file"
+        elif len(self.datasets) > 1:
+            rule = "are of several data sets, evaluate those of each apart"
+            found["checkpoints"] = f"{rule}: {', '.join(self.datasets)}"
+        else:
+            found |= self.data_problems(self.benchmark)
         for name in ("checkpoints", "names"):
             values = [str(value) for value in getattr(self, name) or ()]
             if twice := sorted({value for value in values if values.count(value) > 1}):
@@ -99,8 +118,7 @@ class CheckpointOptions(CommandOptions):
         if is_imagenet and not self.on_imagenet:
             found["architecture"] = f"{self.architecture} is for ImageNet: give --imagenet-c FOLDER"
         if self.on_imagenet and not is_imagenet:
-            legal = ", ".join(OF_IMAGENET)
-            rule = f"must be one of {legal} with --imagenet-c"
+            rule = f"must be one of {', '.join(OF_IMAGENET)} with --imagenet-c"
             found["architecture"] = f"{rule}, given: {self.architecture or 'nothing'}"
         asked = self.evaluate if "evaluate" in self.model_fields_set else None
         made = [name for name in asked or () if measures.MEASURES[name].makes_severities]
@@ -124,10 +142,24 @@ class CheckpointOptions(CommandOptions):
         return found
 
 
+def trial_of(path: Path) -> TrialConfig | None:
+    """Return how a model was trained, from the folder of its trial; None for any other path."""
+    try:
+        return TrialConfig.model_validate_json((path / "trial.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
 def problems(options: CheckpointOptions) -> dict[str, str]:
     """Return what is asked of this machine and it has not, by option name."""
     missing = [str(path) for path in options.checkpoints if not os.path.exists(path)]
-    found = {"checkpoints": f"no such file or folder: {', '.join(missing)}"} if missing else {}
+    faults = [f"no such file or folder: {', '.join(missing)}"] if missing else []
+    faults += [
+        f"{path}: a folder without {MODEL}: not a trial that has ended"
+        for path in options.checkpoints
+        if os.path.isdir(path) and not (path / MODEL).exists()
+    ]
+    found = {"checkpoints": "; ".join(faults)} if faults else {}
     for name in ("mnist_c", "imagenet_c"):
         folder = getattr(options, name)
         if folder is not None and not os.path.isdir(folder):
@@ -142,7 +174,7 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
 
 
 def _fault_of(folder: Folder) -> str:
-    if folder.is_local and os.path.isfile(folder.path):
+    if folder.is_local and Path(folder.path).is_file():
         return f"{folder.path} is a file, choose another name"
     try:
         before = SweepRecords(folder).read_sweep()

@@ -20,7 +20,7 @@ def run_script(
 
     Args:
         model: the script's options.
-        description: what the script does, for ``--help``.
+        description: for ``--help``.
         spec: what is searched, and where.
         check: what is wrong with legal options, by option name.
     """

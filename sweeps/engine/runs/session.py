@@ -50,11 +50,7 @@ class Session:
     stop: Stop | None = None
 
     def alone(self, run: Callable[[], int]) -> int:
-        """Return what ``run`` returns, which no other driver of the sweep can disturb.
-
-        Raises:
-            SystemExit: 2 if another driver runs the sweep.
-        """
+        """Return what ``run`` returns; exit with code 2 if another driver runs the sweep."""
         try:
             with SweepLock(
                 self.records.folder, wait_seconds=self.wait_seconds, say=self.say
@@ -73,10 +69,8 @@ class Session:
     ) -> int:
         """Do the work, write and print the report, close the tracker; return the exit code.
 
-        Args:
-            work: what the driver does; it reports to the tracker.
-            stop: begins to end what the work has started.
-            join: waits for that, so that nothing is written beside the report.
+        After it ``stop`` begins to end what the work has started, and ``join`` waits for that, so
+        that nothing is written beside the report.
 
         Raises:
             SystemExit: 2 if the work finds bad input.

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from gon_core import benchmarks
 from search_spaces.parameter import Point
 from sweeps.engine.backend.budget import Meter, OutOfBudgetError, make_meter
 from sweeps.engine.backend.cluster import Cluster, refuse_unshared
@@ -40,11 +39,7 @@ if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
     from sweeps.engine.trials.measures import TrialData
 
 
-def run_sweep(
-    spec: SweepSpec,
-    options: SweepOptions,
-    backend: BackendFactory = Cluster,
-) -> int:
+def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = Cluster) -> int:
     """Run a sweep, or resume it; print its progress and its result.
 
     Args:
@@ -68,17 +63,15 @@ def run_sweep(
     records = SweepRecords(storage / plan.name)
     if options.download and not options.dry_run:
         download(options)
-    if options.dry_run and options.download:
-        digest = ""  # the data may not be there yet
-    else:
-        digest = planning.data_digest(options.dataset, options.data_dir)
+    has_data = not (options.dry_run and options.download)  # else it may not be there yet
+    digest = planning.data_digest(options.dataset, options.data_dir) if has_data else ""
     description = describe_sweep(plan, options, digest)
     refuse_another_sweep(records, description)
     kept = starting_models.folder(storage, plan.config.start, digest)
     budget = Budget(options.budget_gpu_hours, options.budget_hours)
-    price = options.price_per_gpu_hour
+    price, uses_cost = options.price_per_gpu_hour, options.dry_run or bool(budget.limits)
+    start_is_kept = uses_cost and starting_models.stored(kept) is not None
     if options.dry_run:
-        start_is_kept = starting_models.stored(kept) is not None
         estimate = estimate_time(plan, storage)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price)
         show_plan(plan, records, costs, console)
@@ -86,7 +79,6 @@ def run_sweep(
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
         refuse_running(plan.name, claim.describe())
-    start_is_kept = bool(budget.limits) and starting_models.stored(kept) is not None
     meter = make_meter(plan, storage, records, budget, start_is_kept, console.print)
     known = known_points(plan, records, console)
     session = Session(
@@ -105,19 +97,16 @@ def known_points(
         return list(before.known)
     if not plan.config.warm_start:
         return []
-    known = warm_start.read(plan)
-    console.print(
-        f"Learning from {known.trials} trials of earlier sweeps, at {len(known.points)} points; "
-        f"{known.passed_over} others cannot be compared (other data, training or method)."
-    )
-    return list(known.points.items())
+    known, words = warm_start.read(plan)
+    console.print(words)
+    return list(known.items())
 
 
 def download(options: SweepOptions) -> None:
-    """Fetch the data set that was asked for; exit with code 2 where that fails."""
+    """Fetch the data set; exit with code 2 where that fails."""
     from gon_core.data.files import DataFileError
 
-    fetch = benchmarks.get(options.dataset).download
+    fetch = options.benchmark.download
     assert options.data_dir is not None and fetch is not None
     try:
         fetch(options.data_dir)
@@ -198,20 +187,18 @@ class _Sweep:
             self.meter.stop = self.session.stop = stop
 
     def _announce(self, finished: int) -> None:
-        plan, resources = self.plan, self.plan.resources
-        self.session.say(f"{plan.spec.title} Sweep {plan.name}, scale {plan.config.scale}.")
+        plan, resources, say = self.plan, self.plan.resources, self.session.say
+        say(f"{plan.spec.title} Sweep {plan.name}, scale {plan.config.scale}.")
         if finished:
-            self.session.say(f"Resumed: {finished} trials are recorded already.")
-        left = plan.number_of_trials - finished
-        self.session.say(
+            say(f"Resumed: {finished} trials are recorded already.")
+        left, precision = plan.number_of_trials - finished, plan.config.training.precision
+        say(
             f"{left} {'trial' if left == 1 else 'trials'}, {at_a_time(resources)} on "
-            f"{resources.device}, {plan.config.training.precision}; kept in "
-            f"{self.records.folder.path}"
+            f"{resources.device}, {precision}; kept in {self.records.folder.path}"
         )
         show_deviations(plan, self.session.console)
-        on_cpu_in_bf16 = plan.config.training.precision == "bf16" and resources.device == "cpu"
-        if on_cpu_in_bf16 and not machine.has_bf16():
-            self.session.say(
+        if precision == "bf16" and resources.device == "cpu" and not machine.has_bf16():
+            say(
                 "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
             )
 

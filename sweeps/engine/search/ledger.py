@@ -31,17 +31,13 @@ class Entry:
     Attributes:
         point: values of the searched parameters.
         proposed: whether the search proposed it; the others are the grid.
-        left: the seeds that have not ended.
-        objectives: by seed; None for a seed that was pruned, diverged or failed.
-        statuses: how each seed ended.
+        ended: how each seed ended, and its objectives; None unless it was measured.
         mean: of the objectives; None unless every seed was measured.
     """
 
     point: Point
     proposed: bool
-    left: set[int]
-    objectives: dict[int, Objectives | None] = field(default_factory=dict)
-    statuses: dict[int, Status] = field(default_factory=dict)
+    ended: dict[int, tuple[Status, Objectives | None]] = field(default_factory=dict)
     mean: Objectives | None = None
 
 
@@ -69,10 +65,10 @@ class Ledger:
         baselines: Iterable[Point] = (),
     ) -> None:
         self.seeds, self._configure = tuple(seeds), configure
-        self.entries = {point: Entry(point, False, set(seeds)) for point in points}
+        self.entries = {point: Entry(point, False) for point in points}
         self.proposed: list[Entry] = []
         self._baselines = tuple(baselines)
-        self._unsettled = len(self.entries) if self.seeds else 0
+        self._left_of_grid = len(self.entries) * len(self.seeds)  # trials
         self._queue: OrderedDict[tuple[Point, int], None] = OrderedDict()
         for point in (*self.entries, *self._baselines):
             self._put(point)
@@ -88,7 +84,7 @@ class Ledger:
     def propose(self, point: Point) -> None:
         """Add a point, unless it is known."""
         if point not in self.entries and point not in self._baselines:
-            self.entries[point] = Entry(point, True, set(self.seeds))
+            self.entries[point] = Entry(point, True)
             self.proposed.append(self.entries[point])
             self._put(point)
 
@@ -99,13 +95,10 @@ class Ledger:
         measured = status in ("converged", "max_epochs")
         if point not in self._baselines:
             entry = self.entries[point]
-            entry.objectives[seed] = objectives if measured else None
-            entry.statuses[seed] = status
-            if seed in entry.left:
-                entry.left.remove(seed)
-                self._unsettled -= not entry.proposed and not entry.left
-            if not entry.left:
-                entry.mean = _mean([entry.objectives[seed] for seed in self.seeds])
+            self._left_of_grid -= not entry.proposed and seed not in entry.ended
+            entry.ended[seed] = status, objectives if measured else None
+            if self.is_settled(point):
+                entry.mean = _mean([entry.ended[seed][1] for seed in self.seeds])
         self._queue.pop((point, seed), None)
 
     def next_trial(self) -> PlannedTrial | None:
@@ -123,11 +116,11 @@ class Ledger:
     @property
     def is_grid_settled(self) -> bool:
         """Whether every seed of every point of the grid has ended."""
-        return not self._unsettled
+        return not self._left_of_grid
 
     def is_settled(self, point: Point) -> bool:
         """Whether every seed of the point has ended."""
-        return not self.entries[point].left
+        return len(self.entries[point].ended) == len(self.seeds)
 
     def mean(self, point: Point) -> Objectives | None:
         """Return the mean objectives over seeds, or None unless every seed was measured."""

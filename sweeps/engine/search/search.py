@@ -5,14 +5,15 @@ grid point. A joint search lets Optuna propose points in a whole space. A grid s
 nothing.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameter import Parameter, Point, Real
 from sweeps.engine.search.ledger import Ledger, Objectives, PlannedTrial
 from sweeps.engine.search.study import (
-    GrowingStudy,
     complete_trial,
     known_trial,
     make_sampler,
@@ -23,23 +24,14 @@ from sweeps.engine.search.study import (
 if TYPE_CHECKING:
     from sweeps.engine.search.study import FrozenTrial
 
+LOOKED_AT = 200
+"""Points that a sampler looks at: the last ones, so that a proposal costs the same however many
+there are. It depends on nothing but their number: a search that is rebuilt from its records
+proposes what it would have proposed."""
 ATTEMPTS = 100
 STARTUP_POINTS = 5  # random ones, before a sampler of a joint search has anything to learn from
 
-
-class Search(Protocol):
-    """Proposes trials; how they ended is recorded in its ledger."""
-
-    ledger: Ledger
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether no further trial will be proposed."""
-        ...
-
-    def next_trial(self) -> PlannedTrial | None:
-        """Return the trial to run now; None while results are still awaited."""
-        ...
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -143,9 +135,7 @@ class JointSearch:
     sampler_seed: int
     known: Mapping[Point, Objectives]
     nearest_legal: Callable[[Point], Point] = tuple
-
-    def __post_init__(self) -> None:
-        self._growing = GrowingStudy(self.objectives, self.known)
+    _has_warned: bool = False
 
     @property
     def is_exhausted(self) -> bool:
@@ -166,13 +156,10 @@ class JointSearch:
             # A sampler that has converged repeats itself; a random point is worth more.
             name = self.sampler if attempt < 2 else "random"
             sampler = make_sampler(name, seed, STARTUP_POINTS, self.trials)
-            if name == "tpe":
-                values = self._growing.ask(sampler, self.ledger, distributions)
-            else:
-                study = make_study(sampler, self.objectives)
-                if name != "random":  # which looks at nothing
-                    study.add_trials(self._known_trials(distributions))
-                values = study.ask(distributions).params
+            study = make_study(sampler, self.objectives)
+            if name != "random":  # which looks at nothing
+                study.add_trials(self._known_trials(distributions))
+            values = study.ask(distributions).params
             stepped = tuple(parameter.nearest(values[parameter.name]) for parameter in self.space)
             point = self.nearest_legal(stepped)
             if point not in self.ledger.entries:
@@ -180,14 +167,23 @@ class JointSearch:
         raise RuntimeError("every point of the space seems to have been tried already")
 
     def _known_trials(self, distributions: dict[str, Any]) -> "list[FrozenTrial]":
+        entries, known = self.ledger.entries, self.known.items()
+        forgotten = max(0, len(known) + len(entries) - LOOKED_AT)
+        if forgotten and not self._has_warned:
+            log.warning("from now on the sampler learns from the last %s points alone", LOOKED_AT)
+            self._has_warned = True
+        trials = [complete_trial(*each, distributions) for each in islice(known, forgotten, None)]
         # A genetic sampler counts generations, which it would note in a study of its own.
-        trials = [complete_trial(*known, distributions) for known in self.known.items()]
         complete, size = 0, population_size(self.trials)
-        for point in self.ledger.entries:
+        for point in islice(entries, max(0, forgotten - len(known)), None):
             generation = {"NSGAIISampler:generation": complete // size}
             trials.append(known_trial(self.ledger, point, distributions, generation))
             complete += trials[-1].state.name == "COMPLETE"
         return trials
+
+
+Search = GridSearch | LineSearch | JointSearch
+"""Proposes trials; how they ended is recorded in its ledger."""
 
 
 def _number(point: Point) -> float:

@@ -3,10 +3,8 @@
 Nothing here is stored: a study is rebuilt from the trial records, by way of the ledger.
 """
 
-import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameter import Parameter, Point
@@ -19,66 +17,10 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("gp", "tpe", "nsga2", "random")
 LINE_SAMPLERS = ("gp", "tpe", "random")  # a population cannot evolve in a handful of points
-HALF = 500  # of the points that TPE looks at, at most
 LEVELS = 8
 """Of a tree behind the importances. What lies deeper fits chance. Without a limit it takes 5 to 9
 times as long, and shares of 1,000 points change by half a percentage point, by 1.3 of very noisy
 accuracies: by less than another choice of points changes them."""
-
-log = logging.getLogger(__name__)
-
-
-class GrowingStudy:
-    """A study to which each point is added once, and once more how it ended.
-
-    Made anew for each proposal, as others are, it would cost more than the sampler does. From 1,000
-    points on it holds the last 500 to 999 alone, so that a proposal costs the same however many
-    there are. Only for samplers that look at nothing but points and how they ended.
-
-    Args:
-        objectives: how many are maximised.
-        earlier: objectives of the points of earlier sweeps.
-    """
-
-    def __init__(self, objectives: int, earlier: Mapping[Point, Objectives]) -> None:
-        self._objectives, self._earlier = objectives, earlier
-        self._study: Study | None = None
-        self._first = self._added = 0
-        self._running: dict[Point, int] = {}
-
-    def ask(
-        self, sampler: "BaseSampler", ledger: Ledger, distributions: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return what ``sampler`` proposes, as it would in a study made anew from the ledger."""
-        from optuna.trial import TrialState
-
-        # It depends on nothing but the number of points, so that a search that is rebuilt from its
-        # records proposes what it would have proposed.
-        first = max(0, (len(self._earlier) + len(ledger.entries)) // HALF * HALF - HALF)
-        if self._study is None or first != self._first:
-            if first and not self._first:
-                log.warning("from now on the sampler learns from the last %s points alone", HALF)
-            self._study = make_study(sampler, self._objectives)
-            for point, mean in islice(self._earlier.items(), first, None):
-                self._study.add_trial(complete_trial(point, mean, distributions))
-            self._first, self._added = first, max(0, first - len(self._earlier))
-            self._running = {}
-        study = self._study
-        for point, number in list(self._running.items()):
-            if (trial := known_trial(ledger, point, distributions)).state != TrialState.RUNNING:
-                study.tell(number, trial.values, trial.state)
-                del self._running[point]
-        for point in islice(ledger.entries, self._added, None):
-            trial = known_trial(ledger, point, distributions)
-            if trial.state == TrialState.RUNNING:
-                self._running[point] = len(study.get_trials(deepcopy=False))
-            study.add_trial(trial)
-        self._added = len(ledger.entries)
-        study.sampler = sampler
-        proposed = study.ask(distributions)
-        # Another point may be run instead: what failed is what no sampler looks at.
-        study.tell(proposed, state=TrialState.FAIL)
-        return proposed.params
 
 
 def make_sampler(name: str, seed: int, startup: int, trials: int = 0) -> "BaseSampler":
@@ -151,7 +93,7 @@ def known_trial(
     elif not ledger.is_settled(point):
         state = TrialState.RUNNING
     else:
-        has_failed = "failed" in ledger.entries[point].statuses.values()
+        has_failed = any(status == "failed" for status, _ in ledger.entries[point].ended.values())
         state = TrialState.FAIL if has_failed else TrialState.PRUNED
     return create_trial(
         params=dict(zip(distributions, point, strict=True)),

@@ -1,7 +1,7 @@
 """What ``sweep.json`` says of made-up sweeps."""
 
-from search_spaces.sigma import SIGMA
 from sweeps.engine.records import SweepDescription
+from tests.spaces import SIGMA
 
 
 def describe(**changes) -> SweepDescription:

@@ -16,7 +16,7 @@ from sweeps.engine.planning.methods import (
     changes,
     deviations,
     published_row,
-    strength_problem,
+    strength_problems,
 )
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.spec import with_values
@@ -57,8 +57,12 @@ def test_several_sigmas_keep_their_ratios():
 
 
 def test_an_illegal_strength_is_named():
-    assert strength_problem("pgd", "demo", (0.1, 0.3), MNIST) == ""
-    assert "1.5" in strength_problem("pgd", "demo", (0.1, 1.5), MNIST)
+    legal, illegal = (
+        sigma_script.Options(method=["pgd"], scale="demo", sigmas=sigmas)
+        for sigmas in ((0.1, 0.3), (0.1, 1.5))
+    )
+    assert strength_problems(legal, "sigmas") == {}
+    assert "1.5" in strength_problems(illegal, "sigmas")["sigmas"]
 
 
 def test_what_the_demo_cuts_of_a_method_is_said():

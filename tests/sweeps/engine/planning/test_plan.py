@@ -2,7 +2,6 @@ import pytest
 
 import sweeps.sigma_line_search as script
 from gon_core.models import MadryCNN
-from search_spaces.sigma import PAPER_GRID
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
@@ -13,6 +12,7 @@ from sweeps.engine.planning.trial_cost import (
 )
 from sweeps.engine.resources import resources
 from sweeps.engine.system import machine
+from tests.spaces import PAPER_GRID
 
 
 def plan_of(**options):

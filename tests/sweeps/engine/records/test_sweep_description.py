@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from gon_core.benchmarks.mnist import MNIST
-from search_spaces import joint
 from search_spaces.reset_interval import RESET_INTERVAL
 from sweeps.engine.records import OtherFormatError, SweepRecords
 from sweeps.engine.records.storage import Folder
+from tests.spaces import JOINT_SPACE
 from tests.sweeps.engine.descriptions import describe
 
 OLD = {  # the keys of the first format, as commit 5cd37b3 wrote them
@@ -31,7 +30,7 @@ def records(tmp_path):
     "changes",
     [
         {},
-        {"parameters": joint.space(MNIST), "search": "joint", "objectives": ("clean", "corrupted")},
+        {"parameters": JOINT_SPACE, "search": "joint", "objectives": ("clean", "corrupted")},
         {"parameters": (RESET_INTERVAL,), "grid": ((0.33,), ("never",))},
         {"known": (((0.5,), (80.0,)),), "baselines": {"vanilla": {"method": "vanilla"}}},
     ],

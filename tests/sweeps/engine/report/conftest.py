@@ -6,10 +6,10 @@ import matplotlib
 import pytest
 
 from gon_core.config import GNT
-from search_spaces.epsilon import EPSILON
 from sweeps.engine import report
 from sweeps.engine.report import write_report
 from sweeps.engine.report.figures.style import STYLE
+from tests.spaces import EPSILON
 from tests.sweeps.engine.report.made_up import (
     ANT_AT_033,
     ANT_AT_10,

@@ -10,13 +10,12 @@ from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import learned_noise
 from gon_core.measurement import SEVERITIES_SPLIT, Measurement, accuracy_row, mean_top1
 from gon_core.noise import NoiseGenerator
-from search_spaces import joint
 from search_spaces.generator_depth import DEPTH, KERNEL_SIZE
 from search_spaces.parameter import Choice
 from search_spaces.reset_interval import RESET_INTERVAL
-from search_spaces.sigma import SIGMA
 from sweeps.engine.records import NOISE, SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
+from tests.spaces import JOINT_SPACE, SIGMA
 
 IMAGES = 1_000
 PUBLISHED = {
@@ -29,7 +28,7 @@ PUBLISHED = {
 ANT_AT_10 = {"rows": [{"point": [10.0], "table": "mnist_c_top1", "model": "ant_1x1"}]}
 ANT_AT_033 = {"rows": [{"point": [0.33], "table": "mnist_c_top1", "model": "ant_1x1"}]}
 TABLE_11 = {"table_11": "generator_depth_imagenet_c"}
-JOINT = {"space": joint.space(MNIST), "search": "joint", "published": None}
+JOINT = {"space": JOINT_SPACE, "search": "joint", "published": None}
 REASONS = {"diverged": "the training loss is not finite", "failed": "RuntimeError: <b>broken</b>"}
 CUTS = ["10,000 of 55,000 training images", "2 epochs per trial, not until convergence"]
 
@@ -193,7 +192,7 @@ def joint_search(count=14, seeds=1):
     """Return a joint search; every seventh trial was pruned."""
     results = []
     for index, (point, (clean, corrupted)) in enumerate(joint_points(count).items()):
-        named = {p.name: value for p, value in zip(joint.space(MNIST), point, strict=True)}
+        named = {p.name: value for p, value in zip(JOINT_SPACE, point, strict=True)}
         named["current_share"] = round(0.5 - named["past_share"], 10)
         lost = index % 7 == 6
         for seed in range(seeds):
@@ -206,7 +205,7 @@ def joint_search(count=14, seeds=1):
 SPACES = {
     "depth": (DEPTH, KERNEL_SIZE),
     "reset": (RESET_INTERVAL,),
-    "joint": joint.space(MNIST),
+    "joint": JOINT_SPACE,
 }
 
 

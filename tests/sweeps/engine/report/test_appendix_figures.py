@@ -12,7 +12,6 @@ from gon_core.config import GNT, Vanilla
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation.examples import Examples
 from gon_core.measurement import SEVERITIES_SPLIT, TOP1, accuracy_row
-from search_spaces.sigma import SIGMA
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import (
     draw_corruptions,
@@ -26,6 +25,7 @@ from sweeps.engine.report.figures.perturbations import draw_perturbations
 from sweeps.engine.report.figures.severities import draw_severities
 from sweeps.engine.report.figures.style import PUBLISHED, STYLE, render
 from sweeps.engine.report.summary.aggregate import summarise
+from tests.spaces import SIGMA
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     NOISES,

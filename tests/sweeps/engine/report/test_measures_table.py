@@ -6,10 +6,10 @@ import pytest
 
 from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import GNT
-from search_spaces.sigma import SIGMA
 from sweeps.engine.report import write_report
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.tables.perturbations import build_perturbations
+from tests.spaces import SIGMA
 from tests.sweeps.engine.report.made_up import (
     METHODS,
     measured_as,

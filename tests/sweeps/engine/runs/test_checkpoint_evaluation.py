@@ -20,7 +20,7 @@ from sweeps.engine.records import MODEL, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.runs.checkpoint_evaluation import cost_text, evaluation_deviations
-from sweeps.engine.runs.checkpoint_images import Images, generator_budget
+from sweeps.engine.runs.checkpoint_images import Images, generator_limits
 from sweeps.engine.runs.checkpoint_models import load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 
@@ -48,7 +48,7 @@ def load(tmp_path):
 
 
 def cuts_of(loaded, data):
-    images = Images(EvaluationConfig(), DataConfig(), "", mnist=data)
+    images = Images(EvaluationConfig(), DataConfig(), "", data)
     return evaluation_deviations([loaded], images)
 
 
@@ -92,7 +92,7 @@ def test_a_name_that_was_given_decides(load):
     ],
 )
 def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, cut):
-    assert generator_budget(steps) == fields
+    assert generator_limits(steps) == fields
     config = EvaluationConfig(measures=("epsilon_star",), **fields)
     found = plan.evaluation_deviations(config, DataConfig())
     assert [cut in text for text in found] == ([True] if cut else [])
@@ -109,7 +109,7 @@ def test_the_time_of_the_generators_is_told_apart(data):
     assert speed.train > 0 and all(parameter.grad is None for parameter in model.parameters())
     (_, whole), (_, reduced), (sure, none) = (
         evaluation_seconds(speed, "cpu", counts, asked.model_copy(update=fields))
-        for fields in ({}, generator_budget(100), {"measures": ("attacks",)})
+        for fields in ({}, generator_limits(100), {"measures": ("attacks",)})
     )
     assert whole / reduced == pytest.approx(100) and none == 0 < sure
 

@@ -5,7 +5,6 @@ Counts, not times: a count is the same on any machine.
 
 import io
 import itertools
-import random
 import time
 from collections import Counter
 
@@ -13,8 +12,6 @@ import pytest
 from rich.console import Console
 
 import sweeps.sigma_line_search as script
-from gon_core.benchmarks.mnist import MNIST
-from search_spaces.joint import nearest_legal, space
 from sweeps import joint_search
 from sweeps.engine.backend.driver import Driver, Limits
 from sweeps.engine.planning.plan import make_plan
@@ -24,7 +21,7 @@ from sweeps.engine.records import TrialRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs.progress import SHOWN_ENDED, SHOWN_RUNNING, Progress
 from sweeps.engine.search.ledger import Ledger
-from sweeps.engine.search.search import GridSearch, JointSearch
+from sweeps.engine.search.search import GridSearch
 from sweeps.engine.tracking import make_tracker
 from sweeps.engine.tracking.mlflow.outbox import Outbox
 from tests.sweeps.engine.descriptions import describe
@@ -128,40 +125,6 @@ def test_a_ledger_looks_at_one_trial_and_not_at_all(monkeypatch):
         spent.append(Compared.count)
     assert max(spent) <= 8
     assert search.ledger.mean((0.6,)) == (80.0,) and search.ledger.is_grid_settled
-
-
-def joint(ledger, sampler="tpe", objectives=1):
-    return JointSearch(ledger, space(MNIST), 30, objectives, sampler, 0, {}, nearest_legal)
-
-
-@pytest.mark.parametrize("objectives", [1, 2])
-def test_a_study_that_grows_proposes_what_one_made_anew_does(objectives):
-    ledger, chance = Ledger([], (0, 1), lambda *_: None), random.Random(0)
-    search, running, proposals = joint(ledger, objectives=objectives), [], 0
-    while not search.is_exhausted or running:
-        if len(running) < 5 and not search.is_exhausted:
-            if not ledger.has_queued:
-                anew = joint(ledger, objectives=objectives)
-                assert search._proposal() == anew._proposal()
-                proposals += 1
-            running.append(search.next_trial()[:2])
-            continue
-        (point, seed) = running.pop(chance.randrange(len(running)))
-        status = chance.choices(["max_epochs", "pruned", "failed"], [8, 1, 1])[0]
-        ledger.record(point, seed, status, (90 - abs(point[0] - 10), 80.0)[:objectives])
-    assert proposals == 30
-
-
-def test_each_point_is_added_to_a_study_once(monkeypatch):
-    from optuna.study import Study
-
-    told, original = [], Study.add_trial
-    monkeypatch.setattr(Study, "add_trial", lambda *a: told.append(a) or original(*a))
-    search = joint(Ledger([], (0,), lambda *_: None))
-    while not search.is_exhausted:
-        point, seed, _ = search.next_trial()
-        search.ledger.record(point, seed, "max_epochs", (90 - abs(point[0] - 10),))
-    assert len(told) == 29  # the last proposal has nobody to learn from it
 
 
 def test_the_live_table_keeps_the_last_trials_and_shows_so_many_running():

@@ -2,15 +2,12 @@ import itertools
 
 import pytest
 
-from gon_core.benchmarks.mnist import MNIST
-from search_spaces.joint import nearest_legal, space
+from search_spaces.joint import nearest_legal
 from search_spaces.parameter import contains
-from search_spaces.sigma import COARSE_GRID, SIGMA
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch
 from sweeps.engine.search.study import LINE_SAMPLERS, SAMPLERS
-
-SPACE = space(MNIST)
+from tests.spaces import COARSE_GRID, JOINT_SPACE, SIGMA
 
 
 def search(grid=(0.0, 0.5, 0.9), seeds=(0, 1), **changes) -> LineSearch:
@@ -128,7 +125,7 @@ def test_a_grid_search_runs_its_points_and_proposes_nothing():
 
 def joint(**changes) -> JointSearch:
     settings = {
-        "space": SPACE, "trials": 9, "objectives": 1, "sampler": "tpe", "sampler_seed": 0,
+        "space": JOINT_SPACE, "trials": 9, "objectives": 1, "sampler": "tpe", "sampler_seed": 0,
         "known": {}, "nearest_legal": nearest_legal,
     }  # fmt: skip
     return JointSearch(
@@ -151,7 +148,7 @@ def test_a_joint_search_proposes_legal_points_once_each(sampler, objectives, ans
     points = [point for point, _ in order]
     assert len(order) == 18 and len(set(points)) == 9
     for point in points:
-        assert all(map(contains, SPACE, point))
+        assert all(map(contains, JOINT_SPACE, point))
         assert nearest_legal(point) == point
 
 

@@ -175,7 +175,7 @@ def test_the_cause_is_one_line():
     ("status", "told"), [("failed", "FAIL"), ("diverged", "PRUNED"), ("pruned", "PRUNED")]
 )
 def test_the_study_is_told_of_what_has_no_figure_and_it_is_never_best(status, told):
-    from search_spaces.sigma import SIGMA
+    from tests.spaces import SIGMA
 
     ledger = Ledger([(0.5,), (0.7,)], [0, 1], lambda *_: None)
     ledger.record((0.5,), 0, "converged", (80.0,))

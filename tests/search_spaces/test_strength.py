@@ -1,7 +1,7 @@
 """The grids of sigma against the published curve."""
 
 from gon_core import paper
-from search_spaces.sigma import COARSE_GRID, PAPER_GRID, SIGMA
+from tests.spaces import COARSE_GRID, PAPER_GRID, SIGMA
 
 
 def test_the_papers_grid_is_its_curve_and_no_noise():
