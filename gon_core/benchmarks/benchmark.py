@@ -162,8 +162,6 @@ class Benchmark:
             whose rows enter no published mean.
         measures: what can be measured of a final model beside these accuracies.
         published: the paper's figures; None if it has none.
-        augment: changes training images [batch, channel, height, width] in [0, 1] before any noise,
-            with draws from a generator; None to leave them as they are.
     """
 
     name: str
@@ -183,7 +181,6 @@ class Benchmark:
     suites: Mapping[str, CorruptionSuite]
     measures: tuple[str, ...]
     published: Published | None = None
-    augment: Callable[[Tensor, Generator], Tensor] | None = None
 
     @property
     def is_embedded(self) -> bool:

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import examples, perturbed
 from gon_core.measurement import SEVERITIES_SPLIT, TOP1
-from search_spaces.sigma import PAPER_GRID
 from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import draw_corruptions, draw_perturbed, draw_sigmas
@@ -168,7 +167,8 @@ def _perturbations(summary: SweepSummary, records: SweepRecords) -> list[Drawing
 
 def _sigmas(summary: SweepSummary) -> list[float]:
     own = [point.point[0] for point in summary.points] if summary.names == ("sigma",) else []
-    sigmas = sorted({float(value) for value in own} or set(PAPER_GRID))
+    published = summary.benchmark.strengths["gnt"].paper_grid
+    sigmas = sorted({float(value) for value in own} or set(published))
     if len(sigmas) <= SHOWN_SIGMAS:
         return sigmas
     step = (len(sigmas) - 1) / (SHOWN_SIGMAS - 1)
