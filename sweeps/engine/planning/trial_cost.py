@@ -183,21 +183,19 @@ def _seconds(result: TrialResult, max_epochs: int) -> tuple[float, float]:
 
 def measured_time(plan: Plan) -> TimeEstimate | None:
     """Return the estimate by a few steps on this machine; None if trials run on another device."""
-    resources, config = plan.resources, plan.config
-    on_gpu, said = resources.device == "cuda", "this machine's CPU"
-    if on_gpu and not machine.gpu_count():
-        return None
+    resources, config, sharing, device = plan.resources, plan.config, 1, "this machine's CPU"
+    if resources.device == "cuda":
+        if not machine.gpu_count():
+            return None
+        fit = math.floor(1 / resources.gpus + 1e-9)  # on one GPU
+        sharing, device = max(1, min(fit, resources.max_concurrent)), gpu_name()
+    if sharing > 1:  # they take less where one of them leaves the GPU idle
+        device += f", {sharing} times as long as alone for each of the {sharing} that share it"
     model = config.data.benchmark.make_model()
     speed = measure_speed(model, config.data, config.training, resources)
-    # Trials that share a GPU take less where one of them leaves it idle.
-    sharing = min(math.floor(1 / resources.gpus + 1e-9), resources.max_concurrent) if on_gpu else 1
-    if on_gpu:
-        said = gpu_name()
-    if sharing > 1:
-        said += f", {sharing} times as long as alone for each of the {sharing} that share it"
     start = config.data.images_of_an_epoch * config.start.training.max_epochs * speed.train
-    trial = max(1, sharing) * trial_seconds(plan, speed)
-    return TimeEstimate(trial, start, f"by the speed measured now on {said}")
+    trial = sharing * trial_seconds(plan, speed)
+    return TimeEstimate(trial, start, f"by the speed measured now on {device}")
 
 
 def measure_speed(
