@@ -16,9 +16,8 @@ from pydantic import Field
 from search_spaces.reset_interval import COARSE_GRID, RESET_INTERVAL
 from sweeps.engine.cli.grids import line, real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
-from sweeps.engine.planning.methods import published_rows
+from sweeps.engine.planning.methods import published_rows, scale_name
 from sweeps.engine.planning.plan import grid_problems
-from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave

@@ -19,8 +19,8 @@ from search_spaces.method import METHOD
 from sweeps.engine.cli.grids import line
 from sweeps.engine.cli.options import Measures, SweepOptions
 from sweeps.engine.planning import methods
+from sweeps.engine.planning.methods import scale_name
 from sweeps.engine.planning.plan import grid_problems
-from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave

@@ -9,8 +9,7 @@ from gon_core.config import ANT
 from search_spaces.parameter import Value
 from sweeps.engine.cli.grids import WHOLE_NUMBER
 from sweeps.engine.cli.options import MOST_GENERATOR_STEPS, SweepOptions
-from sweeps.engine.planning.methods import at_scale
-from sweeps.engine.planning.scales import scale_name, scale_of
+from sweeps.engine.planning.methods import at_scale, scale_name, scale_of
 from sweeps.engine.planning.spec import with_values
 
 Share = Annotated[float, Field(ge=0, le=1)]

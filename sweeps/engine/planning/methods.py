@@ -1,16 +1,29 @@
-"""The training methods of the paper's tables at a scale, and how the scale deviates from them."""
+"""The scale of a sweep, the training methods at it, and how these deviate from the paper's."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from gon_core.benchmarks import Benchmark, ScaleName
+from gon_core.benchmarks import Benchmark, Scale, ScaleName
 from gon_core.config import Trained
 from search_spaces.parameter import Point
 from sweeps.engine.cli.options import SweepOptions
-from sweeps.engine.planning.scales import scale_name
 from sweeps.engine.planning.spec import with_values
+from sweeps.engine.resources import resources
+
+
+def scale_name(options: SweepOptions) -> ScaleName:
+    """Return the scale of the options: by default the paper's where there is a GPU, else a demo."""
+    on_gpus = resources.capacity(options).largest.gpus or (
+        options.address and options.gpus_per_trial
+    )
+    return options.scale or ("paper" if on_gpus else "demo")
+
+
+def scale_of(options: SweepOptions) -> Scale:
+    """Return how much is run, of the benchmark at the scale of the options."""
+    return options.benchmark.scales[scale_name(options)]
 
 
 def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: Any) -> Trained:

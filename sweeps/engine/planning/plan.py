@@ -1,5 +1,6 @@
 """What a sweep will run and what it costs, decided before anything starts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,9 +24,8 @@ from gon_core.data import files
 from search_spaces.parameter import Point, Real
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
-from sweeps.engine.planning.scales import scale_name, scale_of
 from sweeps.engine.planning.spec import SweepSpec
-from sweeps.engine.records import TrialResult
+from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.resources import resources
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.search.ledger import Ledger, Objectives
@@ -99,7 +99,7 @@ class Plan:
             start=config.start, evaluation=config.evaluation, seed=seed,
         )  # fmt: skip
 
-    def search(self, known: dict[Point, Objectives]) -> Search:
+    def search(self, known: Mapping[Point, Objectives]) -> Search:
         """Return the search before its first trial; a joint one learns from ``known``."""
         config, spec = self.config, self.spec
         ledger = Ledger(config.grid, config.seeds, self.trial, spec.baseline_points)
@@ -212,8 +212,8 @@ def grid_problems(options: SweepOptions) -> dict[str, str]:
 
 def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     """Return the plan of a sweep from options in which ``problems`` finds none."""
-    name = scale_name(options)
-    scale = scale_of(options)
+    name = methods.scale_name(options)
+    scale = methods.scale_of(options)
     spec = with_baselines(spec, options, name)
     data = DataConfig(
         dataset=options.dataset,
@@ -292,7 +292,28 @@ def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig
     names = default if options.evaluate is None else options.evaluate
     if not names:
         return EvaluationConfig()
-    values: dict[str, Any] = dict(scale_of(options).evaluation)
+    values: dict[str, Any] = dict(methods.scale_of(options).evaluation)
     if options.evaluation_images:
         values["images"] = options.evaluation_images
     return EvaluationConfig(measures=names, **values)
+
+
+def rebuild_search(
+    plan: Plan, records: SweepRecords, known: Mapping[Point, Objectives]
+) -> tuple[Search, int]:
+    """Return the search as it stands after what is recorded, and how many trials need not run.
+
+    Each record is read once, and none is kept; what failed is to run again. ``known`` is what
+    earlier sweeps found.
+    """
+    search, finished = plan.search(known), 0
+    configs = records.trials()
+    for trial_id, result in records.ask_each(TrialRecords.result, list(configs)):
+        config = configs[trial_id]
+        point = plan.spec.point(config.method)
+        search.ledger.propose(point)
+        if result is not None and result.is_final:
+            objectives = plan.objectives(result)
+            search.ledger.record(point, config.seed, result.status, objectives)
+            finished += 1
+    return search, finished

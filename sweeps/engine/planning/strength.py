@@ -10,8 +10,7 @@ from search_spaces.strength import strength
 from sweeps.engine.cli.grids import line
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.ant_options import AntOptions
-from sweeps.engine.planning.methods import at_scale, deviations, published_rows
-from sweeps.engine.planning.scales import scale_name
+from sweeps.engine.planning.methods import at_scale, deviations, published_rows, scale_name
 from sweeps.engine.planning.spec import SweepSpec
 
 TITLES = {

@@ -14,8 +14,7 @@ from sweeps.engine.backend.protocol import Backend, BackendFactory
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
-from sweeps.engine.planning.plan import Plan
-from sweeps.engine.planning.rebuild import rebuild_search
+from sweeps.engine.planning.plan import Plan, rebuild_search
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
 from sweeps.engine.planning.trial_cost import Speed, estimate_time, trial_seconds
