@@ -22,7 +22,7 @@ from sweeps.engine.resources.resources import Resources
 from sweeps.engine.runs.checkpoint_evaluation import cost_text, evaluation_deviations
 from sweeps.engine.runs.checkpoint_images import Images, generator_limits
 from sweeps.engine.runs.checkpoint_models import load_models
-from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions, problems
 
 DEMO = TrainingConfig(learning_rate=0.06, max_epochs=1)
 
@@ -40,8 +40,8 @@ def load(tmp_path):
         folder = trial.folder / inside if inside else trial.folder
         folder.write(MODEL, checkpoints.dump_model(MadryCNN()))
         options = CheckpointOptions(checkpoints=(folder.path,), names=name)
-        ((loaded,), problems) = load_models(options)
-        assert problems == []
+        ((loaded,), faults) = load_models(options)
+        assert faults == []
         return loaded
 
     return make
@@ -125,3 +125,22 @@ def test_given_weights_of_an_earlier_evaluation_are_no_trial(load, data):
     given = Given(name="gnt", architecture="madry_cnn", sha256="00")
     loaded = load(given)
     assert loaded.published_row is None and cuts_of(loaded, data) == []
+
+
+def test_a_trial_is_evaluated_on_its_own_data_set_and_not_beside_one_of_another(load, tmp_path):
+    letters, digits = (
+        load(at_scale("gnt", "demo", MNIST), dataset=dataset) for dataset in ("kmnist", "mnist")
+    )
+    options = CheckpointOptions(checkpoints=(letters.source,), test_images=10_001)
+    assert options.datasets == ("kmnist",) and letters.benchmark.name == "kmnist"
+    found = options.problems()
+    assert "not embedded" in found["data_dir"] and "at most 10,000" in found["test_images"]
+    both = CheckpointOptions(checkpoints=(letters.source, digits.source))
+    assert "several data sets" in both.problems()["checkpoints"]
+
+
+def test_every_path_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    paths = (tmp_path / "missing", tmp_path / "empty", tmp_path / ("x" * 300))
+    said = problems(CheckpointOptions(checkpoints=paths))["checkpoints"]
+    assert "missing" in said and "x" * 300 in said and "empty: a folder without model" in said
