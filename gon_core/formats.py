@@ -10,19 +10,22 @@ Names, comments, speed and new methods or measures change neither. A test compar
 and measure with stored figures: ``tests/gon_core/test_formats.py``.
 """
 
+from functools import cache
 from importlib import metadata
 
 TRAINING_FORMAT = 1
 EVALUATION_FORMAT = 1
 
+_version = cache(metadata.version)
+
 
 def training_code() -> dict[str, int | str]:
     """Return what a checkpoint depends on: the training's format and the version of torch."""
-    return {"training_format": TRAINING_FORMAT, "torch": metadata.version("torch")}
+    return {"training_format": TRAINING_FORMAT, "torch": _version("torch")}
 
 
 def evaluation_code() -> dict[str, int | str]:
     """Return what a measurement depends on: its format and the versions of the packages."""
     packages = ("foolbox", "torch", "torchvision")
-    versions = {name: metadata.version(name) for name in packages}
+    versions = {name: _version(name) for name in packages}
     return {"evaluation_format": EVALUATION_FORMAT, **versions}

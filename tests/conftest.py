@@ -4,6 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
@@ -20,7 +21,12 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-REAL_SWEEPS = Path(__file__).parent / "sweeps"
+# Every call of gon_core is checked for types and shapes in the tests of these folders and of loose
+# files; elsewhere that is a fifth of the time.
+SHAPES_ARE_CHECKED = ("gon_core", "gpu", "sweeps/engine/trials")
+
+TESTS = Path(__file__).parent
+REAL_SWEEPS = TESTS / "sweeps"
 MAY_START_PROCESSES = {"end_to_end", "system", "slow", "cluster", "gpu"}
 
 
@@ -51,6 +57,9 @@ def pytest_runtest_protocol(item):
     """Let tests without a marker, and their fixtures, start no further Python."""
     marked = any(marker.name in MAY_START_PROCESSES for marker in item.iter_markers())
     GUARD.test = None if marked else item.nodeid
+    folder = item.path.parent.relative_to(TESTS)
+    is_checked = not folder.parts or any(map(folder.is_relative_to, SHAPES_ARE_CHECKED))
+    jaxtyping.config.update("jaxtyping_disable", not is_checked)
     try:
         return (yield)
     finally:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from sweeps.engine.tracking.mlflow import sqlite_store
+from tests.small_model import use_small_model
 from tests.sweeps.faults import WHOLE, Sweep
 
 
@@ -59,4 +60,12 @@ def new_stores_are_copies(shared):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite_store, "_create", create)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    """Train a small classifier in this process, under the Madry CNN's name."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_model(patch)
         yield

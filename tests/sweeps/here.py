@@ -12,6 +12,7 @@ import pytest
 
 from sweeps.engine import report
 from sweeps.engine.backend.in_process import InProcess
+from sweeps.engine.report.figures import style
 from sweeps.engine.runs import sweep
 from tests.eager import use_eager_kernels
 
@@ -35,7 +36,7 @@ def run_here(folder, script, *arguments, patched=MappingProxyType({})):
         patch.setenv("COLUMNS", "100")
         patch.setattr(sys, "argv", [f"sweeps/{script}.py", *map(str, arguments)])
         patch.setattr(sweep, "run_sweep", partial(sweep.run_sweep, backend=InProcess))
-        patch.setattr(report, "render", partial(report.render, dpi=40))
+        patch.setattr(report, "render", render_small)
         use_eager_kernels(patch)
         for name, value in patched.items():
             patch.setattr(name, value)
@@ -45,6 +46,11 @@ def run_here(folder, script, *arguments, patched=MappingProxyType({})):
             except SystemExit as refused:
                 code = refused.code
     return code, printed.getvalue()
+
+
+def render_small(name, draw):
+    """Return a figure as a small PNG; ``test_one_sweep`` and the tests of ``style`` make SVGs."""
+    return style.render(name, draw, ("png",), dpi=20) | {f"{name}.svg": b"<svg/>"}
 
 
 def repeat_here(sweep, *arguments, patched=MappingProxyType({})):

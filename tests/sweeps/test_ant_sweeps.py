@@ -10,7 +10,8 @@ from sweeps.engine.records import NOISE, SweepRecords
 from sweeps.engine.records.storage import Folder
 from tests.sweeps.here import run_here
 
-TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
+pytestmark = pytest.mark.usefixtures("small_model")
+TINY = ("--training-images", "100", "--validation-images", "10", "--test-images", "10",
         "--start-epochs", "1", "--max-epochs", "2", "--seeds", "1", "--storage", "results",
         "--pretraining-steps", "1", "--name", "tiny")  # fmt: skip
 CONTRACTS = {

@@ -48,6 +48,7 @@ from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from sweeps.engine.trials import measures, trial
 from tests.eager import use_eager_kernels
 
+pytestmark = pytest.mark.usefixtures("small_model")
 ROOT = Path(__file__).parents[2]
 COMMAND = shlex.split(
     "--epsilons 7 9 --num-trials 0 --seeds 1 --scale demo --training-images 60 --test-images 10 "
@@ -262,7 +263,7 @@ def test_a_starting_model_that_is_a_payload_under_a_right_hash_fails_trials(kind
     weights = trap(kind)
     result = given.resume(weights)
     assert result.status == "failed"
-    assert result.reason.startswith("ValueError: not the weights of a MadryCNN")
+    assert result.reason.startswith("ValueError: not the weights of a SmallCNN")
 
 
 @pytest.mark.parametrize("kind", ["pickle", "YAML"])

@@ -24,8 +24,9 @@ from sweeps.engine.records import EXAMPLES, RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
 from tests.sweeps.here import run_here
 
+pytestmark = pytest.mark.usefixtures("small_model")
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-TINY = ("--training-images", "300", "--validation-images", "30", "--test-images", "40",
+TINY = ("--training-images", "100", "--validation-images", "10", "--test-images", "12",
         "--start-epochs", "1", "--max-epochs", "1", "--seeds", "1", "--storage", "results",
         "--name", "tiny", "--evaluation-images", "4")  # fmt: skip
 ENVIRONMENT = os.environ | {"GON_FUSION": "eager", "COLUMNS": "100"}
@@ -51,7 +52,7 @@ def evaluated(compared):
     save_file(wong_small().state_dict(), folder / "other.safetensors")
     arguments = (
         "--checkpoints", trials[0], folder / "other.safetensors", "--names", "ours",
-        "provable_wong", "--test-images", 40, "--validation-images", 30, "--evaluate", "attacks",
+        "provable_wong", "--test-images", 12, "--validation-images", 10, "--evaluate", "attacks",
         "--evaluation-images", 4, "--name", "given",
     )  # fmt: skip
     return *run_here(folder, "evaluate_checkpoint", *arguments), arguments
@@ -243,8 +244,8 @@ def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
     trial = next((folder / "results/tiny/trials").iterdir())
     code, printed = run_here(
         tmp_path, "evaluate_checkpoint", "--checkpoints", trial, "--mnist-c",
-        mnist_c(tmp_path / "set"), "--evaluate", "none", "--validation-images", 15,
-        "--name", "published",
+        mnist_c(tmp_path / "set"), "--evaluate", "none", "--validation-images", 10, "--test-images",
+        12, "--name", "published",
     )  # fmt: skip
     assert code == 0 and "Traceback" not in printed, printed
     (result,) = SweepRecords(Folder(str(tmp_path / "results/published"))).results()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gon_core import architectures
 from gon_core.config import (
     GNT,
     DataConfig,
@@ -13,7 +14,6 @@ from gon_core.config import (
 )
 from gon_core.data import idx
 from gon_core.data.splits import split
-from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -35,9 +35,11 @@ def data(images):
     return prepare_data(split(*images, DATA), EvaluationConfig())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_weights():
-    return checkpoints.dump_model(MadryCNN(torch.Generator().manual_seed(7)))
+    """Of the model that the file's trials train: the small one where it asks for that."""
+    generator = torch.Generator().manual_seed(7)
+    return checkpoints.dump_model(architectures.make("madry_cnn", generator=generator))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from sweeps.engine.resources.resources import Resources
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.trial import run_trial
 
+pytestmark = pytest.mark.usefixtures("small_model")
+
 
 @pytest.fixture
 def drive(records):

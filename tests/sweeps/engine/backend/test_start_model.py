@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 import sweeps.sigma_line_search as script
-from gon_core import seeding
+from gon_core import architectures, seeding
 from gon_core.config import Vanilla
-from gon_core.models import MadryCNN
 from gon_core.training import checkpoints, new_state, train
 from sweeps.engine.backend.budget import Budget, Meter, OutOfBudgetError
 from sweeps.engine.backend.driver import Limits
@@ -22,6 +21,7 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.trials.trial import run_trial
 
+pytestmark = pytest.mark.usefixtures("small_model")
 EPOCHS = 3
 NO_BUDGET = Budget()
 
@@ -64,7 +64,8 @@ def undisturbed(data):
     """Return a function that trains a model as a script of three lines would."""
 
     def weights(start):
-        model = MadryCNN(seeding.generator(start.seed, "initial weights"))
+        first = seeding.generator(start.seed, "initial weights")
+        model = architectures.make("madry_cnn", generator=first)
         state = new_state(model, start.training, start.seed, Vanilla())
         for _ in train(state, data.training, Vanilla(), start.training):
             pass

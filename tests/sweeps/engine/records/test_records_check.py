@@ -16,6 +16,8 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.trial import run_trial
 from tests.sweeps.engine.descriptions import describe
 
+pytestmark = pytest.mark.usefixtures("small_model")
+
 
 class Killed(BaseException):
     """Stands for a process that dies."""

@@ -9,6 +9,7 @@ from gon_core.config import GNT
 from sweeps.engine import report
 from sweeps.engine.report import write_report
 from sweeps.engine.report.figures.style import STYLE
+from tests.eager import use_eager_kernels
 from tests.spaces import EPSILON
 from tests.sweeps.engine.report.made_up import (
     ANT_AT_033,
@@ -46,7 +47,9 @@ def figures_are_drawn_but_not_encoded():
 @pytest.fixture(scope="session")
 def noise():
     """Return the content of a noise.safetensors."""
-    return noise_file()
+    with pytest.MonkeyPatch.context() as patch:
+        use_eager_kernels(patch)
+        return noise_file()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Killed at any epoch and carried on, every trainer ends with the bits of an undisturbed run."""
+"""Killed at any epoch and resumed, every trainer ends with the bits of an undisturbed run."""
 
 import random
 import re
@@ -25,6 +25,7 @@ from sweeps.engine.trials import trial
 from sweeps.engine.trials.measures import prepare_data
 from tests.eager import use_eager_kernels
 
+pytestmark = pytest.mark.usefixtures("small_model")
 EPOCHS = 4
 # The last batch of an epoch is smaller than the others.
 DATA = DataConfig(training_images=40, validation_images=6, test_images=5)

@@ -156,7 +156,7 @@ def test_a_joint_search_proposes_legal_points_once_each(sampler, objectives, ans
 @pytest.mark.parametrize(("objectives", "answer"), [(1, one), (2, two)])
 def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, objectives, answer):
     order = run(joint(sampler=sampler, objectives=objectives), 1, answer)
-    for stop in (1, 6, 8):
+    for stop in (6,) if sampler == "gp" else (1, 6, 8):  # a fit takes half a second
         rebuilt = joint(sampler=sampler, objectives=objectives)
         for point, seed in order[:stop]:
             rebuilt.ledger.propose(point)
@@ -164,7 +164,7 @@ def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, object
         assert order[:stop] + run(rebuilt, 1, answer) == order
 
 
-@pytest.mark.parametrize(("sampler", "trials"), [("gp", 20), ("tpe", 40), ("nsga2", 40)])
+@pytest.mark.parametrize(("sampler", "trials"), [("gp", 14), ("tpe", 40), ("nsga2", 40)])
 def test_a_joint_search_learns(sampler, trials):
     search = joint(sampler=sampler, trials=trials)
     run(search, 1, one)

@@ -23,6 +23,7 @@ from sweeps.engine.trials.measures import prepare_data
 from tests.eager import use_eager_kernels
 from tests.sweeps.engine.descriptions import describe
 
+pytestmark = pytest.mark.usefixtures("small_model")
 DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
 MEASURED = EvaluationConfig(
     measures=("attacks", "epsilon_star", "severities"), images=4, generator_steps=2,

@@ -5,21 +5,26 @@ import statistics
 import pytest
 import torch
 
+from gon_core import architectures
 from gon_core.config import DataConfig, EvaluationConfig
 from gon_core.data.splits import split
 from gon_core.evaluation import evaluate, perturbed, right_images
 from gon_core.measurement import TOP1, mean_top1, select
-from gon_core.models import MadryCNN
 from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import measure, prepare_data, write_examples
 
+pytestmark = pytest.mark.usefixtures("small_model")
 DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
 ALL = EvaluationConfig(
     measures=("attacks", "epsilon_star", "severities"), images=5, generator_steps=2,
     generator_blocks=1, generator_batch=5,
 )  # fmt: skip
+
+
+def small():
+    return architectures.make("madry_cnn")
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +33,18 @@ def splits(images):
 
 
 @pytest.fixture(scope="module")
-def measured(splits):
-    return measure(MadryCNN(), prepare_data(splits, ALL), ALL)
+def prepared(splits):
+    return prepare_data(splits, ALL)
+
+
+@pytest.fixture(scope="module")
+def measured(prepared):
+    return measure(small(), prepared, ALL)
 
 
 def test_accuracies_are_those_of_the_evaluation(measured, splits):
     data = prepare_data(splits, EvaluationConfig())
-    model = MadryCNN()
+    model = small()
     expected = [*evaluate(model, data.validation), *evaluate(model, data.test)]
     assert [
         row for row in select(measured.measurements, TOP1) if row.split != "test_severities"
@@ -72,7 +82,7 @@ def test_severities_stand_beside_the_clean_accuracy_of_the_same_images(measured,
     row = select(measured.measurements, TOP1, "test_severities")[0]
     first = splits.test[:5]
     with torch.inference_mode():
-        right = MadryCNN()(first.images / 255).argmax(1) == first.labels
+        right = small()(first.images / 255).argmax(1) == first.labels
     assert (row.setting, row.extra["correct"], row.count) == ("clean", int(right.sum()), 5)
     assert mean_top1(measured.measurements, "test_severities") == pytest.approx(
         statistics.fmean(r.value for r in measured.measurements if r.severity and _is_severe(r))
@@ -83,9 +93,9 @@ def _is_severe(row):
     return row.split == "test_severities"
 
 
-def test_it_reports_what_is_measured_now_and_how_far_a_generator_is(splits):
+def test_it_reports_what_is_measured_now_and_how_far_a_generator_is(prepared):
     lines = []
-    measure(MadryCNN(), prepare_data(splits, ALL), ALL, steps=Steps(notify=lines.append))
+    measure(small(), prepared, ALL, steps=Steps(notify=lines.append))
     assert [line.split(",")[0] for line in lines] == [
         "accuracy on 12 validation and 16 test images", "five severities of each corruption",
         "attack PGD", "attack DDN", "noise generator ant_1x1", "noise generator ant_3x3",
@@ -94,16 +104,15 @@ def test_it_reports_what_is_measured_now_and_how_far_a_generator_is(splits):
     ]  # fmt: skip
 
 
-def test_the_same_model_is_measured_the_same_again(measured, splits):
-    again = measure(MadryCNN(), prepare_data(splits, ALL), ALL)
+def test_the_same_model_is_measured_the_same_again(measured, prepared):
+    again = measure(small(), prepared, ALL)
     assert again.measurements == measured.measurements
     assert again.files == measured.files
 
 
-def test_no_image_travels_to_a_trial_that_is_not_used_there(splits):
-    data = prepare_data(splits, ALL)
-    sets = [data.validation, data.test, *data.prepared.values()]
-    images = [data.training, *(each for one in sets for each in one.images.values())]
+def test_no_image_travels_to_a_trial_that_is_not_used_there(prepared):
+    sets = [prepared.validation, prepared.test, *prepared.prepared.values()]
+    images = [prepared.training, *(each for one in sets for each in one.images.values())]
     found = [tensor for each in images for tensor in (each.images, each.labels)]
     for tensor in found:  # a view is pickled with all that it is a view of
         assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()

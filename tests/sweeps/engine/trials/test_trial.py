@@ -11,6 +11,8 @@ from sweeps.engine.records import Checkpoint
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.trial import VALIDATION_METRIC, best_epoch, run_trial
 
+pytestmark = pytest.mark.usefixtures("small_model")
+
 
 class Killed(BaseException):
     """Stands for a process that dies: no handler of ours may catch it."""
@@ -100,7 +102,7 @@ def test_a_checkpoint_whose_content_fits_no_training_gives_way_to_the_one_before
     resumed = run(config, data, start_weights, again)
     assert timeless(resumed) == timeless(undisturbed)
     assert trial.attempts()[-1].from_epoch == (0 if both else 1)
-    assert len(resumed.notes) == 1 + both and "not the weights of a MadryCNN" in resumed.notes[0]
+    assert len(resumed.notes) == 1 + both and "not the weights of a SmallCNN" in resumed.notes[0]
 
 
 def test_a_stop_whose_checkpoint_cannot_be_written_is_a_stop_and_no_failure(
