@@ -17,7 +17,7 @@ from gon_core.models.madry_cnn import initialise
 class SmallCNN(MadryCNN):
     """The layers of the Madry CNN, with 8 and 16 channels and 64 hidden units."""
 
-    def __init__(self, generator, classes, image_shape):
+    def __init__(self, generator=None, classes=10, image_shape=(1, 28, 28)):
         nn.Module.__init__(self)
         channels, height, width = image_shape
         self.conv1 = skip_init(nn.Conv2d, channels, 8, 5, padding=2)

@@ -10,9 +10,9 @@ from gon_core.config import TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
 from gon_core.evaluation.frozen import frozen
-from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
+from tests.small_model import SmallCNN
 
 ATTACKS = (PGDAttack(steps=20), DDNAttack(steps=20))
 DDN_SIZES = ("size", "gamma", "init_norm")
@@ -92,7 +92,7 @@ def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
 
 @pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
 def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
-    data, model = mnist[1][:25], MadryCNN()
+    data, model = mnist[1][:25], SmallCNN()
     data = LabelledImages(data.images, model(data.images.float() / 255).argmax(1))
     data.labels[:5] = (data.labels[:5] + 1) % 10
     clean = count_correct(model, data)
@@ -144,7 +144,7 @@ def test_broken_images_are_left_out_of_further_work(noise_images):
 def taught(mnist):
     """A classifier that knows most digits, and some that it does not train on."""
     training = TrainingConfig(batch_size=50, learning_rate=0.05, max_epochs=2)
-    model = MadryCNN()
+    model = SmallCNN()
     list(train(new_state(model, training, 0), mnist[0][:1500], Vanilla(), training))
     return model, mnist[1][:60]
 

@@ -20,8 +20,8 @@ from gon_core.evaluation import (
     size_search,
 )
 from gon_core.evaluation.perturbation_size import ranks, share_non_monotone
-from gon_core.models import MadryCNN
 from gon_core.seeding import generator
+from tests.small_model import SmallCNN
 
 PRECISION = 1e-3
 
@@ -108,7 +108,7 @@ def test_the_median_is_that_of_the_closed_form(spread, count):
 
 @pytest.mark.parametrize("name", NOISES)
 def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, mnist):
-    data, model = mnist[1][:50], MadryCNN()
+    data, model = mnist[1][:50], SmallCNN()
     labels = model(data.images.float() / 255).argmax(1)
     labels[:30] = (labels[:30] + torch.arange(30) % 2) % 10  # some are wrong already
     data = LabelledImages(data.images, labels)
@@ -191,7 +191,7 @@ def known_images(count):
 SIZES = st.one_of(st.floats(0, 27.9), st.sampled_from([0.0, 5.0, 27.0, math.inf]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(SIZES, min_size=1, max_size=60), st.integers(0, 1000), st.integers(0, 3))
 def test_no_guess_changes_what_is_found(sizes, seed, kind):
     margins = torch.rand(len(sizes), 7, generator=generator(seed)).double() + 1e-9
@@ -333,7 +333,7 @@ def test_the_interval_covers_the_median_in_95_of_100(count):
 
 
 def test_equal_seeds_give_equal_bits_and_the_model_is_restored(mnist):
-    model = nn.Sequential(nn.Dropout(0.5), MadryCNN()).train()
+    model = nn.Sequential(nn.Dropout(0.5), SmallCNN()).train()
     before = torch.get_rng_state()
     rows = [
         median_perturbation_size(model, mnist[1][:40], NOISES["gaussian"], stream())
@@ -375,7 +375,7 @@ def test_a_generator_trained_alone_fools_more_with_the_same_bits(kernel_size):
 
 def test_training_alone_ends_at_a_plateau(mnist):
     found = adversarial_noise(
-        MadryCNN(), mnist[1][:20], ANT(epsilon=1.0), 0,
+        SmallCNN(), mnist[1][:20], ANT(epsilon=1.0), 0,
         batch_size=20, block=1, patience=2, min_improvement=100.0,
     )  # fmt: skip
     assert found.converged and len(found.losses) == 3

@@ -12,7 +12,7 @@ from gon_core.evaluation import (
     mean_top1,
 )
 from gon_core.measurement import CLEAN, SEVERITIES_SPLIT
-from gon_core.models import MadryCNN
+from tests.small_model import SmallCNN
 
 ALL = [(CLEAN, 0)] + [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
 
@@ -24,7 +24,7 @@ def sets(digits):
 
 @pytest.fixture(scope="module")
 def model():
-    return MadryCNN()
+    return SmallCNN()
 
 
 def test_the_third_severity_is_the_published_set(sets, digits, evaluation_sets):

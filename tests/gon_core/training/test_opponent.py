@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load, save
 
 from gon_core.config import ANT, GNT, TrainingConfig
-from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import StoppedError, checkpoints, new_state, train
+from tests.small_model import SmallCNN
 
 EPOCHS = 4
 CONFIG = TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=EPOCHS)
@@ -17,8 +17,7 @@ NO_REPLAY = {"current_share": 0.5, "past_share": 0}
 # Six steps an epoch: replaced every 2 steps, every 4 (in the middle of an epoch), every 9, never.
 METHODS = [
     ANT(epsilon=5.0, reset_interval=interval, pretraining_steps=3, **replay)
-    for interval in (0.33, 0.7, 1.5, "never")
-    for replay in ({}, NO_REPLAY)
+    for interval, replay in ((0.33, {}), (0.7, NO_REPLAY), (1.5, {}), ("never", NO_REPLAY))
 ] + [ANT(epsilon=5.0, reset_interval=0.5, kernel_size=3, depth=2, pretraining_steps=0)]
 
 
@@ -62,8 +61,8 @@ def test_a_restored_training_ends_on_the_same_bits(undisturbed, small_state, dig
 def test_the_cnn_ends_on_the_same_bits_too(digits, precision):
     config = TrainingConfig(batch_size=5, learning_rate=0.05, max_epochs=2, precision=precision)
     method, data = METHODS[0], digits(20)
-    history, dumps = proceed(new_state(MadryCNN(), config, 0, method), data, method, config)
-    state = new_state(MadryCNN(generator(9)), config, 9, method)
+    history, dumps = proceed(new_state(SmallCNN(), config, 0, method), data, method, config)
+    state = new_state(SmallCNN(generator(9)), config, 9, method)
     checkpoints.restore(state, dumps[1])
     assert proceed(state, data, method, config) == (history[1:], dumps[1:])
 
