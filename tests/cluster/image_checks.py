@@ -107,7 +107,7 @@ def uv(dockerfile: str, ignored: str) -> list[str]:
 
 
 def secrets(dockerfile: str, ignored: str) -> list[str]:
-    """Nothing secret is written down or asked for, and no command says where packages come from."""
+    """No secret is written down or prompted for, and no command says where packages come from."""
     faults = []
     for name, rest in instructions(dockerfile):
         names = re.findall(r"(\w+)(?:=|$)", rest) if name in ("ARG", "ENV") else []

@@ -212,7 +212,7 @@ def ray_start(config: Config) -> list[str]:
 
 
 def notice(config: Config) -> list[str]:
-    """A machine that is to be taken back, or shuts down, tells its trials before Ray ends them.
+    """A machine that is reclaimed or shuts down notifies its trials before Ray ends them.
 
     Whatever the service is started after, systemd ends after it; the network targets are passive,
     and to be wanted by nobody but what provides them.

@@ -160,7 +160,7 @@ class LocalCluster:
 
 
 # Of each machine: its name, and the bytes of all objects that ever were put into its store. And how
-# many places the autoscaler is asked for that no machine has.
+# much the autoscaler is asked for that no machine has.
 WATCH = """
 import json, sys, time
 import ray
@@ -175,7 +175,7 @@ while True:
                 stats = node_stats(node["NodeManagerAddress"], node["NodeManagerPort"])
                 found[node["NodeID"]] = stats.store_stats.cumulative_created_bytes
             except Exception:
-                continue  # it goes away at this moment
+                continue  # it ends at this moment
     asked = get_cluster_status(sys.argv[1]).resource_demands.placement_group_demand
     places = sum(bundle.count for demand in asked for bundle in demand.bundles_by_count)
     print(json.dumps({"machines": found, "places": places}), flush=True)

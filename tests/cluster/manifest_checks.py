@@ -162,7 +162,7 @@ def ray_version(manifest: Manifest) -> list[str]:
 
 
 def job(manifest: Manifest) -> list[str]:
-    """A job runs one sweep of ours on its own cluster, and goes away."""
+    """A job runs one sweep of ours on its own cluster, and ends."""
     if manifest["kind"] != "RayJob":
         return []
     spec, faults = manifest["spec"], []

@@ -56,7 +56,7 @@ def services(manifest: Manifest) -> list[str]:
 
 
 def notice(manifest: Manifest) -> list[str]:
-    """A pod that is to end notifies its trials, and a sweep that is told to stop has time to."""
+    """A pod that is to end notifies its trials, and a sweep that is terminated has time to stop."""
     faults = []
     for name, template in templates(manifest):
         (container,) = template["spec"]["containers"]

@@ -120,7 +120,7 @@ class Cloud:
 
 
 def ask_for_three(definition, refused, patience=3600):
-    """Let three trials wait while the autoscaler goes round; return how often it asked for what."""
+    """Let three trials wait while the autoscaler goes round; return how often it requested what."""
     config = AutoscalingConfig(definition, skip_content_hash=True)
     config.get_instance_reconcile_config = lambda: InstanceReconcileConfig(
         allocate_status_timeout_s=patience
@@ -161,7 +161,7 @@ def test_machines_on_their_way_are_not_asked_for_again(name):
 
 @pytest.mark.parametrize("name", ["aws", "gcp"])
 def test_spot_that_is_refused_is_asked_for_again(name):
-    """As docs/cluster.md says: once Ray turns to on-demand instead, it has to say so."""
+    """As docs/cluster.md says: once Ray uses on-demand instead, it has to say so."""
     definition, spot, _ = DEFINITIONS[name]
     assert ask_for_three(definition, refused=(spot,)) == {spot: 3 * ROUNDS}
 

@@ -83,7 +83,7 @@ def test_without_a_token_only_a_cluster_on_loopback_is_asked(alone, capsys, monk
 
 
 @pytest.mark.system
-def test_what_listens_but_is_no_ray_is_given_up(alone, monkeypatch):
+def test_what_listens_but_is_no_ray_is_abandoned(alone, monkeypatch):
     monkeypatch.setattr(cluster_check, "ASK_SECONDS", 4.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
@@ -108,7 +108,7 @@ def test_what_listens_and_says_nothing_is_refused_in_one_time_and_asked_once(
 
 
 @pytest.mark.parametrize("hanging", ["getaddrinfo", "create_connection"])
-def test_a_name_that_is_looked_up_for_ever_is_given_up(hanging, alone, capsys, monkeypatch):
+def test_a_name_that_is_looked_up_for_ever_is_abandoned(hanging, alone, capsys, monkeypatch):
     monkeypatch.setattr(cluster_check, "CONNECT_SECONDS", 0.3)
     over = threading.Event()
 
@@ -204,7 +204,7 @@ def test_a_cluster_that_lets_in_everyone_is_refused_unless_it_is_on_loopback(alo
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         found = cluster_check.ask(cluster.address)
         assert found.nodes == (Node(2, 0),) and not found.grows
-        # As if it were elsewhere; the processes that ask it are told the truth.
+        # As if it were elsewhere; the processes that connect to it get the truth.
         monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 32)
         monkeypatch.setenv(cluster_check.LOOPBACK_GUARD, "0")
         monkeypatch.setattr(cluster_check, "is_loopback", lambda address: False)

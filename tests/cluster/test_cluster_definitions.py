@@ -29,7 +29,7 @@ BOOTSTRAP = "--autoscaling-config=~/ray_bootstrap_config.yaml"
 
 
 def without(definition, target):
-    """Return what starts the service that tells trials, no longer ordered after ``target``."""
+    """Return what starts the service that notifies trials, no longer ordered after ``target``."""
     line = definition[TELL[0]][TELL[1]]
     assert f"--property=After={target} " in line
     return line.replace(f"--property=After={target} ", "")

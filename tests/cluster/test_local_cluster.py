@@ -133,7 +133,7 @@ def test_a_sweep_makes_machines_come_loses_one_ends_like_a_local_one_and_they_go
     saw = seen(watching)
     machines = [set(found["machines"]) - {HEAD} for found in saw]
     assert max(map(len, machines)) == 3
-    # At most one has the machine of the vanilla model; the autoscaler is asked for all others.
+    # At most one has the machine of the vanilla model; the autoscaler starts all others.
     assert max(found["places"] for found in saw) >= 5
     assert attempt.node in set().union(*machines[:-1]) and not machines[-1]
     # The vanilla model and six trials were given the same images: they were put once, and each
@@ -151,9 +151,7 @@ def test_a_sweep_makes_machines_come_loses_one_ends_like_a_local_one_and_they_go
         assert images + weights <= fetched <= 1.1 * (images + 2 * weights), (node, fetched, put)
 
 
-def test_a_trial_that_is_told_to_end_goes_on_elsewhere_from_the_step_it_was_in(
-    local, cluster, tmp_path
-):
+def test_a_trial_that_is_terminated_resumes_elsewhere_from_its_step(local, cluster, tmp_path):
     process = start(cluster, tmp_path, "--checkpoint-every", "100")
     trial, attempt = running(process, tmp_path, epoch=0)
     time.sleep(4)  # in the middle of an epoch, or of the evaluation
@@ -166,7 +164,7 @@ def test_a_trial_that_is_told_to_end_goes_on_elsewhere_from_the_step_it_was_in(
     assert "stopped with a checkpoint" in trial.result().notes[0]
 
 
-def test_a_machine_that_is_warned_tells_its_trial_and_is_given_no_other(local, cluster, tmp_path):
+def test_a_machine_that_is_warned_notifies_its_trial_and_gets_no_other(local, cluster, tmp_path):
     process = start(cluster, tmp_path, "--checkpoint-every", "100")
     trial, attempt = running(process, tmp_path, epoch=0)
     time.sleep(4)

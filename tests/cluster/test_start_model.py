@@ -1,4 +1,4 @@
-"""The vanilla model on a cluster: its process is killed, then told to end, and it ends the same."""
+"""The vanilla model on a cluster: its process is killed, then terminated, and it ends the same."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def alone(monkeypatch):
         yield
 
 
-def test_a_vanilla_model_whose_process_is_killed_or_told_to_end_goes_on_from_its_checkpoint(
+def test_a_vanilla_model_whose_process_is_killed_or_terminated_resumes_from_its_checkpoint(
     tmp_path, alone
 ):
     results = tmp_path / "results"

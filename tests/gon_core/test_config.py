@@ -374,7 +374,7 @@ def test_bad_values_of_a_method_are_refused_by_name(kind, field, values):
         assert {error["loc"][0] for error in caught.value.errors()} == {field}
 
 
-def test_all_problems_of_a_method_are_told_at_once():
+def test_all_problems_of_a_method_are_reported_at_once():
     with pytest.raises(ValidationError) as caught:
         PGD(epsilon=0, step_size=2, steps=0)
     assert caught.value.error_count() == 3
@@ -394,7 +394,7 @@ def test_unknown_keys_are_refused(path):
         TrialConfig.model_validate(put(TRIAL.model_dump(), (*path, "sigmma"), 1))
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(ValidationError) as caught:
         TrainingConfig(batch_size=0, learning_rate=-1, momentum=2)
     assert caught.value.error_count() == 3

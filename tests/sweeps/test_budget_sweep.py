@@ -78,7 +78,7 @@ def test_window_page_and_table_say_what_is_missing_for_the_budget(stopped):
     assert "Interrupted" not in text
 
 
-def test_the_command_that_carries_on_is_printed_recorded_and_enough(stopped):
+def test_the_resume_command_is_printed_recorded_and_enough(stopped):
     sweep, _, text = stopped
     (line,) = [line for line in text.splitlines() if "--budget-hours" in line]
     assert line.endswith("--max-concurrent 1 --budget-hours 6.5")  # 2 used, 4 x 1 and a tenth

@@ -126,7 +126,7 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
 
 
 @pytest.mark.system
-def test_an_evaluation_that_is_told_to_end_leaves_no_run_running(compared, evaluated):
+def test_an_evaluation_that_is_terminated_leaves_no_run_running(compared, evaluated):
     folder, *_ = compared
     command = [sys.executable, "-u", str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
                "other.safetensors", "--test-images", "40", "--validation-images", "30",

@@ -52,7 +52,7 @@ def test_the_channel_may_be_left_out_and_some_corruptions_be_asked_for(root):
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f8"])
-def test_floats_in_the_unit_interval_are_taken_back_to_their_eight_bits(root, dtype, monkeypatch):
+def test_floats_in_the_unit_interval_are_converted_back_to_eight_bits(root, dtype, monkeypatch):
     monkeypatch.setattr(mnist_c_folder, "BLOCK", 2)
     np.save(
         root / "fog" / "test_images.npy", np.asfortranarray(pixels(3, (1,)) / 255).astype(dtype)

@@ -150,7 +150,7 @@ def test_it_takes_a_fifth_of_the_forwards(spread, count, times):
 
 
 class Known(nn.Module):
-    """Wrong from a size of each image on, with margins that tell nothing of how far that is.
+    """Wrong from a size of each image on, with margins that say nothing of how far that is.
 
     Images are black but for the first pixel, which says which image it is and has no noise.
     """
@@ -182,7 +182,7 @@ SIDEWAYS = Noise("sideways", all_but_the_first_pixel)
 
 
 def known_images(count):
-    """Return what ``Known`` tells apart."""
+    """Return images that ``Known`` distinguishes."""
     images = torch.zeros(count, 1, 28, 28, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(count)
     return LabelledImages(images, torch.zeros(count, dtype=torch.int64))

@@ -189,7 +189,7 @@ def test_a_driver_that_is_killed_counts_until_its_last_minute(meter, clock, reco
     counting.__exit__(None, None, None)
 
 
-def test_damaged_records_of_use_are_told_and_not_counted(records):
+def test_damaged_records_of_use_are_reported_and_not_counted(records):
     good = Usage(began="", seconds=10, gpus_per_trial=1, gpu_seconds=5)
     records.usage.write("000001.json", good)
     folder = records.folder / "usage"
@@ -219,12 +219,12 @@ def test_what_a_trial_needs_is_the_mean_of_those_that_ended_else_the_estimate(me
         begin(counting, trial(1), trial(2))
         clock.forward(1)
         counting.ended(ended(trial(1), "failed"))
-        assert counting.expected == 5 * HOUR  # a failed one tells nothing of a whole one
+        assert counting.expected == 5 * HOUR  # a failed one says nothing of a whole one
         clock.forward(1)
         counting.ended(ended(trial(2)))
         assert counting.expected == 2 * HOUR
         begin(counting, trial(3))
-        counting.ended(ended(trial(3), training=3 * HOUR, evaluation=HOUR))  # carried on: 4 in all
+        counting.ended(ended(trial(3), training=3 * HOUR, evaluation=HOUR))  # resumed: 4 in all
         assert counting.expected == 3 * HOUR
 
 
@@ -300,7 +300,7 @@ def test_without_an_estimate_a_running_trial_is_as_long_as_its_first_epoch_says(
         assert counting.expected == pytest.approx(8 / 3 * HOUR)
 
 
-def test_where_nothing_is_known_one_trial_tells_by_its_first_epoch(meter, clock):
+def test_where_nothing_is_known_the_first_epoch_of_one_trial_gives_the_estimate(meter, clock):
     with meter(Budget(gpu_hours=3)) as counting:
         assert counting.may_start()
         begin(counting, trial(1))
@@ -321,7 +321,7 @@ def test_without_a_budget_every_trial_may_start(meter, clock):
 # --------------------------------------------------------------------------- the end of a sweep
 
 
-def test_the_command_that_carries_on_has_a_budget_that_is_enough(meter, clock, monkeypatch):
+def test_the_resume_command_has_a_budget_that_is_enough(meter, clock, monkeypatch):
     monkeypatch.setattr("sys.argv", ["s.py", "--budget_gpu_hours=3", "--budget-hours", "50", "--a"])
     with meter(Budget(gpu_hours=3, hours=50), estimate=2 * HOUR) as counting:
         assert counting.stop_now(8) is None
@@ -334,7 +334,7 @@ def test_the_command_that_carries_on_has_a_budget_that_is_enough(meter, clock, m
     assert stop.resume_command == "uv run python s.py --budget-hours 50 --a --budget-gpu-hours 18"
 
 
-def test_what_was_used_is_told_with_its_price(meter, clock):
+def test_what_was_used_is_reported_with_its_price(meter, clock):
     counting = meter(Budget(gpu_hours=3))
     with counting:
         begin(counting, trial(1))
@@ -351,7 +351,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     """Run a line search of trials of one hour as the scheduler does.
 
     Args:
-        machines: how many trials have a place at a time, if fewer than are asked for.
+        machines: how many trials run at a time, if fewer than allowed.
         hours: that each trial takes in truth, or one after the other.
 
     Returns:
@@ -457,7 +457,7 @@ def test_gpu_hours_take_back_what_waits_once_trials_need_more(machines, meter, r
     assert len(done) == 5 and was_cut
 
 
-def test_what_was_taken_back_comes_again_once_trials_need_less(meter, records, clock):
+def test_what_was_cancelled_is_proposed_again_once_trials_need_less(meter, records, clock):
     resources = Resources(1, 1.0, 10, grows=True)
     counting = meter(Budget(gpu_hours=14), resources, estimate=HOUR)
     hours = itertools.chain([1.0, 3.0], itertools.repeat(1.0))
@@ -527,7 +527,7 @@ def test_a_trial_that_lost_its_machine_is_not_withdrawn(meter, clock):
         assert counting.may_wait()
 
 
-def test_without_an_estimate_the_first_epoch_tells_what_comes_after_the_last_one_too(meter):
+def test_without_an_estimate_the_first_epoch_gives_that_of_the_evaluation_too(meter):
     counting = meter(Budget(gpu_hours=9))
     counting.after_training = lambda config, seconds: 100 * seconds
     with counting:
@@ -542,5 +542,5 @@ def test_a_stop_of_the_budget_is_in_the_last_record_alone(meter, records, clock)
         counting.stop = stop
     assert records.usage.stopped() == stop
     with meter(Budget(hours=9)):
-        assert records.usage.stopped() is None  # it is being carried on
+        assert records.usage.stopped() is None  # it is being resumed
     assert records.usage.stopped() is None

@@ -1,4 +1,4 @@
-"""A cluster that goes away: what is said of it is one line."""
+"""A cluster that is lost: the message is one line."""
 
 import gc
 import os
@@ -29,7 +29,7 @@ RESOURCES = Resources(cpus=1, gpus=0, max_concurrent=1)
 
 @pytest.fixture
 def environment():
-    """What a cluster sets in the environment is taken back."""
+    """What a cluster sets in the environment is restored."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -129,7 +129,7 @@ def test_a_machine_with_other_code_evaluates_nothing():
         ask(evaluation_code() | {"evaluation_format": 99})
 
 
-# The cluster answers when it is asked, and is gone when the images have been made.
+# The cluster answers at first, and is gone when the images have been made.
 GOES_AWAY = """
 import sys
 import sweeps.evaluate_checkpoint as script

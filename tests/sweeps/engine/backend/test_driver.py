@@ -42,7 +42,7 @@ def drive(records):
     return make
 
 
-def test_a_recorded_trial_is_told_to_the_search_and_to_listeners(drive, records):
+def test_a_recorded_trial_is_reported_to_the_search_and_to_listeners(drive, records):
     driver, search, listener = drive("none")
     config = driver.suggest("t1")
     driver.reported("t1", metrics(1.0))
@@ -201,7 +201,7 @@ def test_a_trial_that_ends_without_a_record_and_without_asha_is_a_failure(drive,
     assert records.trial(config.trial_id).result().status == "failed"
 
 
-def test_a_trial_that_ended_is_told_once(drive):
+def test_a_trial_that_ended_is_reported_once(drive):
     driver, _, listener = drive("asha")
     driver.suggest("t1")
     driver.ended("t1", failed=False)
@@ -228,7 +228,7 @@ def test_a_driver_that_cannot_write_suggests_nothing_more(drive, monkeypatch):
     driver.ended("t1", failed=True)
     assert "No space left" in str(driver.lost)
     assert driver.suggest("t2") is None
-    assert listener.heard[-1][0] == "started"  # nobody is told of a record that is not there
+    assert listener.heard[-1][0] == "started"  # no listener hears of a record that is not there
 
 
 def test_a_driver_that_cannot_read_a_result_ends_instead_of_waiting_for_it(

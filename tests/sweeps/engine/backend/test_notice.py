@@ -32,7 +32,7 @@ time.sleep(60)  # Ray's main thread waits for messages
 
 
 @pytest.mark.system
-def test_a_thread_is_told_and_the_process_goes_on_until_the_block_is_left():
+def test_a_thread_is_notified_and_the_process_runs_until_the_block_is_left():
     process = subprocess.Popen(
         [sys.executable, "-c", TWO_BLOCKS],
         stdout=subprocess.PIPE,
@@ -43,7 +43,7 @@ def test_a_thread_is_told_and_the_process_goes_on_until_the_block_is_left():
         assert process.stdout is not None
         for expected in ("noticed", "noticed", ""):
             assert process.stdout.readline() == "working\n"
-            for _ in range(1 + 3 * bool(expected)):  # who asks twice is told once
+            for _ in range(1 + 3 * bool(expected)):  # a second call returns the same notice
                 os.kill(process.pid, signal.SIGTERM)
             assert process.stdout.readline().strip() == expected
         assert process.wait(timeout=30) == -signal.SIGTERM

@@ -1,4 +1,4 @@
-"""What a machine does that is told it is taken away; the clouds are servers on loopback."""
+"""What a machine does that is warned of its end; the clouds are servers on loopback."""
 
 import json
 import os
@@ -64,13 +64,13 @@ def ray(monkeypatch):
     return does
 
 
-def test_trials_are_told_before_ray_is_asked(trials, ray, monkeypatch, capsys):
+def test_trials_are_notified_before_ray_is_queried(trials, ray, monkeypatch, capsys):
     process = trials()
     asked = []
 
     def drain(seconds, node):
         said = capsys.readouterr().out
-        assert process.stdout.readline() == "down\n"  # it does not wait for Ray to be asked
+        assert process.stdout.readline() == "down\n"  # it does not wait for the query to Ray
         asked.append(said)
         return subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE, text=True)
 
@@ -80,9 +80,7 @@ def test_trials_are_told_before_ray_is_asked(trials, ray, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("answers", ["", "import time; time.sleep(2)"], ids=["at once", "later"])
-def test_a_trial_that_ray_starts_again_before_it_has_heard_is_told_too(
-    answers, trials, ray, capsys
-):
+def test_a_trial_that_ray_restarts_meanwhile_is_notified_too(answers, trials, ray, capsys):
     ray(answers)
     again = os.path.join(tempfile.gettempdir(), "again")
     first, second = trials(), trials(STARTED_AGAIN.format(when=again) + SIGN)
@@ -115,7 +113,7 @@ def test_it_ends_in_time_whatever_hangs(trials, ray):
     assert time.monotonic() - began < 12
 
 
-def test_every_trial_is_told_and_its_checkpoint_waited_for(trials, ray, capsys):
+def test_every_trial_is_notified_and_its_checkpoint_waited_for(trials, ray, capsys):
     processes = [trials(), trials()]
     assert preemption.notify(30.0)
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What is taken back before Ray Tune looks for places leaves nothing behind in Ray Tune."""
+"""What is cancelled before Ray Tune looks for resources leaves nothing behind in Ray Tune."""
 
 from types import SimpleNamespace
 
@@ -31,7 +31,7 @@ class Controller:
         trial.status = Trial.TERMINATED
 
 
-def test_no_place_is_kept_for_a_trial_that_is_taken_back():
+def test_no_resources_are_held_for_a_trial_that_is_cancelled():
     trials = [Trial("trainable", stub=True, trial_id=name) for name in "abc"]
     withdrawn = iter(["c", "b", None])
     controller = Controller(trials)

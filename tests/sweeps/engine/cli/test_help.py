@@ -40,7 +40,7 @@ def test_every_option_stands_in_one_group_with_one_line_and_its_default(model):
 def test_help_fits_the_terminal(model, width, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     with pytest.raises(SystemExit) as exit_:
-        parse(model, "What is asked?", ["--help"])
+        parse(model, "Which one?", ["--help"])
     assert exit_.value.code == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= width

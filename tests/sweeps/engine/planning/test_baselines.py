@@ -97,7 +97,7 @@ def test_baselines_run_after_the_grid_and_are_never_searched_from():
     assert 0.2 <= proposed[0] <= 0.8
 
 
-def test_a_carried_on_sweep_does_not_propose_its_baselines_again():
+def test_a_resumed_sweep_does_not_propose_its_baselines_again():
     ledger = Ledger([(0.1,)], [0, 1], lambda *_: None, [("vanilla",)])
     ledger.propose(("vanilla",))
     assert list(ledger.entries) == [(0.1,)]

@@ -1,4 +1,4 @@
-"""Which methods a sweep's spec can be asked of, and how they are at each scale and strength."""
+"""Which methods a sweep can search, and how they are at each scale and strength."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def strong(variant, scale, **strength):
 
 
 @pytest.mark.parametrize("variant", MNIST.methods)
-def test_a_variant_tells_its_name_at_every_scale(variant):
+def test_a_variant_has_its_name_at_every_scale(variant):
     assert at_scale(variant, "paper", MNIST) == MNIST.methods[variant]
     assert at_scale(variant, "demo", MNIST).variant == variant
 

@@ -1,4 +1,4 @@
-"""Storage on Google Cloud, asked of an emulator on loopback what a real store is asked."""
+"""Storage on Google Cloud: an emulator on loopback gets the requests of a real store."""
 
 import socket
 import subprocess

@@ -365,7 +365,7 @@ def test_sheet_of_severities_names_the_extension_and_leaves_gaps():
     assert "extension" in figure.texts[0].get_text() and "extension" in caption(figure)
 
 
-def test_sheet_of_sigmas_begins_without_noise_and_tells_its_size():
+def test_sheet_of_sigmas_begins_without_noise_and_names_its_size():
     clean = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator())
     figure = drawn(draw_sigmas, Examples(clean, {}), [0.0, 0.5])
     canvas = np.asarray(figure.axes[0].images[0].get_array())

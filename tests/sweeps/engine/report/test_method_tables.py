@@ -76,7 +76,7 @@ def _is(row, split, corruption):
         ([90.0, 90.1, 90.2], 10_000, "90", False),
         ([90.0, 90.1, 90.2], 1000, "91", False),  # which 1000 images adds 1.7 to either side
         ([90.0, 90.1, 90.2], 1000, "93", True),
-        ([99.0, 99.0, 99.0], 1000, "99.1", False),  # equal seeds tell nothing of the images
+        ([99.0, 99.0, 99.0], 1000, "99.1", False),  # equal seeds say nothing of the images
         ([99.0, 99.0, 99.0], 10_000, "99.1", True),
         ([90.0], 1000, "91.6", False),  # binomial of 1000 images: 88.0 to 91.7
         ([90.0], 1000, "91.9", True),
@@ -169,7 +169,7 @@ def test_without_published_rows_there_are_no_columns_for_them(tmp_path):
         assert {row.cells[1] for row in table.rows} == {"ours"} and "published" not in table.note
 
 
-def test_the_meaning_of_plus_minus_is_told_where_it_stands(compared, tmp_path):
+def test_plus_minus_is_explained_where_it_stands(compared, tmp_path):
     """Half widths and standard errors: each is explained beside its own tables alone."""
     printed = {}
     lines = write_sweep(tmp_path / "line", measured_sigmas(2), seeds=2)

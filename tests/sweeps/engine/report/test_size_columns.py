@@ -34,7 +34,7 @@ def trial():
     return measured_as(ended, "epsilon_star", sizes)
 
 
-def test_parquet_tells_how_a_median_was_found(tmp_path, trial):
+def test_parquet_says_how_a_median_was_found(tmp_path, trial):
     summary = summarise(write_sweep(tmp_path, [trial], **METHODS))
     rows = parquet.read_table(io.BytesIO(render_parquet(summary))).to_pylist()
     first, second = [row for row in rows if row["measure"] == "epsilon_star"]

@@ -228,10 +228,10 @@ def test_recorded_trials_on_a_gpu_tell_of_a_gpu_that_is_not_here(without_gpu, tm
     ("device", "before", "now"),
     [("NVIDIA L4", 1.0, 0.25), ("NVIDIA L4", 0.25, 1.0), ("2 x cpu, 1 thread(s)", 0.0, 1.0)],
 )
-def test_a_sweep_that_was_carried_on_with_other_gpus_tells_nothing(
+def test_a_sweep_that_was_resumed_with_other_gpus_gives_no_estimate(
     device, before, now, without_gpu, tmp_path
 ):
-    """Which of its trials had which share is not recorded; and no CPU tells of a GPU."""
+    """Which of its trials had which share is not recorded; and no CPU gives the speed of a GPU."""
     storage = Folder(str(tmp_path))
     records = record(storage, 20.0, device, trials=4, gpus=before)
     later = Usage(began="", seconds=1, gpus_per_trial=now, gpu_seconds=1)

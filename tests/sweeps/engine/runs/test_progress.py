@@ -52,7 +52,7 @@ def test_without_a_terminal_each_event_is_one_plain_line():
     assert "\x1b" not in "".join(lines)
 
 
-def test_the_two_accuracies_of_a_trial_are_told_apart_once():
+def test_the_two_accuracies_of_a_trial_are_explained_once():
     lines = told(terminal=False).splitlines()
     assert lines[2].startswith("validation (mixed): each validation image under one corruption")
     assert "objective: the final model's mean over all corruptions" in lines[2]

@@ -102,7 +102,7 @@ def run(config, data, weights, folder, every, killed_after, monkeypatch):
     fresh = TrialConfig.model_validate_json(config.model_dump_json())
     records = SweepRecords(Folder(folder)).trial(fresh.trial_id)
     with monkeypatch.context() as patch:
-        if killed_after == EPOCHS:  # the last epoch is told with the result
+        if killed_after == EPOCHS:  # the last epoch is reported with the result
             patch.setattr(trial, "measure", measure)
         return trial.run_trial(fresh, data, weights, records, checkpoint_every=every, report=report)
 
@@ -190,7 +190,7 @@ STEPS = EPOCHS * 3
 
 
 class After:
-    """Says stop when it is asked the given time."""
+    """Returns True at the given call."""
 
     def __init__(self, asked):
         self.left = asked
@@ -217,7 +217,7 @@ def test_a_trial_stopped_after_each_step_ends_bit_identical(
         with pytest.raises(StoppedError):
             trial.run_trial(config, few, start_weights, kept, checkpoint_every=2, stop=After(1))
         found, passed_over = kept.find_checkpoint()
-        # An epoch whose steps are all done has not been told of yet.
+        # An epoch whose steps are all done has not been reported yet.
         last, done = done, found.epoch * 3 + found.steps
         assert done - last in (0, 1) and found.epoch in (last // 3, (done - 1) // 3)
         alone += done == last  # a step of a generator alone

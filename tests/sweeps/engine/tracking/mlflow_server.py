@@ -71,7 +71,7 @@ class Proxy:
 
     Attributes:
         delay: seconds that every answer takes longer.
-        loses: asked of each request, ``POST /api/2.0/mlflow/runs/create``, and its body, whether
+        loses: says of each request, ``POST /api/2.0/mlflow/runs/create``, and its body, whether
             its answer is lost after it was carried out.
         holds: whether it is held back until ``release`` is called, and only then carried out.
         requests: all that came.

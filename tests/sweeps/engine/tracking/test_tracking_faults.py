@@ -372,4 +372,4 @@ def test_a_sweep_whose_server_comes_back_while_it_trains(server, proxy, tmp_path
         assert again.returncode == 0, again.stdout + again.stderr
         assert "nothing to train" in " ".join(again.stdout.split())
         assert_whole(server.uri, results, tmp_path.name)
-    assert len(proxy.requests) == before, "MLflow held everything, and was asked all the same"
+    assert len(proxy.requests) == before, "MLflow held everything, and got requests all the same"

@@ -196,7 +196,7 @@ def test_a_failed_evaluation_goes_on_where_it_failed(few, undisturbed, done, tmp
 
 
 class Stops:
-    """Says stop from when it is asked the given time."""
+    """Returns True from the given call on."""
 
     def __init__(self, after):
         self.left = after
@@ -217,7 +217,7 @@ def test_a_trial_stopped_in_its_evaluation_ends_the_step_that_it_is_in(
         real(self, step, *arguments, **keywords)
 
     monkeypatch.setattr(TrialRecords, "write_finding", write_finding)
-    # It is asked at each call of the model: one for a set of images, several for all else.
+    # It is called at each call of the model: one for a set of images, several for all else.
     for asked, steps in ((training + 1, 0), (20, 19), (90, 108), (2, 109), (2, 110), (2, 111)):
         with pytest.raises(StoppedError):
             run(few, kept, stop=Stops(asked))
@@ -230,7 +230,7 @@ def test_a_trial_stopped_in_its_evaluation_ends_the_step_that_it_is_in(
     assert len(notes) == 6 and all(note.startswith("stopped with a") for note in notes)
 
 
-def test_a_step_that_takes_long_is_given_up_after_a_stop(
+def test_a_step_that_takes_long_is_abandoned_after_a_stop(
     few, undisturbed, done, tmp_path, monkeypatch
 ):
     kept = records(tmp_path)
@@ -320,7 +320,7 @@ def test_steps_of_a_model_that_was_trained_again_to_the_same_bits_are_taken_up(
     assert counted(done) == ALL | {"epoch": 4} and outcome(kept) == undisturbed
 
 
-def test_the_check_tells_how_far_an_evaluation_is_and_what_of_it_is_damaged(
+def test_the_check_shows_how_far_an_evaluation_is_and_what_of_it_is_damaged(
     few, tmp_path, monkeypatch
 ):
     sweep, kept = SweepRecords(Folder(str(tmp_path))), records(tmp_path)

@@ -1,4 +1,4 @@
-"""What is measured of a final model: everything that is asked for, the same for every model."""
+"""What is measured of a final model: all that is configured, the same for every model."""
 
 import statistics
 

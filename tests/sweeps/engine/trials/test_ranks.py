@@ -1,4 +1,4 @@
-"""A trial of two processes: carried on with one, and what happens when one of them breaks."""
+"""A trial of two processes: resumed with one, and what happens when one of them breaks."""
 
 import os
 import signal
@@ -76,7 +76,7 @@ def weights(records, config):
 
 
 @pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
-def test_a_trial_is_carried_on_by_another_number_of_processes(
+def test_a_trial_is_resumed_by_another_number_of_processes(
     first, then, config, data, start_weights, records
 ):
     undisturbed = type(records)(records.folder / "undisturbed").trial(config.trial_id)
@@ -159,10 +159,10 @@ def test_a_process_that_is_killed_ends_the_trial_with_that_reason(
     assert failed.reason.startswith("RankError: rank 1 of 2 was killed by signal 9")
 
 
-def test_a_machine_that_tells_all_its_processes_to_end_breaks_no_trial(config, data, records):
+def test_a_machine_that_terminates_all_its_processes_breaks_no_trial(config, data, records):
     def tell(metrics):
         for process in others():
-            os.kill(process, signal.SIGTERM)  # this one is told by its notice
+            os.kill(process, signal.SIGTERM)  # this one is notified
 
     fresh = config.model_copy(update={"start": None})
     kept = records.trial(fresh.trial_id)
@@ -180,7 +180,7 @@ def test_an_error_of_this_process_keeps_its_own_name_and_ends_the_others(
     assert failed.reason.startswith("OSError: [Errno 28] No space left on device")
 
 
-def test_a_process_that_hangs_is_given_up(config, data, monkeypatch):
+def test_a_process_that_hangs_is_abandoned(config, data, monkeypatch):
     monkeypatch.setattr(ranks, "PATIENCE", 0.1)
     state = new_state(MadryCNN(), config.training, config.seed, config.method)
     began = None
