@@ -10,6 +10,7 @@ from gon_core.config import TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
 from gon_core.evaluation.frozen import frozen
+from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
 from tests.small_model import SmallCNN
@@ -92,7 +93,7 @@ def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
 
 @pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
 def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
-    data, model = mnist[1][:25], SmallCNN()
+    data, model = mnist[1][:25], MadryCNN()
     data = LabelledImages(data.images, model(data.images.float() / 255).argmax(1))
     data.labels[:5] = (data.labels[:5] + 1) % 10
     clean = count_correct(model, data)

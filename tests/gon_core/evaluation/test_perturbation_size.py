@@ -20,6 +20,7 @@ from gon_core.evaluation import (
     size_search,
 )
 from gon_core.evaluation.perturbation_size import ranks, share_non_monotone
+from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from tests.small_model import SmallCNN
 
@@ -108,7 +109,7 @@ def test_the_median_is_that_of_the_closed_form(spread, count):
 
 @pytest.mark.parametrize("name", NOISES)
 def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, mnist):
-    data, model = mnist[1][:50], SmallCNN()
+    data, model = mnist[1][:50], MadryCNN()
     labels = model(data.images.float() / 255).argmax(1)
     labels[:30] = (labels[:30] + torch.arange(30) % 2) % 10  # some are wrong already
     data = LabelledImages(data.images, labels)
