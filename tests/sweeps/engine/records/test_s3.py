@@ -187,8 +187,9 @@ def test_credentials_may_come_from_the_environment(moto, monkeypatch):
         pytest.param(429, marks=pytest.mark.slow),
     ],
 )
-def test_every_operation_outlasts_failures(folder, proxy, failure):
+def test_every_operation_outlasts_failures(folder, proxy, failure, monkeypatch):
     """Three in a row are more than the client itself would try."""
+    monkeypatch.setattr(object_store, "FIRST_PAUSE", 0.01)
     folder.write("large", LARGE)
     (folder / "below").write("a", b"1")
     for operation in (
@@ -382,6 +383,7 @@ def command(storage: str) -> list[str]:
 def refused(tmp_path, monkeypatch, capsys):
     """Return a function: what a sweep is refused with, for this storage."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(object_store, "SHORT_PATIENCE", 1.0)
 
     def refuse(storage: str) -> str:
         began = time.monotonic()
