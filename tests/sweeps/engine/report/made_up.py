@@ -1,6 +1,7 @@
 """Made-up results of trials, and sweeps of them written through the real records."""
 
 import math
+from functools import cache
 
 import torch
 
@@ -304,6 +305,7 @@ def with_correct(row, correct, count=IMAGES):
     return row.model_copy(update={"value": 100 * correct / count, "count": count, "extra": extra})
 
 
+@cache
 def measured_result(method, seed, gain, severities=True, status="converged"):
     """Return a trial with every measure: accuracies, severities, attacks and epsilon*.
 

@@ -400,7 +400,7 @@ def test_perturbed_digits_are_of_the_first_seed_that_has_them(make):
 
 @pytest.mark.parametrize("draw", [draw_severities, draw_corruption_bars, draw_perturbations])
 def test_equal_summaries_give_equal_bytes(make, draw):
-    summary = make(measured_sigmas(2), space=(SIGMA,), seeds=2)
+    summary = make(measured_sigmas(2)[:6], space=(SIGMA,), seeds=2)
     first, again = (render("figure", lambda: draw(summary), dpi=40) for _ in range(2))
     assert first == again
 

@@ -173,13 +173,14 @@ def test_plus_minus_is_explained_where_it_stands(compared, tmp_path):
     """Half widths and standard errors: each is explained beside its own tables alone."""
     printed = {}
     lines = write_sweep(tmp_path / "line", measured_sigmas(2), seeds=2)
-    for name, records in (("methods", compared()), ("line", lines)):
+    comparison = compared()
+    for name, records in (("methods", comparison), ("line", lines)):
         console = Console(width=200, file=io.StringIO())
         print_report(write_report(records), console)
         printed[name] = " ".join(console.file.getvalue().split())
     assert "standard error" in printed["methods"] and INTERVALS not in printed["methods"]
     assert INTERVALS in printed["line"] and "standard error" not in printed["line"]
-    for records in (compared(), lines):
+    for records in (comparison, lines):
         page = records.folder.read("report/report.html").decode()
         assert ">95 % ±</th>" in page and ">±<" not in page
 
