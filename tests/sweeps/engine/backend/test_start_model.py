@@ -134,7 +134,7 @@ def test_a_budget_without_room_for_a_trial_ends_it_with_a_checkpoint(get, kept):
 
 
 def test_one_that_diverges_is_no_model(get, plan, kept):
-    training = plan.config.start.training.model_copy(update={"learning_rate": 1e6})
+    training = plan.config.start.training.model_copy(update={"learning_rate": 1e12})
     wild = plan.config.start.model_copy(update={"training": training})
     with pytest.raises(DivergedStartError):
         get(plan=replace(plan, config=plan.config.model_copy(update={"start": wild})))

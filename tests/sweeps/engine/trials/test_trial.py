@@ -120,7 +120,7 @@ def test_a_stop_whose_checkpoint_cannot_be_written_is_a_stop_and_no_failure(
 
 
 def test_an_infinite_loss_ends_the_trial_as_diverged(config, data, start_weights, records):
-    training = config.training.model_copy(update={"learning_rate": 1e6})
+    training = config.training.model_copy(update={"learning_rate": 1e12})
     wild = config.model_copy(update={"training": training})
     result = run(wild, data, start_weights, records)
     assert result.status == "diverged" and "not finite" in result.reason
