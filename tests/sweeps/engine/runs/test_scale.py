@@ -36,7 +36,7 @@ TRIALS = 40
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Return how often a folder was asked for what, so far."""
+    """Return how often each operation of a folder was called so far."""
     counts = Counter()
     for name in ("exists", "names", "read", "write", "remove", "delete"):
         monkeypatch.setattr(Folder, name, _counted(counts, name, getattr(Folder, name)))
@@ -94,7 +94,7 @@ def test_a_search_is_rebuilt_with_the_same_few_reads_a_trial(records, asked):
             Driver(plan, search, records, [], Limits(2, 2))
             assert finished == count and asked["names"] == 2
             reads.append(asked["read"] / count)
-    assert search.is_exhausted and reads == [3.0, 3.0]  # configuration, turn and result
+    assert search.is_exhausted and reads == [3.0, 3.0]  # configuration, ask index and result
 
 
 class Compared:
@@ -149,7 +149,7 @@ def test_the_live_table_keeps_the_last_trials_and_shows_so_many_running():
 
 @pytest.fixture
 def tracked(records, tmp_path):
-    """Return a URI, and a tracker that has told it of three trials that ended."""
+    """Return a URI, and a tracker that has logged three trials that ended."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     records.write_sweep(describe(tracking_uri=uri))
     tracker = make_tracker(uri, describe(tracking_uri=uri), records)
@@ -171,12 +171,12 @@ def test_the_end_of_a_sweep_reads_no_record_that_mlflow_holds(tracked, monkeypat
     uri, tracker, configs = tracked
     read, original = [], TrialRecords.result
     monkeypatch.setattr(TrialRecords, "result", lambda self: read.append(self) or original(self))
-    records.trial(configs[0].trial_id).forget_result()  # and is told anew below
+    records.trial(configs[0].trial_id).forget_result()  # and is logged again below
     assert tracker.close({}, False, False) == "" and read == []
     assert len(runs(uri)[2]) == 3
 
 
-def test_a_trial_whose_record_was_lost_is_told_again_without_points_twice(tracked, records):
+def test_a_trial_whose_record_was_lost_is_logged_again_without_points_twice(tracked, records):
     uri, tracker, configs = tracked
     tracker.close({}, False, False)
     outbox = Outbox(uri, describe(tracking_uri=uri), records)

@@ -154,12 +154,12 @@ def test_what_breaks_before_the_training_is_named_as_the_cause(
 
 
 @pytest.mark.parametrize("error", [StoppedError(), RayError("its machine is gone")])
-def test_what_is_to_be_carried_on_is_raised(error, config, records, monkeypatch):
+def test_what_must_propagate_is_raised(error, config, records, monkeypatch):
     with pytest.raises(type(error)):
         start_trainable(error, config, records, monkeypatch)
 
 
-def test_only_the_last_end_of_a_process_tells_whether_memory_was_low():
+def test_only_the_last_end_of_a_process_decides_whether_memory_was_low():
     low = "Failure # 1 (occurred at 1)\n1 worker(s) were killed: the node running low on memory."
     died = "Failure # 1 (occurred at 2)\nThe actor died unexpectedly before finishing this task."
     assert tuner.out_of_memory(f"{died}\n\n{low}\nmore\n").startswith("out of memory: 1 worker")
@@ -174,7 +174,7 @@ def test_the_cause_is_one_line():
 @pytest.mark.parametrize(
     ("status", "told"), [("failed", "FAIL"), ("diverged", "PRUNED"), ("pruned", "PRUNED")]
 )
-def test_the_study_is_told_of_what_has_no_figure_and_it_is_never_best(status, told):
+def test_the_study_knows_what_has_no_figure_and_it_is_never_best(status, told):
     from tests.spaces import SIGMA
 
     ledger = Ledger([(0.5,), (0.7,)], [0, 1], lambda *_: None)
@@ -185,7 +185,7 @@ def test_the_study_is_told_of_what_has_no_figure_and_it_is_never_best(status, to
     assert ledger.mean((0.5,)) is None
     assert known_trial(ledger, (0.5,), distributions).state.name == told
     assert known_trial(ledger, (0.7,), distributions).state.name == "RUNNING"
-    # A failed trial may run again when the sweep is carried on.
+    # A failed trial may run again when the sweep is resumed.
     ledger.record((0.5,), 1, "converged", (82.0,))
     assert known_trial(ledger, (0.5,), distributions).state.name == "COMPLETE"
 
