@@ -38,12 +38,10 @@ def test_the_published_severity_is_the_function_with_its_defaults(name, digits):
 @EVERY
 def test_each_severity_is_farther_from_the_clean_image(name, digits):
     """The mean l2 distance is the strength."""
-    images = digits[: 2 * BLOCK].float()
+    images = digits[:BLOCK].float()
     distances = [
         float(
-            (corrupt(digits[: 2 * BLOCK], name, 3, severity=severity) - images)
-            .norm(dim=(1, 2))
-            .mean()
+            (corrupt(digits[:BLOCK], name, 3, severity=severity) - images).norm(dim=(1, 2)).mean()
         )
         for severity in SEVERITIES
     ]
@@ -51,7 +49,7 @@ def test_each_severity_is_farther_from_the_clean_image(name, digits):
 
 
 @EVERY
-@EVERY_SEVERITY
+@pytest.mark.parametrize("severity", [1, 5])
 def test_a_prefix_and_a_shard_are_corrupted_as_in_the_whole_set(name, severity, digits):
     images = digits[: BLOCK + 10].clone()
     whole = corrupt(images, name, 5, severity=severity)
