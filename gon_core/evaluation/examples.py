@@ -8,8 +8,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from gon_core.benchmarks import Benchmark
-from gon_core.benchmarks.mnist import PUBLISHED_SEVERITY
+from gon_core.benchmarks import Benchmark, CorruptionSuite
 from gon_core.data.splits import Images
 from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.measurement import CLEAN
@@ -24,8 +23,8 @@ class Examples:
 
     Attributes:
         clean: at most ``SAMPLES`` images of different classes.
-        corrupted: the same images by corruption, in the paper's order, and by severity; of
-            MNIST-C severity 3 is the published one, the others are our extension.
+        corrupted: the same images by corruption, in the paper's order, and by severity; of an
+            extension, as its suite counts them.
     """
 
     clean: UInt8[Tensor, "sample channel height width"]
@@ -41,7 +40,7 @@ def make(data: Images, benchmark: Benchmark, seed: int, severities: bool) -> Exa
         seed: of the corruptions, as ``corrupted_sets.build`` takes it.
         severities: whether to show all severities of an extension, or the published one alone.
     """
-    suite = benchmark.suites.get("severities", benchmark.suites["test"])
+    suite = _suite(benchmark)
     shown = suite.severities if severities or suite.published is None else (suite.published,)
     # Corruptions draw for whole blocks, so that these are the very images of the evaluated set.
     block = data.first(LOOKED_AT)
@@ -57,15 +56,21 @@ def make(data: Images, benchmark: Benchmark, seed: int, severities: bool) -> Exa
     return Examples(images[index].cpu(), corrupted)
 
 
-def of_set(given: EvaluationSet) -> Examples:
-    """Return the first images of different classes of a set that was read, such as MNIST-C's own.
+def _suite(benchmark: Benchmark) -> CorruptionSuite:
+    return benchmark.suites.get("severities", benchmark.suites["test"])
+
+
+def of_set(given: EvaluationSet, benchmark: Benchmark) -> Examples:
+    """Return the first images of different classes of a published set that was read.
 
     Args:
         given: of one severity a corruption.
+        benchmark: whose corruptions they are.
     """
     index = _first_of_classes(given.clean.labels)
+    severity = _suite(benchmark).published or 1
     corrupted = {
-        name: {PUBLISHED_SEVERITY: images.batch(index).cpu()}
+        name: {severity: images.batch(index).cpu()}
         for (name, _), images in given.images.items()
         if name != CLEAN
     }

@@ -11,7 +11,7 @@ from rich.console import Console
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.catalogue import appendix_drawings, search_drawings
-from sweeps.engine.report.figures.noise_overview import read_portraits
+from sweeps.engine.report.figures.learned_noise import read_portraits
 from sweeps.engine.report.figures.style import render
 from sweeps.engine.report.pages.html import to_page
 from sweeps.engine.report.pages.markdown import to_document

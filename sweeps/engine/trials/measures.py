@@ -75,7 +75,7 @@ def write_examples(
     if folder.exists(EXAMPLES):
         return
     if given is not None:
-        shown = examples.of_set(given)
+        shown = examples.of_set(given, splits.benchmark)
     else:
         has_severities = any(MEASURES[name].makes_severities for name in config.measures)
         shown = examples.make(splits.test, splits.benchmark, config.corruption_seed, has_severities)

@@ -2,25 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import examples, perturbed
-from gon_core.measurement import SEVERITIES_SPLIT, TOP1
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1
 from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
+from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import draw_corruptions, draw_perturbed, draw_sigmas
-from sweeps.engine.report.figures.grid import draw_grid
-from sweeps.engine.report.figures.joint_search import draw_front, draw_progress
-from sweeps.engine.report.figures.learned_noise import draw_portrait
-from sweeps.engine.report.figures.line import draw_line
-from sweeps.engine.report.figures.noise_overview import Portraits, best_portrait, draw_overview
-from sweeps.engine.report.figures.parameters import draw_importances, draw_slices
+from sweeps.engine.report.figures.joint_search import (
+    draw_front,
+    draw_importances,
+    draw_progress,
+    draw_slices,
+)
+from sweeps.engine.report.figures.learned_noise import Portraits, draw_overview, draw_portrait
 from sweeps.engine.report.figures.perturbations import draw_perturbations
 from sweeps.engine.report.figures.severities import draw_severities
-from sweeps.engine.report.files import read_file
+from sweeps.engine.report.files import first_of_seeds, read_file
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.importance import Importances
 from sweeps.engine.report.summary.perturbations import perturbation_title
@@ -58,21 +60,12 @@ def search_drawings(
         portraits: what noise generators learned, if there are any.
     """
     if summary.search == "joint":
-        found = _joint(summary, importances)
-    else:
-        names = " and ".join(summary.labels)
-        name = summary.published.figure or f"accuracy_vs_{'_and_'.join(summary.labels)}"
-        caption = f"{summary.measure} test accuracy by {names}."
-        found = [Drawing(name, caption, lambda: _accuracy(summary, portraits), IN_TABLES)]
-    return found + _noise(summary, portraits)
-
-
-def _accuracy(summary: SweepSummary, portraits: Portraits) -> Figure:
-    # One value behind another takes a line of one real parameter; all else is a grid.
-    if summary.search == "line" and len(summary.parameters) == 1:
-        noise = next((portrait.noise for portrait in portraits.values()), None)
-        return draw_line(summary, noise)
-    return draw_grid(summary)
+        return _joint(summary, importances) + _noise(summary, portraits)
+    name = summary.published.figure or f"accuracy_vs_{'_and_'.join(summary.labels)}"
+    caption = f"{summary.measure} test accuracy by {' and '.join(summary.labels)}."
+    noise = next((noise for _, noise in portraits.values()), None)
+    accuracy = Drawing(name, caption, lambda: draw_accuracy(summary, noise), IN_TABLES)
+    return [accuracy, *_noise(summary, portraits)]
 
 
 def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
@@ -94,21 +87,19 @@ def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
 def _noise(summary: SweepSummary, portraits: Portraits) -> list[Drawing]:
     if not portraits:
         return []
-    point, portrait = best_portrait(summary, portraits)
-    text = f"{summary.text(point)}, seed {portrait.result.config.seed}"
+    point, (trial, noise) = next(iter(portraits.items()))
     is_best = summary.best is not None and point == summary.best.point
-    title = f"The noise learned at {'the best point, ' if is_best else ''}{text}"
-    best = Drawing("learned_noise_best", f"{title}.", lambda: draw_portrait(portrait, title))
+    where = f"{'the best point, ' if is_best else ''}{summary.text(point)}"
+    title = f"The noise learned at {where}, seed {trial.config.seed}"
+    best = Drawing("learned_noise_best", f"{title}.", lambda: draw_portrait(trial, noise, title))
     if len(portraits) == 1:  # the overview would show the same
         return [best]
     caption = (
         "The learned noise of every point shown: its density, and the classifier's accuracy under "
         "the current generator."
     )
-    return [
-        best,
-        Drawing("learned_noise_points", caption, lambda: draw_overview(summary, portraits)),
-    ]
+    every = Drawing("learned_noise_points", caption, lambda: draw_overview(summary, portraits))
+    return [best, every]
 
 
 def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Drawing]:
@@ -116,60 +107,40 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
 
     A file of examples that is damaged costs its figure, with a warning, and nothing else.
     """
-    found = []
+    found, paper = [], "of the paper's appendix"
     if any(trial.of(TOP1, SEVERITIES_SPLIT) for trial in summary.trials):
-        caption = (
-            "Accuracy against severity for each corruption, as Fig. 1 of the paper's appendix; the "
-            "five severities are our extension of MNIST-C, whose published one is the third."
-        )
-        found.append(
-            Drawing("accuracy_vs_severity", caption, lambda: draw_severities(summary), IN_PARQUET)
-        )
+        name, on = "accuracy_vs_severity", summary.benchmark.suites["severities"].title
+        caption = f"Accuracy against severity for each corruption, as Fig. 1 {paper}, on {on}."
+        found.append(Drawing(name, caption, lambda: draw_severities(summary), IN_PARQUET))
     shown = read_file(records.folder, EXAMPLES, examples.load)
-    if shown is not None:
-        sigmas = _sigmas(summary)
-        caption = (
-            "Test images with Gaussian noise of each sigma, as Fig. 3 of the paper's appendix."
-        )
+    sigmas = _sigmas(summary)
+    if shown is not None and sigmas:
+        caption = f"Test images with Gaussian noise of each sigma, as Fig. 3 {paper}."
         found.append(Drawing("examples_by_sigma", caption, lambda: draw_sigmas(shown, sigmas)))
-    found += _perturbations(summary, records)
-    if summary.measured and summary.suite.corruptions == CORRUPTIONS:
-        caption = f"{summary.measure.replace(' mean', '')}, corruption by corruption."
-        draw = partial(draw_corruption_bars, summary)
-        found.append(Drawing("mnist_c_per_corruption", caption, draw, IN_TABLES))
+    points = point_rows.shown(summary)
+    noisy = dict(first_of_seeds(records, points, PERTURBED, perturbed.load))
+    if any(images.keys() - {CLEAN} for _, images in noisy.values()):
+        name = "examples_by_epsilon_star"
+        what = "Test images with noise of the size epsilon* that fools each model"
+        caption = f"{what}, as Fig. 4 {paper}."
+        found.append(Drawing(name, caption, lambda: draw_perturbed(summary, noisy)))
+    if title := perturbation_title([trial for point in points for trial in point.trials]):
+        name = "epsilon_star_and_attacks"
+        found.append(Drawing(name, f"{title}.", lambda: draw_perturbations(summary), IN_TABLES))
+    if summary.measured:
+        name = f"{summary.suite.name}_per_corruption"
+        caption = f"{summary.suite.title}, corruption by corruption."
+        found.append(Drawing(name, caption, lambda: draw_corruption_bars(summary), IN_TABLES))
     if shown is not None:
         caption = "Every corruption on the same test images."
-        found.append(Drawing("corruptions", caption, lambda: draw_corruptions(shown)))
-    return found
-
-
-def _perturbations(summary: SweepSummary, records: SweepRecords) -> list[Drawing]:
-    found = []
-    images = {
-        trial.trial_id: content
-        for trial in summary.trials
-        if trial.may_have(PERTURBED)
-        and (content := read_file(records.trial(trial.trial_id).folder, PERTURBED, perturbed.load))
-    }
-    if images:
-        caption = (
-            "Test images with noise of the size epsilon* that fools each model, as Fig. 4 of the "
-            "paper's appendix."
-        )
-        found.append(
-            Drawing("examples_by_epsilon_star", caption, lambda: draw_perturbed(summary, images))
-        )
-    if title := perturbation_title(summary.trials):
-        draw = partial(draw_perturbations, summary, summary.published.attacks)
-        found.append(Drawing("epsilon_star_and_attacks", f"{title}.", draw, IN_TABLES))
+        benchmark = summary.benchmark
+        found.append(Drawing("corruptions", caption, lambda: draw_corruptions(shown, benchmark)))
     return found
 
 
 def _sigmas(summary: SweepSummary) -> list[float]:
     own = [point.point[0] for point in summary.points] if summary.names == ("sigma",) else []
-    published = summary.benchmark.strengths["gnt"].paper_grid
-    sigmas = sorted({float(value) for value in own} or set(published))
-    if len(sigmas) <= SHOWN_SIGMAS:
-        return sigmas
-    step = (len(sigmas) - 1) / (SHOWN_SIGMAS - 1)
-    return [sigmas[round(index * step)] for index in range(SHOWN_SIGMAS)]
+    published = summary.benchmark.strengths.get("gnt")
+    sigmas = sorted({float(value) for value in own} or (published.paper_grid if published else ()))
+    shown = np.linspace(0, len(sigmas) - 1, min(len(sigmas), SHOWN_SIGMAS)).round()
+    return [sigmas[int(index)] for index in shown]

@@ -1,40 +1,48 @@
 """What figures of many points share: which points, under which names, and one row for each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from gon_core.measurement import TOP1, Measurement
+from gon_core.measurement import TOP1
+from search_spaces.parameter import Point
 from sweeps.engine.report import sentences
-from sweeps.engine.report.figures import accuracy_marks
-from sweeps.engine.report.figures.style import OURS
+from sweeps.engine.report.figures import accuracy_marks as marks
+from sweeps.engine.report.figures import style
+from sweeps.engine.report.figures.style import OURS, PUBLISHED
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate, estimate
 from sweeps.engine.report.summary.space import shorten
 
 MOST = 16  # points in one figure
-ROW = 0.175  # inches, of a point
+PUBLISHED_MARK = "Orange: published, at paper scale."
+ROW, TOP = 0.175, 0.25  # inches: of a point, and of what stands above a panel
 LABEL = 8.0  # points, of a row's name
 LETTER = 0.062  # inches, of a row's name, with room for bold ones
 FROM_PANEL = 1.05  # where the numbers beside a panel begin, of its width
 
 
-def shown(summary: SweepSummary, most: int = MOST) -> list[PointSummary]:
-    """Return the measured points in the summary's order, the best if there are many; baselines."""
-    ranked = [point.point for point in summary.by_rank if point.test is not None]
-    best = set(ranked[:most])
-    return [p for p in summary.compared if p.point in best or summary.is_baseline(p.point)]
+def shown(
+    summary: SweepSummary, most: int = MOST, having: Container[Point] | None = None
+) -> list[PointSummary]:
+    """Return the measured points in the summary's order, the best if there are many; baselines.
+
+    Args:
+        summary: of the sweep.
+        most: points beside the baselines.
+        having: points to choose from; None for all.
+    """
+    usable = {p.point for p in summary.compared if having is None or p.point in having}
+    best = [point.point for point in summary.by_rank if point.point in usable][:most]
+    chosen = {*best, *(point for point in usable if summary.is_baseline(point))}
+    return [point for point in summary.compared if point.point in chosen]
 
 
 def name(summary: SweepSummary, point: PointSummary) -> str:
     """Return what a figure calls a point; a checkpoint is called as somebody named it."""
     text = sentences.row_name(summary, point)
     return shorten(text) if summary.has_checkpoints else text.replace("_", " ")
-
-
-def is_best(summary: SweepSummary, point: PointSummary) -> bool:
-    """Whether a point is the one that the validation images chose."""
-    return summary.best is not None and point.point == summary.best.point
 
 
 def accuracy(
@@ -46,15 +54,23 @@ def accuracy(
         point: of whose trials to take the mean.
         split: see ``Measurement``.
         corruption: its name, or ``clean``.
-        severity: of the corruption; None if there is but one.
+        severity: of the corruption; None for the mean over those that were measured.
     """
+    found = [
+        [
+            row
+            for row in trial.of(TOP1, split)
+            if row.setting == corruption and severity in (None, row.severity)
+        ]
+        for trial in point.trials
+    ]
+    return estimate([rows for rows in found if rows])
 
-    def fits(row: Measurement) -> bool:
-        is_severity = severity is None or row.severity == severity
-        return row.setting == corruption and is_severity
 
-    found = [next(filter(fits, trial.of(TOP1, split)), None) for trial in point.trials]
-    return estimate([[row] for row in found if row is not None])
+def notes(estimates: Sequence[Estimate]) -> list[str]:
+    """Return which intervals are drawn, and whether some of them are cut, in sentences."""
+    kinds = intervals(estimate.is_over_seeds for estimate in estimates)
+    return [kinds, marks.clip_note(estimate.interval for estimate in estimates)]
 
 
 def intervals(kinds: Iterable[bool], one_seed: str = "binomial over images") -> str:
@@ -83,7 +99,7 @@ def caption(
     """
     searched = (*summary.points, *summary.baselines)
     unmeasured = [name(summary, point) for point in searched if point.test is None]
-    has_best = any(is_best(summary, point) for point in points)
+    has_best = any(point is summary.best for point in points)
     is_part = len(points) < len(summary.compared)
     parts = [
         *lines,
@@ -91,33 +107,60 @@ def caption(
         f"{len(points)} of {len(summary.compared)} measured points are shown." if is_part else "",
         f"Not measured: {', '.join(unmeasured)}." if unmeasured else "",
     ]
-    paragraph = " ".join(filter(None, parts))
-    return [*([paragraph] if paragraph else []), *accuracy_marks.caption(summary)]
+    return [" ".join(filter(None, parts)), *marks.caption(summary)]
 
 
-def margin(summary: SweepSummary, points: Sequence[PointSummary]) -> float:
-    """Return the width that the names of rows take, in inches."""
-    return 0.15 + LETTER * max((len(name(summary, point)) for point in points), default=0)
+def panels(
+    summary: SweepSummary, points: Sequence[PointSummary], titles: Sequence[str], columns: int,
+    column: float, gap: float, below: float,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    """Return a figure of panels with a row for each point, the first at the top, named at the left.
+
+    Args:
+        summary: of the sweep.
+        points: that have a row.
+        titles: of the panels.
+        columns: how many stand side by side, at most.
+        column, gap: inches, as of ``style.small_panels``; the numbers stand in the gap.
+        below: inches between a panel and the title of the next one below.
+    """
+    names = [name(summary, point) for point in points]
+    margin = 0.15 + LETTER * max(map(len, names), default=0)
+    high = ROW * max(len(points), 1)
+    figure, plots = style.small_panels(
+        len(titles), columns, column, gap, margin, [(TOP, high)], TOP + high + below
+    )
+    for item, (title, (axes,)) in enumerate(zip(titles, plots, strict=True)):
+        axes.set_title(title, loc="left", fontsize=9.5, pad=4)
+        axes.set_ylim(max(len(points), 1) - 0.5, -0.5)
+        axes.set_yticks(range(len(points)), names)
+        axes.grid(axis="y", visible=False)
+        is_first = item % columns == 0
+        axes.tick_params(axis="y", length=0, labelsize=LABEL, labelleft=is_first, pad=3)
+        axes.tick_params(axis="x", labelsize=7.5, pad=2)
+        for label, point in zip(axes.get_yticklabels(), points, strict=is_first):
+            label.set_parse_math(False)
+            if point is summary.best:
+                label.set(color=OURS, fontweight="bold")
+    return figure, [axes for (axes,) in plots]
 
 
-def height(points: Sequence[PointSummary]) -> float:
-    """Return the height of a panel with a row for each point, in inches."""
-    return ROW * max(len(points), 1)
-
-
-def name_rows(
-    axes: Axes, summary: SweepSummary, points: Sequence[PointSummary], is_first: bool
-) -> None:
-    """Give each point a row, the first at the top, and name the rows of the panel at the left."""
-    axes.set_ylim(max(len(points), 1) - 0.5, -0.5)
-    axes.set_yticks(range(len(points)), [name(summary, point) for point in points])
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0, labelsize=LABEL, labelleft=is_first, pad=3)
-    axes.tick_params(axis="x", labelsize=7.5, pad=2)
-    for label, point in zip(axes.get_yticklabels(), points, strict=is_first):
-        label.set_parse_math(False)
-        if is_best(summary, point):
-            label.set(color=OURS, fontweight="bold")
+def draw_accuracy(
+    axes: Axes, row: int, found: Estimate | None, published: float | None, color: str = OURS,
+    bold: bool = False,
+) -> None:  # fmt: skip
+    """Draw a point's accuracy in percent with its interval and number, and the published one."""
+    if published is not None:
+        axes.plot(
+            [published], [row], "|", color=PUBLISHED, markersize=11.5, markeredgewidth=2.2,
+            zorder=3, clip_on=False,
+        )  # fmt: skip
+    if found:
+        axes.errorbar(
+            [found.mean], [row], xerr=marks.arms([found.interval]), fmt="o", color=color,
+            markersize=4, linewidth=1.1, capsize=2, capthick=0.9, zorder=5, clip_on=False,
+        )  # fmt: skip
+        write(axes, row, f"{found.mean:.1f}", bold)
 
 
 def write(axes: Axes, row: int, text: str, bold: bool = False) -> None:

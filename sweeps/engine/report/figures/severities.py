@@ -2,53 +2,30 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1
-from sweeps.engine.report.figures import point_rows
-from sweeps.engine.report.figures.accuracy_marks import arms, clip_note
-from sweeps.engine.report.figures.style import (
-    GREY,
-    OURS,
-    SERIES,
-    add_title_and_caption,
-    new_figure,
-    say,
-)
+from gon_core.benchmarks import CorruptionSuite
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT
+from sweeps.engine.report.figures import accuracy_marks as marks
+from sweeps.engine.report.figures import point_rows, style
+from sweeps.engine.report.figures.style import GREY, OURS, SERIES
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
-from sweeps.engine.report.summary.estimates import Estimate, clean_rows
+from sweeps.engine.report.summary.estimates import Estimate
 
-TITLE = "Accuracy by severity, on our extension of MNIST-C"
-EXTENSION = (
-    "The five severities are our extension: MNIST-C itself has one, which is severity 3 here "
-    "(shaded). Severity 0 is without corruption. Every panel has its own range."
-)
-MOST = 12
-COLUMNS, ROWS = 5, 3
-SEVERITIES = range(1, 6)
-PUBLISHED_SEVERITY = 3
+MOST = 12  # points
+COLUMNS = 5
 SPREAD = 0.3  # of the distance of two severities, in which the bars of all points stand
-# In inches: a panel, the gaps to the next ones, what stands left and below of all.
-PANEL, GAP, LEFT, BELOW = (1.4, 1.4), (0.4, 0.5), 0.5, 0.42
-LEGEND_COLUMNS, LEGEND_LINE = 4, 0.19
+# In inches: the side of a panel, the gaps to the next ones, and what stands left of and above all.
+PANEL, GAP, LEFT, TOP = 1.4, (0.4, 0.5), 0.5, 0.25
+LEGEND_COLUMNS, LEGEND_GAP, LEGEND_LINE = 4, 0.22, 0.19  # inches as well
 # Colour, marker and dashes of points that are neither the best nor the first.
 OTHERS = (*SERIES[1:5], (GREY, "X", (0, (6, 1.5))))
-
-
-@dataclass(frozen=True)
-class Line:
-    """One point's line: its estimates by corruption and severity, and how it is drawn."""
-
-    name: str
-    estimates: dict[str, dict[int, Estimate]]
-    kind: dict[str, Any]
 
 
 def draw_severities(summary: SweepSummary) -> Figure:
@@ -56,43 +33,48 @@ def draw_severities(summary: SweepSummary) -> Figure:
 
     Points are means over seeds with their 95 % intervals. The lines of the best and of the first
     point are thick; of many points the best are shown.
+
+    Args:
+        summary: of a benchmark that has corruptions at several severities.
     """
-    estimates = {point.point: _estimates(point) for point in summary.compared}
-    ranked = [point.point for point in summary.by_rank if estimates.get(point.point)]
-    points = [
-        point
-        for point in summary.compared
-        if point.point in ranked[:MOST]
-        or (summary.is_baseline(point.point) and estimates[point.point])
-    ]
-    lines = [
-        Line(point_rows.name(summary, point), estimates[point.point], kind)
-        for point, kind in zip(points, _looks(summary, points), strict=True)
-    ]
-    figure, panels = _panels(len(lines))
-    for axes, corruption in zip(panels, CORRUPTIONS, strict=True):
-        _draw_panel(axes, corruption, lines)
-    _add_legend(figure, lines, [point_rows.is_best(summary, point) for point in points])
-    drawn = [
-        estimate
-        for line in lines
-        for by_severity in line.estimates.values()
-        for estimate in by_severity.values()
-    ]
-    whiskers = point_rows.intervals(estimate.is_over_seeds for estimate in drawn)
-    cut = clip_note(estimate.interval for estimate in drawn)
-    words = [EXTENSION, whiskers, cut]
-    add_title_and_caption(figure, TITLE, point_rows.caption(summary, points, words))
-    return figure
+    suite = summary.benchmark.suites["severities"]
+    measured = {point.point: _estimates(point, suite) for point in summary.compared}
+    estimates = {point: found for point, found in measured.items() if found}
+    points = point_rows.shown(summary, MOST, estimates)
+    looks = _looks(summary, points)
+    figure, plots = style.small_panels(
+        len(suite.corruptions), COLUMNS, PANEL + GAP[0], GAP[0], LEFT, [(TOP, PANEL)],
+        PANEL + GAP[1],
+    )  # fmt: skip
+    for number, (corruption, (axes,)) in enumerate(zip(suite.corruptions, plots, strict=True)):
+        axes.set_title(corruption.replace("_", " "), loc="left", fontsize=9.5, pad=4)
+        axes.set_ylabel("accuracy (%)" if number % COLUMNS == 0 else "", fontsize=9)
+        axes.yaxis.set_label_coords(-0.3, 0.5)
+        axes.set_xlabel("severity" if number + COLUMNS >= len(plots) else "", fontsize=9)
+        lines = [estimates[point.point].get(corruption, {}) for point in points]
+        _draw_panel(axes, suite, lines, looks)
+    further_down = _add_legend(figure, looks)
+    by_severity = [line for point in points for line in estimates[point.point].values()]
+    drawn = [estimate for line in by_severity for estimate in line.values()]
+    line = "Severity 0 is without corruption. Every panel has its own range."
+    if suite.published is not None:
+        line = (
+            f"Severities 1 to {max(suite.severities)} are {suite.title}: {summary.suite.title} "
+            f"itself has one, which is severity {suite.published} here (shaded). {line}"
+        )
+    caption = point_rows.caption(summary, points, [line, *point_rows.notes(drawn)])
+    title = f"Accuracy by severity, on {suite.title}"
+    return style.add_title_and_caption(figure, title, caption, further_down)
 
 
-def _estimates(point: PointSummary) -> dict[str, dict[int, Estimate]]:
-    clean = point_rows.accuracy(point, SEVERITIES_SPLIT, CLEAN) or _on_the_same_images(point)
+def _estimates(point: PointSummary, suite: CorruptionSuite) -> dict[str, dict[int, Estimate]]:
+    """Return a point's accuracies by corruption and severity, 0 for images without corruption."""
+    clean = point_rows.accuracy(point, SEVERITIES_SPLIT, CLEAN)
     found = {}
-    for corruption in CORRUPTIONS:
+    for corruption in suite.corruptions:
         corrupted = {
             severity: estimate
-            for severity in SEVERITIES
+            for severity in suite.severities
             if (estimate := point_rows.accuracy(point, SEVERITIES_SPLIT, corruption, severity))
         }
         if corrupted:
@@ -100,17 +82,11 @@ def _estimates(point: PointSummary) -> dict[str, dict[int, Estimate]]:
     return found
 
 
-def _on_the_same_images(point: PointSummary) -> Estimate | None:
-    # Records from before the split had a clean row: test images, if severities have all of them.
-    counts = {row.count for trial in point.trials for row in trial.of(TOP1, SEVERITIES_SPLIT)}
-    tested = {row.count for trial in point.trials for row in clean_rows(trial)}
-    return point_rows.accuracy(point, "test", CLEAN) if counts == tested else None
-
-
 def _looks(summary: SweepSummary, points: Sequence[PointSummary]) -> list[dict[str, Any]]:
+    """Return for each point how its line is drawn, with its name as the label."""
     looks, others = [], 0
     for index, point in enumerate(points):
-        if point_rows.is_best(summary, point):
+        if point is summary.best:
             kind = {"color": OURS, "marker": "D", "linewidth": 2.2, "zorder": 6}
         elif index == 0:
             kind = {"color": "black", "marker": "P", "linewidth": 1.8, "zorder": 5}
@@ -122,69 +98,52 @@ def _looks(summary: SweepSummary, points: Sequence[PointSummary]) -> list[dict[s
                     "linestyle": dashes, "linewidth": 1.1, "zorder": 4}  # fmt: skip
             kind |= {"markerfacecolor": "white"} if cycle else {}
             others += 1
-        looks.append({"markersize": 4.0, "markeredgewidth": 0.8, "linestyle": "-"} | kind)
+        common = {"label": point_rows.name(summary, point), "linestyle": "-"}
+        looks.append(common | {"markersize": 4.0, "markeredgewidth": 0.8} | kind)
     return looks
 
 
-def _panels(lines: int) -> tuple[Figure, list[Axes]]:
-    legend = LEGEND_LINE * math.ceil(lines / LEGEND_COLUMNS)
-    width = LEFT + COLUMNS * PANEL[0] + (COLUMNS - 1) * GAP[0]
-    block = PANEL[1] + GAP[1]
-    height = ROWS * block + BELOW - 0.2 + legend
-    figure = new_figure((width, height))
-    panels = []
-    for index, corruption in enumerate(CORRUPTIONS):
-        row, column = divmod(index, COLUMNS)
-        left, top = LEFT + column * (PANEL[0] + GAP[0]), height - row * block - 0.25
-        axes = figure.add_axes(
-            (left / width, (top - PANEL[1]) / height, PANEL[0] / width, PANEL[1] / height)
-        )
-        axes.set_title(corruption.replace("_", " "), loc="left", fontsize=9.5, pad=4)
-        axes.set_ylabel("accuracy (%)" if column == 0 else "", fontsize=9)
-        axes.yaxis.set_label_coords(-0.3, 0.5)
-        axes.set_xlabel("severity" if row == ROWS - 1 else "", fontsize=9)
-        panels.append(axes)
-    return figure, panels
-
-
-def _draw_panel(axes: Axes, corruption: str, lines: Sequence[Line]) -> None:
-    axes.axvspan(PUBLISHED_SEVERITY - 0.5, PUBLISHED_SEVERITY + 0.5, color="#f2f2f2", zorder=0)
+def _draw_panel(
+    axes: Axes,
+    suite: CorruptionSuite,
+    lines: Sequence[dict[int, Estimate]],
+    looks: Sequence[dict[str, Any]],
+) -> None:
+    if suite.published is not None:
+        axes.axvspan(suite.published - 0.5, suite.published + 0.5, color="#f2f2f2", zorder=0)
     ends = []
-    for number, line in enumerate(lines):
-        found = line.estimates.get(corruption, {})
-        if not found:
+    for number, (line, look) in enumerate(zip(lines, looks, strict=True)):
+        if not line:
             continue
         shift = SPREAD * ((number + 0.5) / len(lines) - 0.5)
-        estimates = list(found.values())
-        bars = arms(each.interval for each in estimates)
-        axes.errorbar(
-            [severity + shift for severity in found], [each.mean for each in estimates], bars,
-            elinewidth=0.8, label=line.name, **line.kind,
-        )  # fmt: skip
-        ends += [each.mean - arm for each, arm in zip(estimates, bars[0], strict=True)]
-        ends += [each.mean + arm for each, arm in zip(estimates, bars[1], strict=True)]
-    axes.set_xlim(-0.5, 5.5)
-    axes.set_xticks(list(range(6)))
+        means = np.array([estimate.mean for estimate in line.values()])
+        bars = marks.arms(estimate.interval for estimate in line.values())
+        axes.errorbar([severity + shift for severity in line], means, bars, elinewidth=0.8, **look)
+        ends += [*(means - bars[0]), *(means + bars[1])]
+    greatest = max(suite.severities)
+    axes.set_xlim(-0.5, greatest + 0.5)
+    axes.set_xticks(range(greatest + 1))
     axes.grid(axis="x", visible=False)
     axes.tick_params(labelsize=8, pad=2)
     if not ends:
-        say(axes, "not measured")
+        style.say(axes, "not measured")
         axes.set_yticks([])
         return
-    low, high = min(ends), max(ends)
-    room = 0.06 * max(high - low, 1.0)
-    axes.set_ylim(low - room, high + room)
+    room = 0.06 * max(max(ends) - min(ends), 1.0)
+    axes.set_ylim(min(ends) - room, max(ends) + room)
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _add_legend(figure: Figure, lines: Sequence[Line], are_best: Sequence[bool]) -> None:
-    if not lines:
-        return
-    handles = [Line2D([], [], label=line.name, **line.kind) for line in lines]
+def _add_legend(figure: Figure, looks: Sequence[dict[str, Any]]) -> float:
+    """Name the lines below the figure, the best in bold; return how far down that reaches."""
+    if not looks:
+        return LEGEND_GAP
     legend = figure.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0, 0), ncols=LEGEND_COLUMNS,
+        handles=[Line2D([], [], **look) for look in looks], loc="upper left",
+        bbox_to_anchor=(0, -LEGEND_GAP / figure.get_figheight()), ncols=LEGEND_COLUMNS,
         frameon=False, fontsize=9, borderaxespad=0, borderpad=0, labelspacing=0.35,
         handlelength=3.6, columnspacing=1.6,
     )  # fmt: skip
-    for text, is_best in zip(legend.get_texts(), are_best, strict=True):
-        text.set(parse_math=False, fontweight="bold" if is_best else "normal")
+    for text, look in zip(legend.get_texts(), looks, strict=True):
+        text.set(parse_math=False, fontweight="bold" if look["color"] == OURS else "normal")
+    return LEGEND_GAP + LEGEND_LINE * math.ceil(len(looks) / LEGEND_COLUMNS)

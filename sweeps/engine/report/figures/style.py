@@ -11,7 +11,6 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sweeps.engine.records import Status
@@ -38,6 +37,10 @@ MOST_VECTORS = 2_000  # marks of one kind; more are pixels, in an SVG too, so th
 SIZE = (7.0, 4.3)
 DPI = 200
 LEGEND_LINE = 14.0  # points
+TITLE: dict[str, Any] = {"fontsize": 13, "parse_math": False}
+CAPTION: dict[str, Any] = {
+    "fontsize": 8.5, "color": "#333333", "va": "top", "parse_math": False, "linespacing": 1.35,
+}  # fmt: skip
 TITLE_LETTERS, CAPTION_LETTERS = 9.0, 14.5  # that fit in an inch
 CAPTION_GAP = 0.12  # inches between a figure of several plots and its caption
 LEGEND_ORDER = ("mean", "one", "published", "trial")  # first words; the rest follows as drawn
@@ -68,29 +71,58 @@ def render(
     return files
 
 
-def new_figure(size: tuple[float, float] = SIZE) -> Figure:
-    """Return an empty figure of a size in inches."""
-    figure = Figure(figsize=size)
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def new_axes(title: str, pad: float = 12) -> Axes:
     """Return the axes of a figure of one plot, with its title ``pad`` points above."""
-    axes = new_figure().add_axes((0.1, 0.12, 0.88, 0.8))
-    text = textwrap.fill(str(title), 70)
-    axes.set_title(text, loc="left", fontsize=13, parse_math=False, pad=pad)
+    axes = Figure(figsize=SIZE).add_axes((0.1, 0.12, 0.88, 0.8))
+    axes.set_title(textwrap.fill(str(title), 70), loc="left", pad=pad, **TITLE)
     return axes
 
 
-def empty_figure(title: str, text: str, lines: Sequence[str] = ()) -> Figure:
-    """Return a figure that says why it shows nothing."""
-    figure = new_figure((SIZE[0], 1.0))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    say(axes, text)
-    add_title_and_caption(figure, title, lines)
-    return figure
+def small_panels(
+    items: int,
+    most_columns: int,
+    column: float,
+    gap: float,
+    margin: float,
+    panels: Sequence[tuple[float, float]],
+    block: float,
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure of many small panels, and the panels of each item, from the top.
+
+    The items stand side by side in blocks, one block below the other. The layout is in inches, so
+    that panels are as large whatever their number.
+
+    Args:
+        items: how many there are, each with a column of a block to itself.
+        most_columns: that stand side by side.
+        column: width of a column with the gap to the next.
+        gap: between two columns.
+        margin: at the left, for the labels of the y axes.
+        panels: for each panel of an item, where it begins in the block and its height.
+        block: height of a block with the gap to the next.
+    """
+    columns = min(most_columns, items)
+    width, height = margin + column * columns, block * math.ceil(items / columns)
+    figure = Figure(figsize=(width, height))
+    plots = []
+    for item in range(items):
+        left = (margin + column * (item % columns)) / width
+        top = block * (item // columns)
+        plots.append([
+            figure.add_axes(
+                (left, 1 - (top + begin + high) / height, (column - gap) / width, high / height)
+            )
+            for begin, high in panels
+        ])  # fmt: skip
+    return figure, plots
+
+
+def share_range(plots: Sequence[Axes]) -> None:
+    """Give all plots the widest range of their y axes."""
+    limits = [axes.get_ylim() for axes in plots if axes.has_data()]
+    for axes in plots:
+        if limits:
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def say(axes: Axes, text: str) -> None:
@@ -103,7 +135,7 @@ def add_legend_and_caption(axes: Axes, lines: Sequence[str], further_down: float
 
     Args:
         axes: everything is drawn already.
-        lines: of the caption.
+        lines: of the caption; empty ones are left out.
         further_down: points that the labels of the x axis are higher than one line.
     """
     entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=_legend_position)
@@ -117,34 +149,38 @@ def add_legend_and_caption(axes: Axes, lines: Sequence[str], further_down: float
         )  # fmt: skip
         offset += LEGEND_LINE * math.ceil(len(entries) / 2) + 12
     axes.annotate(
-        fill(lines), (0, 0), xytext=(0, -offset), xycoords="axes fraction",
-        textcoords="offset points", va="top", fontsize=8.5, color="#333333", parse_math=False,
-        linespacing=1.35,
+        _fill(lines, 104), (0, 0), xytext=(0, -offset), xycoords="axes fraction",
+        textcoords="offset points", **CAPTION,
     )  # fmt: skip
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure
 
 
-def add_title_and_caption(figure: Figure, title: str, lines: Sequence[str]) -> None:
-    """Put a title above and a caption below a figure of several plots, outside of it."""
-    # The file is as large as what is drawn, not as the figure, so there is room outside.
-    width, height = figure.get_size_inches()
-    figure.text(
-        0, 1, textwrap.fill(str(title), round(TITLE_LETTERS * width)), fontsize=13, va="bottom",
-        parse_math=False,
-    )  # fmt: skip
-    figure.text(
-        0, -CAPTION_GAP / height, fill(lines, round(CAPTION_LETTERS * width)), fontsize=8.5,
-        color="#333333", va="top", parse_math=False, linespacing=1.35,
-    )  # fmt: skip
-
-
-def fill(lines: Sequence[str], width: int = 104) -> str:
-    """Return the lines of a caption, none longer than ``width`` letters."""
-    return "\n".join(textwrap.fill(line, width) for line in lines)
-
-
 def _legend_position(entry: tuple[Any, str]) -> int:
     word = entry[1].split(": ")[-1].replace(",", "").split()[0]
     return LEGEND_ORDER.index(word) if word in LEGEND_ORDER else len(LEGEND_ORDER)
+
+
+def add_title_and_caption(
+    figure: Figure, title: str, lines: Sequence[str], further_down: float = 0.0
+) -> Figure:
+    """Put a title above and a caption below a figure of several plots; return the figure.
+
+    The file is as large as what is drawn, not as the figure, so there is room outside.
+
+    Args:
+        figure: everything else is drawn already.
+        title: of any length.
+        lines: of the caption; empty ones are left out.
+        further_down: inches below the figure that a legend takes.
+    """
+    width, height = figure.get_size_inches()
+    figure.text(0, 1, textwrap.fill(str(title), round(TITLE_LETTERS * width)), va="bottom", **TITLE)
+    down = (CAPTION_GAP + further_down) / height
+    figure.text(0, -down, _fill(lines, round(CAPTION_LETTERS * width)), **CAPTION)
+    return figure
+
+
+def _fill(lines: Sequence[str], width: int) -> str:
+    return "\n".join(textwrap.fill(line, width) for line in lines if line)

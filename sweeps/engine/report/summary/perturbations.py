@@ -50,8 +50,13 @@ def perturbation_title(trials: Sequence[TrialResult]) -> str:
 
 def noises_of(points: Sequence[PointSummary]) -> list[str]:
     """Return the kinds of noise of which points have an epsilon*, the known ones first."""
-    named = {row.setting for p in points for trial in p.trials for row in trial.of("epsilon_star")}
-    return [noise for noise in NOISES if noise in named] + sorted(named - set(NOISES))
+    trials = [trial for point in points for trial in point.trials]
+    return in_order({row.setting for trial in trials for row in trial.of("epsilon_star")})
+
+
+def in_order(noises: set[str]) -> list[str]:
+    """Return the kinds of noise, the known ones first."""
+    return [noise for noise in NOISES if noise in noises] + sorted(noises - set(NOISES))
 
 
 def attacks_of(points: Sequence[PointSummary]) -> list[Attack]:

@@ -254,7 +254,7 @@ def measured_rows(gain, clean=99.1, severities=True):
     return [
         *(
             accuracy_row(split, "clean", 0, round(10 * clean), IMAGES)
-            for split in ("validation", "test")
+            for split in ("validation", "test", *[SEVERITIES_SPLIT] * severities)
         ),
         *(
             accuracy_row(split, name, severity, round(10 * top1), IMAGES)

@@ -2,29 +2,34 @@
 
 import math
 import statistics
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
 
+from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import GNT, Vanilla
 from gon_core.corruptions.mnist_c import CORRUPTIONS
+from gon_core.evaluation import perturbed
 from gon_core.evaluation.examples import Examples
-from gon_core.measurement import SEVERITIES_SPLIT, TOP1, accuracy_row
+from gon_core.measurement import SEVERITIES_SPLIT, TOP1
+from sweeps.engine.records import PERTURBED
+from sweeps.engine.report.figures.accuracy import draw_accuracy
+from sweeps.engine.report.figures.catalogue import appendix_drawings
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import (
     draw_corruptions,
     draw_perturbed,
     draw_sigmas,
 )
-from sweeps.engine.report.figures.grid import draw_grid
 from sweeps.engine.report.figures.image_sheet import FRAME
-from sweeps.engine.report.figures.line import draw_line
 from sweeps.engine.report.figures.perturbations import draw_perturbations
 from sweeps.engine.report.figures.severities import draw_severities
 from sweeps.engine.report.figures.style import PUBLISHED, STYLE, render
 from sweeps.engine.report.summary.aggregate import summarise
+from sweeps.engine.report.summary.published import PublishedValues
 from tests.spaces import SIGMA
 from tests.sweeps.engine.report.made_up import (
     METHODS,
@@ -41,7 +46,7 @@ from tests.sweeps.engine.report.made_up import (
 
 PAPER = {("vanilla",): {"pgd": 55.8, "ddn": 73.2}, ("ant_1x1",): {"ddn": 90.4}}
 
-SIDE = 28  # pixels of a digit
+SIDE = 28  # pixels of an image
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def make(tmp_path):
 def drawn(draw, *arguments):
     with matplotlib.rc_context(STYLE):
         figure = draw(*arguments)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return figure
 
 
@@ -106,33 +111,28 @@ def test_severities_are_means_over_seeds(make):
             x, y = container[0].get_data()
             assert [round(place) for place in x] == [0, 1, 2, 3, 4, 5]
             for severity, mean in enumerate(y):
-                split = (SEVERITIES_SPLIT, name) if severity else ("test", "clean")
-                expected = statistics.fmean(top1(trial, *split, severity) for trial in trials)
+                kind = name if severity else "clean"
+                expected = statistics.fmean(
+                    top1(trial, SEVERITIES_SPLIT, kind, severity) for trial in trials
+                )
                 assert mean == pytest.approx(expected)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend[0] == "vanilla" and legend[-1] == "ant 1x1 without replay" and len(legend) == 12
     assert "our extension" in caption(figure) and "Student t over seeds" in caption(figure)
 
 
-def on_fewer_images(trial, has_clean):
-    """Return a trial whose severities were measured on 60 images, all right without corruption."""
-    rows = [
+def test_severity_0_is_of_the_images_that_the_severities_are_of(make):
+    trial = measured_result(Vanilla(), 0, 0.3)
+    fewer = [
         with_correct(row, min(row.extra["correct"], 60), 60)
         if row.split == SEVERITIES_SPLIT
         else row
         for row in trial.of(TOP1)
     ]
-    rows += [accuracy_row(SEVERITIES_SPLIT, "clean", 0, 60, 60)] if has_clean else []
-    return measured_as(trial, TOP1, rows)
-
-
-@pytest.mark.parametrize("has_clean", [True, False])
-def test_severity_0_is_of_the_images_that_the_severities_are_of(make, has_clean):
-    trial = on_fewer_images(measured_result(Vanilla(), 0, 0.3), has_clean)
-    axes = panel(drawn(draw_severities, make([trial], seeds=1)), "fog")
+    summary = make([measured_as(trial, TOP1, fewer)], seeds=1)
+    axes = panel(drawn(draw_severities, summary), "fog")
     x, y = axes.containers[0][0].get_data()
-    assert [round(place) for place in x] == [0, 1, 2, 3, 4, 5][not has_clean :]
-    assert not has_clean or y[0] == 100
+    assert [round(place) for place in x] == [0, 1, 2, 3, 4, 5] and y[0] == 100
 
 
 def wide(count=2):
@@ -167,9 +167,10 @@ def test_intervals_that_are_not_cut_are_not_said_to_be(make):
         assert "cut at" not in caption(drawn(draw, summary))
 
 
-@pytest.mark.parametrize("draw", [draw_line, draw_grid])
-def test_no_axis_of_accuracies_goes_beyond_them(make, draw):
-    figure = drawn(draw, make(wide(), space=(SIGMA,), seeds=2, published=None))
+@pytest.mark.parametrize("search", ["line", "grid"])
+def test_no_axis_of_accuracies_goes_beyond_them(make, search):
+    summary = make(wide(), space=(SIGMA,), search=search, seeds=2, published=None)
+    figure = drawn(draw_accuracy, summary)
     axes = figure.axes[0]
     low, high = axes.get_ylim()
     assert -4 < low <= 0 and 100 <= high < 104
@@ -263,7 +264,8 @@ def test_methods_are_named_at_the_left_and_the_best_is_bold(make):
 
 def test_epsilon_star_and_attacks_are_the_records(make):
     results = methods(1)
-    figure = drawn(draw_perturbations, make(results, seeds=1), PAPER)
+    summary = replace(make(results, seeds=1), published=PublishedValues(attacks=PAPER))
+    figure = drawn(draw_perturbations, summary)
     for index, noise in enumerate(NOISES):
         axes = panel(figure, noise.replace("_", " "))
         dots = [line for line in axes.lines if line.get_label() == "epsilon*"]
@@ -323,33 +325,31 @@ def test_one_seed_whose_interval_has_no_upper_end_reaches_the_edge(make):
 
 def test_nothing_to_show_is_said(make):
     lost = [result(Vanilla(), 0, "failed", None)]
-    assert any("no trial was measured" in w for w in words(drawn(draw_perturbations, make(lost))))
     for draw in (draw_severities, draw_corruption_bars):
         figure = drawn(draw, make(lost))
         assert "Not measured: vanilla." in caption(figure)
         assert "not measured" in words(figure)
-    assert "there are no such images" in words(drawn(draw_perturbed, make(lost), {}))
 
 
 def images(value, count=4):
     return torch.full((count, 1, 28, 28), value, dtype=torch.uint8)
 
 
-def digit(figure, top, left):
+def image(figure, top, left):
     """Return the pixels of the sheet whose first is at (top, left)."""
     canvas = np.asarray(figure.axes[0].images[0].get_array())
     return canvas[top : top + SIDE, left : left + SIDE]
 
 
 def rows_of(figure, value):
-    """Return how many digits of a sheet are all of one grey level."""
+    """Return how many images of a sheet are all of one grey level."""
     canvas = np.asarray(figure.axes[0].images[0].get_array())
     return int((canvas == value).sum()) / SIDE**2
 
 
 def test_sheet_of_one_severity_has_every_corruption():
     corrupted = {name: {3: images(k)} for k, name in enumerate(CORRUPTIONS, 1)}
-    figure = drawn(draw_corruptions, Examples(images(77), corrupted))
+    figure = drawn(draw_corruptions, Examples(images(77), corrupted), MNIST)
     assert [rows_of(figure, value) for value in (*range(1, 16), 77)] == [4] * 16
     assert {name.replace("_", " ") for name in CORRUPTIONS} <= set(words(figure))
     assert "extension" not in " ".join(words(figure))
@@ -358,7 +358,7 @@ def test_sheet_of_one_severity_has_every_corruption():
 def test_sheet_of_severities_names_the_extension_and_leaves_gaps():
     corrupted = {name: {s: images(10 * s) for s in range(1, 6)} for name in CORRUPTIONS}
     del corrupted["fog"][4]
-    figure = drawn(draw_corruptions, Examples(images(77), corrupted))
+    figure = drawn(draw_corruptions, Examples(images(77), corrupted), MNIST)
     shown = [rows_of(figure, value) for value in (77, 10, 20, 30, 40, 50)]
     assert shown == [45, 45, 45, 45, 42, 45]
     assert "severity 3 (published)" in words(figure)
@@ -370,30 +370,34 @@ def test_sheet_of_sigmas_begins_without_noise_and_names_its_size():
     figure = drawn(draw_sigmas, Examples(clean, {}), [0.0, 0.5])
     canvas = np.asarray(figure.axes[0].images[0].get_array())
     first = next(y for y in range(len(canvas)) if canvas[y, 0] != 255) + FRAME
-    assert (digit(figure, first, FRAME) == clean[0].numpy()).all()
+    assert (image(figure, first, FRAME) == clean[0].numpy()).all()
     assert {"0", "0.5", "0.0"} <= set(words(figure))
     with pytest.raises(ValueError, match="sigma"):
         draw_sigmas(Examples(clean, {}), [-0.1])
 
 
-def test_perturbed_digits_have_their_size_below(make):
+def test_perturbed_images_have_their_size_below(make):
     results = [sized(0, 7.26), *methods(1)[1:3]]
     results[1] = measured_as(results[1], "epsilon_star", size_rows([math.inf]))
-    perturbed = {
-        trial.trial_id: {"clean": images(50), "gaussian": images(100 + 10 * index)}
-        for index, trial in enumerate(results[:2])
+    shown = {
+        point: (trial, {"clean": images(50), "gaussian": images(100 + 10 * index)})
+        for index, (point, trial) in enumerate(zip((("vanilla",), ("gnt",)), results, strict=False))
     }
-    figure = drawn(draw_perturbed, make(results, seeds=1), perturbed)
+    figure = drawn(draw_perturbed, make(results, seeds=1), shown)
     assert [rows_of(figure, value) for value in (50, 100, 110)] == [3, 3, 3]
     found = words(figure)
     assert {"without noise", "vanilla", "gnt", "gaussian", "7.3", "never"} <= set(found)
     assert "gnt mult" not in found and "2 of 3 measured points" in caption(figure)
 
 
-def test_perturbed_digits_are_of_the_first_seed_that_has_them(make):
+def test_perturbed_images_are_of_the_first_seed_that_has_them(tmp_path):
     results = [measured_result(GNT(sigma=0.5), seed, 0.5) for seed in range(3)]
-    perturbed = {trial.trial_id: {"gaussian": images(trial.config.seed)} for trial in results[1:]}
-    figure = drawn(draw_perturbed, make(results, space=(SIGMA,)), perturbed)
+    records = write_sweep(tmp_path, results, **METHODS | {"space": (SIGMA,)})
+    for trial in results[1:]:
+        shown = {"clean": images(0), "gaussian": images(trial.config.seed)}
+        records.trial(trial.trial_id).folder.write(PERTURBED, perturbed.dump(shown))
+    drawings = appendix_drawings(summarise(records), records)
+    (figure,) = [drawn(d.draw) for d in drawings if d.name == "examples_by_epsilon_star"]
     assert (rows_of(figure, 1), rows_of(figure, 2)) == (3, 0)
     assert "sigma 0.5" in words(figure)
 

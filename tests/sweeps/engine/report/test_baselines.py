@@ -8,7 +8,7 @@ import pytest
 from gon_core.benchmarks.mnist import MNIST
 from gon_core.config import GNT
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures.line import draw_line
+from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.summary.aggregate import headline, summarise
 from sweeps.engine.report.tables.comparisons import compare
 from sweeps.engine.report.tables.points import build_points
@@ -94,7 +94,7 @@ def test_the_page_and_the_sentences_tell_of_them(sweep):
 
 
 def test_the_figure_has_a_line_across_for_each(sweep):
-    figure = draw_line(summarise(sweep))
+    figure = draw_accuracy(summarise(sweep))
     (axes,) = figure.axes[:1]
     across = {
         line.get_label(): line.get_ydata()[0]

@@ -51,7 +51,7 @@ def test_parquet_in_pieces_holds_the_same(big, monkeypatch):
 
 def test_importances_of_very_many_points_look_at_some_and_say_so(big, monkeypatch):
     monkeypatch.setattr(importance, "MOST_EXPLAINED", 8)
-    monkeypatch.setattr("sweeps.engine.report.figures.parameters.MOST_EXPLAINED", 8)
+    monkeypatch.setattr("sweeps.engine.report.figures.joint_search.MOST_EXPLAINED", 8)
     looked_at = []
     monkeypatch.setattr(
         importance, "importances", lambda space, known, index: looked_at.append(known) or {"a": 1.0}
@@ -71,7 +71,7 @@ def test_very_many_marks_are_pixels(big, monkeypatch):
         return style.render("slices", found["slices"].draw, ("svg",))["slices.svg"]
 
     assert b"<image" not in size()
-    monkeypatch.setattr("sweeps.engine.report.figures.parameters.MOST_VECTORS", 5)
+    monkeypatch.setattr("sweeps.engine.report.figures.joint_search.MOST_VECTORS", 5)
     assert b"<image" in size()
 
 

@@ -6,7 +6,7 @@ import pytest
 from gon_core.config import Given
 from search_spaces.parameter import Choice
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures.grid import draw_grid
+from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import measured_result, write_sweep
@@ -60,7 +60,7 @@ def test_it_says_which_row_stands_beside_which_checkpoint(make):
 
 def test_names_are_whole_on_the_axis_as_far_as_they_fit(make):
     with matplotlib.rc_context(STYLE):
-        axes = draw_grid(summarise(make())).axes[0]
+        axes = draw_accuracy(summarise(make())).axes[0]
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels[:2] == list(NAMES[:2]) and len(labels[2]) == 32
     assert {label.get_rotation() for label in axes.get_xticklabels()} == {25.0}
@@ -68,5 +68,5 @@ def test_names_are_whole_on_the_axis_as_far_as_they_fit(make):
 
 def test_short_names_stand_upright(make):
     with matplotlib.rc_context(STYLE):
-        axes = draw_grid(summarise(make(names=("one_a", "two_b")))).axes[0]
+        axes = draw_accuracy(summarise(make(names=("one_a", "two_b")))).axes[0]
     assert {label.get_rotation() for label in axes.get_xticklabels()} == {0.0}

@@ -6,7 +6,7 @@ import matplotlib
 import pytest
 from pyarrow import parquet
 
-from sweeps.engine.report.figures.grid import draw_grid
+from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import SPACES, ant_result
@@ -14,7 +14,7 @@ from tests.sweeps.engine.report.made_up import SPACES, ant_result
 
 def draw(records):
     with matplotlib.rc_context(STYLE):
-        return draw_grid(summarise(records)).axes[0]
+        return draw_accuracy(summarise(records)).axes[0]
 
 
 def test_words_are_the_last_category_and_not_joined(sweeps):

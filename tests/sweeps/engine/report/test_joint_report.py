@@ -4,8 +4,7 @@ import matplotlib
 import pytest
 
 from sweeps.engine.report import write_report
-from sweeps.engine.report.figures.joint_search import draw_front, draw_progress
-from sweeps.engine.report.figures.parameters import draw_slices
+from sweeps.engine.report.figures.joint_search import draw_front, draw_progress, draw_slices
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.importance import measure_importances

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gon_core.evaluation import learned_noise
-from sweeps.engine.report.figures.line import draw_line, sigma_ticks
+from sweeps.engine.report.figures.accuracy import draw_accuracy, sigma_ticks
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import epsilon_line
@@ -42,7 +42,7 @@ def test_sizes_that_dip_do_not_turn_the_axis_round(portrait):
 def test_epsilon_has_the_axis_only_if_the_sizes_are_known(make_ant_sweep, portrait):
     summary = summarise(make_ant_sweep(epsilon_line()))
     with matplotlib.rc_context(STYLE):
-        with_axis, without = draw_line(summary, portrait), draw_line(summary, None)
+        with_axis, without = draw_accuracy(summary, portrait), draw_accuracy(summary, None)
     (second,) = with_axis.axes[0].child_axes
     assert "sigma" in second.get_xlabel()
     assert without.axes[0].child_axes == []
@@ -56,8 +56,8 @@ def test_nothing_overlaps_above_the_axes(make_ant_sweep, portrait, best):
         top = 95.0 if ended.config.method.epsilon == best else 70.0
         results[index] = ended.model_copy(update={"objective": top})
     with matplotlib.rc_context(STYLE):
-        figure = draw_line(summarise(make_ant_sweep(results)), portrait)
-    figure.canvas.draw()
+        figure = draw_accuracy(summarise(make_ant_sweep(results)), portrait)
+    figure.draw_without_rendering()
     axes = figure.axes[0]
     (label,) = [text for text in axes.texts if text.get_text().startswith("best")]
     (second,) = axes.child_axes

@@ -15,7 +15,7 @@ from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import right_images
 from sweeps.engine.records import RIGHT
 from sweeps.engine.report import print_report, write_report
-from sweeps.engine.report.figures.grid import draw_grid
+from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.sentences import INTERVALS
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.tables.comparisons import build_comparisons, compare
@@ -151,7 +151,7 @@ def test_published_rows_of_methods_that_were_not_asked_for_stand_in_table_6_alon
     summary = summarise(records)
     table = build_points(summary)
     assert [r.cells[0] for r in table.rows if r.mark == "paper"] == ["vanilla", "ant_1x1"]
-    axes = draw_grid(summary).axes[0]
+    axes = draw_accuracy(summary).axes[0]
     assert len(axes.get_xticks()) == 3
     six, seven = build_methods(summary)
     assert {"gnt_sigma_0.5", "ddn"} <= {

@@ -13,8 +13,12 @@ from gon_core.evaluation import learned_noise
 from sweeps.engine.records import NOISE
 from sweeps.engine.report import write_report
 from sweeps.engine.report.figures import learned_noise as noise_figures
-from sweeps.engine.report.figures.learned_noise import Portrait, draw_portrait, render_trial
-from sweeps.engine.report.figures.noise_overview import best_portrait, draw_overview, read_portraits
+from sweeps.engine.report.figures.learned_noise import (
+    draw_overview,
+    draw_portrait,
+    read_portraits,
+    render_trial,
+)
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import (
@@ -49,9 +53,9 @@ def test_file_that_is_no_noise_is_refused():
 
 
 def test_panels_show_density_correlation_samples_and_training(noise):
-    portrait = Portrait(ant_result(), learned_noise.load(noise))
+    described = learned_noise.load(noise)
     with matplotlib.rc_context(STYLE):
-        figure = draw_portrait(portrait, "title")
+        figure = draw_portrait(ant_result(), described, "title")
     titles = [axes._left_title.get_text() for axes in figure.axes]
     assert [title.split()[0] for title in titles] == [
         "Density", "Correlation", "Images", "Classifier's", "Its",
@@ -59,8 +63,8 @@ def test_panels_show_density_correlation_samples_and_training(noise):
     numbers = [text.get_text() for text in figure.axes[1].texts]
     assert len(numbers) == 25 and numbers[12] == "1.00" and "-0.00" not in numbers
     sheet = np.asarray(figure.axes[2].images[0].get_array())
-    assert (sheet[:28, :28] == portrait.noise.noisy[0].numpy()).all()
-    assert (sheet[30:, :28] == portrait.noise.clean[0].numpy()).all()
+    assert (sheet[:28, :28] == described.noisy[0].numpy()).all()
+    assert (sheet[30:, :28] == described.clean[0].numpy()).all()
     assert list(figure.axes[3].lines[0].get_ydata()) == [60.0, 75.0]
 
 
@@ -79,8 +83,8 @@ def test_report_has_the_best_large_and_every_point_small(sweeps):
     assert page.count("data:image/svg+xml;base64") == 4  # and the corruptions
     summary = summarise(records)
     portraits = read_portraits(records, summary)
-    point, portrait = best_portrait(summary, portraits)
-    assert (point, portrait.result.config.seed) == ((9.3,), 0)
+    point, (trial, _) = next(iter(portraits.items()))
+    assert (point, trial.config.seed) == ((9.3,), 0)
     with matplotlib.rc_context(STYLE):
         assert len(draw_overview(summary, portraits).axes) == 2 * len(summary.points)
 
@@ -92,7 +96,7 @@ def test_missing_and_damaged_files_are_passed_over(make_ant_sweep, noise, caplog
     records.trial(results[1].trial_id).folder.write(NOISE, b"damaged")
     summary = summarise(records)
     portraits = read_portraits(records, summary)
-    assert [p.result.config.seed for p in portraits.values()] == [0, 2]
+    assert [trial.config.seed for trial, _ in portraits.values()] == [0, 2]
     assert "noise.safetensors is left out" in caplog.text
     for ended in results:
         records.trial(ended.trial_id).folder.remove(NOISE)
@@ -128,7 +132,7 @@ def test_one_portrait_needs_no_overview(make_ant_sweep, noise):
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7])
 def test_epochs_are_whole_numbers(epochs):
     axes = Figure().add_axes((0, 0, 1, 1))
-    noise_figures.draw_accuracy(axes, ant_history(epochs))
+    noise_figures.draw_metric(axes, ant_history(epochs), "generator_accuracy")
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert ticks and all(tick == round(tick) for tick in ticks)

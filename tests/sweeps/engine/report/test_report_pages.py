@@ -15,7 +15,7 @@ from gon_core.evaluation.examples import Examples, dump
 from sweeps.engine.records import EXAMPLES
 from sweeps.engine.report import print_report, write_report
 from sweeps.engine.report.figures import style
-from sweeps.engine.report.figures.line import draw_line
+from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.pages.terminal import to_terminal
 from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.tables.points import build_points
@@ -116,7 +116,7 @@ def test_nothing_is_called_converged_that_is_not(make_sweep):
     for name in ("report.html", "table.md"):
         text = read(records, name).decode()
         assert "converged" not in re.sub("not converged", "", text)
-    labels = draw_line(summarise(records)).axes[0].get_legend_handles_labels()[1]
+    labels = draw_accuracy(summarise(records)).axes[0].get_legend_handles_labels()[1]
     assert "trial, epoch limit reached, not converged" in labels
     assert "pruned, not measured (1)" in labels
     assert "trial, converged" not in labels
