@@ -31,29 +31,23 @@ def draw_corruptions(examples: Examples, benchmark: Benchmark) -> Figure:
     """Return a sheet of the same images under every corruption, at every severity there is."""
     suite, extension = benchmark.suites["test"], benchmark.suites.get("severities")
     published = extension.published if extension else None
+    every = examples.corrupted.values()
+    severities = sorted({severity for found in every for severity in found})
+    is_one = len(severities) <= 1
     title = f"The corruptions of {suite.title}"
-    severities = sorted({s for by_severity in examples.corrupted.values() for s in by_severity})
     texts = [name.replace("_", " ") for name in examples.corrupted]
-    if len(severities) == 1:
-        (severity,) = severities
-        cells = [examples.clean, *(found[severity] for found in examples.corrupted.values())]
-        lines = [f"The first test images of {len(examples.clean)} classes, as they are evaluated."]
-        if published not in (None, severity):
-            lines.append(f"Severity {severity}, of our extension.")
-        return draw_sheet(_in_rows(cells, ()), title, lines, notes=_in_rows([CLEAN, *texts], ""))
-    clean = examples.clean[:BESIDE]
-    rows = [
-        [clean, *(found[s][:BESIDE] if s in found else () for s in severities)]
-        for found in examples.corrupted.values()
-    ]
+    count = len(examples.clean) if is_one else BESIDE
+    line = f"The first test images of {count} classes, as they are evaluated."
+    if is_one:
+        cells = [examples.clean, *(images for found in every for images in found.values())]
+        notes = _in_rows([CLEAN, *texts], "")
+        return draw_sheet(_in_rows(cells, ()), title, [line], notes=notes)
+    rows = [[images[:BESIDE] for images in (examples.clean, *found.values())] for found in every]
     names = [f"severity {s}{' (published)' if s == published else ''}" for s in severities]
-    line = f"The first test images of {len(clean)} classes, as they are evaluated."
     if published is not None:
         title += f", and our extension to {len(severities)} severities"
-        line = (
-            f"{suite.title} has one severity, which is severity {published} here; the others are "
-            f"our extension. {line}"
-        )
+        one = f"{suite.title} has one severity, which is severity {published} here"
+        line = f"{one}; the others are our extension. {line}"
     return draw_sheet(rows, title, [line], [CLEAN, *names], texts)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -46,18 +47,18 @@ def draw_sheet(
     """
     most = max(len(cell) for row in cells for cell in row)
     channels, high, wide = next(cell[0].shape for row in cells for cell in row if len(cell))
-    cell = most * (wide + FRAME) + FRAME
-    width = len(cells[0]) * (cell + gap) - gap
+    tall, cell = high + 2 * FRAME, most * (wide + FRAME) + FRAME
+    lefts = [column * (cell + gap) for column in range(len(cells[0]))]
+    width = lefts[-1] + cell
     margin = 0.12 + LETTER * max(map(len, rows)) if rows else 0.0
     inch = max(width / (WIDTH - margin), high / LARGEST)  # pixels in an inch
-    note, tall = round(NOTE_LINE * inch), high + 2 * FRAME
-    height, tops = round((NAME_LINE + (NOTE_LINE if columns else 0)) * inch), []
+    note, row_gap = round(NOTE_LINE * inch), round(ROW_GAP * inch)
+    top, tops = round((NAME_LINE + (NOTE_LINE if columns else 0)) * inch), []
     for row in range(len(cells)):
         room = note if notes and any(notes[row]) else 0
-        tops.append(height if columns else height + room)
-        height += room + tall + round(ROW_GAP * inch)
-    height -= round(ROW_GAP * inch)
-    lefts = [column * (cell + gap) for column in range(len(cells[0]))]
+        tops.append(top if columns else top + room)
+        top += room + tall + row_gap
+    height = top - row_gap
     canvas = np.full((height, width, channels), PAPER, dtype=np.uint8)
     for top, row in zip(tops, cells, strict=True):
         for left, images in zip(lefts, row, strict=True):
@@ -68,24 +69,26 @@ def draw_sheet(
     shown = canvas if channels == 3 else canvas[..., 0]
     axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
-
-    def write(text: str, x: float, y: float, offset: tuple[float, float], **look: Any) -> None:
-        kind = {"textcoords": "offset points", "parse_math": False, "fontsize": NAME} | look
-        axes.annotate(text, (x, y), xytext=offset, **kind)
-
     centres = [left + cell / 2 for left in lefts]
     for x, name in zip(centres, columns, strict=bool(columns)):
-        write(name, x, tops[0], (0, 4), ha="center", va="bottom")
+        _write(axes, name, (x, tops[0]), (0, 4))
     for index, (top, name) in enumerate(zip(tops, rows, strict=bool(rows))):
-        is_bold = bool(bold) and bold[index]
-        look = {"color": OURS, "fontweight": "bold"} if is_bold else {}
-        write(name, -0.5, top + tall / 2, (-6, 0), ha="right", va="center", **look)
-    for top, row in zip(tops, notes, strict=bool(notes)):
+        color, weight = (OURS, "bold") if bold and bold[index] else ("black", "normal")
+        look = {"ha": "right", "va": "center", "color": color, "fontweight": weight}
+        _write(axes, name, (-0.5, top + tall / 2), (-6, 0), **look)
+    for top, texts in zip(tops, notes, strict=bool(notes)):
         y, offset, va = (top + tall, -3, "top") if columns else (top, 3, "bottom")
-        for x, text in zip(centres, row, strict=True):
-            look = {"fontsize": NOTE, "color": "#333333"}
-            write(text, x, y, (0, offset), ha="center", va=va, **look)
+        for x, text in zip(centres, texts, strict=True):
+            _write(axes, text, (x, y), (0, offset), va=va, color="#333333", fontsize=NOTE)
     return add_title_and_caption(figure, title, lines)
+
+
+def _write(
+    axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **look: Any
+) -> None:
+    """Write beside a place in pixels, at an offset in points."""
+    common = {"ha": "center", "va": "bottom", "fontsize": NAME, "parse_math": False}
+    axes.annotate(text, place, xytext=offset, textcoords="offset points", **common | look)
 
 
 def _paste(canvas: np.ndarray, top: int, left: int, images: Cell) -> None:

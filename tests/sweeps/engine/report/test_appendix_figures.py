@@ -355,12 +355,11 @@ def test_sheet_of_one_severity_has_every_corruption():
     assert "extension" not in " ".join(words(figure))
 
 
-def test_sheet_of_severities_names_the_extension_and_leaves_gaps():
+def test_sheet_of_severities_names_the_extension():
     corrupted = {name: {s: images(10 * s) for s in range(1, 6)} for name in CORRUPTIONS}
-    del corrupted["fog"][4]
     figure = drawn(draw_corruptions, Examples(images(77), corrupted), MNIST)
     shown = [rows_of(figure, value) for value in (77, 10, 20, 30, 40, 50)]
-    assert shown == [45, 45, 45, 45, 42, 45]
+    assert shown == [45] * 6
     assert "severity 3 (published)" in words(figure)
     assert "extension" in figure.texts[0].get_text() and "extension" in caption(figure)
 
