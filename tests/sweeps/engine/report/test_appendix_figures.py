@@ -29,7 +29,6 @@ from sweeps.engine.report.figures.perturbations import draw_perturbations
 from sweeps.engine.report.figures.severities import draw_severities
 from sweeps.engine.report.figures.style import PUBLISHED, STYLE, render
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.summary.published import PublishedValues
 from tests.spaces import SIGMA
 from tests.sweeps.engine.report.made_up import (
     METHODS,
@@ -264,7 +263,8 @@ def test_methods_are_named_at_the_left_and_the_best_is_bold(make):
 
 def test_epsilon_star_and_attacks_are_the_records(make):
     results = methods(1)
-    summary = replace(make(results, seeds=1), published=PublishedValues(attacks=PAPER))
+    summary = make(results, seeds=1)
+    summary = replace(summary, published=replace(summary.published, attacks=PAPER))
     figure = drawn(draw_perturbations, summary)
     for index, noise in enumerate(NOISES):
         axes = panel(figure, noise.replace("_", " "))
