@@ -5,13 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gon_core import paper
-from gon_core.intervals import (
-    Interval,
-    mean_interval_of_part,
-    standard_error,
-    wilson_interval,
-)
+from gon_core import intervals, paper
 from gon_core.measurement import CLEAN, Measurement
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
@@ -52,7 +46,7 @@ class Cell:
 
     ours: float
     error: float
-    interval: Interval
+    interval: intervals.Interval
     seeds: int
     published: str = ""
 
@@ -87,10 +81,10 @@ def make_cell(top1: list[float], count: int, test_images: int, published: str = 
     """
     mean = statistics.fmean(top1)
     if len(top1) == 1:
-        interval = wilson_interval(round(mean / 100 * count), count)
+        interval = intervals.wilson_interval(round(mean / 100 * count), count)
         return Cell(mean, (interval.high - interval.low) / (2 * Z), interval, 1, published)
-    interval = mean_interval_of_part(top1, count, test_images)
-    return Cell(mean, standard_error(top1), interval, len(top1), published)
+    interval = intervals.mean_interval_of_part(top1, count, test_images)
+    return Cell(mean, intervals.standard_error(top1), interval, len(top1), published)
 
 
 def table_6(summary: SweepSummary) -> dict[str, Cells]:
