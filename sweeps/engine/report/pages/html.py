@@ -133,12 +133,10 @@ def _provenance(summary: SweepSummary) -> str:
 
 def _next(summary: SweepSummary) -> str:
     description, stopped = summary.description, summary.stopped
+    started = "It was started with:" if stopped else "Repeat or resume this sweep:"
     commands = [
         ("Resume with a larger budget:", stopped.resume_command if stopped else ""),
-        (
-            "It was started with:" if stopped else "Repeat or resume this sweep:",
-            description.command,
-        ),
+        (started, description.command),
         ("Every epoch of every trial, in MLflow:", description.tracking),
     ]
     return "".join(

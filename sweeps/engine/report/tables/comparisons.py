@@ -47,8 +47,7 @@ def find_reference(summary: SweepSummary) -> PointSummary | None:
 def compare(summary: SweepSummary, records: SweepRecords) -> Iterator[Comparison]:
     """Yield every measured point against the reference, on clean and on corrupted images."""
     reference = find_reference(summary)
-    others = [point for point in summary.by_rank if point.test and point is not reference]
-    best = others[:MOST]
+    best = [point for point in summary.by_rank if point.test and point is not reference][:MOST]
     for point in summary.compared:
         if reference and (point in best or summary.is_baseline(point.point)):
             for measure in MEASURES:

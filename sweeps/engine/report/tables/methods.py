@@ -194,8 +194,8 @@ def _table(
         for model, found in others.items()
     ]
     heads = words(CHECKPOINT if summary.has_checkpoints else "method", "")
-    notes += [note] if note else []
-    return Table(title, (*heads, *numbers(*columns.values())), tuple(rows), " ".join(notes), 2)
+    text = " ".join(filter(None, (*notes, note)))
+    return Table(title, (*heads, *numbers(*columns.values())), tuple(rows), text, heads=2)
 
 
 def _images_note(summary: SweepSummary) -> str:
