@@ -89,8 +89,8 @@ def _table(table: Table) -> str:
         f'<div class="wide" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
     )
-    title = f"<h2>{escape(table.title)}</h2>\n"
-    return f"{title}{element if table.rows else ''}{_paragraph(lines, 'note')}"
+    note = _paragraph(lines, "note")
+    return f"<h2>{escape(table.title)}</h2>\n{element if table.rows else ''}{note}"
 
 
 def _head(column: Column) -> str:

@@ -40,11 +40,7 @@ class Estimate:
 
 
 def estimate(rows_of_trials: Iterable[Sequence[Measurement]]) -> Estimate | None:
-    """Return the mean accuracy over the trials that have any rows; None if none has.
-
-    Args:
-        rows_of_trials: for each trial, the rows whose plain mean is its accuracy.
-    """
+    """Return the mean over the trials that have rows, each the mean of its own; None of none."""
     measured = [rows for rows in rows_of_trials if rows]
     if not measured:
         return None

@@ -28,9 +28,6 @@ BESIDE = (
     "over seeds, and over which of the {test_images:,} test images were measured."
 )
 
-Cells = dict[str, "Cell"]
-"""The accuracies of one method, by column."""
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -87,7 +84,7 @@ def make_cell(top1: list[float], count: int, test_images: int, published: str = 
     return Cell(mean, intervals.standard_error(top1), interval, len(top1), published)
 
 
-def table_6(summary: SweepSummary) -> dict[str, Cells]:
+def table_6(summary: SweepSummary) -> dict[str, dict[str, Cell]]:
     """Return what was measured, by method and column: clean, mean, and each corruption."""
     columns = (CLEAN, MEAN, *summary.suite.corruptions)
     return {
@@ -96,7 +93,7 @@ def table_6(summary: SweepSummary) -> dict[str, Cells]:
     }
 
 
-def table_7(summary: SweepSummary) -> dict[str, Cells]:
+def table_7(summary: SweepSummary) -> dict[str, dict[str, Cell]]:
     """Return what was measured, by method and column: clean, and each attack."""
     return {
         str(point.point[0]): _cells(summary, point, (CLEAN, *ATTACKS), summary.published.attacks)
@@ -107,7 +104,7 @@ def table_7(summary: SweepSummary) -> dict[str, Cells]:
 
 def _cells(
     summary: SweepSummary, point: PointSummary, columns: Sequence[str], published: Mapping
-) -> Cells:
+) -> dict[str, Cell]:
     cells, row = {}, published.get(point.point, {})
     for name in columns:
         if measured := [rows for trial in point.trials if (rows := _measured(trial, name))]:
@@ -151,8 +148,7 @@ def build_methods(summary: SweepSummary) -> tuple[Table, ...]:
             others_7 = _others(summary, adversarial_rows(known))
         reasons = [f"{model}: {why}" for model, why in known.not_trained.items() if model in others]
         note = f"Paper only: {'; '.join(reasons)}." if reasons else ""
-    names = (CLEAN, MEAN, *summary.suite.corruptions)
-    heads = {name: name.replace("_", " ") for name in names}
+    heads = {name: name.replace("_", " ") for name in (CLEAN, MEAN, *summary.suite.corruptions)}
     tables = [_table(summary, title, six, heads, others, note)]
     if seven:
         heads = {CLEAN: CLEAN} | ATTACKS
@@ -167,7 +163,7 @@ def _others(summary: SweepSummary, rows: Mapping[str, Mapping]) -> dict[str, Map
 
 
 def _table(
-    summary: SweepSummary, title: str, cells: dict[str, Cells], columns: dict[str, str],
+    summary: SweepSummary, title: str, cells: dict[str, dict[str, Cell]], columns: dict[str, str],
     others: Mapping[str, Mapping[str, Any]], note: str,
 ) -> Table:  # fmt: skip
     def row(name: str, kind: str, text: Callable[[Cell], str]) -> Row:

@@ -67,9 +67,8 @@ def _heads(summary: SweepSummary) -> dict[str, str]:
 
 
 def _validation(summary: SweepSummary) -> list[str]:
-    if len(summary.objectives) == 1:
-        return ["validation"]
-    return [f"validation {name}" for name in summary.objectives]
+    names = summary.objectives
+    return [f"validation {name}" for name in names] if len(names) > 1 else ["validation"]
 
 
 def _own(summary: SweepSummary, heads: Iterable[str], point: PointSummary) -> Row:
