@@ -191,7 +191,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     import mlflow  # noqa: F401  # and what follows: fixed costs, of whatever size
     from rich.console import Console
 
-    from sweeps.engine.backend.driver import Driver, Limits
+    from sweeps.engine.backend.driver import Driver
     from sweeps.engine.planning.plan import rebuild_search
     from sweeps.engine.records import SweepRecords
     from sweeps.engine.records.storage import Folder
@@ -217,7 +217,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
         timed = [Timed(Progress(plan, console, 0), clock, "progress"),
                  Timed(telling, clock, "events")]  # fmt: skip
         search_of = TimedSearch(found, clock)
-        driver = Driver(plan, search_of, records, timed, Limits(2, 2))
+        driver = Driver(plan, search_of, records, timed)
         process, main = time.process_time(), time.thread_time()
         count = run_trials(driver, telling, worker, clock)
         others = time.process_time() - process - (time.thread_time() - main)
@@ -239,7 +239,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     del report
     started = time.perf_counter()
     again, finished = rebuild_search(plan, records, {})
-    Driver(plan, again, records, [], Limits(2, 2))
+    Driver(plan, again, records, [])
     assert finished == count and again.is_exhausted
     restart_s = time.perf_counter() - started
     each = 1000 / count

@@ -19,14 +19,6 @@ from sweeps.engine.system.text import times
 PATIENCE = 3.0  # seconds after the death of a process in which the loss of its machine is seen
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How often a trial is resumed; the loss of a machine is no failure of the trial."""
-
-    failures: int  # after its process died
-    node_losses: int  # after its machine was lost, with notice or without
-
-
 class Listener(Protocol):
     """Notified of what happens to trials, in the driver, as it happens."""
 
@@ -84,7 +76,6 @@ class Driver:
     search: Search
     records: SweepRecords
     listeners: Sequence[Listener]
-    limits: Limits
     may_start: Callable[[], bool] = lambda: True
     may_wait: Callable[[], bool] = lambda: True
     allocation_listeners: Sequence[AllocationListener] = ()
@@ -203,9 +194,9 @@ class Driver:
             trial.node_losses += 1
         else:
             trial.failures += 1
-        if trial.failures > self.limits.failures:
+        if trial.failures > self.plan.max_failures:
             return f"the trial's process died {times(trial.failures)}"
-        if trial.node_losses > self.limits.node_losses:
+        if trial.node_losses > self.plan.max_node_losses:
             return f"the trial's machine was lost {times(trial.node_losses)}"
         return ""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gon_core.config import TrialConfig
 from sweeps.engine.backend.budget import Meter, OutOfBudgetError
-from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.protocol import Backend
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import MODEL, TrialRecords, TrialResult, starting_models
@@ -27,7 +27,6 @@ def start_weights(
     kept: Folder,
     backend: Backend,
     data: TrialData,
-    limits: Limits,
     meter: Meter,
     show: Callable[[dict[str, float]], None] = lambda metrics: None,
 ) -> bytes:
@@ -38,7 +37,6 @@ def start_weights(
         kept: where the model is, or will be; see ``starting_models.folder``.
         backend: trains it.
         data: of the sweep.
-        limits: how often its training is resumed.
         meter: of the budget, which the training is charged to.
         show: called with the metrics of each epoch.
 
@@ -61,7 +59,7 @@ def start_weights(
         )
         search = GridSearch(Ledger([POINT], [config.seed], lambda point, seed: config))
         listeners, room = [meter, _Listener(trial, meter, show)], meter.has_room
-        driver = Driver(of_one, search, training, listeners, limits, room, room, [meter])
+        driver = Driver(of_one, search, training, listeners, room, room, [meter])
         backend.run(driver, data, None)
         weights, history = _read(trial)
         starting_models.keep(kept, start, weights, history)

@@ -71,7 +71,9 @@ class Plan:
     spec: SweepSpec
     config: SweepConfig
     resources: Resources
-    checkpoint_every: int
+    checkpoint_every: int  # epochs
+    max_failures: int  # of a trial's process, after each of which the trial is resumed
+    max_node_losses: int  # of a trial, with notice or without: no failures of its own
 
     @property
     def known_trials(self) -> list[TrialConfig]:
@@ -258,6 +260,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         config=config,
         resources=resources.make_resources(options, min(most, config.number_of_trials)),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
+        max_failures=options.max_failures,
+        max_node_losses=options.max_node_losses,
     )
 
 

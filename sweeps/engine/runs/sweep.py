@@ -9,7 +9,7 @@ from rich.console import Console
 from search_spaces.parameter import Point
 from sweeps.engine.backend.budget import Meter, OutOfBudgetError, make_meter
 from sweeps.engine.backend.cluster import Cluster, refuse_unshared
-from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.protocol import Backend, BackendFactory
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import plan as planning
@@ -219,16 +219,15 @@ class _Sweep:
             trainer.wait()
             if not is_here and self.records.folder.is_local:
                 refuse_unshared(self.records.folder, "sweep.json")
-            limits = Limits(self.options.max_failures, self.options.max_node_losses)
             weights = start_model.start_weights(
-                plan, kept, trainer, data, limits, self.meter, progress.start_trained
+                plan, kept, trainer, data, self.meter, progress.start_trained
             )
             speed = starting_models.seconds_per_image(kept, config.start)
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
             backend.wait()
             driver = Driver(
-                plan, search, self.records, (self.meter, progress, tracker), limits,
+                plan, search, self.records, (self.meter, progress, tracker),
                 self.meter.may_start, self.meter.may_wait, (self.meter, progress),
             )  # fmt: skip
             backend.run(driver, data, weights)

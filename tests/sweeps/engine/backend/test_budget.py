@@ -8,7 +8,7 @@ import pytest
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend import budget as budgets
 from sweeps.engine.backend.budget import Meter
-from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.planning.sweep_cost import used_line
@@ -363,7 +363,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     search, waiting, running, done, is_over = plan.search({}), {}, {}, [], False
     lengths = itertools.repeat(hours) if isinstance(hours, float) else iter(hours)
     driver = Driver(
-        plan, search, records, [meter], Limits(0, 0), may_start=meter.may_start,
+        plan, search, records, [meter], may_start=meter.may_start,
         may_wait=meter.may_wait, allocation_listeners=[meter],
     )  # fmt: skip
     with meter:
@@ -495,9 +495,7 @@ def test_a_trial_that_was_withdrawn_is_the_next_one_and_keeps_its_turn(meter, re
     options = script.Options(sigmas=(0.1, 0.2, 0.3), seeds=1, num_trials=0, scale="demo")
     plan = make_plan(line_spec(options, options.sigmas), options)
     allowed = []
-    driver = Driver(
-        plan, plan.search({}), records, [], Limits(0, 0), may_wait=lambda: bool(allowed)
-    )
+    driver = Driver(plan, plan.search({}), records, [], may_wait=lambda: bool(allowed))
     configs = [driver.suggest(name) for name in ("a", "b", "c")]
     driver.began("a")
     assert [driver.cancel_waiting(), driver.cancel_waiting(), driver.cancel_waiting()] == [

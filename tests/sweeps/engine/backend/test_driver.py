@@ -1,7 +1,7 @@
 import pytest
 
 import sweeps.sigma_line_search as script
-from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, Attempt, TrialResult
@@ -32,12 +32,18 @@ def metrics(epoch):
 def drive(records):
     def make(scheduler, failures=2, seeds=1):
         options = script.Options(
-            scale="demo", sigmas=(0.5,), seeds=seeds, num_trials=0, scheduler=scheduler
+            scale="demo",
+            sigmas=(0.5,),
+            seeds=seeds,
+            num_trials=0,
+            scheduler=scheduler,
+            max_failures=failures,
+            max_node_losses=3,
         )
         plan = make_plan(line_spec(options, options.sigmas), options)
         search = plan.search({})
         listener = Listening()
-        return Driver(plan, search, records, [listener], Limits(failures, 3)), search, listener
+        return Driver(plan, search, records, [listener]), search, listener
 
     return make
 

@@ -3,7 +3,7 @@
 import pytest
 
 import sweeps.sigma_line_search as script
-from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.in_process import InProcess, ProcessDiedError
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
@@ -22,10 +22,10 @@ def drive(records):
     def drive(data, run, failures=1):
         options = script.Options(
             scale="demo", sigmas=(0.3, 0.5), seeds=1, num_trials=0, max_epochs=2,
-            training_images=300, validation_images=30, test_images=20,
+            training_images=300, validation_images=30, test_images=20, max_failures=failures,
         )  # fmt: skip
         plan = make_plan(line_spec(options, options.sigmas), options)
-        driver = Driver(plan, plan.search({}), records, [], Limits(failures, 1))
+        driver = Driver(plan, plan.search({}), records, [])
         InProcess(Resources(1, 0, 1), run=run).run(driver, data, None)
         return {result.config.method.sigma: result for result in records.results()}
 

@@ -10,7 +10,6 @@ from gon_core import architectures, seeding
 from gon_core.config import Vanilla
 from gon_core.training import checkpoints, new_state, train
 from sweeps.engine.backend.budget import Budget, Meter, OutOfBudgetError
-from sweeps.engine.backend.driver import Limits
 from sweeps.engine.backend.in_process import InProcess, ProcessDiedError
 from sweeps.engine.backend.start_model import start_weights
 from sweeps.engine.planning.plan import make_plan
@@ -47,13 +46,12 @@ def kept(tmp_path):
 def get(plan, kept, data, records):
     """Return a function that returns the weights; it trains them in this process."""
 
-    def get(run=run_trial, budget=NO_BUDGET, show=lambda metrics: None, plan=plan, **limits):
+    def get(run=run_trial, budget=NO_BUDGET, show=lambda metrics: None, plan=plan, failures=0):
         meter = Meter(records, plan.resources, budget)
         backend = InProcess(plan.resources, run=run)
         with meter:
             return start_weights(
-                plan, kept, backend, data, Limits(**{"failures": 0, "node_losses": 0} | limits),
-                meter, show,
+                replace(plan, max_failures=failures), kept, backend, data, meter, show,
             )  # fmt: skip
 
     return get

@@ -13,7 +13,7 @@ from rich.console import Console
 
 import sweeps.sigma_line_search as script
 from sweeps import joint_search
-from sweeps.engine.backend.driver import Driver, Limits
+from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import make_plan, rebuild_search
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import TrialRecords, TrialResult
@@ -74,7 +74,7 @@ def run_one(driver, name):
 @pytest.mark.parametrize("search", ["line", "random", "tpe"])
 def test_the_last_trial_asks_no_more_of_the_storage_than_the_first(search, records, asked):
     plan = plan_of(search)
-    driver, spent = Driver(plan, plan.search({}), records, [], Limits(2, 2)), []
+    driver, spent = Driver(plan, plan.search({}), records, []), []
     while not driver.search.is_exhausted:
         asked.clear()
         run_one(driver, f"t{len(spent)}")
@@ -85,13 +85,13 @@ def test_the_last_trial_asks_no_more_of_the_storage_than_the_first(search, recor
 
 def test_a_search_is_rebuilt_with_the_same_few_reads_a_trial(records, asked):
     plan, reads = plan_of("line"), []
-    driver = Driver(plan, plan.search({}), records, [], Limits(2, 2))
+    driver = Driver(plan, plan.search({}), records, [])
     for count in range(1, TRIALS + 1):
         run_one(driver, f"t{count}")
         if count % 20 == 0:
             asked.clear()
             search, finished = rebuild_search(plan, records, {})
-            Driver(plan, search, records, [], Limits(2, 2))
+            Driver(plan, search, records, [])
             assert finished == count and asked["names"] == 2
             reads.append(asked["read"] / count)
     assert search.is_exhausted and reads == [3.0, 3.0]  # configuration, ask index and result
