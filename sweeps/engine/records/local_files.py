@@ -5,6 +5,7 @@ import os
 import re
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8,}")  # being written, or left by a killed process
@@ -25,8 +26,9 @@ def write(target: Path, content: bytes) -> None:
         unfinished.unlink(missing_ok=True)
     _sync(target.parent)
     for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        if _age(path) > LEFT_AFTER:  # a killed process left it
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > LEFT_AFTER:  # a killed process left it
+                path.unlink()
 
 
 def temporary_name(name: str) -> str:
@@ -49,10 +51,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

@@ -286,7 +286,7 @@ def spoil(kept, how, monkeypatch):
 
 @pytest.mark.parametrize(
     ("how", "says"),
-    [("truncated", "not JSON"), ("a flipped bit", "SHA-256"), ("no hash", "no SHA-256"),
+    [("truncated", "not JSON"), ("a flipped bit", "SHA-256"), ("no hash", "SHA-256"),
      ("another step", "step test-clean, here test-fog"), ("a pickle", "not JSON"),
      ("another model", "of.model 0000"),
      ("another code", "code.evaluation_format 99, here ")],
