@@ -379,7 +379,7 @@ def test_a_warm_start_is_read_with_its_secret_and_recorded_without(tmp_path):
     made = make_plan(joint_search.spec(options), options)
     assert made.spec.warm_start == (earlier,)
     assert made.config.warm_start == (f"file://{tmp_path}?token=***",)
-    problem = warm_start.problems([f"file://{tmp_path}/none?token=hush"])
+    problem = warm_start.problems([f"file://{tmp_path}/none?token=hush"])["warm_start"]
     assert "no sweep there" in problem and "hush" not in problem
 
 
