@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gon_core.corruptions.mnist_c.gaussian import blur_matrix
+from gon_core.corruptions.gaussian import blur_matrix
 
 SIGMA = 1.0
 LOW_THRESHOLD = 0.1

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from gon_core.corruptions.mnist_c.gaussian import blur_matrix
+from gon_core.corruptions.gaussian import blur_matrix
 
 SIGMA = 0.7
 PASSES = 2

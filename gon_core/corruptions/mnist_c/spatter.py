@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gon_core.corruptions.mnist_c.gaussian import blur_matrix
+from gon_core.corruptions.gaussian import blur_matrix
 
 LIQUID_MEAN = 0.65
 LIQUID_STD = 0.3

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from gon_core.corruptions.mnist_c import FUNCTIONS
-from gon_core.corruptions.mnist_c.fog import _uniform_draws, plasma_patch
+from gon_core.corruptions.mnist_c.fog import _uniform_draws
+from gon_core.corruptions.plasma import plasma_patches
 
 
 def plasma_point_by_point(size, uniform):
@@ -34,22 +35,21 @@ def plasma_point_by_point(size, uniform):
 
 
 @pytest.mark.parametrize("size", [4, 8, 32])
-def test_plasma_is_the_point_by_point_one(size, monkeypatch):
+def test_plasma_is_the_point_by_point_one(size):
     draws = torch.rand(1, size * size, generator=torch.Generator().manual_seed(size)) * 2 - 1
-    monkeypatch.setattr("gon_core.corruptions.mnist_c.fog._uniform_draws", lambda *_: draws.clone())
-    ours = plasma_patch(1, size, torch.Generator(), size=size)[0]
+    ours = plasma_patches(draws.clone(), size, 1.4)[0]
     remaining = iter(draws[0].tolist())
     expected = plasma_point_by_point(size, lambda count: [next(remaining) for _ in range(count)])
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-5)
 
 
 def test_a_patch_is_the_corner_of_the_whole_map():
-    whole = plasma_patch(3, 256, torch.Generator().manual_seed(0))
+    draws = torch.rand(3, 256**2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole = plasma_patches(draws.clone(), 256, 1.4)
     assert whole.amin(dim=(1, 2)).tolist() == [0.0] * 3
     assert whole.amax(dim=(1, 2)).tolist() == [1.0] * 3
     for patch in (27, 28):
-        corner = plasma_patch(3, patch, torch.Generator().manual_seed(0))
-        assert torch.equal(corner, whole[:, :patch, :patch])
+        assert torch.equal(plasma_patches(draws.clone(), patch, 1.4), whole[:, :patch, :patch])
 
 
 def test_draws_are_uniform():

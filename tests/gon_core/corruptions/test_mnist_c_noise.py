@@ -6,8 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.stats import chisquare, poisson
 
+from gon_core.corruptions.gaussian import blur_matrix
 from gon_core.corruptions.mnist_c import FUNCTIONS
-from gon_core.corruptions.mnist_c.gaussian import blur_matrix
 
 
 def flat(level, count=200):
