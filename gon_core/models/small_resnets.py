@@ -25,6 +25,9 @@ class SmallResNet(nn.Module):
         pool: from the body's last map to one value a channel.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(
         self,
         body: nn.Module,

@@ -35,7 +35,7 @@ from gon_core.corruptions.photos.weather import fog, snow
 from gon_core.corruptions.photos.zoom_blur import zoom_blur
 
 Corruption = Callable[..., Tensor]
-"""Images [batch, 3, height, width] in [0, 1], their draws, strengths -> images."""
+"""Images [batch, 3, height, width] in [0, 1], their draws, strengths -> images; or all in uint8."""
 
 FUNCTIONS: dict[str, Corruption] = {
     "gaussian_noise": gaussian_noise,
@@ -62,6 +62,7 @@ EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
 """The four that the authors of ImageNet-C keep for choosing hyper-parameters."""
 CORRUPTIONS = tuple(name for name in FUNCTIONS if name not in EXTRA)
 """The fifteen of every published mean, in the order of the paper's tables."""
+ON_LEVELS = ("pixelate", "jpeg_compression")  # they take and return uint8
 SEVERITIES = (1, 2, 3, 4, 5)
 CACHED_PIXELS = 2**16  # at a time on a CPU, so that they stay in its cache
 
@@ -114,7 +115,11 @@ def corrupt(
     for first in range(0, len(images), together):
         part = slice(first, first + together)
         draws = Draws(seed, name, severity, numbers[part], images.device)
-        corrupted[part] = to_levels(FUNCTIONS[name](images[part].float() / 255, draws, *strength))
+        if name in ON_LEVELS:
+            corrupted[part] = FUNCTIONS[name](images[part], draws, *strength)
+        else:
+            values = FUNCTIONS[name](images[part].float() / 255, draws, *strength)
+            corrupted[part] = to_levels(values)
     return through_jpeg(corrupted, PUBLISHED_QUALITY) if jpeg else corrupted
 
 

@@ -2,12 +2,11 @@
 
 from io import BytesIO
 
-import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from gon_core.corruptions.photos import pillow
 from gon_core.corruptions.photos.draws import Draws
 from gon_core.corruptions.photos.jpeg_codec import through_codec
 
@@ -15,16 +14,16 @@ PUBLISHED_QUALITY = 85  # in which the images of ImageNet-C are stored, whatever
 
 
 def jpeg_compression(
-    images: Float[Tensor, "batch 3 height width"], draws: Draws, quality: int
-) -> Float[Tensor, "batch 3 height width"]:
+    images: UInt8[Tensor, "batch 3 height width"], draws: Draws, quality: int
+) -> UInt8[Tensor, "batch 3 height width"]:
     """Return images as JPEG shows them.
 
     Args:
-        images: multiples of 1/255 in [0, 1].
+        images: on any device.
         draws: nothing is drawn.
         quality: of libjpeg, 1 to 95.
     """
-    return through_jpeg((images * 255).round_().to(torch.uint8), quality).float() / 255
+    return through_jpeg(images, quality)
 
 
 def through_jpeg(
@@ -38,9 +37,10 @@ def through_jpeg(
     """
     if images.device.type != "cpu":
         return through_codec(images, quality)
-    shown = np.empty((len(images), *images.shape[2:], 3), np.uint8)
-    for result, image in zip(shown, images.permute(0, 2, 3, 1).numpy(), strict=True):
+
+    def stored(photo: Image.Image) -> Image.Image:
         file = BytesIO()
-        Image.fromarray(np.ascontiguousarray(image)).save(file, "JPEG", quality=quality)
-        result[:] = Image.open(file)
-    return torch.from_numpy(shown).permute(0, 3, 1, 2).contiguous()
+        photo.save(file, "JPEG", quality=quality)
+        return Image.open(file)
+
+    return pillow.each(images, stored)

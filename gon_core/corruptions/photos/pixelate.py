@@ -3,28 +3,47 @@
 import functools
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
+from gon_core.corruptions.photos import pillow
 from gon_core.corruptions.photos.draws import Draws
 
 
 def pixelate(
-    images: Float[Tensor, "batch 3 height width"], draws: Draws, factor: float
-) -> Float[Tensor, "batch 3 height width"]:
+    images: UInt8[Tensor, "batch 3 side side"], draws: Draws, factor: float
+) -> UInt8[Tensor, "batch 3 side side"]:
     """Return images shrunk to the means of areas, and enlarged again without smoothing.
 
+    Pillow does it on a CPU, and the same arithmetic in torch elsewhere.
+
     Args:
-        images: multiples of 1/255 in [0, 1], square.
+        images: on any device.
         draws: nothing is drawn.
         factor: of the side.
     """
     side = images.shape[-1]
     inner = int(side * factor)
+    if images.device.type != "cpu":
+        return enlarged_means(images, inner)
+
+    def enlarged(photo: Image.Image) -> Image.Image:
+        small = photo.resize((inner, inner), Image.Resampling.BOX)
+        return small.resize((side, side), Image.Resampling.BOX)
+
+    return pillow.each(images, enlarged)
+
+
+def enlarged_means(
+    images: UInt8[Tensor, "batch 3 side side"], inner: int
+) -> UInt8[Tensor, "batch 3 side side"]:
+    """Return images of ``inner`` larger pixels a side, as Pillow makes them."""
+    side = images.shape[-1]
     means = _means(side, inner).to(images.device)
     # Pillow rounds to whole grey levels after each direction, halves upwards.
-    along = (images * 255 @ means.T).add_(0.5).floor_()
-    small = (means @ along).add_(0.5).floor_() / 255
+    along = (images.float() @ means.T).add_(0.5).floor_()
+    small = (means @ along).add_(0.5).to(torch.uint8)
     pixels = torch.arange(side, device=images.device)
     source = ((pixels + 0.5) * inner / side).long()
     return small[..., source[:, None], source]

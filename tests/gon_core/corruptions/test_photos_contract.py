@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gon_core.corruptions.photos import CORRUPTIONS, EXTRA, SEVERITIES, STRENGTHS, corrupt
-from gon_core.corruptions.photos.corrupt import FUNCTIONS
+from gon_core.corruptions.photos.corrupt import FUNCTIONS, ON_LEVELS
 from gon_core.corruptions.photos.draws import Draws
 
 NAMES = (*CORRUPTIONS, *EXTRA)
@@ -56,7 +56,7 @@ def test_only_random_corruptions_depend_on_the_seed(photos, name):
     assert same == (name in DETERMINISTIC)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "frost"])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("frost", *ON_LEVELS)])
 @pytest.mark.parametrize("level", [0, 255])
 def test_flat_images_give_finite_values(name, level):
     flat = torch.full((2, 3, 32, 32), level / 255)

@@ -16,6 +16,7 @@ from gon_core.corruptions.photos.draws import Draws
 from gon_core.corruptions.photos.glass_blur import shuffled
 from gon_core.corruptions.photos.jpeg_codec import through_codec
 from gon_core.corruptions.photos.jpeg_compression import through_jpeg
+from gon_core.corruptions.photos.pixelate import enlarged_means
 
 
 def draws_of(name: str, severity: int) -> Draws:
@@ -166,6 +167,15 @@ def test_the_codec_is_near_libjpeg(photos, side, quality):
     images = photos(6, side)
     difference = (through_codec(images, quality).int() - through_jpeg(images, quality).int()).abs()
     assert (difference <= 1).double().mean() >= 0.94
+
+
+@pytest.mark.parametrize("side", STRENGTHS)
+def test_pixelate_without_pillow_is_pillows(photos, side):
+    images = photos(3, side)
+    for severity, (factor,) in enumerate(STRENGTHS[side]["pixelate"], start=1):
+        ours = enlarged_means(images, int(side * factor)).int()
+        difference = (ours - corrupt(images, "pixelate", severity, seed=0).int()).abs()
+        assert difference.max() <= 1 and (difference == 0).double().mean() > 0.999
 
 
 def test_jpeg_frame_is_quality_85(photos):
