@@ -33,14 +33,18 @@ def convert(folder: Path, out: Path) -> None:
             labels = json.loads((folder / LABELS[part]).read_text())[first : first + cifar.IMAGES]
             rows = np.array(Image.open(folder / f"{name}.png").convert("RGB"))
             images = np.moveaxis(rows.reshape(-1, 32, 32, 3), 3, 1)
-        except (OSError, ValueError) as error:
-            problems.append(f"{folder / name}.png: cannot be read ({error})")
+        except OSError as error:
+            file = error.filename or folder / f"{name}.png"
+            problems.append(f"{file}: cannot be read ({error.strerror or error})")
+            continue
+        except ValueError as error:
+            problems.append(f"{folder / name}.png or {LABELS[part]}: is damaged ({error})")
             continue
         if cifar.digest(images, np.array(labels, np.uint8)) != expected:
             problems.append(f"{folder / name}.png: its images or labels are not those of CIFAR-10")
         batches[name] = {"data": images.reshape(len(images), -1), "labels": labels}
     if problems:
-        raise DataFileError("; ".join(problems))
+        raise DataFileError("; ".join(dict.fromkeys(problems)))
     (out / cifar.FOLDER).mkdir(parents=True, exist_ok=True)
     for name, batch in batches.items():
         (out / cifar.FOLDER / name).write_bytes(pickle.dumps(batch, protocol=3))

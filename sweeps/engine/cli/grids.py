@@ -31,7 +31,7 @@ def words(given: object, legal: Sequence[str]) -> list[Value] | None:
     try:
         return _read_list(given, read)
     except ValueError as error:
-        raise ValueError(f"must be some of {', '.join(legal)}: {error}") from None
+        raise ValueError(f"must be among {', '.join(legal)}: {error}") from None
 
 
 def line(values: Sequence[Value]) -> tuple[Point, ...]:

@@ -3,6 +3,7 @@
 import re
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote
 
 from sweeps.engine.records import object_store
 from sweeps.engine.system.provenance import encoding_problem
@@ -43,8 +44,8 @@ def checked_tracking_uri(uri: str) -> str:
         if rule := encoding_problem(uri):
             raise ValueError(rule)
         return uri
-    file = uri.removeprefix("sqlite:///")
-    if file in ("", uri):
+    file = unquote(uri.removeprefix("sqlite:///"))
+    if file == "" or not uri.startswith("sqlite:///"):
         legal = ", ".join(f"{name}://..." for name in DATABASES)
         raise ValueError(f"must be sqlite:///FILE, http://HOST, https://HOST, {legal}")
     if Path(file).is_dir():

@@ -10,6 +10,8 @@ import fcntl
 import sqlite3
 from pathlib import Path
 
+from sweeps.engine.tracking.mlflow.uris import sqlite_uri
+
 PATIENCE_SECONDS = 20  # for another process that writes
 SIDECARS = ("-journal", "-wal", "-shm")
 
@@ -48,5 +50,5 @@ def _create(path: Path) -> None:
     for leftover in (new, *(Path(f"{base}{end}") for base in (new, path) for end in SIDECARS)):
         leftover.unlink(missing_ok=True)
     artifacts = (path.parent / "mlartifacts").as_uri()
-    SqlAlchemyStore(f"sqlite:///{new}", artifacts).engine.dispose()
+    SqlAlchemyStore(sqlite_uri(new), artifacts).engine.dispose()
     new.replace(path)

@@ -3,6 +3,7 @@
 import os
 import shlex
 from pathlib import Path
+from urllib.parse import unquote
 
 from sweeps.engine.cli.storage_checks import checked_tracking_uri
 from sweeps.engine.system.provenance import redact
@@ -16,7 +17,12 @@ SHOWN_CHARACTERS = 300
 def default_uri(storage: str) -> str:
     """Return the store beside the sweeps: sqlite, in ``storage`` or, if that is remote, here."""
     folder = Path("results") if "://" in storage else Path(storage)
-    return f"sqlite:///{folder.expanduser().absolute() / 'mlflow.db'}"
+    return sqlite_uri(folder.expanduser().absolute() / "mlflow.db")
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the URI of a sqlite store; SQLAlchemy decodes what looks encoded, and ends at a ?."""
+    return f"sqlite:///{path}".replace("%", "%25").replace("?", "%3F")
 
 
 def ui_command(uri: str) -> str:
@@ -43,7 +49,7 @@ def uri_problem(uri: str) -> str | None:
 
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a sqlite store; None for any other."""
-    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    path = unquote(uri.removeprefix("sqlite:///").partition("?")[0])
     return Path(path) if uri.startswith("sqlite:///") and path not in ("", ":memory:") else None
 
 

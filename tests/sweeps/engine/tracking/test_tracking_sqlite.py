@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.engine.cli.storage_checks import checked_tracking_uri
 from sweeps.engine.tracking.mlflow import sqlite_store
 from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
+from sweeps.engine.tracking.mlflow.uris import default_uri, sqlite_path
 
 CREATE = sqlite_store._create  # not a copy, as in other tests
 
@@ -68,6 +70,16 @@ def content(path):
         version = database.execute("SELECT version_num FROM alembic_version").fetchall()
         names = database.execute("SELECT name FROM experiments").fetchall()
     return version, sorted(tables), sorted(name for (name,) in names)
+
+
+def test_a_store_opens_in_a_folder_whose_name_looks_like_part_of_a_uri(tmp_path):
+    from mlflow import MlflowClient
+
+    folder = tmp_path / "a [b] 100%20 c?d"
+    uri = default_uri(str(folder))
+    assert checked_tracking_uri(uri) == uri and sqlite_path(uri) == folder / "mlflow.db"
+    ensure_store(folder / "mlflow.db")
+    assert [found.name for found in MlflowClient(uri).search_experiments()] == ["Default"]
 
 
 @pytest.mark.system
