@@ -84,24 +84,14 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
         if images.prepared is not None and images.splits is not None:
             given = images.prepared.test if options.mnist_c else None
             measures.write_examples(records.folder, images.splits, images.config, given)
-            here, plain = (
-                Resources(torch.get_num_threads(), gpus=0, max_concurrent=1),
-                TrainingConfig(),
-            )
-            speeds = [
-                measure_speed(loaded.model, images.data, plain, here)
-                for loaded, config in zip(models, configs, strict=True)
-                if records.trial(config.trial_id).result() is None
-            ]
-            if speeds:
-                session.say(
-                    cost_text(
-                        [
-                            evaluation_seconds(speed, "cpu", images.data, images.config)
-                            for speed in speeds
-                        ]
-                    )
-                )
+            here = Resources(torch.get_num_threads(), gpus=0, max_concurrent=1)
+            costs = []
+            for loaded, config in zip(models, configs, strict=True):
+                if records.trial(config.trial_id).result() is None:
+                    speed = measure_speed(loaded.model, images.data, config.training, here)
+                    costs.append(evaluation_seconds(speed, "cpu", images.data, images.config))
+            if costs:
+                session.say(cost_text(costs))
         if description.deviations:
             session.say(f"Deviations from the paper: {'; '.join(description.deviations)}.")
         return session.run(evaluate_all)

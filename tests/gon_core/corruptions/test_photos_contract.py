@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gon_core.benchmarks import imagenet_c
 from gon_core.corruptions.photos import CORRUPTIONS, EXTRA, SEVERITIES, STRENGTHS, corrupt
 from gon_core.corruptions.photos.corrupt import FUNCTIONS, ON_LEVELS
 from gon_core.corruptions.photos.draws import Draws
@@ -19,6 +20,7 @@ def test_names_are_those_of_imagenet_c():
         "gaussian_noise shot_noise impulse_noise defocus_blur glass_blur motion_blur zoom_blur "
         "snow frost fog brightness contrast elastic_transform pixelate jpeg_compression"
     )
+    assert CORRUPTIONS == imagenet_c.CORRUPTIONS
     assert EXTRA == ("speckle_noise", "gaussian_blur", "spatter", "saturate")
     assert all(set(strengths) == set(NAMES) for strengths in STRENGTHS.values())
     assert all(len(each) == 5 for strengths in STRENGTHS.values() for each in strengths.values())

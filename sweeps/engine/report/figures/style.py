@@ -126,8 +126,10 @@ def share_range(plots: Sequence[Axes]) -> None:
 
 
 def say(axes: Axes, text: str) -> None:
-    """Write in the middle of axes that have nothing to show."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+    """Write in the middle of axes that have nothing to show, small enough for a narrow panel."""
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=8
+    )
 
 
 def add_legend_and_caption(axes: Axes, lines: Sequence[str], further_down: float = 0.0) -> Figure:
