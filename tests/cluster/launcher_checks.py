@@ -74,7 +74,7 @@ def shrinks_to_nothing(config: Config) -> list[str]:
 
 
 def head_runs_no_trials(config: Config) -> list[str]:
-    """The head has no slot for trials, and every worker has."""
+    """The head runs no trials, and every worker has."""
     head = config["available_node_types"][config["head_node_type"]]
     faults = [
         f"head: resources must say {name}: 0, or Ray counts those of the machine"

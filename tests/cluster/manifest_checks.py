@@ -75,7 +75,7 @@ def autoscaling(manifest: Manifest) -> list[str]:
 
 
 def head_runs_no_trials(manifest: Manifest) -> list[str]:
-    """The head has no slot for trials, and every worker has a GPU."""
+    """The head runs no trials, and every worker has a GPU."""
     spec = cluster_spec(manifest)
     given = spec["headGroupSpec"]["rayStartParams"]
     faults = [

@@ -134,13 +134,13 @@ def test_options_that_two_commands_share_are_split_by_the_shell(shell):
     pools = re.findall(r"gcloud (container node-pools create .*)$", DOCS, re.MULTILINE)
     assert len(pools) == 2
     for pool in pools:
-        told = subprocess.run(
+        launched = subprocess.run(
             [shell, "-c", f"{given}\nprintf '%s\\n' {pool}"],
             capture_output=True,
             text=True,
             check=True,
         )
-        assert {"--cluster", "game-of-noise", "--min-nodes"} <= set(told.stdout.splitlines())
+        assert {"--cluster", "game-of-noise", "--min-nodes"} <= set(launched.stdout.splitlines())
 
 
 def test_no_command_on_the_head_uses_what_is_not_set_there():

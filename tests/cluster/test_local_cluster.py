@@ -168,14 +168,16 @@ def test_a_machine_that_is_warned_notifies_its_trial_and_gets_no_other(local, cl
     process = start(cluster, tmp_path, "--checkpoint-every", "100")
     trial, attempt = running(process, tmp_path, epoch=0)
     time.sleep(4)
-    told = subprocess.run(
+    notice = subprocess.run(
         [sys.executable, "-m", "sweeps.engine.backend.preemption", "notify", "--node", attempt.node,
          "--seconds", "120"], capture_output=True, text=True, timeout=180, cwd=tmp_path,
         env=os.environ | cluster.environment | {"RAY_ADDRESS": cluster.address},
     )  # fmt: skip
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert f"trial {trial.trial_id} notified (process {attempt.pid})" in told.stdout
-    assert re.search(r"\b(\d) of \1 trials saved", told.stdout) and "may still" not in told.stdout
+    assert notice.returncode == 0, notice.stdout + notice.stderr
+    assert f"trial {trial.trial_id} notified (process {attempt.pid})" in notice.stdout
+    assert (
+        re.search(r"\b(\d) of \1 trials saved", notice.stdout) and "may still" not in notice.stdout
+    )
     said, _ = process.communicate(timeout=LONG)
     assert process.returncode == 0, said
     first, second = trial.attempts()

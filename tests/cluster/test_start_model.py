@@ -66,10 +66,10 @@ def test_a_vanilla_model_whose_process_is_killed_or_terminated_resumes_from_its_
         wait_for(lambda: len(kept()) == 2 and signs(), process, what="two checkpoints")
         (killed,) = signs()
         os.kill(killed.pid, signal.SIGKILL)
-        (told,) = wait_for(lambda: signs(but=[killed]), process, what="another")
+        (next_process,) = wait_for(lambda: signs(but=[killed]), process, what="another")
         time.sleep(1)
-        told.notify()  # Ray may use its process again
-        wait_for(lambda: signs(but=[killed, told]), process, what="a third")
+        next_process.notify()  # Ray may use its process again
+        wait_for(lambda: signs(but=[killed, next_process]), process, what="a third")
         names = [manifest.parent.name for manifest in kept()]
         assert any("-step-" in name for name in names), names
         said, _ = process.communicate(timeout=2 * PATIENCE)

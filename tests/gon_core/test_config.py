@@ -273,17 +273,17 @@ def test_bad_values_of_adversarial_training_are_refused_by_name(field, value):
 
 
 @pytest.mark.parametrize(
-    ("shares", "told"),
+    ("shares", "sum_text"),
     [
         ((0.5, 0.5, 0.2), r"must be 1, got 0.5 \+ 0.5 \+ 0.2 = 1.2"),
         ((0.5, 0.3, 0.0), r"must be 1, got 0.5 \+ 0.3 \+ 0.0 = 0.8"),
         ((0.5, 0.3, 0.2 + 2e-9), r"must be 1, got .* = 1.000000002"),
     ],
 )
-def test_shares_that_do_not_add_up_are_refused_with_their_sum(shares, told):
+def test_shares_that_do_not_add_up_are_refused_with_their_sum(shares, sum_text):
     clean, current, past = shares
     with pytest.raises(
-        ValidationError, match="clean_share \\+ current_share \\+ past_share " + told
+        ValidationError, match="clean_share \\+ current_share \\+ past_share " + sum_text
     ):
         ANT(epsilon=10, clean_share=clean, current_share=current, past_share=past)
 

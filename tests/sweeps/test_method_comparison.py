@@ -130,7 +130,7 @@ def test_an_evaluation_that_is_terminated_leaves_no_run_running(compared, evalua
     folder, *_ = compared
     command = [sys.executable, "-u", str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
                "other.safetensors", "--test-images", "40", "--validation-images", "30",
-               "--evaluate", "epsilon_star", "--name", "told"]  # fmt: skip
+               "--evaluate", "epsilon_star", "--name", "abandoned"]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -147,9 +147,9 @@ def test_an_evaluation_that_is_terminated_leaves_no_run_running(compared, evalua
     assert "Resume with" in said and "Traceback" not in said + err
     client = client_of(folder)
     experiment = client.get_experiment_by_name("gon/evaluate_checkpoint").experiment_id
-    told = [r for r in client.search_runs([experiment]) if r.data.tags["sweep"] == "told"]
-    assert told and {run.info.status for run in told} == {"KILLED"}
-    records = SweepRecords(Folder(str(folder / "results/told")))
+    abandoned = [r for r in client.search_runs([experiment]) if r.data.tags["sweep"] == "abandoned"]
+    assert abandoned and {run.info.status for run in abandoned} == {"KILLED"}
+    records = SweepRecords(Folder(str(folder / "results/abandoned")))
     assert not (records.folder / "drivers").names()
 
 

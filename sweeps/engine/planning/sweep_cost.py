@@ -39,7 +39,7 @@ def price_lines(
     what = f"{left} trials to run, {at_a_time(resources)} on {resources.device}, {start}"
     if estimate is None:
         lines = [
-            f"{what}. How many GPU-hours that is cannot be told here: this machine has no GPU, no "
+            f"{what}. Its GPU-hours are not known: this machine has no GPU, no "
             "trial of this kind on one is recorded under --storage, and what a CPU takes says "
             "nothing about it. Ask on a machine that has the GPU.",
             *(f"{_used(spent, budget, option)}." for option in budget.limits),

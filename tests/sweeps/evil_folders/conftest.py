@@ -32,11 +32,16 @@ def trap(tmp_path):
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """A storage folder with a sweep: one trial ended, one was killed after its second epoch."""
+    """A storage folder with a sweep of a small model, see ``prepare``."""
+    return prepare(tmp_path_factory.mktemp("prepared"), use_small_model)
+
+
+def prepare(folder, patch_model=lambda patch: None):
+    """Make a sweep in a folder: one trial ended, one was killed after its second epoch."""
     with pytest.MonkeyPatch.context() as patch:
         use_eager_kernels(patch)
-        use_small_model(patch)
-        patch.chdir(tmp_path_factory.mktemp("prepared"))
+        patch_model(patch)
+        patch.chdir(folder)
         options, made = make_plan()
         digest = plan.data_digest("mnist", None)
         splits = split(*idx.load("mnist"), made.config.data)
@@ -71,6 +76,14 @@ def given(prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     use_eager_kernels(monkeypatch)
     return Given(prepared)
+
+
+@pytest.fixture
+def given_for_real(tmp_path, monkeypatch):
+    """The same with the real model, which a process of its own resumes."""
+    (tmp_path / "made").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return Given(prepare(tmp_path / "made"))
 
 
 @pytest.fixture

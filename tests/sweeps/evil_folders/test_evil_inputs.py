@@ -1,9 +1,6 @@
 """Weights, data, options and earlier sweeps of somebody else: none of them is executed."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +9,16 @@ from safetensors.torch import save_file
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.models.wong_cnn import wong_small
-from gon_core.training.checkpoints import MODEL, TRAINING
+from gon_core.training.checkpoints import MODEL
 from sweeps.engine.planning import plan
 from sweeps.engine.records import (
-    EXAMPLES,
     MANIFEST,
-    NOISE,
-    PERTURBED,
 )
 from sweeps.engine.runs import checkpoint_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
-from tests.sweeps.evil_folders.payloads import COMMAND, STRAYS, TRAPS, forge
+from tests.sweeps.evil_folders.payloads import STRAYS, TRAPS, forge
 
 pytestmark = pytest.mark.usefixtures("small_model")
-ROOT = Path(__file__).parents[3]
-
 
 # ------------------------------------------------------------------------- weights that are given
 
@@ -124,33 +116,3 @@ def test_a_search_passes_over_trials_that_are_payloads(run_main, given, trap, ca
     options = joint_search.Options(scale="demo", warm_start=("results/given",))
     _, words = warm_start.read(plan.make_plan(joint_search.spec(options), options))
     assert "; 1 others cannot be compared" in words and given.killed.trial_id in caplog.text
-
-
-# ------------------------------------------------------------------------- all of it, for real
-
-
-@pytest.mark.slow
-def test_a_sweep_is_resumed_beside_every_kind_of_payload(given, trap, tmp_path):
-    """Payloads wherever something is read that can be done without, and where Tune once wrote."""
-    places = [given.folder, given.folder / "trials", given.trial(given.ended),
-              given.trial(given.killed), Path("results"), given.folder / "report"]  # fmt: skip
-    for folder in places:
-        folder.mkdir(exist_ok=True)
-        for name in STRAYS:
-            (folder / name).write_bytes(trap())
-    (given.start / MODEL).write_bytes(trap("torch.save"))
-    (given.checkpoint / TRAINING).write_bytes(trap("torch.save"))
-    for path in (given.trial(given.ended) / NOISE, given.folder / EXAMPLES,
-                 given.trial(given.ended) / PERTURBED):  # fmt: skip
-        path.write_bytes(trap())
-    script = str(ROOT / "sweeps/epsilon_sphere.py")
-    environment = os.environ | {"GON_FUSION": "eager"}
-    ended = subprocess.run(
-        [sys.executable, script, *COMMAND], cwd=tmp_path, capture_output=True, text=True,
-        timeout=300, env=environment,
-    )  # fmt: skip
-    printed = ended.stdout + ended.stderr
-    assert ended.returncode == 0, printed
-    assert "Traceback" not in printed and "Resumed: 1 trials" in printed
-    results = given.records.results()
-    assert [result.status for result in results] == ["max_epochs"] * 2

@@ -347,7 +347,7 @@ def test_what_was_used_is_reported_with_its_price(meter, clock):
     assert used_line(Spent(), GPU, Budget(), None) == ""
 
 
-def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
+def drive(meter, records, at_once, clock, machines=None, hours=1.0, **options):
     """Run a line search of trials of one hour as the scheduler does.
 
     Args:
@@ -368,7 +368,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     )  # fmt: skip
     with meter:
         for number in range(1000):
-            while len(running) + len(waiting) < slots:
+            while len(running) + len(waiting) < at_once:
                 if is_over := is_over or driver.is_over:  # the scheduler does not ask again
                     break
                 tune_id = f"t{number}-{len(running) + len(waiting)}"
@@ -379,7 +379,7 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
             while (tune_id := driver.cancel_waiting()) is not None:
                 del waiting[tune_id]
             for tune_id in list(waiting)[
-                : (slots if machines is None else machines) - len(running)
+                : (at_once if machines is None else machines) - len(running)
             ]:
                 running[tune_id] = waiting.pop(tune_id), clock.now + next(lengths) * HOUR
                 driver.began(tune_id)
@@ -400,12 +400,12 @@ def drive(meter, records, slots, clock, machines=None, hours=1.0, **options):
     return done, not search.is_exhausted
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
 @pytest.mark.parametrize("budget", [0.5, 1.0, 2.2, 3.9, 4.1, 5.0, 6.0, 7.0])
-def test_no_budget_is_passed_and_no_search_hangs(slots, budget, meter, records, clock):
+def test_no_budget_is_passed_and_no_search_hangs(at_once, budget, meter, records, clock):
     """Four trials of a grid, then two that the search can only propose once these have ended."""
-    counting = meter(Budget(gpu_hours=budget), Resources(1, 1.0, slots), estimate=HOUR)
-    done, was_cut = drive(counting, records, slots, clock)
+    counting = meter(Budget(gpu_hours=budget), Resources(1, 1.0, at_once), estimate=HOUR)
+    done, was_cut = drive(counting, records, at_once, clock)
     spent = counting.spent.gpu_seconds / HOUR
     assert spent <= budget
     assert len(done) == min(6, int(budget)) and was_cut == (len(done) < 6)
@@ -466,20 +466,20 @@ def test_what_was_cancelled_is_proposed_again_once_trials_need_less(meter, recor
     assert len(done) == 10 and not was_cut and counting.spent.gpu_seconds == 12 * HOUR
 
 
-@pytest.mark.parametrize("slots", [4, 16, 40])
-def test_a_trial_that_ends_early_lets_no_crowd_pass_the_budget(slots, meter, records, clock):
-    counting = meter(Budget(gpu_hours=10), Resources(1, 1.0, slots, grows=True), estimate=HOUR)
+@pytest.mark.parametrize("at_once", [4, 16, 40])
+def test_a_trial_that_ends_early_lets_no_crowd_pass_the_budget(at_once, meter, records, clock):
+    counting = meter(Budget(gpu_hours=10), Resources(1, 1.0, at_once, grows=True), estimate=HOUR)
     hours = itertools.chain([1 / 60], itertools.repeat(1.0))  # the first diverges
-    done, was_cut = drive(counting, records, slots, clock, None, hours, seeds=20, num_trials=0)
+    done, was_cut = drive(counting, records, at_once, clock, None, hours, seeds=20, num_trials=0)
     assert len(done) == 11 and was_cut  # 10 of an hour: the next is expected to need 0.9
     assert counting.spent.gpu_seconds == pytest.approx((10 + 1 / 60) * HOUR)
 
 
-@pytest.mark.parametrize("slots", [4, 16, 40])
-def test_many_that_are_pruned_early_let_no_crowd_pass_the_budget(slots, meter, records, clock):
-    counting = meter(Budget(gpu_hours=10), Resources(1, 1.0, slots, grows=True), estimate=HOUR)
+@pytest.mark.parametrize("at_once", [4, 16, 40])
+def test_many_that_are_pruned_early_let_no_crowd_pass_the_budget(at_once, meter, records, clock):
+    counting = meter(Budget(gpu_hours=10), Resources(1, 1.0, at_once, grows=True), estimate=HOUR)
     hours = itertools.cycle([1 / 27, 1 / 27, 1.0])
-    done, was_cut = drive(counting, records, slots, clock, None, hours, seeds=40, num_trials=0)
+    done, was_cut = drive(counting, records, at_once, clock, None, hours, seeds=40, num_trials=0)
     assert was_cut and 7 < counting.spent.gpu_seconds / HOUR <= 11, len(done)
 
 

@@ -43,7 +43,7 @@ def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(mo
 
 
 @pytest.mark.parametrize(
-    ("options", "slots"),
+    ("options", "at_once"),
     [
         ({}, 2),
         ({"gpus_per_trial": 0.5}, 4),
@@ -51,16 +51,16 @@ def test_without_a_gpu_the_default_is_one_single_threaded_demo_trial_per_core(mo
         ({"max_concurrent": 1}, 1),
     ],
 )
-def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, monkeypatch):
+def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, at_once, monkeypatch):
     monkeypatch.setattr(machine, "gpu_count", lambda: 2)
     monkeypatch.setattr(machine, "cpu_count", lambda: 8)
     plan = plan_of(**options)
     assert plan.config.scale == "paper" and plan.resources.device == "cuda"
-    assert plan.resources.max_concurrent == slots
+    assert plan.resources.max_concurrent == at_once
 
 
 @pytest.mark.parametrize(
-    ("options", "slots"),
+    ("options", "at_once"),
     [
         ({"seeds": 4}, 4),
         ({"seeds": 1000, "sigmas": (0.1, 0.2, 0.3)}, 1000),
@@ -68,11 +68,11 @@ def test_gpus_are_used_where_there_are_any_and_can_be_shared(options, slots, mon
         ({"seeds": 1000, "max_concurrent": 2}, 2),
     ],
 )
-def test_of_a_cluster_that_grows_so_many_trials_are_asked_for_at_once(options, slots, monkeypatch):
+def test_of_a_cluster_that_grows_so_many_are_requested_at_once(options, at_once, monkeypatch):
     there = resources.Capacity((resources.Node(4, 1),), grows=True)
     monkeypatch.setattr(resources, "capacity", lambda options: there)
     given = {"sigmas": (0.5,), "num_trials": 0, "gpus_per_trial": 1} | options
-    assert plan_of(**given).resources.max_concurrent == slots
+    assert plan_of(**given).resources.max_concurrent == at_once
     made = resources.make_resources(script.Options(**given), resources.JOINT_AT_ONCE)
     assert made.max_concurrent == options.get("max_concurrent", resources.JOINT_AT_ONCE)
 

@@ -134,8 +134,8 @@ def test_page_is_whole_and_needs_nothing_else(make_sweep, line_search):
     assert kind == "data:image/svg+xml;base64"
     assert base64.b64decode(content) == read(records, "mnist_c_vs_sigma.svg")
     assert "url(" not in page and "@import" not in page
-    told = ("0123abcd, with changes", "torch 2.9.1", "sha256:feed", "mlflow ui", "--scale demo")
-    assert all(text in page for text in told)
+    stated = ("0123abcd, with changes", "torch 2.9.1", "sha256:feed", "mlflow ui", "--scale demo")
+    assert all(text in page for text in stated)
     assert page.count("<details>") == 2
     assert "epoch limit reached, not converged" in page
     assert (
@@ -152,8 +152,8 @@ def test_a_figure_says_where_its_numbers_are_and_where_it_has_none_it_says_nothi
     page = read(records, "report.html").decode()
     alts = [attributes["alt"] for tag, attributes in Tags(page).seen if tag == "img"]
     ends = {"tables": "The tables below hold the numbers.", "parquet": "results.parquet holds the"}
-    told = {alt.split(",")[0]: [k for k, end in ends.items() if end in alt] for alt in alts}
-    assert told == {
+    stated = {alt.split(",")[0]: [k for k, end in ends.items() if end in alt] for alt in alts}
+    assert stated == {
         "MNIST-C mean test accuracy by sigma. The tables below hold the numbers.": ["tables"],
         "The noise learned at the best point": [],
         "The learned noise of every point shown: its density": [],

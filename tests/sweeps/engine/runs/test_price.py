@@ -82,10 +82,10 @@ def record(storage, seconds, device, host=HERE, trials=1, gpus=None, **options):
 def test_gpu_hours_and_money_are_those_of_all_trials_and_the_start(on_gpus, records):
     plan, _ = plan_of(gpus_per_trial=0.5)
     assert plan.number_of_trials == 6 and plan.resources.max_concurrent == 4
-    told = lines(plan, HOURLY, records, price=0.8)
+    texts = lines(plan, HOURLY, records, price=0.8)
     # 6 trials of an hour and half an hour of start, on half a GPU; two rounds of wall time.
-    assert "at most about 2 h 30 min by a made-up speed" in told[0]
-    assert told[1].startswith(
+    assert "at most about 2 h 30 min by a made-up speed" in texts[0]
+    assert texts[1].startswith(
         "At most about 3.25 GPU-hours; at 0.80 per GPU-hour: at most about 2.60. Trials that "
         "converge early need less."
     )
@@ -94,19 +94,19 @@ def test_gpu_hours_and_money_are_those_of_all_trials_and_the_start(on_gpus, reco
 
 def test_the_start_has_one_gpu_where_trials_have_several(on_gpus, records):
     plan, _ = plan_of(gpus_per_trial=2.0)
-    told = lines(plan, HOURLY, records, Budget(gpu_hours=4.6))
-    assert told[1].startswith("At most about 12.5 GPU-hours")
-    assert "the rest is enough for 2 of the 6 trials" in told[2]
+    texts = lines(plan, HOURLY, records, Budget(gpu_hours=4.6))
+    assert texts[1].startswith("At most about 12.5 GPU-hours")
+    assert "the rest is enough for 2 of the 6 trials" in texts[2]
 
 
 def test_of_a_cluster_that_grows_no_wall_time_of_all_is_claimed(on_gpus, records):
     plan, _ = plan_of()
     plan = replace(plan, resources=replace(plan.resources, max_concurrent=6, grows=True))
-    told = lines(plan, HOURLY, records, Budget(hours=2.7))
-    assert told[0].startswith("6 trials to run, up to 6 at a time, as machines come, on cuda")
-    assert "each at most about 1 h 00 min by a made-up speed" in told[0]
-    assert told[1].startswith("At most about 6.5 GPU-hours")
-    assert told[2] == (
+    texts = lines(plan, HOURLY, records, Budget(hours=2.7))
+    assert texts[0].startswith("6 trials to run, up to 6 at a time, as machines come, on cuda")
+    assert "each at most about 1 h 00 min by a made-up speed" in texts[0]
+    assert texts[1].startswith("At most about 6.5 GPU-hours")
+    assert texts[2] == (
         "Of the budget of 2.7 hours 0 are used; the rest is enough for 2 trials one after the "
         "other at each place that the cluster has, if none converges early."
     )
@@ -121,20 +121,20 @@ def test_a_price_of_nothing_and_one_of_a_thousandth_are_shown_as_they_are(on_gpu
 
 def test_on_a_cpu_there_are_core_hours_and_no_gpu_hours(without_gpu, records):
     plan, _ = plan_of(cpus_per_trial=2)
-    told = lines(plan, HOURLY, records)
-    assert told[1].startswith("0 GPU-hours; at most about 13 core-hours.")
+    texts = lines(plan, HOURLY, records)
+    assert texts[1].startswith("0 GPU-hours; at most about 13 core-hours.")
 
 
 @pytest.mark.parametrize(
-    ("gpus", "sharing", "slots"),
+    ("gpus", "sharing", "at_once"),
     [(2.0, 1, 1), (1.0, 1, 2), (0.6, 1, 2), (0.25, 4, 8), (0.25, 3, 3)],
 )
 def test_trials_that_share_a_gpu_take_at_most_as_many_times_as_long(
-    gpus, sharing, slots, on_gpus, monkeypatch
+    gpus, sharing, at_once, on_gpus, monkeypatch
 ):
     monkeypatch.setattr(trial_cost, "measure_speed", lambda *given: Speed(1e-6, 1e-7))
     monkeypatch.setattr(trial_cost, "gpu_name", lambda: "NVIDIA L4")
-    plan, _ = plan_of(gpus_per_trial=gpus, max_concurrent=slots)
+    plan, _ = plan_of(gpus_per_trial=gpus, max_concurrent=at_once)
     found = trial_cost.measured_time(plan)
     said = f", {sharing} times as long as alone for each of the {sharing} that share it"
     assert found.source == "by the speed measured now on NVIDIA L4" + (said if sharing > 1 else "")
@@ -155,10 +155,10 @@ def test_of_a_gpu_that_is_not_here_no_figure_is_made_up(without_gpu, tmp_path, r
     plan, _ = plan_of(gpus_per_trial=1.0, dry_run=True)
     assert plan.resources.device == "cuda" and plan.resources.max_concurrent == 1
     assert estimate_time(plan, Folder(str(tmp_path))) is None
-    told = lines(plan, None, records, Budget(gpu_hours=5), 0.8)
-    assert "cannot be told here: this machine has no GPU" in told[0]
-    assert told[1] == "Of the budget of 5 GPU-hours 0 are used." and len(told) == 3
-    assert "at most" not in "".join(told)
+    texts = lines(plan, None, records, Budget(gpu_hours=5), 0.8)
+    assert "GPU-hours are not known: this machine has no GPU" in texts[0]
+    assert texts[1] == "Of the budget of 5 GPU-hours 0 are used." and len(texts) == 3
+    assert "at most" not in "".join(texts)
 
 
 def test_how_many_trials_a_budget_is_enough_for(on_gpus, records):
@@ -166,17 +166,17 @@ def test_how_many_trials_a_budget_is_enough_for(on_gpus, records):
     spent = Usage(began="", seconds=3600, gpus_per_trial=1, gpu_seconds=1800)
     records.usage.write("000001.json", spent)
 
-    def told(**budget):
+    def texts(**budget):
         return lines(plan, HOURLY, records, Budget(**budget))[2:-1]
 
     # Half an hour was used and half an hour is the start's.
-    assert told(gpu_hours=4.1) == [
+    assert texts(gpu_hours=4.1) == [
         "Of the budget of 4.1 GPU-hours 0.5 are used; the rest is enough for 3 of the 6 trials, if "
         "none converges early."
     ]
-    assert "enough for all of" in told(gpu_hours=7)[0]
-    assert "enough for 0 of" in told(gpu_hours=0.6)[0]
-    assert "1 are used; the rest is enough for 4 of" in told(hours=3.6)[0]
+    assert "enough for all of" in texts(gpu_hours=7)[0]
+    assert "enough for 0 of" in texts(gpu_hours=0.6)[0]
+    assert "1 are used; the rest is enough for 4 of" in texts(hours=3.6)[0]
 
 
 # ------------------------------------------------------------------------- where it is known from

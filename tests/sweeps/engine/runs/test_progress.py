@@ -21,7 +21,7 @@ def test_durations_read_as_people_say_them(seconds, text):
     assert duration(seconds) == text
 
 
-def told(terminal: bool) -> str:
+def screen_of(terminal: bool) -> str:
     options = script.Options(scale="demo", sigmas=(0.0, 0.5), seeds=1, num_trials=0)
     plan = make_plan(line_spec(options, options.sigmas), options)
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
@@ -43,7 +43,7 @@ def told(terminal: bool) -> str:
 
 
 def test_without_a_terminal_each_event_is_one_plain_line():
-    lines = told(terminal=False).splitlines()
+    lines = screen_of(terminal=False).splitlines()
     assert "vanilla start: epoch 1" in lines[0]
     assert "sigma 0 seed 0: epoch 1/" in lines[1] and "loss 0.4321" in lines[1]
     assert "validation (mixed) 71.2 %" in lines[1]
@@ -53,14 +53,14 @@ def test_without_a_terminal_each_event_is_one_plain_line():
 
 
 def test_the_two_accuracies_of_a_trial_are_explained_once():
-    lines = told(terminal=False).splitlines()
+    lines = screen_of(terminal=False).splitlines()
     assert lines[2].startswith("validation (mixed): each validation image under one corruption")
     assert "objective: the final model's mean over all corruptions" in lines[2]
     assert sum("each validation image" in line for line in lines) == 1
 
 
 def test_on_a_terminal_a_table_shows_every_column_and_the_time_left():
-    shown = told(terminal=True)
+    shown = screen_of(terminal=True)
     for word in ("trial", "sigma", "seed", "epoch", "loss", "validation", "status",
                  "0.4321", "71.2 %", "(mixed)", "objective:", "max_epochs", "pruned",
                  "2 of 2 trials", "left"):  # fmt: skip

@@ -226,11 +226,11 @@ def test_a_trial_stopped_after_each_step_ends_bit_identical(
         trial.run_trial(config, few, start_weights, kept, checkpoint_every=2, stop=After(2))
     found, _ = kept.find_checkpoint()
     assert (found.epoch, found.steps) == (EPOCHS, 0)
-    told = []
+    epochs = []
     result = trial.run_trial(
-        config, few, start_weights, kept, report=lambda entry: told.append(entry["epoch"])
+        config, few, start_weights, kept, report=lambda entry: epochs.append(entry["epoch"])
     )
-    assert told == [1, 2, 3]  # the last one comes with the result
+    assert epochs == [1, 2, 3]  # the last one comes with the result
     stops = STEPS + alone + 1
     assert [attempt.stopped for attempt in kept.attempts()] == [True] * stops + [False]
     if isinstance(config.method, ANT):

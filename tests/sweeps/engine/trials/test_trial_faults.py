@@ -135,7 +135,7 @@ def start_trainable(error, config, records, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected_text"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory: CUDA out of memory\n"),
         (ZeroDivisionError("why"), "ZeroDivisionError: why\n"),
@@ -143,13 +143,13 @@ def start_trainable(error, config, records, monkeypatch):
     ],
 )
 def test_what_breaks_before_the_training_is_named_as_the_cause(
-    error, told, config, records, monkeypatch
+    error, expected_text, config, records, monkeypatch
 ):
     said = []
     monkeypatch.setattr(tuner.tune, "report", said.append)
     start_trainable(error, config, records, monkeypatch)
     (metrics,) = said
-    assert metrics[tuner.UNRECORDED].startswith(told)
+    assert metrics[tuner.UNRECORDED].startswith(expected_text)
     assert isinstance(error, OSError) or "Traceback" in metrics[tuner.UNRECORDED]
 
 
@@ -172,9 +172,9 @@ def test_the_cause_is_one_line():
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [("failed", "FAIL"), ("diverged", "PRUNED"), ("pruned", "PRUNED")]
+    ("status", "expected_text"), [("failed", "FAIL"), ("diverged", "PRUNED"), ("pruned", "PRUNED")]
 )
-def test_the_study_knows_what_has_no_figure_and_it_is_never_best(status, told):
+def test_the_study_knows_what_has_no_figure_and_it_is_never_best(status, expected_text):
     from tests.spaces import SIGMA
 
     ledger = Ledger([(0.5,), (0.7,)], [0, 1], lambda *_: None)
@@ -183,7 +183,7 @@ def test_the_study_knows_what_has_no_figure_and_it_is_never_best(status, told):
     ledger.record((0.7,), 0, "converged", (70.0,))
     distributions = {"sigma": SIGMA.distribution()}
     assert ledger.mean((0.5,)) is None
-    assert known_trial(ledger, (0.5,), distributions).state.name == told
+    assert known_trial(ledger, (0.5,), distributions).state.name == expected_text
     assert known_trial(ledger, (0.7,), distributions).state.name == "RUNNING"
     # A failed trial may run again when the sweep is resumed.
     ledger.record((0.5,), 1, "converged", (82.0,))
