@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 
 # A busy machine must fail no test: time is measured in benchmarks.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, max_examples=50)
 settings.load_profile("untimed")
 
 # Every call of gon_core is checked for types and shapes in the tests of these folders and of loose

@@ -1,12 +1,10 @@
 """MNIST (embedded in this package), Fashion-MNIST and KMNIST as tensors."""
 
-import tempfile
 from http.client import HTTPException
 from pathlib import Path
 
 import torch
-import torchvision
-from torchvision.datasets.mnist import read_image_file, read_label_file
+from torch import Tensor
 
 from gon_core.data import files
 from gon_core.data.files import FOLDERS, DataFileError
@@ -30,13 +28,12 @@ def load(dataset: str, data_dir: Path | None = None) -> tuple[LabelledImages, La
         ValueError: unknown data set, or no ``data_dir`` where one is needed.
     """
     if dataset == "mnist":
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in files.read_embedded().items():
-                (Path(folder) / name).write_bytes(content)
-            return _read(Path(folder), "train"), _read(Path(folder), "t10k")
-    files.check(dataset, data_dir)
-    folder = files.raw_folder(dataset, data_dir)
-    return _read(folder, "train"), _read(folder, "t10k")
+        contents = files.read_embedded()
+    else:
+        files.check(dataset, data_dir)
+        folder = files.raw_folder(dataset, data_dir)
+        contents = {name: (folder / name).read_bytes() for name in files.EMBEDDED_MD5}
+    return _part(contents, "train"), _part(contents, "t10k")
 
 
 def download(dataset: str, data_dir: Path) -> None:
@@ -47,6 +44,8 @@ def download(dataset: str, data_dir: Path) -> None:
     """
     if dataset == "mnist":
         return
+    import torchvision  # takes a second to import
+
     try:
         getattr(torchvision.datasets, FOLDERS[dataset])(str(data_dir), download=True)
     except (RuntimeError, OSError, HTTPException) as error:
@@ -54,7 +53,14 @@ def download(dataset: str, data_dir: Path) -> None:
         raise DataFileError(f"{dataset} could not be downloaded to {data_dir}: {reason}") from error
 
 
-def _read(folder: Path, part: str) -> LabelledImages:
-    images = read_image_file(str(folder / f"{part}-images-idx3-ubyte"))
-    labels = read_label_file(str(folder / f"{part}-labels-idx1-ubyte"))
-    return LabelledImages(images.to(torch.uint8).unsqueeze(1), labels.to(torch.int64))
+def _part(contents: dict[str, bytes], part: str) -> LabelledImages:
+    images = _tensor(contents[f"{part}-images-idx3-ubyte"])
+    labels = _tensor(contents[f"{part}-labels-idx1-ubyte"])
+    return LabelledImages(images.unsqueeze(1), labels.to(torch.int64))
+
+
+def _tensor(content: bytes) -> Tensor:
+    # The head of an IDX file: two zeros, 8 for bytes, the number of axes, then the axes.
+    head = 4 + 4 * content[3]
+    shape = [int.from_bytes(content[start : start + 4]) for start in range(4, head, 4)]
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=head).reshape(shape)

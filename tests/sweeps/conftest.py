@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from sweeps.engine.planning import trial_cost
+from sweeps.engine.runs import checkpoint_evaluation
 from sweeps.engine.tracking.mlflow import sqlite_store
 from tests.small_model import use_small_model
 from tests.sweeps.faults import WHOLE, Sweep
@@ -61,6 +63,23 @@ def new_stores_are_copies(shared):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite_store, "_create", create)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def speeds_are_measured_once():
+    """Without the half second of each forecast; test_plan.py asks the function itself."""
+    measure, known = trial_cost.measure_speed, {}
+
+    def once(model, data, training, resources):
+        key = (type(model), data.dataset, training.batch_size, training.precision, resources)
+        if key not in known:
+            known[key] = measure(model, data, training, resources)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (trial_cost, checkpoint_evaluation):
+            patch.setattr(module, "measure_speed", once)
         yield
 
 

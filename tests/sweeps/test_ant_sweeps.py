@@ -10,7 +10,7 @@ from sweeps.engine.records import NOISE, SweepRecords
 from sweeps.engine.records.storage import Folder
 from tests.sweeps.here import run_here
 
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("small_model")]
 TINY = ("--training-images", "100", "--validation-images", "10", "--test-images", "10",
         "--start-epochs", "1", "--max-epochs", "2", "--seeds", "1", "--storage", "results",
         "--pretraining-steps", "1", "--name", "tiny")  # fmt: skip

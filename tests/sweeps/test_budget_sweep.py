@@ -19,6 +19,7 @@ from sweeps.engine.records.__main__ import main as records_command
 from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, WHOLE, Sweep
 from tests.sweeps.here import repeat_here
 
+pytestmark = pytest.mark.system
 AN_HOUR_A_TRIAL = """
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend import budget
@@ -96,7 +97,6 @@ def test_mlflow_and_the_records_know_of_it(stopped, capsys):
     assert "Stopped by its budget of 2.5 hours." in capsys.readouterr().out
 
 
-@pytest.mark.system
 def test_resumed_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, finished):
     sweep, _, _ = stopped
     before = sweep.result_stamps()

@@ -24,7 +24,7 @@ from sweeps.engine.records import EXAMPLES, RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
 from tests.sweeps.here import run_here
 
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("small_model")]
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 TINY = ("--training-images", "100", "--validation-images", "10", "--test-images", "12",
         "--start-epochs", "1", "--max-epochs", "1", "--seeds", "1", "--storage", "results",
@@ -125,7 +125,6 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
     assert code == 0 and printed.count("recorded already") == 2, printed
 
 
-@pytest.mark.system
 def test_an_evaluation_that_is_terminated_leaves_no_run_running(compared, evaluated):
     folder, *_ = compared
     command = [sys.executable, "-u", str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",

@@ -235,9 +235,6 @@ class _Sweep:
     def _prepare_data(self) -> "TrialData":
         import torch
 
-        with deferred_signals():
-            import torchvision  # noqa: F401 - slow, and the readers of images import it
-
         from gon_core.data.splits import split
         from sweeps.engine.trials import measures
 

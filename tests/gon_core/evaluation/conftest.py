@@ -2,6 +2,15 @@
 
 import pytest
 
+from tests.eager import use_eager_kernels
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kernels_are_eager():
+    with pytest.MonkeyPatch.context() as patch:
+        use_eager_kernels(patch)
+        yield
+
 
 @pytest.fixture(scope="session")
 def digits(mnist):

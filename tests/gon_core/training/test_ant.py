@@ -440,14 +440,6 @@ def test_every_field_decides_the_training(digits, small_state):
     assert len(losses) == len(changes)
 
 
-def test_the_loss_falls_on_real_digits(digits):
-    config = TrainingConfig(batch_size=25, learning_rate=0.05, max_epochs=3)
-    method = ant(epsilon=3.0, pretraining_steps=3)
-    state = new_state(MadryCNN(), config, 0, method)
-    first, *_, last = train(state, digits(300), method, config)
-    assert last.train_loss < 0.9 * first.train_loss and last.event == "max_epochs"
-
-
 def test_infinite_weights_diverge_at_once(small_state, digits):
     config = TrainingConfig(max_epochs=9)
     method = ant()

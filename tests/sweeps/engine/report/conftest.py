@@ -1,5 +1,6 @@
 """Sweeps with made-up results, of each kind."""
 
+from contextlib import contextmanager
 from functools import cache
 
 import matplotlib
@@ -30,9 +31,28 @@ from tests.sweeps.engine.report.made_up import (
 EMPTY = {"png": b"\x89PNG", "svg": b"<svg/>"}
 
 
-@pytest.fixture(autouse=True, scope="package")
-def figures_are_drawn_but_not_encoded():
-    """Without the seconds of each PNG and SVG; the sweeps of ``tests/sweeps`` write real ones."""
+@pytest.fixture(autouse=True, scope="module")
+def figures_are_not_drawn():
+    """Let reports be written without the seconds of their figures: most tests read the words."""
+
+    def render(name, draw, endings=("png", "svg"), dpi=0):
+        return {f"{name}.{ending}": EMPTY[ending] for ending in endings}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "render", render)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kernels_are_eager():
+    with pytest.MonkeyPatch.context() as patch:
+        use_eager_kernels(patch)
+        yield
+
+
+@contextmanager
+def drawing():
+    """Draw figures meanwhile, but encode none; the sweeps of ``tests/sweeps`` write real ones."""
 
     def render(name, draw, endings=("png", "svg"), dpi=0):
         with matplotlib.rc_context(STYLE):
@@ -41,6 +61,12 @@ def figures_are_drawn_but_not_encoded():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "render", render)
+        yield
+
+
+@pytest.fixture(scope="module")
+def figures_are_drawn(figures_are_not_drawn):
+    with drawing():
         yield
 
 
@@ -110,7 +136,8 @@ def sweeps(tmp_path_factory, noise):
     def make(name):
         results, changes = KINDS[name]
         records = write_sweep(tmp_path_factory.mktemp("sweeps") / name, results(), noise, **changes)
-        write_report(records)
+        with drawing():
+            write_report(records)
         return records
 
     return make

@@ -25,6 +25,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("figures_are_drawn")
 def test_report_says_what_is_missing(make_sweep, case):
     trials, changes, expected = CASES[case]
     records = make_sweep(trials, **changes)
