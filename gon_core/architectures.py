@@ -130,6 +130,15 @@ def _wong_large(classes: int, image_shape: ImageShape, generator: Generator | No
     return wong_large(generator)
 
 
+def _of_cifar(name: str) -> Description:
+    def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
+        from gon_core.models import small_resnets
+
+        return getattr(small_resnets, name)(classes, generator)
+
+    return Description(construct, 10, (3, 32, 32), any_classes=True)
+
+
 def _of_torchvision(name: str) -> Description:
     def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
         from gon_core.models.imagenet import backbone
@@ -144,6 +153,9 @@ ARCHITECTURES = {
     "madry_cnn": Description(_madry_cnn, 10, DIGITS, any_classes=True, any_shape=True),
     "wong_small": Description(_wong_small, 10, DIGITS),
     "wong_large": Description(_wong_large, 10, DIGITS),
+    "resnet9_small": _of_cifar("resnet9_small"),
+    "preactresnet18": _of_cifar("preactresnet18"),
+    "wrn_40_2": _of_cifar("wrn_40_2"),
     "resnet18": _of_torchvision("resnet18"),
     "resnet50": _of_torchvision("resnet50"),
     "densenet121": _of_torchvision("densenet121"),

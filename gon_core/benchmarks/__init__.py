@@ -8,6 +8,7 @@ from gon_core.benchmarks.benchmark import (
     ScaleName,
     Strength,
 )
+from gon_core.benchmarks.cifar10 import CIFAR10
 from gon_core.benchmarks.fashion_mnist import FASHION_MNIST
 from gon_core.benchmarks.imagenet_c import IMAGENET_C
 from gon_core.benchmarks.kmnist import KMNIST
@@ -19,7 +20,7 @@ __all__ = [
     "register",
 ]  # fmt: skip
 
-_ALL = (MNIST, FASHION_MNIST, KMNIST, IMAGENET_C)
+_ALL = (MNIST, FASHION_MNIST, KMNIST, CIFAR10, IMAGENET_C)
 _BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}
 
 

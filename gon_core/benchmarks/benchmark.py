@@ -40,6 +40,7 @@ class CorruptionSuite:
             batch by batch.
         published: of an extension, the severity that the published images have.
         noises: those of the corruptions that are noise, which means "without noise" leave out.
+        left_out: corruptions of the published set that are not made here: means are without them.
         reference_errors: the table in ``gon_core.paper`` of the errors of the model that corruption
             errors are relative to; None where accuracies are compared as they are.
     """
@@ -53,7 +54,14 @@ class CorruptionSuite:
     in_memory: bool = True
     published: int | None = None
     noises: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     reference_errors: str | None = None
+
+    @property
+    def mean(self) -> str:
+        """What its means are over, in words."""
+        made, left_out = len(self.corruptions), len(self.left_out)
+        return f"{made} of {made + left_out} corruptions" if left_out else f"{made} corruptions"
 
     @property
     def versions(self) -> tuple[tuple[str, int], ...]:
@@ -99,6 +107,7 @@ class Scale:
         checkpoint_every: epochs between checkpoints.
         methods: deviations of the training methods from their authors', by method and field.
         evaluation: deviations of the measures of a final model from the paper's, by field.
+        model: what is trained; None for the benchmark's own.
     """
 
     training_images: int | None
@@ -109,6 +118,7 @@ class Scale:
     checkpoint_every: int
     methods: Mapping[str, Mapping[str, float | int]] = field(default_factory=dict)
     evaluation: Mapping[str, float | int] = field(default_factory=dict)
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +172,10 @@ class Benchmark:
             whose rows enter no published mean.
         measures: what can be measured of a final model beside these accuracies.
         published: the paper's figures; None if it has none.
+        augment: takes training images [batch, channel, height, width] in [0, 1] and a random stream
+            on their device; returns what is trained on, before any noise. None for the images as
+            they are.
+        recipe: whose values the methods and the scale ``paper`` have, in words.
     """
 
     name: str
@@ -181,6 +195,8 @@ class Benchmark:
     suites: Mapping[str, CorruptionSuite]
     measures: tuple[str, ...]
     published: Published | None = None
+    augment: Callable[[Tensor, Generator], Tensor] | None = None
+    recipe: str = "the paper"
 
     @property
     def is_embedded(self) -> bool:
@@ -191,6 +207,16 @@ class Benchmark:
     def pool(self) -> int:
         """How many images can be trained on: those that are not held out."""
         return self.training_images - self.held_out
+
+    @property
+    def has_extra(self) -> bool:
+        """Whether validation images have corruptions of their own, which no test image has."""
+        return self.suites["validation"].corruptions != self.suites["test"].corruptions
+
+    def validation_suite(self, objective: str) -> CorruptionSuite:
+        """Return the corruptions of validation images, see ``EvaluationConfig.objective``."""
+        test = self.suites["test"]
+        return test if objective == "corruptions" else self.suites.get("validation", test)
 
     def make_model(self, name: str | None = None, generator: Generator | None = None) -> nn.Module:
         """Return a model for these images and classes, on the CPU.

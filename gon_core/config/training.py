@@ -15,7 +15,8 @@ class TrainingConfig(Frozen):
 
     By default the learning rate decays once, at the first plateau of the training loss, and the
     second plateau ends the training. With ``decay_epochs`` it decays after these epochs instead,
-    whatever the loss, and only ``max_epochs`` ends the training.
+    and with ``anneals`` it falls all the time, whatever the loss; only ``max_epochs`` then ends the
+    training.
 
     Attributes:
         batch_size: images per step; the last, smaller batch of an epoch is used too.
@@ -27,6 +28,8 @@ class TrainingConfig(Frozen):
             ``learning_rate``. They count towards no plateau.
         decay_factor: the learning rate is multiplied by this at each decay.
         decay_epochs: epochs after which it decays, ascending; none for the rule of plateaus.
+        anneals: whether it also falls linearly, step by step, from the end of the warm-up to 0 at
+            the end of the training.
         patience: epochs without improvement that make a plateau.
         min_improvement: the relative drop of the training loss that counts as improvement.
         max_epochs: the limit of epochs; a trial that reaches it has not converged.
@@ -45,10 +48,16 @@ class TrainingConfig(Frozen):
     warm_up_epochs: Annotated[int, Field(ge=0)] = 0
     decay_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     decay_epochs: tuple[PositiveInt, ...] = ()
+    anneals: bool = False
     patience: PositiveInt = 10
     min_improvement: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 1e-3
     max_epochs: PositiveInt = 600
     precision: Precision = "fp32"
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the learning rate follows a schedule, and no plateau ends the training."""
+        return self.anneals or bool(self.decay_epochs)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainingConfig":

@@ -1,6 +1,6 @@
 """What a trial is: its data, its start, its method and training, and how its model is measured."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -119,6 +119,8 @@ class EvaluationConfig(Frozen):
         measures: what is measured of the final model beside its accuracy on clean and corrupted
             images; any of ``gon_core.measures.choices()``, whose order they are given.
         images: how many of the test images, from the first, these measures take; None for all.
+        objective: what corrupted validation images are under: the corruptions that the benchmark
+            has for them, or ``corruptions``, those of its test images.
         corruption_set: SHA-256 of corrupted test images from a folder; None for those made here.
         generator_steps: steps of an adversarial noise generator whose losses make one block; it is
             trained against the final model until a block is no better than those before.
@@ -130,6 +132,7 @@ class EvaluationConfig(Frozen):
     corruption_seed: int = 0
     measures: tuple[str, ...] = ()
     images: PositiveInt | None = None
+    objective: Literal["own", "corruptions"] = "own"
     corruption_set: str | None = None
     generator_steps: PositiveInt = 100
     generator_blocks: PositiveInt = 100

@@ -121,3 +121,16 @@ def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfi
         test=test_set.first(config.test_images),
         benchmark=benchmark,
     )
+
+
+def balanced_order(labels: Int64[Tensor, " image"], stream: torch.Generator) -> Tensor:
+    """Return the indices of all images, int64, such that the first n have all classes alike.
+
+    Of as many images of each class: any n that is a multiple of the number of classes is balanced.
+    """
+    shuffled = torch.randperm(len(labels), generator=stream)
+    of_class = labels[shuffled]
+    turn = torch.zeros_like(of_class)
+    for label in of_class.unique():
+        turn[of_class == label] = torch.arange(int((of_class == label).sum()))
+    return shuffled[torch.argsort(turn, stable=True)]

@@ -34,6 +34,8 @@ from gon_core.training import (
     vanilla,
 )
 from gon_core.training.loop import (
+    AUGMENTATION,
+    Augment,
     EpochMetrics,
     Step,
     StoppedError,
@@ -65,6 +67,7 @@ def new_state(
     seed: int,
     method: Method | None = None,
     channels: int = 1,
+    augment: Augment | None = None,
 ) -> TrainingState:
     """Return the state before the first epoch.
 
@@ -74,6 +77,7 @@ def new_state(
         seed: of the random streams (data order, noise).
         method: what it will be trained with; ANT, which keeps an opponent in the state, needs it.
         channels: of the images; the noise of ANT's opponent has as many.
+        augment: what is done to the images of each batch before any noise.
     """
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(
@@ -88,10 +92,13 @@ def new_state(
         "data order": seeding.generator(seed, "data order"),
         "noise": seeding.generator(seed, "noise", device=device),
     }
-    if not isinstance(method, ANT):
-        return TrainingState(model, optimizer, streams)
-    streams |= {name: seeding.generator(seed, name) for name in STREAMS}
-    return TrainingState(model, optimizer, streams, new_opponent(method, streams, device, channels))
+    if augment is not None:
+        streams[AUGMENTATION] = seeding.generator(seed, AUGMENTATION, device=device)
+    opponent = None
+    if isinstance(method, ANT):
+        streams |= {name: seeding.generator(seed, name) for name in STREAMS}
+        opponent = new_opponent(method, streams, device, channels)
+    return TrainingState(model, optimizer, streams, opponent, augment=augment)
 
 
 def train(

@@ -161,7 +161,7 @@ def train_alone(
     if opponent.order_alone is None or first == 0:
         opponent.order_alone = permutation(data, state.streams["pretraining order"])
     ((images, labels),) = select(data, [opponent.order_alone[first : first + batch_size]])
-    ascend(state, opponent, images, labels, bf16)
+    ascend(state, opponent, state.augmented(images), labels, bf16)
     opponent.steps_alone += 1
     return True
 

@@ -54,7 +54,7 @@ def advance(
         state = replace(state, stale_epochs=state.stale_epochs + 1)
     if (end := ended(state, config)) is not None:
         return state, end
-    if config.decay_epochs:
+    if config.is_scheduled:
         is_due = state.epoch in config.decay_epochs
         return replace(state, decayed=state.decayed or is_due), "decay" if is_due else "continue"
     if state.stale_epochs >= config.patience:
@@ -64,6 +64,6 @@ def advance(
 
 def ended(state: Convergence, config: TrainingConfig) -> Event | None:
     """Return what has ended a training in this state, convergence or its limit; None if nothing."""
-    if state.decayed and state.stale_epochs >= config.patience and not config.decay_epochs:
+    if state.decayed and state.stale_epochs >= config.patience and not config.is_scheduled:
         return "converged"
     return "max_epochs" if state.epoch >= config.max_epochs else None

@@ -1,4 +1,4 @@
-"""The learning rate of every step: warm-up, then decays at a plateau or after given epochs."""
+"""The learning rate of every step: warm-up, then decays at plateaus or by a schedule."""
 
 from gon_core.config import TrainingConfig
 from gon_core.training.convergence import Convergence
@@ -22,4 +22,9 @@ def learning_rate(
     rate = config.learning_rate * config.decay_factor**decays
     warm_up = config.warm_up_epochs * steps_per_epoch
     taken = state.epoch * steps_per_epoch + step + 1
-    return rate if taken >= warm_up else rate * taken / warm_up
+    if taken < warm_up:
+        return rate * taken / warm_up
+    if config.anneals:
+        steps = config.max_epochs * steps_per_epoch
+        rate *= (steps + 1 - taken) / (steps + 1 - max(1, warm_up))
+    return rate

@@ -25,6 +25,12 @@ class StoppedError(Exception):
     """A training was stopped between two steps; it can resume from its state."""
 
 
+Augment = Callable[[Tensor, Generator], Tensor]
+"""Images [batch, channel, height, width] in [0, 1], and a random stream -> such images."""
+AUGMENTATION = "augmentation"
+"""The random stream of an ``Augment``."""
+
+
 @runtime_checkable
 class MethodState(Protocol):
     """What a method keeps from step to step in addition to the classifier, such as an opponent.
@@ -90,6 +96,7 @@ class TrainingState:
         method_state: what the method keeps in addition to the classifier, if anything.
         convergence: epochs so far, plateau, decay.
         progress: of the current epoch; None between two epochs.
+        augment: what is done to the images of a batch before any noise; nothing by default.
         group: the processes that share the work; it changes nothing but rounding.
     """
 
@@ -99,7 +106,16 @@ class TrainingState:
     method_state: MethodState | None = None
     convergence: Convergence = field(default_factory=Convergence)
     progress: EpochProgress | None = None
+    augment: Augment | None = None
     group: Group = ALONE
+
+    def augmented(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Return a whole batch as it is trained on, before any noise."""
+        if self.augment is None:
+            return images
+        return self.augment(images, self.streams[AUGMENTATION])
 
     def count_together(self) -> None:
         """Replace the counts of the epoch so far by their totals over the group."""
@@ -221,6 +237,8 @@ def train_epochs(
             rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
             for parameters in state.optimizer.param_groups:
                 parameters["lr"] = rate
+            # Drawn only now: a training that was stopped while it prepared draws it again.
+            images = state.augmented(images)
             progress.count(*step(state, images, labels), group.own(labels))
             _stop_if(stop(), state, started)
         state.count_together()

@@ -56,11 +56,13 @@ OTHER = {
         "batch_size": 299, "learning_rate": 0.002, "momentum": 0.8, "decay_factor": 0.2,
         "patience": 9, "min_improvement": 0.002, "max_epochs": 599, "precision": "bf16",
         "nesterov": True, "weight_decay": 1e-4, "warm_up_epochs": 1, "decay_epochs": [3],
+        "anneals": True,
     }),
     "model": "wong_small",
     "start": {"data": data, "model": "wong_small", "training": training, "seed": 1},
     "evaluation": {
         "corruption_seed": 1, "measures": ["attacks"], "images": 100, "corruption_set": "feed",
+        "objective": "corruptions",
         "generator_steps": 10,
         "generator_blocks": 2, "generator_batch": 10, "generator_learning_rate": 0.01,
     },

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from rich.console import Console
 
 from gon_core import measures
+from gon_core.architectures import ARCHITECTURES, OF_IMAGENET
 from sweeps.engine.cli.options import CommandOptions
 
 NO_VALUE, ONE, MANY = "no value", "one value", "several values"  # that an option takes
@@ -19,7 +20,7 @@ GROUPS = {  # other options are what the command is about
     "data": (
         "dataset", "data_dir", "download", "training_images", "validation_images", "test_images",
     ),
-    "training": ("max_epochs", "start_epochs", "precision", "checkpoint_every"),
+    "training": ("model", "max_epochs", "start_epochs", "precision", "checkpoint_every"),
     "evaluation": ("evaluate", "evaluation_images", "generator_steps"),
     "resources": (
         "address", "gpus_per_trial", "cpus_per_trial", "processes_per_trial", "max_concurrent",
@@ -37,7 +38,10 @@ METAVARS = {
     "name": "NAME", "names": "NAME", "storage": "FOLDER|URI", "tracking_uri": "URI",
     "address": "auto|HOST:PORT", "checkpoints": "PATH", "warm_start": "FOLDER",
 }  # fmt: skip
-FURTHER_CHOICES = {"evaluate": (*measures.choices(), "all", "none")}
+FURTHER_CHOICES = {
+    "evaluate": (*measures.choices(), "all", "none"),
+    "model": tuple(name for name in ARCHITECTURES if name not in OF_IMAGENET),
+}
 LONG = 60  # characters of choices
 
 

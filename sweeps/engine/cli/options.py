@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from gon_core import benchmarks, measures
+from gon_core import architectures, benchmarks, measures
 from gon_core.config import DataConfig, Precision, Variant
 from sweeps.engine.cli.grids import words
 from sweeps.engine.cli.messages import nearest_word
@@ -61,6 +61,9 @@ def _known_dataset(name: str) -> str:
 DatasetName = Annotated[str, AfterValidator(_known_dataset)]
 
 
+ModelName = Annotated[str, AfterValidator(architectures.known)]
+
+
 class CommandOptions(BaseModel):
     """The options of every command that writes a sweep's folder."""
 
@@ -80,7 +83,7 @@ class CommandOptions(BaseModel):
         None, description="Folder of the sweep below --storage. Default: made from its options."
     )
     data_dir: Path | None = Field(
-        None, description="Folder with <DataSet>/raw/*-ubyte, torchvision's layout. Default: none."
+        None, description="Folder of the data set, in torchvision's layout. Default: none."
     )
     evaluate: Measures = Field(
         None, description="Further measures of final models. Default: none (demo), all (paper)."
@@ -166,12 +169,19 @@ class SweepOptions(CommandOptions):
     sampler: Sampler = Field(
         "gp", description="Optuna's sampler: gp is a Gaussian process, nsga2 for joint searches."
     )
+    objective: Literal["extra", "corruptions"] | None = Field(
+        None,
+        description="Corruptions that trials are selected on. Default: extra, or those of the test.",
+    )
     scheduler: Scheduler = Field(
         "none", description="asha stops unpromising trials early; they are recorded as pruned."
     )
     dataset: DatasetName = Field(
         DataConfig.model_fields["dataset"].default,
         description=f"Data set: {', '.join(DATASETS)}; all but {EMBEDDED} from --data-dir.",
+    )
+    model: ModelName | None = Field(
+        None, description="Classifier that is trained. Default: the data set's own."
     )
     download: bool = Field(False, description="Download the data set into --data-dir first.")
     training_images: PositiveInt | None = Field(
@@ -260,4 +270,10 @@ class SweepOptions(CommandOptions):
         found, benchmark = super().problems() | self.data_problems(self.benchmark), self.benchmark
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
+        legal = architectures.fitting(benchmark.classes, benchmark.image_shape)
+        if self.objective == "extra" and not benchmark.has_extra:
+            found["objective"] = f"{benchmark.title} has no corruptions that are kept for this"
+        if self.model is not None and self.model not in legal:
+            rule = f"must be one of {', '.join(legal)} on {benchmark.title}"
+            found["model"] = f"{rule}, given: {self.model}"
         return found

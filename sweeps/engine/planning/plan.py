@@ -97,8 +97,8 @@ class Plan:
         """Return the configuration of the trial of a point."""
         config = self.config
         return TrialConfig(
-            method=self.spec.method_at(point), data=config.data, training=config.training,
-            start=config.start, evaluation=config.evaluation, seed=seed,
+            method=self.spec.method_at(point), data=config.data, model=config.start.model,
+            training=config.training, start=config.start, evaluation=config.evaluation, seed=seed,
         )  # fmt: skip
 
     def search(self, known: Mapping[Point, Objectives]) -> Search:
@@ -136,15 +136,21 @@ def training_deviations(
     data: DataConfig, training: TrainingConfig, start: StartConfig | None
 ) -> list[str]:
     """Return how trials are trained less, or otherwise, than in the paper, in words."""
-    paper, deviations = data.benchmark.scales["paper"], []
+    paper, source, deviations = data.benchmark.scales["paper"], data.benchmark.recipe, []
     available = data.benchmark.pool
     if data.training_images is not None and data.training_images < available:
         deviations.append(f"{data.training_images:,} of {available:,} training images")
     if training.max_epochs < paper.training.max_epochs:
         epochs = _plural(training.max_epochs, "epoch")
-        deviations.append(f"at most {epochs} a trial (the paper: until convergence, 500-600)")
+        whole = f"{paper.training.max_epochs}"
+        if not paper.training.is_scheduled:
+            whole = "until convergence, 500-600"
+        deviations.append(f"at most {epochs} a trial ({source}: {whole})")
     if (rate := training.learning_rate) != paper.training.learning_rate:
-        deviations.append(f"learning rate {rate:g} (the paper: {paper.training.learning_rate:g})")
+        deviations.append(f"learning rate {rate:g} ({source}: {paper.training.learning_rate:g})")
+    network = paper.model or data.benchmark.model
+    if start is not None and start.model != network:
+        deviations.append(f"model {start.model} ({source}: {network})")
     if start is not None and start.training.max_epochs < paper.start.max_epochs:
         deviations.append(f"at most {_plural(start.training.max_epochs, 'vanilla epoch')} to start")
     return deviations
@@ -164,6 +170,9 @@ def evaluation_deviations(evaluation: EvaluationConfig, data: DataConfig) -> lis
     deviations = [
         f"{few:,} of {whole:,} {kind} images" for few, whole, kind in counts if few < whole
     ]
+    suite = benchmark.suites["test"]
+    if suite.left_out:
+        deviations.append(f"{suite.mean} (without {', '.join(suite.left_out)})")
     if not evaluation.measures:
         return deviations
     from gon_core.evaluation import measure  # slow: it loads torch
@@ -240,7 +249,11 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         experiment=spec.name,
         scale=name,
         data=data,
-        start=StartConfig(data=start_data, training=start),
+        start=StartConfig(
+            data=start_data,
+            training=start,
+            model=options.model or scale.model or options.benchmark.model,
+        ),
         training=training,
         evaluation=make_evaluation(options, name),
         fixed=spec.fixed(),
@@ -292,11 +305,14 @@ def _is_point(spec: SweepSpec, method: Trained) -> bool:
 
 def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:
     """Return how final models are measured; nothing about measures that are not made."""
-    default = options.benchmark.measures if scale == "paper" else ()
+    benchmark, values = options.benchmark, {}
+    if options.objective == "corruptions" and benchmark.has_extra:
+        values["objective"] = options.objective
+    default = benchmark.measures if scale == "paper" else ()
     names = default if options.evaluate is None else options.evaluate
     if not names:
-        return EvaluationConfig()
-    values: dict[str, Any] = dict(methods.scale_of(options).evaluation)
+        return EvaluationConfig(**values)
+    values |= methods.scale_of(options).evaluation
     if options.evaluation_images:
         values["images"] = options.evaluation_images
     return EvaluationConfig(measures=names, **values)

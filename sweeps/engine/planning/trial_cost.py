@@ -191,9 +191,9 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
         sharing, device = max(1, min(fit, resources.max_concurrent)), gpu_name()
     if sharing > 1:  # they take less where one of them leaves the GPU idle
         device += f", {sharing} times as long as alone for each of the {sharing} that share it"
-    model = config.data.benchmark.make_model()
+    model = config.data.benchmark.make_model(config.start.model)
     speed = measure_speed(model, config.data, config.training, resources)
-    start = config.data.images_of_an_epoch * config.start.training.max_epochs * speed.train
+    start = config.start.data.images_of_an_epoch * config.start.training.max_epochs * speed.train
     trial = sharing * trial_seconds(plan, speed)
     return TimeEstimate(trial, start, f"by the speed measured now on {device}")
 
@@ -276,9 +276,10 @@ def evaluation_seconds(
     """
     from gon_core.evaluation.measure import total_passes  # slow: it loads torch
 
-    shares, images, suites = SHARES[device], data.test_images, data.benchmark.suites
-    accuracies = (len(suites["validation"].versions) + 1) * data.validation_images
-    accuracies += (len(suites["test"].versions) + 1) * images
+    shares, images, benchmark = SHARES[device], data.test_images, data.benchmark
+    selection, test = benchmark.validation_suite(config.objective), benchmark.suites["test"]
+    accuracies = (len(selection.versions) + 1) * data.validation_images
+    accuracies += (len(test.versions) + 1) * images
     passes = total_passes(config, min(config.images or images, images), data.benchmark)
     sure = shares.gradient * passes.gradient * speed.train
     sure += (accuracies + passes.forward) * speed.evaluate
@@ -297,7 +298,7 @@ def storage_bytes(plan: Plan) -> tuple[int, int]:
     config, sizes = plan.config, []
     benchmark, history = config.data.benchmark, EPOCH_BYTES * config.training.max_epochs
     for method in {method.method: method for method in plan.known_methods}.values():
-        model = benchmark.make_model()
+        model = benchmark.make_model(config.start.model)
         state = new_state(model, config.training, 0, method, benchmark.image_shape[0])
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)

@@ -97,6 +97,10 @@ def _accuracy(test: Estimate) -> str:
 
 
 def _chosen_by(summary: SweepSummary) -> str:
+    chosen = [trial.config.evaluation.objective for p in summary.points for trial in p.trials[:1]]
+    selection = summary.benchmark.validation_suite(chosen[0] if chosen else "own")
+    if selection.corruptions != summary.suite.corruptions:
+        return f"accuracy on validation images under {selection.title}"
     several = len(summary.objectives) > 1
     return "accuracy on corrupted validation images" if several else "validation accuracy"
 
@@ -253,7 +257,7 @@ def what_was_measured(summary: SweepSummary) -> str:
     """Return what the columns of the table are."""
     kind = summary.kind
     return (
-        f"Test accuracy in percent, mean over seeds; {summary.measure} is the plain mean over the "
-        f"{len(summary.suite.corruptions)} corruptions. The best {kind} is chosen by "
-        f"{_chosen_by(summary)} alone, among the {kind}s that were measured with every seed."
+        f"Test accuracy in percent, mean over seeds; {summary.measure} is the plain mean over "
+        f"{summary.suite.mean}. The best {kind} is chosen by {_chosen_by(summary)} alone, among "
+        f"the {kind}s that were measured with every seed."
     )

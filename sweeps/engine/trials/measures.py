@@ -52,18 +52,19 @@ class TrialData:
 
 def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
     """Return the data of all trials, with the corrupted images made where they fit in memory."""
-    seed, suites = config.corruption_seed, splits.benchmark.suites
+    seed, benchmark = config.corruption_seed, splits.benchmark
+    selection = benchmark.validation_suite(config.objective)
     clean = splits.test.first(config.images)
     prepared = {
-        name: prepare(clean, splits.benchmark, seed)
+        name: prepare(clean, benchmark, seed)
         for name in config.measures
         if (prepare := get(name).prepare) is not None
     }
     return TrialData(
         training=splits.training,
-        validation=evaluation.build(splits.validation, "validation", suites["validation"], seed),
-        test=evaluation.build(splits.test, "test", suites["test"], seed),
-        benchmark=splits.benchmark,
+        validation=evaluation.build(splits.validation, "validation", selection, seed),
+        test=evaluation.build(splits.test, "test", benchmark.suites["test"], seed),
+        benchmark=benchmark,
         prepared=prepared,
     )
 

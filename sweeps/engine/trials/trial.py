@@ -124,8 +124,10 @@ def begin_training(
     model = benchmark.make_model(config.model, seeding.generator(config.seed, "initial weights"))
     if start_weights is not None:
         checkpoints.restore_model(model, start_weights)
-    channels = benchmark.image_shape[0]
-    return new_state(model.to(device), config.training, config.seed, config.method, channels)
+    return new_state(
+        model.to(device), config.training, config.seed, config.method, benchmark.image_shape[0],
+        benchmark.augment,
+    )  # fmt: skip
 
 
 def cause(error: Exception) -> str:

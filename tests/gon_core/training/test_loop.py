@@ -129,6 +129,27 @@ def test_it_warms_up_step_by_step_and_no_plateau_counts_meanwhile(small_state):
     assert history[0].learning_rate == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("warm_up", [0, 1])
+def test_it_falls_step_by_step_to_0_and_no_plateau_ends_the_training(small_state, warm_up):
+    config = TrainingConfig(
+        batch_size=30, learning_rate=0.8, warm_up_epochs=warm_up, patience=1, max_epochs=3,
+        anneals=True,
+    )  # fmt: skip
+    state, rates = small_state(config), []
+
+    class Rates(Recorder):
+        def __call__(self, state, images, labels):
+            rates.append(state.optimizer.param_groups[0]["lr"])
+            return super().__call__(state, images, labels)
+
+    history = [*train_epochs(state, numbered(100), config, Rates([1.0] * 12))]
+    rising = [0.2, 0.4, 0.6] if warm_up else []
+    steps = 9 if warm_up else 12
+    falling = [0.8 * (steps - step) / steps for step in range(steps)]
+    assert rates == pytest.approx(rising + falling)
+    assert [metrics.event for metrics in history] == ["continue", "continue", "max_epochs"]
+
+
 @pytest.mark.parametrize("changes", [{"nesterov": True}, {"weight_decay": 0.1}])
 def test_nesterov_and_weight_decay_are_torchs(changes, small_state, digits):
     config = TrainingConfig(learning_rate=0.1, **changes)

@@ -29,7 +29,7 @@ def draw_corruption_bars(summary: SweepSummary) -> Figure:
     paper published the same row its accuracy is marked. Of many points the best are shown.
     """
     points, corruptions = point_rows.shown(summary), summary.suite.corruptions
-    titles = {CLEAN: CLEAN, MEAN: f"mean of {len(corruptions)}"}
+    titles = {CLEAN: CLEAN, MEAN: f"mean of {summary.suite.mean.removesuffix(' corruptions')}"}
     titles |= {name: name.replace("_", " ") for name in corruptions}
     figure, plots = point_rows.panels(
         summary, points, list(titles.values()), COLUMNS, COLUMN, GAP, BELOW

@@ -448,14 +448,14 @@ def test_a_whole_sweep_writes_its_secrets_nowhere(bucket, short, tmp_path):
     deadline = time.monotonic() + 240
     while not (
         any(path.endswith("/result.json") for path in listed(direct, "secrets"))
-        and any("/t/tune" in folder and names for folder, _, names in os.walk(short))
+        and any("/t/trials" in folder and names for folder, _, names in os.walk(short))
     ):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGKILL)
     first = process.communicate(timeout=30)
     files = stored(direct, "secrets") | on_disk(work, scratch, short / "r")
-    assert any("session_" in path for path in files) and any("/t/tune/" in path for path in files)
+    assert any("session_" in path for path in files) and any("/t/trials/" in path for path in files)
 
     ended = subprocess.run(
         command, cwd=work, env=surroundings, capture_output=True, text=True, timeout=300

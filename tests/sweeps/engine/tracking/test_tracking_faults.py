@@ -74,9 +74,9 @@ def history(last):
     return [epoch(number) for number in range(1, last + 1)]
 
 
-def logged_epochs(server, sweep):
+def logged_epochs(server, name):
     """Return which epochs of the one trial the server knows."""
-    client, _, children = runs(server.uri, sweep["name"])
+    client, _, children = runs(server.uri, name)
     return all_points(client, children[0]).get("train_loss", []) if children else []
 
 
@@ -99,16 +99,16 @@ def test_a_server_that_is_down_at_the_start_in_the_middle_and_at_the_end(tmp_pat
         report(listener, 1)
         wait_until(lambda: said)
         server.start()
-        wait_until(lambda: logged_epochs(server, sweep) == [1])
+        wait_until(lambda: logged_epochs(server, sweep.name) == [1])
         report(listener, 2)
-        wait_until(lambda: logged_epochs(server, sweep) == [1, 2])
+        wait_until(lambda: logged_epochs(server, sweep.name) == [1, 2])
         server.kill()
         for number in (3, 4):
             report(listener, number)
         time.sleep(1)
         server.start()
         report(listener, 5)
-        wait_until(lambda: logged_epochs(server, sweep) == [1, 2, 3, 4, 5])
+        wait_until(lambda: logged_epochs(server, sweep.name) == [1, 2, 3, 4, 5])
         server.kill()
         report(listener, 6)
         result = records.trial(config.trial_id).write_result(ended(config, history=history(6)))
@@ -160,14 +160,14 @@ def test_a_slow_server_holds_up_neither_training_nor_the_end(
     assert drain - 1 < time.monotonic() - started < drain + 3
     assert f"{drain} s" in message and "replay" in message
     # Had each epoch been a request, this would take longer.
-    wait_until(lambda: logged_epochs(server, sweep) == list(range(1, 41)), 60 * delay)
+    wait_until(lambda: logged_epochs(server, sweep.name) == list(range(1, 41)), 60 * delay)
     assert proxy.requests.count(LOG) < 20
     thread = listener._thread
     assert thread is not None
     thread.join(120 * delay)  # in a sweep the process would end here
     proxy.delay = 0.0
     replay(records, proxy.uri)
-    assert_whole(server.uri, records.results(), sweep["name"])
+    assert_whole(server.uri, records.results(), sweep.name)
 
 
 def test_answers_that_are_lost_leave_nothing_twice(server, proxy, sweep, config, records):
@@ -186,15 +186,15 @@ def test_answers_that_are_lost_leave_nothing_twice(server, proxy, sweep, config,
     listener.started(config)
     for number in (1, 2):
         listener.reported(config, epoch(number))
-        wait_until(lambda number=number: number in logged_epochs(server, sweep))
+        wait_until(lambda number=number: number in logged_epochs(server, sweep.name))
     assert {CREATE, LOG} <= lost
     lost.clear()
     result = records.trial(config.trial_id).write_result(ended(config, history=history(3)))
     listener.ended(result)
-    wait_until(lambda: runs(server.uri, sweep["name"])[2][0].data.tags["status"] == "max_epochs")
+    wait_until(lambda: runs(server.uri, sweep.name)[2][0].data.tags["status"] == "max_epochs")
     assert len(lost) > 3
     assert listener.close({"trials": 1.0}, failed=False, interrupted=False) == ""
-    assert_whole(server.uri, [result], sweep["name"])
+    assert_whole(server.uri, [result], sweep.name)
     assert proxy.requests.count(CREATE) == 2, "a run that was made is not made again"
 
 
@@ -219,15 +219,15 @@ def test_requests_that_are_carried_out_after_they_were_repeated(
     listener.started(config)
     listener.reported(config, epoch(1))
     listener.reported(config, epoch(2))
-    wait_until(lambda: logged_epochs(server, sweep) == [1, 2])
+    wait_until(lambda: logged_epochs(server, sweep.name) == [1, 2])
     assert len(kept) == 3
     proxy.release()
-    found = runs(server.uri, sweep["name"])
+    found = runs(server.uri, sweep.name)
     assert held == LOG or len(found[1]) + len(found[2]) > 2, "nothing came late"
     result = records.trial(config.trial_id).write_result(ended(config))
     listener.ended(result)
     assert listener.close({"trials": 1.0}, failed=False, interrupted=False) == ""
-    assert_whole(server.uri, [result], sweep["name"])
+    assert_whole(server.uri, [result], sweep.name)
 
 
 DRIVER = """
@@ -278,7 +278,7 @@ def test_a_killed_driver_leaves_no_run_running_once_it_is_replayed(
     process = drive(records, proxy.uri, "stay")
     if is_up:
         wait_until(lambda: len(runs_of(server, tmp_path)[2]) == 2)
-        wait_until(lambda: logged_epochs(server, {"name": tmp_path.name}) != [])
+        wait_until(lambda: logged_epochs(server, tmp_path.name) != [])
     else:
         assert process.stdout is not None and "cannot be reached" in process.stdout.readline()
         proxy.open()

@@ -1,0 +1,59 @@
+"""A line search on CIFAR-10, whole but for Ray, on a few made-up images."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pyarrow import parquet
+
+from gon_core import benchmarks
+from gon_core.benchmarks.cifar10 import CIFAR10
+from gon_core.data.splits import LabelledImages
+from tests.sweeps.here import run_here
+
+
+def made_up(count, seed):
+    """Return images of colours that tell their class, as small as CIFAR-10's."""
+    stream = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 10
+    colours = torch.rand(10, 3, 1, 1, generator=torch.Generator().manual_seed(0)) * 200
+    noise = 55 * torch.rand(count, 3, 32, 32, generator=stream)
+    return LabelledImages((colours[labels] + noise).to(torch.uint8), labels)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """CIFAR-10 with a few made-up images."""
+    tiny = {"training_images": 100, "validation_images": 10, "test_images": 20}
+    scales = {n: replace(s, **tiny) for n, s in CIFAR10.scales.items()}
+    few = replace(
+        CIFAR10, training_images=160, test_images=20, held_out=10, scales=scales,
+        read=lambda folder: (made_up(160, 1), made_up(20, 2)), check=lambda folder: "made up",
+    )  # fmt: skip
+    monkeypatch.setattr(benchmarks, "_BENCHMARKS", dict(benchmarks._BENCHMARKS))
+    benchmarks.register(few)
+
+
+def test_it_ends_in_a_report(small, tmp_path):
+    given = (
+        "--dataset", "cifar10", "--data-dir", tmp_path, "--scale", "demo", "--sigmas", 0, 0.1,
+        "--seeds", 1, "--num-trials", 0, "--start-epochs", 1, "--name", "photos",
+    )  # fmt: skip
+    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    assert code == 0, printed
+    folder = tmp_path / "results/photos"
+    table = parquet.read_table(folder / "results.parquet").to_pylist()
+    selected, tested = (CIFAR10.suites[split] for split in ("validation", "test"))
+    assert len(table) == 2 * (1 + len(selected.versions) + 1 + len(tested.versions))
+    page = (folder / "report/report.html").read_text()
+    assert "CIFAR-10-C" in page and "MNIST" not in page
+    assert "model resnet9_small (Kireev et al.: preactresnet18)" in page
+
+
+def test_a_model_for_other_images_is_refused(small, tmp_path):
+    given = ("--dataset", "cifar10", "--data-dir", tmp_path, "--model", "madry_cmm")
+    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    assert code == 2 and "did you mean madry_cnn?" in printed
+    code, printed = run_here(tmp_path, "sigma_line_search", *given[:-1], "wong_small")
+    assert code == 2 and "--model: must be one of madry_cnn, resnet9_small" in printed
+    assert not (tmp_path / "results").exists()
