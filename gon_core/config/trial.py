@@ -121,6 +121,7 @@ class EvaluationConfig(Frozen):
         images: how many of the test images, from the first, these measures take; None for all.
         objective: what corrupted validation images are under: the corruptions that the benchmark
             has for them, or ``corruptions``, those of its test images.
+        left_out: corruptions of the published set that were not to be had, and no mean has.
         corruption_set: SHA-256 of corrupted test images from a folder; None for those made here.
         generator_steps: steps of an adversarial noise generator whose losses make one block; it is
             trained against the final model until a block is no better than those before.
@@ -133,6 +134,7 @@ class EvaluationConfig(Frozen):
     measures: tuple[str, ...] = ()
     images: PositiveInt | None = None
     objective: Literal["own", "corruptions"] = "own"
+    left_out: tuple[str, ...] = ()
     corruption_set: str | None = None
     generator_steps: PositiveInt = 100
     generator_blocks: PositiveInt = 100

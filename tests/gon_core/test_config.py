@@ -62,7 +62,7 @@ OTHER = {
     "start": {"data": data, "model": "wong_small", "training": training, "seed": 1},
     "evaluation": {
         "corruption_seed": 1, "measures": ["attacks"], "images": 100, "corruption_set": "feed",
-        "objective": "corruptions",
+        "objective": "corruptions", "left_out": ["frost"],
         "generator_steps": 10,
         "generator_blocks": 2, "generator_batch": 10, "generator_learning_rate": 0.01,
     },

@@ -50,6 +50,25 @@ def test_it_ends_in_a_report(small, tmp_path):
     assert "model resnet9_small (Kireev et al.: preactresnet18)" in page
 
 
+def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
+    few, test = benchmarks.get("cifar10"), CIFAR10.suites["test"]
+    made = tuple(name for name in test.corruptions if name != "frost")
+    suites = few.suites | {"test": replace(test, corruptions=made, left_out=("frost",))}
+    benchmarks.register(replace(few, suites=suites))
+    given = (
+        "--dataset", "cifar10", "--data-dir", tmp_path, "--scale", "demo", "--sigmas", 0.1,
+        "--seeds", 1, "--num-trials", 0, "--start-epochs", 1, "--name", "photos",
+        "--objective", "corruptions",
+    )  # fmt: skip
+    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    words = " ".join(printed.split())
+    assert code == 0 and "14 of 15 corruptions (without frost)" in words, printed
+    assert "is the plain mean over 14 of 15 corruptions" in words
+    assert "chosen by validation accuracy alone" in words
+    table = parquet.read_table(tmp_path / "results/photos/results.parquet").to_pylist()
+    assert "frost" not in {row["corruption"] for row in table}
+
+
 def test_a_model_for_other_images_is_refused(small, tmp_path):
     given = ("--dataset", "cifar10", "--data-dir", tmp_path, "--model", "madry_cmm")
     code, printed = run_here(tmp_path, "sigma_line_search", *given)

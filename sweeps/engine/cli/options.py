@@ -171,7 +171,7 @@ class SweepOptions(CommandOptions):
     )
     objective: Literal["extra", "corruptions"] | None = Field(
         None,
-        description="Corruptions that trials are selected on. Default: extra, or those of the test.",
+        description="Corruptions that trials are chosen on. Default: extra, or those of the test.",
     )
     scheduler: Scheduler = Field(
         "none", description="asha stops unpromising trials early; they are recorded as pruned."

@@ -305,7 +305,8 @@ def _is_point(spec: SweepSpec, method: Trained) -> bool:
 
 def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:
     """Return how final models are measured; nothing about measures that are not made."""
-    benchmark, values = options.benchmark, {}
+    benchmark = options.benchmark
+    values: dict[str, Any] = {"left_out": benchmark.suites["test"].left_out}
     if options.objective == "corruptions" and benchmark.has_extra:
         values["objective"] = options.objective
     default = benchmark.measures if scale == "paper" else ()
