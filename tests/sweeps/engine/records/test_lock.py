@@ -90,6 +90,7 @@ def test_of_drivers_that_start_at_once_exactly_one_holds_the_sweep(sweep):
     assert read_claims(sweep) == {}
 
 
+@pytest.mark.system  # it waits in real time
 def test_a_waiting_driver_takes_the_sweep_over_once_the_other_counts_as_dead(sweep):
     silent = time.time() - lock.SILENT_SECONDS + 2  # for two more seconds it counts as alive
     folder, said = sweep / "drivers", []
@@ -104,6 +105,7 @@ def test_a_waiting_driver_takes_the_sweep_over_once_the_other_counts_as_dead(swe
     assert time.monotonic() - began < 30 and len(said) == 2
 
 
+@pytest.mark.system  # it waits in real time
 def test_a_waiting_driver_gives_signs_of_life(sweep):
     (sweep / "drivers").write_json("a.json", asdict(claim(holds=True)))
     beats = set()

@@ -30,7 +30,7 @@ from tests.s3_store import BUCKET, s3_store, uri
 from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.records.store_contract import LARGE, check_a_file
 
-waits = pytest.mark.system  # for a store that fails: seconds each
+pytestmark = pytest.mark.system  # a real server, and seconds for each time that it fails
 SCRIPT = Path(__file__).parents[4] / "sweeps/sigma_line_search.py"
 
 
@@ -179,7 +179,6 @@ def test_credentials_may_come_from_the_environment(moto, monkeypatch):
     assert storage.read("a") == b"1"
 
 
-@waits
 @pytest.mark.parametrize(
     "failure",
     [
@@ -223,7 +222,6 @@ def test_what_asking_again_cannot_change_is_not_asked_again(folder, proxy, failu
     assert folder.names() == ["old"]
 
 
-@waits
 def test_a_store_that_keeps_failing_is_abandoned_with_one_line(moto, proxy, caplog, monkeypatch):
     monkeypatch.setattr(object_store, "SAID_AFTER", 0.5)
     folder = Folder(uri(proxy.server_address), patience=3.0) / "abandoned"
@@ -266,7 +264,6 @@ REQUESTS = {
 }
 
 
-@waits
 @pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize("failure", [400, "cut"])
 def test_a_large_file_is_there_whole_or_not_at_all(folder, proxy, request_, failure):
@@ -328,7 +325,6 @@ def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
         ]  # fmt: skip
 
 
-@waits
 def test_many_trials_are_read_together(folder, proxy):
     sweep = SweepRecords(folder)
     ended, indices = [], {}
@@ -353,7 +349,6 @@ def test_many_trials_are_read_together(folder, proxy):
     assert [answer for answer in answers.values() if answer] == ended
 
 
-@waits
 def test_ctrl_c_does_not_wait_for_what_is_being_read(folder):
     sweep = SweepRecords(folder)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -363,7 +358,6 @@ def test_ctrl_c_does_not_wait_for_what_is_being_read(folder):
     assert time.monotonic() - began < 4
 
 
-@waits
 def test_a_store_that_is_away_ends_the_reading_of_many_trials(folder, proxy):
     sweep = SweepRecords(Folder(folder.location, patience=0.5))
     for seed in range(30):
@@ -434,13 +428,11 @@ def test_a_bucket_that_may_only_be_written_is_refused(proxy, refused, method):
     assert "ACCESS_DENIED" in refused(uri(proxy.server_address))
 
 
-@waits
 def test_a_server_that_is_silent_is_refused_before_anything_starts(refused):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "no success in" in refused(uri(silent.getsockname()))
 
 
-@waits
 def test_a_server_that_is_not_there_is_refused_before_anything_starts(refused):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = closed.getsockname()

@@ -142,6 +142,12 @@ def two(point, seed):
     return (99 - 0.1 * point[0], *one(point, seed))
 
 
+# Each fit of a Gaussian process in six dimensions takes a second.
+EVERY_SAMPLER = pytest.mark.parametrize(
+    "sampler", [pytest.param(s, marks=pytest.mark.system) if s == "gp" else s for s in SAMPLERS]
+)
+
+
 @cache
 def whole_joint(sampler, objectives):
     """Return the trials of a joint search of nine points, in order; GP takes long."""
@@ -151,7 +157,7 @@ def whole_joint(sampler, objectives):
 ANSWERS = {1: one, 2: two}
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@EVERY_SAMPLER
 @pytest.mark.parametrize("objectives", ANSWERS)
 def test_a_joint_search_proposes_legal_points_once_each(sampler, objectives):
     points = [point for point, _ in whole_joint(sampler, objectives)]
@@ -168,7 +174,7 @@ def test_a_joint_search_runs_every_seed_of_a_point():
     assert [seed for _, seed in order] == [0, 1] * 9
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@EVERY_SAMPLER
 @pytest.mark.parametrize("objectives", ANSWERS)
 def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, objectives):
     order, answer = whole_joint(sampler, objectives), ANSWERS[objectives]
@@ -180,7 +186,10 @@ def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, object
         assert order[:stop] + run(rebuilt, 1, answer) == order
 
 
-@pytest.mark.parametrize(("sampler", "trials"), [("gp", 12), ("tpe", 40), ("nsga2", 40)])
+GP_12 = pytest.param("gp", 12, marks=pytest.mark.system)
+
+
+@pytest.mark.parametrize(("sampler", "trials"), [GP_12, ("tpe", 40), ("nsga2", 40)])
 def test_a_joint_search_learns(sampler, trials):
     search = joint(sampler=sampler, trials=trials)
     run(search, 1, one)

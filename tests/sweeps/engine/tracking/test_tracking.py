@@ -343,6 +343,7 @@ def test_an_absent_server_costs_nothing_while_training_and_names_the_replay(
     assert "secret" not in message + said[0] + printed
 
 
+@pytest.mark.system  # it waits in real time
 def test_an_absent_server_is_asked_ever_less_often(config, records, description, monkeypatch):
     """Not once for every epoch, which would be thousands of times an hour."""
     opened = []
