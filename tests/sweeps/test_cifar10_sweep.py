@@ -76,3 +76,12 @@ def test_a_model_for_other_images_is_refused(small, tmp_path):
     code, printed = run_here(tmp_path, "sigma_line_search", *given[:-1], "wong_small")
     assert code == 2 and "--model: must be one of madry_cnn, resnet9_small" in printed
     assert not (tmp_path / "results").exists()
+
+
+def test_only_what_it_has_is_measured(small, tmp_path):
+    given = ("--dataset", "cifar10", "--data-dir", tmp_path, "--seeds", 1, "--dry-run")
+    code, printed = run_here(tmp_path, "method_comparison", *given, "--evaluate", "attacks")
+    assert code == 2 and "--evaluate: CIFAR-10 has epsilon_star, given: attacks" in printed
+    code, printed = run_here(tmp_path, "method_comparison", *given)
+    words = " ".join(printed.split())
+    assert code == 0 and "12 trials to run" in words and "PGD" not in words, printed

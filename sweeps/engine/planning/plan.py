@@ -310,7 +310,8 @@ def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig
     if options.objective == "corruptions" and benchmark.has_extra:
         values["objective"] = options.objective
     default = benchmark.measures if scale == "paper" else ()
-    names = default if options.evaluate is None else options.evaluate
+    asked = default if options.evaluate is None else options.evaluate
+    names = tuple(name for name in asked if name in benchmark.measures)
     if not names:
         return EvaluationConfig(**values)
     values |= methods.scale_of(options).evaluation
