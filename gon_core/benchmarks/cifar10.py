@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
     from gon_core.data.splits import LabelledImages
 
-# The figures of Kireev et al. for half of each batch with Gaussian noise, and of each method's own
-# authors for CIFAR-10. Sigmas are those of CIFAR-10-C's noises. An epsilon of 5.4 is the mean size
-# of Gaussian noise of sigma 0.1 on these images, as appendix B chooses 135 for ImageNet; that of
-# 3x3 kernels is to it as on ImageNet, 70 to 135.
+# The strengths of Kireev et al. for half of each batch with Gaussian noise, for attacks in
+# l-infinity (1/255) and in l2; the steps of these attacks are ours. AugMix and Patch Gaussian are
+# their authors' for CIFAR-10. Further sigmas are those of CIFAR-10-C's noises. An epsilon of 5.4 is
+# the mean size of Gaussian noise of sigma 0.1 on these images, as appendix B chooses 135 for
+# ImageNet; that of 3x3 kernels is to it as on ImageNet, 70 to 135.
 METHODS: dict[str, Trained] = {
     "vanilla": Vanilla(),
     "gnt": GNT(sigma=0.1),
@@ -42,8 +43,8 @@ METHODS: dict[str, Trained] = {
     "ford": Ford(sigma_max=0.1),
     "patch_gaussian": PatchGaussian(patch_size=25),
     "augmix": AugMix(solarize=True),  # of its authors' nine operations the four on levels alone
-    "pgd": PGD(epsilon=0.031, step_size=0.008, steps=7),
-    "ddn": DDN(max_norm=1.0),
+    "pgd": PGD(epsilon=0.004, step_size=0.001, steps=7),
+    "ddn": DDN(max_norm=0.1, init_norm=0.1),
     "ant_1x1": ANT(epsilon=5.4),
     "ant_3x3": ANT(epsilon=2.8, kernel_size=3),
     "ant_1x1_without_replay": ANT(epsilon=5.4, current_share=0.5, past_share=0),
@@ -96,8 +97,8 @@ DEMO = Scale(
             "pretraining_learning_rate": 1e-3,
             "generator_learning_rate": 1e-3,
         },
-        "pgd": {"epsilon": 0.008, "step_size": 0.004, "steps": 3},
-        "ddn": {"max_norm": 0.25, "init_norm": 0.25, "gamma": 0.2, "steps": 3},
+        "pgd": {"step_size": 0.002, "steps": 3},
+        "ddn": {"gamma": 0.2, "steps": 3},
     },
     evaluation={**mnist.DEMO.evaluation, "images": 100},
 )
