@@ -6,9 +6,10 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from gon_core import benchmarks
+from gon_core import benchmarks, measures
 from gon_core.benchmarks.cifar10 import CIFAR10
 from gon_core.data.splits import LabelledImages
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from tests.sweeps.here import run_here
 
 
@@ -76,6 +77,15 @@ def test_a_model_for_other_images_is_refused(small, tmp_path):
     code, printed = run_here(tmp_path, "sigma_line_search", *given[:-1], "wong_small")
     assert code == 2 and "--model: must be one of madry_cnn, resnet9_small" in printed
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("asked", [("severities",), ("attacks", "epsilon_star")])
+def test_its_checkpoints_are_measured_by_nothing_that_it_has_not(asked, tmp_path):
+    options = CheckpointOptions(checkpoints=(tmp_path,), evaluate=asked, data_dir=tmp_path)
+    found = options.data_problems(CIFAR10)
+    assert found == {"evaluate": f"CIFAR-10 has epsilon_star, given: {asked[0]}"}
+    every = options.model_copy(update={"evaluate": measures.choices()})
+    assert every.data_problems(CIFAR10) == {}
 
 
 def test_only_what_it_has_is_measured(small, tmp_path):

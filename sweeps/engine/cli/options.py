@@ -122,6 +122,10 @@ class CommandOptions(BaseModel):
         for name, available in sizes.items():
             if (count := getattr(self, name, None) or 0) > available:
                 found[name] = f"must be at most {available:,}, given: {count:,}"
+        lacking = [name for name in self.evaluate or () if name not in benchmark.measures]
+        if lacking and self.evaluate != measures.choices():  # of all, what it has
+            known = ", ".join(benchmark.measures)
+            found["evaluate"] = f"{benchmark.title} has {known}, given: {', '.join(lacking)}"
         return found
 
     def storage_problems(self) -> dict[str, str]:
@@ -270,10 +274,6 @@ class SweepOptions(CommandOptions):
         found, benchmark = super().problems() | self.data_problems(self.benchmark), self.benchmark
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
-        lacking = [name for name in self.evaluate or () if name not in benchmark.measures]
-        if lacking and self.evaluate != measures.choices():
-            known = ", ".join(benchmark.measures)
-            found["evaluate"] = f"{benchmark.title} has {known}, given: {', '.join(lacking)}"
         legal = architectures.fitting(benchmark.classes, benchmark.image_shape)
         if self.objective == "extra" and not benchmark.has_extra:
             found["objective"] = f"{benchmark.title} has no corruptions that are kept for this"

@@ -69,12 +69,13 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
     published = evaluation.read_mnist_c(options.mnist_c) if options.mnist_c else None
     names = benchmark.measures
     if "evaluate" in options.model_fields_set:
-        names = options.evaluate or ()
+        names = tuple(name for name in options.evaluate or () if name in benchmark.measures)
     if published is not None:  # of the folder there is one severity; ours are of other images
         names = tuple(name for name in names if not MEASURES[name].makes_severities)
     config = EvaluationConfig(
         measures=names,
         images=options.evaluation_images,
+        left_out=benchmark.suites["test"].left_out,
         corruption_set=_digest(published) if published else None,
     )
     if total_passes(config, 1, benchmark).generator > 0:
