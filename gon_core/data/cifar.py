@@ -104,6 +104,8 @@ def parse(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_all(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    if not (Path(data_dir) / FOLDER).is_dir():
+        raise DataFileError(f"{data_dir} has no folder {FOLDER}, as torchvision downloads it")
     read, problems = {}, []
     for name, expected in DIGESTS.items():
         path = Path(data_dir) / FOLDER / name

@@ -50,6 +50,16 @@ def test_every_faulty_file_is_named(batch, tmp_path):
         cifar.load(tmp_path)
 
 
+def test_a_folder_without_the_data_set_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(DataFileError) as caught:
+            cifar.check(place)
+        assert str(caught.value) == (
+            f"{place} has no folder cifar-10-batches-py, as torchvision downloads it"
+        )
+
+
 def test_converting_what_is_not_there_writes_nothing(tmp_path, capsys):
     out = tmp_path / "out"
     assert cifar_png.main([str(tmp_path), str(out)]) == 2
