@@ -48,6 +48,7 @@ def test_it_ends_in_a_report(small, tmp_path):
     assert len(table) == 2 * (1 + len(selected.versions) + 1 + len(tested.versions))
     page = (folder / "report/report.html").read_text()
     assert "CIFAR-10-C" in page and "MNIST" not in page
+    assert "Deviations from Kireev et al.: " in page and "from the paper" not in page
     assert "model resnet9_small (Kireev et al.: preactresnet18)" in page
 
 

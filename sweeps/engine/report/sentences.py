@@ -206,9 +206,10 @@ def _paper(summary: SweepSummary) -> list[str]:
 
 
 def deviations(summary: SweepSummary) -> str:
-    """Return the deviations from the paper, by the scale and by a budget; empty if none."""
+    """Return the deviations from the paper, or from whose recipe it is, by the scale and by a budget; empty if none."""
     found = [each.strip().rstrip(".") for each in summary.description.deviations]
-    by_scale = f"Deviations from the paper: {'; '.join(found)}." if found else ""
+    recipe = summary.benchmark.recipe
+    by_scale = f"Deviations from {recipe}: {'; '.join(found)}." if found else ""
     return f"{by_scale} {stopped_by_budget(summary)}".strip()
 
 

@@ -93,7 +93,8 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
             if costs:
                 session.say(cost_text(costs))
         if description.deviations:
-            session.say(f"Deviations from the paper: {'; '.join(description.deviations)}.")
+            recipe = images.data.benchmark.recipe
+            session.say(f"Deviations from {recipe}: {'; '.join(description.deviations)}.")
         return session.run(evaluate_all)
 
     return session.alone(run)

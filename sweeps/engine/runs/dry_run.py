@@ -66,8 +66,7 @@ def _space_table(plan: Plan) -> Table:
 
 
 def show_deviations(plan: Plan, console: Console) -> None:
-    """Print what is smaller than in the paper."""
+    """Print what is smaller than in the paper, or in whose recipe it is."""
     if plan.deviations:
-        console.print(
-            f"Deviations from the paper at scale {plan.config.scale}: {'; '.join(plan.deviations)}."
-        )
+        recipe, found = plan.config.data.benchmark.recipe, "; ".join(plan.deviations)
+        console.print(f"Deviations from {recipe} at scale {plan.config.scale}: {found}.")
