@@ -206,7 +206,7 @@ def _paper(summary: SweepSummary) -> list[str]:
 
 
 def deviations(summary: SweepSummary) -> str:
-    """Return the deviations from the paper, or from whose recipe it is, by the scale and by a budget; empty if none."""
+    """Return the deviations from the paper or recipe, by scale and by a budget; empty if none."""
     found = [each.strip().rstrip(".") for each in summary.description.deviations]
     recipe = summary.benchmark.recipe
     by_scale = f"Deviations from {recipe}: {'; '.join(found)}." if found else ""

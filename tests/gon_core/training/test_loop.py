@@ -28,7 +28,7 @@ class Recorder:
     """A step that trains nothing: it writes down its batches and reports given losses."""
 
     def __init__(self, losses):
-        self.batches = []
+        self.batches, self.rates = [], []  # learning rates, a step each
         self.losses = losses
 
     def __call__(self, state, images, labels):
@@ -37,6 +37,7 @@ class Recorder:
         assert torch.equal(numbers % 10, labels)
         assert images.dtype == torch.float32 and torch.equal(images[:, 0, 5, 7] * 255, numbers)
         self.batches.append(numbers.tolist())
+        self.rates.append(state.optimizer.param_groups[0]["lr"])
         logits = nn.functional.one_hot(torch.zeros_like(labels), 10).float()
         return logits, torch.tensor(self.losses[len(self.batches) - 1])
 
@@ -116,15 +117,11 @@ def test_it_warms_up_step_by_step_and_no_plateau_counts_meanwhile(small_state):
     config = TrainingConfig(
         batch_size=30, learning_rate=0.8, warm_up_epochs=2, patience=1, max_epochs=4
     )
-    state, rates = small_state(config), []
-
-    class Rates(Recorder):
-        def __call__(self, state, images, labels):
-            rates.append(state.optimizer.param_groups[0]["lr"])
-            return super().__call__(state, images, labels)
-
-    history = [*train_epochs(state, numbered(100), config, Rates([1.0] * 16))]
-    assert rates == pytest.approx([0.1 * step for step in range(1, 9)] + [0.8] * 4 + [0.08] * 4)
+    recorder = Recorder([1.0] * 16)
+    history = [*train_epochs(small_state(config), numbered(100), config, recorder)]
+    assert recorder.rates == pytest.approx(
+        [0.1 * step for step in range(1, 9)] + [0.8] * 4 + [0.08] * 4
+    )
     assert [metrics.event for metrics in history] == ["continue", "continue", "decay", "max_epochs"]
     assert history[0].learning_rate == pytest.approx(0.4)
 
@@ -135,18 +132,12 @@ def test_it_falls_step_by_step_to_0_and_no_plateau_ends_the_training(small_state
         batch_size=30, learning_rate=0.8, warm_up_epochs=warm_up, patience=1, max_epochs=3,
         anneals=True,
     )  # fmt: skip
-    state, rates = small_state(config), []
-
-    class Rates(Recorder):
-        def __call__(self, state, images, labels):
-            rates.append(state.optimizer.param_groups[0]["lr"])
-            return super().__call__(state, images, labels)
-
-    history = [*train_epochs(state, numbered(100), config, Rates([1.0] * 12))]
+    recorder = Recorder([1.0] * 12)
+    history = [*train_epochs(small_state(config), numbered(100), config, recorder)]
     rising = [0.2, 0.4, 0.6] if warm_up else []
     steps = 9 if warm_up else 12
     falling = [0.8 * (steps - step) / steps for step in range(steps)]
-    assert rates == pytest.approx(rising + falling)
+    assert recorder.rates == pytest.approx(rising + falling)
     assert [metrics.event for metrics in history] == ["continue", "continue", "max_epochs"]
 
 
