@@ -52,6 +52,7 @@ def test_it_ends_in_a_report(small, tmp_path):
     assert "model resnet9_small (Kireev et al.: preactresnet18)" in page
 
 
+@pytest.mark.system
 def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
     few, test = benchmarks.get("cifar10"), CIFAR10.suites["test"]
     made = tuple(name for name in test.corruptions if name != "frost")

@@ -48,6 +48,7 @@ def test_each_severity_is_farther_from_the_clean_image(name, digits):
     assert distances == sorted(set(distances)) and len(distances) == 5
 
 
+@pytest.mark.system
 @EVERY
 @pytest.mark.parametrize("severity", [1, 5])
 def test_a_prefix_and_a_shard_are_corrupted_as_in_the_whole_set(name, severity, digits):

@@ -162,6 +162,7 @@ def whole_run(model, data, attack):
     return found, counting.seen
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("size", "steps"), [(0.3, 30), (1.5, 40), (9.0, 30)])
 def test_ddn_breaks_the_same_images_as_a_whole_run_with_less_work(taught, size, steps):
     model, data = taught

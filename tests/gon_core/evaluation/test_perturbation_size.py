@@ -107,6 +107,7 @@ def test_the_median_is_that_of_the_closed_form(spread, count):
     assert row.extra["never"] == row.extra["non_monotone"] == 0 and not row.extra["per_image"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", NOISES)
 def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, mnist):
     data, model = mnist[1][:50], MadryCNN()
@@ -133,6 +134,7 @@ def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, m
         assert (sizes <= row.value + PRECISION).sum() >= 25
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("count", "times"), [(300, 4.5), (1000, 5), (5000, 5)])
 def test_it_takes_a_fifth_of_the_forwards(spread, count, times):
     model, data = Linear(), spread[:count]
@@ -192,6 +194,7 @@ def known_images(count):
 SIZES = st.one_of(st.floats(0, 27.9), st.sampled_from([0.0, 5.0, 27.0, math.inf]))
 
 
+@pytest.mark.system
 @settings(max_examples=50, deadline=None)
 @given(st.lists(SIZES, min_size=1, max_size=60), st.integers(0, 1000), st.integers(0, 3))
 def test_no_guess_changes_what_is_found(sizes, seed, kind):
@@ -357,6 +360,7 @@ class Sharp(Linear):
         return self.factor * super().forward(images)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_a_generator_trained_alone_fools_more_with_the_same_bits(kernel_size):
     model, data = Sharp(), greys([60, 80, 100, 110] * 10)

@@ -316,6 +316,7 @@ def test_a_fresh_generator_trains_on_training_images_in_an_order_of_its_own(digi
     assert orders[0] == order.tolist()
 
 
+@pytest.mark.system
 def test_a_training_stopped_between_any_two_steps_ends_on_the_same_bits(digits, small_state):
     """Also between two steps of a generator alone, of which there are many before one of both."""
     data, config = digits(25), TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=2)
@@ -402,6 +403,7 @@ def test_resets_are_reported(digits):
     assert found == [1, 3, 5]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_two_runs_give_the_same_bits_whatever_the_global_seed(precision, digits, bits):
     config = TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=2, precision=precision)

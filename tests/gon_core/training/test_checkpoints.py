@@ -40,6 +40,7 @@ def undisturbed(request, mnist):
     return request.param, data, history, dumps
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("epoch", range(4))
 def test_a_restored_training_ends_on_the_same_bits(undisturbed, epoch):
     method, data, history, dumps = undisturbed

@@ -44,6 +44,7 @@ def undisturbed(mnist, small_state):
     return run
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: f"{method.reset_interval}")
 def test_a_restored_training_ends_on_the_same_bits(undisturbed, small_state, digits, method, epoch):
@@ -57,6 +58,7 @@ def test_a_restored_training_ends_on_the_same_bits(undisturbed, small_state, dig
     assert rest_dumps == dumps[epoch:]  # every byte: generator, moments, the past, streams
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_cnn_ends_on_the_same_bits_too(digits, precision):
     config = TrainingConfig(batch_size=5, learning_rate=0.05, max_epochs=2, precision=precision)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("small_model")
 # ------------------------------------------------------------------------- weights that are given
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", TRAPS)
 def test_a_checkpoint_that_is_a_payload_is_not_evaluated(run_main, kind, given, trap):
     Path("weights").write_bytes(trap(kind))

@@ -37,6 +37,7 @@ def test_each_payload_works_on_those_who_believe_it(kind, tmp_path):
 FILES = (MODEL, TRAINING, STATE, HISTORY)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("name", "kind"), [(MODEL, "torch.save"), *((name, "pickle") for name in (*FILES, MANIFEST))]
 )
@@ -49,6 +50,7 @@ def test_a_checkpoint_replaced_by_a_payload_gives_way_to_the_one_before(
     assert "epoch-000002" in caplog.text
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", [MODEL, TRAINING, HISTORY, STATE])
 def test_a_payload_under_a_right_hash_is_refused_or_passed_over(name, given, trap, caplog):
     forge(given.checkpoint, name, trap())
@@ -61,6 +63,7 @@ def test_a_payload_under_a_right_hash_is_refused_or_passed_over(name, given, tra
         assert result.status == "max_epochs" and "epoch-000002" in caplog.text
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["aaa.pkl", "zzz.pkl", "epoch-000009"])
 def test_a_stray_file_among_checkpoints_is_passed_over(name, given, trap):
     (given.trial(given.killed) / "checkpoints" / name).write_bytes(trap())
@@ -195,6 +198,7 @@ def store(tmp_path_factory):
     return uri
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "name", ["turn.json", "trial.json", "result.json", NOISE],
 )  # fmt: skip
@@ -205,6 +209,7 @@ def test_a_replay_refuses_or_passes_over_a_payload(run_main, name, given, trap, 
     assert code in (0, 2) and name in printed + caplog.text
 
 
+@pytest.mark.system
 def test_a_replay_reads_no_stray_file(run_main, given, trap, store):
     for folder in (given.folder, given.folder / "trials", given.trial(given.ended)):
         for name in STRAYS:

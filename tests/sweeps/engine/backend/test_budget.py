@@ -400,6 +400,7 @@ def drive(meter, records, at_once, clock, machines=None, hours=1.0, **options):
     return done, not search.is_exhausted
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 @pytest.mark.parametrize("budget", [0.5, 1.0, 2.2, 3.9, 4.1, 5.0, 6.0, 7.0])
 def test_no_budget_is_passed_and_no_search_hangs(at_once, budget, meter, records, clock):

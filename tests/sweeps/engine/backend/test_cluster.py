@@ -36,6 +36,7 @@ def environment():
     os.environ.update(before)
 
 
+@pytest.mark.system
 def test_while_ray_ends_no_thread_frees_what_is_its_own(environment, monkeypatch):
     class Cycle:
         def __init__(self):
@@ -52,6 +53,7 @@ def test_while_ray_ends_no_thread_frees_what_is_its_own(environment, monkeypatch
     assert len(seen) == 1 and gc.isenabled()
 
 
+@pytest.mark.system
 def test_one_that_is_gone_before_the_sweep_connects_is_one_line(environment, monkeypatch):
     def gone(settings):
         raise ConnectionError("no answer")
@@ -64,6 +66,7 @@ def test_one_that_is_gone_before_the_sweep_connects_is_one_line(environment, mon
     assert folder.exists(), "what did not start keeps its logs until the next one"
 
 
+@pytest.mark.system
 def test_a_ray_that_does_not_start_in_time_is_one_line(environment, monkeypatch):
     def slow(*_):
         raise Exception("The current node timed out during startup. This could happen because")

@@ -169,6 +169,7 @@ def test_intervals_end_where_accuracies_do_and_stay_in_their_panels(make):
         assert -10 < axes.get_ylim()[0] < 0 and 100 < axes.get_ylim()[1] < 110
 
 
+@pytest.mark.system
 def test_intervals_that_are_not_cut_are_not_said_to_be(make):
     summary = make(methods(1)[:1], seeds=1)
     for draw in (draw_corruption_bars, draw_perturbations, draw_severities):
@@ -229,6 +230,7 @@ def test_a_point_without_severities_is_left_out_and_counted(make):
     assert "intervals: binomial over images, of one model each." in caption(figure)
 
 
+@pytest.mark.system
 def test_bars_show_each_method_under_each_corruption(three_seeds):
     results, _, figures = three_seeds
     figure = figures(draw_corruption_bars)
@@ -413,6 +415,7 @@ def test_perturbed_images_are_of_the_first_seed_that_has_them(tmp_path):
     assert "sigma 0.5" in words(figure)
 
 
+@pytest.mark.system
 def test_equal_summaries_give_equal_bytes(make):
     summary = make(measured_sigmas(1)[:1], space=(SIGMA,), seeds=1)
     first, again = (render("figure", lambda: draw_perturbations(summary), dpi=40) for _ in range(2))

@@ -67,5 +67,6 @@ def test_it_is_there_before_anything_was_measured(make_ant_sweep, results):
     assert table.rows[1].cells == ("1", "1", "ours", "2", "", "", "")
 
 
+@pytest.mark.system
 def test_other_sweeps_have_none(sweeps):
     assert build_generator_depths(summarise(sweeps("epsilon"))) == ()

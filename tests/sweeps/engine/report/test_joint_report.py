@@ -65,6 +65,7 @@ def test_known_points_alone_can_tell_importances(make_ant_sweep, sweeps):
     assert measure_importances(summarise(records)) == {}
 
 
+@pytest.mark.system
 def test_front_of_two_objectives(sweeps):
     summary = summarise(sweeps("front"))
     assert len(summary.front) > 1

@@ -40,6 +40,7 @@ def test_trial_is_rendered_alone_and_the_same_again(noise):
     assert files == render_trial(ant_result(), noise)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("history", [[], ant_history(1), [{"epoch": 1.0, "loss": float("nan")}]])
 @pytest.mark.filterwarnings("error")
 def test_trial_with_little_history_is_rendered(noise, history):
@@ -75,6 +76,7 @@ def test_resets_are_marked_only_where_few():
     assert noise_figures.resets_text(rare) == "2 generators replaced in 7 epochs"
 
 
+@pytest.mark.system
 def test_report_has_the_best_large_and_every_point_small(sweeps):
     records = sweeps("epsilon")
     names = (records.folder / "report").names()

@@ -23,6 +23,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("error")
 @pytest.mark.usefixtures("figures_are_drawn")

@@ -25,7 +25,7 @@ from sweeps.engine.trials import trial
 from sweeps.engine.trials.measures import prepare_data
 from tests.eager import use_eager_kernels
 
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = [pytest.mark.usefixtures("small_model"), pytest.mark.system]
 EPOCHS = 4
 # The last batch of an epoch is smaller than the others.
 DATA = DataConfig(training_images=40, validation_images=6, test_images=5)

@@ -40,6 +40,7 @@ def run(search, at_a_time: int = 1, answer=answer) -> list:
     return order
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("sampler", LINE_SAMPLERS)
 @pytest.mark.parametrize("at_a_time", [1, 3])
 def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, at_a_time):
@@ -53,6 +54,7 @@ def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, a
     assert all(round(value * 100, 6) % 1 == 0 for value in refined)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("sampler", LINE_SAMPLERS)
 def test_the_same_answers_give_the_same_proposals(sampler):
     assert run(search(sampler=sampler)) == run(search(sampler=sampler))

@@ -136,6 +136,7 @@ def die_after(monkeypatch, steps):
     monkeypatch.setattr(TrialRecords, "write_finding", write_finding)
 
 
+@pytest.mark.system
 def test_a_trial_killed_between_any_two_steps_of_its_evaluation_measures_nothing_twice(
     few, undisturbed, done, tmp_path, monkeypatch
 ):
@@ -284,6 +285,7 @@ def spoil(kept, how, monkeypatch):
             kept.write_finding(DAMAGED, Finding(), "")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("how", "says"),
     [("truncated", "not JSON"), ("a flipped bit", "SHA-256"), ("no hash", "SHA-256"),

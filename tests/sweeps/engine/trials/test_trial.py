@@ -81,6 +81,7 @@ def test_a_killed_trial_ends_bit_identical_to_an_undisturbed_one(
     assert again.trial(config.trial_id).folder.read(MODEL) == weights
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("both", [False, True])
 def test_a_checkpoint_whose_content_fits_no_training_gives_way_to_the_one_before(
     both, config, data, start_weights, records
@@ -137,6 +138,7 @@ def test_an_error_is_a_result_with_its_traceback_and_may_run_again(
     assert run(config, data, start_weights, records).status == "max_epochs"
 
 
+@pytest.mark.system
 def test_the_seed_changes_the_result_and_the_sigma_does(config, data, start_weights, records):
     results = [
         run(config.model_copy(update=change), data, start_weights, records)
