@@ -1,6 +1,7 @@
 """The benchmarks by name: one file each. To add one, write its file and name it here."""
 
 from gon_core.benchmarks.benchmark import (
+    THE_PAPER,
     Benchmark,
     CorruptionSuite,
     Published,
@@ -16,8 +17,8 @@ from gon_core.benchmarks.mnist import MNIST
 from gon_core.names import nearest
 
 __all__ = [
-    "Benchmark", "CorruptionSuite", "Published", "Scale", "ScaleName", "Strength", "get", "names",
-    "register",
+    "THE_PAPER", "Benchmark", "CorruptionSuite", "Published", "Scale", "ScaleName", "Strength",
+    "get", "names", "register",
 ]  # fmt: skip
 
 _ALL = (MNIST, FASHION_MNIST, KMNIST, CIFAR10, IMAGENET_C)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gon_core.data.splits import LabelledImages
 
 ScaleName = Literal["demo", "paper"]
+THE_PAPER = "the paper"  # this project's, about the Game of Noise
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Strength:
     Attributes:
         parameter: a field, or a property, of the method.
         low: least value that is searched, inclusive.
-        high: greatest value that is searched.
+        high: greatest value that is searched, or accepted: beyond it almost every pixel is clipped.
         step: values are multiples of it.
         unit: for axes and tables.
         coarse_grid: to begin with at demo scale.
@@ -123,15 +124,18 @@ class Scale:
 
 @dataclass(frozen=True)
 class Published:
-    """Where the paper's figures of this benchmark stand in ``gon_core.paper``.
+    """Where published figures of this benchmark stand in ``gon_core.paper``.
 
     Attributes:
-        title: what the table of accuracies by corruption is called in the paper.
+        source: who published them.
+        trained: how these models were trained, in words.
+        title: what the table of accuracies by corruption is called there.
         top1: that table.
         rows: by training method, the row of that table that its model stands beside.
         not_trained: rows of that table whose model no method here trains, and why.
-        adversarial_title: what the table of accuracies under attack is called in the paper.
-        adversarial: that table; a row has the name of the model, or of the training method.
+        adversarial_title: what the table of accuracies under attack is called there.
+        adversarial: that table; a row has the name of the model, or of the training method. None if
+            no accuracies under attack were published.
         attacks: by attack, its column of that table.
         curves: by training method, the table of accuracy against its strength, and the names of
             the columns of the two.
@@ -141,10 +145,17 @@ class Published:
     top1: str
     rows: Mapping[str, str]
     not_trained: Mapping[str, str]
-    adversarial_title: str
-    adversarial: str
-    attacks: Mapping[str, str]
-    curves: Mapping[str, tuple[str, str, str]]
+    adversarial_title: str = ""
+    adversarial: str | None = None
+    attacks: Mapping[str, str] = field(default_factory=dict)
+    curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    source: str = THE_PAPER
+    trained: str = "at paper scale"
+
+    @property
+    def label(self) -> str:
+        """What its figures are called beside ours."""
+        return f"{'published' if self.source == THE_PAPER else self.source}, {self.trained}"
 
 
 @dataclass(frozen=True)
@@ -171,7 +182,7 @@ class Benchmark:
             nothing is trained. With ``severities`` there is a third, an extension of test images
             whose rows enter no published mean.
         measures: what can be measured of a final model beside these accuracies.
-        published: the paper's figures; None if it has none.
+        published: published figures; None if it has none.
         augment: takes training images [batch, channel, height, width] in [0, 1] and a random stream
             on their device; returns what is trained on, before any noise. None for the images as
             they are.
@@ -196,7 +207,7 @@ class Benchmark:
     measures: tuple[str, ...]
     published: Published | None = None
     augment: Callable[[Tensor, Generator], Tensor] | None = None
-    recipe: str = "the paper"
+    recipe: str = THE_PAPER
 
     @property
     def is_embedded(self) -> bool:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gon_core.benchmarks import imagenet_c, mnist
-from gon_core.benchmarks.benchmark import Benchmark, CorruptionSuite, Scale, Strength
+from gon_core.benchmarks.benchmark import (
+    Benchmark,
+    CorruptionSuite,
+    Published,
+    Scale,
+    Strength,
+)
 from gon_core.benchmarks.mnist import PIXELS
 from gon_core.config.methods import (
     ANT,
@@ -205,4 +211,31 @@ CIFAR10 = Benchmark(
     measures=("epsilon_star",),
     augment=augment,
     recipe="Kireev et al.",
+    published=Published(
+        source="Kireev et al.",
+        trained="PreActResNet-18, 150 epochs",
+        title="accuracies on CIFAR-10-C",
+        top1="cifar10_c_top1",
+        rows={
+            "vanilla": "standard",
+            "gnt": "gauss-augment-50percent-sigma=0.1",
+            "augmix": "augmix",
+            "pgd": "linf-at-eps=1.0:255",
+            "ddn": "l2-at-eps=0.1",
+        },
+        not_trained={
+            "gauss-augment-100percent-sigma=0.05": "every image noisy, half of them here",
+            "deepaugment": "needs images that other networks have changed",
+            **dict.fromkeys(
+                (
+                    "fast-pat-eps=0.02",
+                    "gradient-regularization-lambda=0.02",
+                    "rlat-eps=0.08",
+                    "rlat-eps=0.05-augmix",
+                    "rlat-eps=0.02-deepaugment",
+                ),
+                "not a method of this project",
+            ),
+        },
+    ),
 )

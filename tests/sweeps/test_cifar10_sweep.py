@@ -50,6 +50,9 @@ def test_it_ends_in_a_report(small, tmp_path):
     assert "CIFAR-10-C" in page and "MNIST" not in page
     assert "Deviations from Kireev et al.: " in page and "from the paper" not in page
     assert "model resnet9_small (Kireev et al.: preactresnet18)" in page
+    assert "The choice of Kireev et al.: sigma 0.1, with 85.0 %, PreActResNet-18" in page
+    assert "85.04" in page and "47.1" in page, "two of their rows stand beside ours"
+    assert "mCE: mean corruption error" in page
 
 
 @pytest.mark.system
@@ -68,6 +71,7 @@ def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
     assert code == 0 and "14 of 15 corruptions (without frost)" in words, printed
     assert "is the plain mean over 14 of 15 corruptions" in words
     assert "chosen by validation accuracy alone" in words
+    assert "84.9" in words and "85.04" not in words, "their mean is without frost too"
     table = parquet.read_table(tmp_path / "results/photos/results.parquet").to_pylist()
     assert "frost" not in {row["corruption"] for row in table}
 

@@ -46,7 +46,8 @@ class AntOptions(SweepOptions):
     }  # fmt: skip
 
     epsilon: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Size of the noise, l2 norm on [0, 1] pixels. Default: 10, the paper's."
+        None,
+        description="Size of the noise, an l2 norm on [0, 1] pixels. Default: 10 on MNIST.",
     )
     kernel_size: Annotated[Literal[1, 3], WHOLE_NUMBER] | None = Field(
         None, description="1: noise without spatial correlation; 3: over 3x3 pixels. Default: 1."
@@ -84,6 +85,8 @@ class AntOptions(SweepOptions):
             method = self.ant()
         except ValidationError as error:
             return found | self._fault(error)
+        if (self.epsilon or 0) > (most := self.benchmark.strengths["ant_1x1"].high):
+            found["epsilon"] = f"must be at most {most:g} on {self.benchmark.title}"
         batch = scale_of(self).training.batch_size
         for name in ("clean_share", "past_share"):
             share = getattr(method, name)

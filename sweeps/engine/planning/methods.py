@@ -38,14 +38,18 @@ def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: An
 
 
 def strength_problems(options: SweepOptions, name: str) -> dict[str, str]:
-    """Return which values of an option's grid the searched method does not allow."""
+    """Return which values of an option's grid the searched method or the benchmark refuses."""
     variant, benchmark, faults = options.variant, options.benchmark, []
     method = at_scale(variant, scale_name(options), benchmark)
+    known = benchmark.strengths[variant]
     for value in getattr(options, name) or ():
         try:
-            with_values(method, {benchmark.strengths[variant].parameter: value})
+            with_values(method, {known.parameter: value})
         except ValidationError as error:
             faults.append(f"{value:g}: {error.errors()[0]['msg'].lower()}")
+            continue
+        if value > known.high:
+            faults.append(f"{value:g}: must be at most {known.high:g} on {benchmark.title}")
     return {name: f"for {variant}, {'; '.join(faults)}"} if faults else {}
 
 
@@ -103,6 +107,6 @@ def published_rows(
         for variant, point in points.items()
         if variant in published.rows
     ]
-    if attacks:
+    if attacks and published.adversarial:
         return {"rows": rows, "table_7": published.adversarial}
     return {"rows": rows} if rows else None

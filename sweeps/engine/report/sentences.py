@@ -186,11 +186,11 @@ def _paper(summary: SweepSummary) -> list[str]:
         models = [(str(point[0]), str(row["model"])) for point, row in published.rows.items()]
         pairs = [name if name == model else f"{name} with {model}" for name, model in models]
         if pairs:
-            rows = f"rows of the paper's {known.title}, at paper scale: {listed(pairs, ', ')}"
-            return [f"Compared with {rows}."]
+            rows = f"rows of {known.source}'s {known.title}, {known.trained}"
+            return [f"Compared with {rows}: {listed(pairs, ', ')}."]
         return [
-            f"No checkpoint bears the name of a row of the paper's {known.title}, so none stands "
-            "beside a published figure: see --names."
+            f"No checkpoint bears the name of a row of {known.source}'s {known.title}, so none "
+            "stands beside a published figure: see --names."
         ]
     point = tuple(parameter.paper for parameter in summary.parameters)
     if not published.means:
@@ -198,11 +198,13 @@ def _paper(summary: SweepSummary) -> list[str]:
         on = f" on {summary.benchmark.title}" if known else ""
         uses = f"The paper's values{on}: {summary.text(point)}."
         return [sentence, uses] if summary.search == "joint" else [sentence]
+    assert known is not None, "only a benchmark with published figures has such means"
     accuracy = published.means.get(point)
     reached = "" if accuracy is None else f", with {percent(accuracy)} %"
     # Where a curve was published the paper's value is its optimum; else it is what it used.
-    what = "Published optimum" if published.curve else "The paper's choice"
-    return [f"{what}: {summary.text(point)}{reached}, at paper scale."]
+    recipe = summary.benchmark.recipe
+    what = "Published optimum" if published.curve else f"The choice of {recipe}"
+    return [f"{what}: {summary.text(point)}{reached}, {known.trained}."]
 
 
 def deviations(summary: SweepSummary) -> str:

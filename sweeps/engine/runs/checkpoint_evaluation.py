@@ -153,7 +153,7 @@ def describe_evaluation(
             "rows": [
                 {"point": [name], "table": tables.top1, "model": row} for name, row in rows.items()
             ],
-            "table_7": tables.adversarial,
+            **({"table_7": tables.adversarial} if tables.adversarial else {}),
         }
     return SweepDescription(
         name=options.name or f"{EXPERIMENT}-{identity.hexdigest()[:6]}",

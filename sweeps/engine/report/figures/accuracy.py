@@ -152,13 +152,13 @@ def _place_categories(axes: Axes, parameter: Parameter, values: Sequence[Value])
 def _draw_published(
     axes: Axes, summary: SweepSummary, position: Callable[[Value], float], is_joined: bool
 ) -> None:
-    means = summary.published.means
-    is_curve = is_joined and len(means) > 1
-    if means:
+    means, known = summary.published.means, summary.benchmark.published
+    is_curve = is_joined and bool(summary.published.curve)
+    if means and known:
         axes.plot(
             [position(point[0]) for point in means], list(means.values()), color=PUBLISHED,
             linestyle=(0, (4, 2)) if is_curve else "", linewidth=1.2, marker="s",
-            markersize=3.5 if is_curve else 5, label="published, at paper scale",
+            markersize=3.5 if is_curve else 5, label=known.label,
         )  # fmt: skip
 
 

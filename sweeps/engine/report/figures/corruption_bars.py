@@ -47,7 +47,8 @@ def draw_corruption_bars(summary: SweepSummary) -> Figure:
         _draw_panel(axes, summary, points, estimates, published)
         drawn += estimates.values()
         has_published |= bool(published)
-    lines = [BARS, *point_rows.notes(drawn), point_rows.PUBLISHED_MARK if has_published else ""]
+    mark = point_rows.published_mark(summary) if has_published else ""
+    lines = [BARS, *point_rows.notes(drawn), mark]
     caption = point_rows.caption(summary, points, lines)
     return style.add_title_and_caption(figure, "Test accuracy on each corruption", caption)
 

@@ -55,7 +55,8 @@ def draw_perturbations(summary: SweepSummary) -> Figure:
             accuracies += [accuracy] if accuracy else []
             has_published |= beside is not None
     title = summaries.perturbation_title([trial for point in points for trial in point.trials])
-    lines = [*_notes(sizes, accuracies), point_rows.PUBLISHED_MARK if has_published else ""]
+    mark = point_rows.published_mark(summary) if has_published else ""
+    lines = [*_notes(sizes, accuracies), mark]
     return style.add_title_and_caption(figure, title, point_rows.caption(summary, points, lines))
 
 

@@ -16,7 +16,6 @@ from sweeps.engine.report.summary.estimates import Estimate, estimate
 from sweeps.engine.report.summary.space import shorten
 
 MOST = 16  # points in one figure
-PUBLISHED_MARK = "Orange: published, at paper scale."
 ROW, TOP = 0.175, 0.25  # inches: of a point, and of what stands above a panel
 LABEL = 8.0  # points, of a row's name
 LETTER = 0.062  # inches, of a row's name, with room for bold ones
@@ -71,6 +70,12 @@ def notes(estimates: Sequence[Estimate]) -> list[str]:
     """Return which intervals are drawn, and whether some of them are cut, in sentences."""
     kinds = intervals(estimate.is_over_seeds for estimate in estimates)
     return [kinds, marks.clip_note(estimate.interval for estimate in estimates)]
+
+
+def published_mark(summary: SweepSummary) -> str:
+    """Return what the published marks are, in a sentence."""
+    known = summary.benchmark.published
+    return f"Orange: {known.label}." if known else ""
 
 
 def intervals(kinds: Iterable[bool], one_seed: str = "binomial over images") -> str:

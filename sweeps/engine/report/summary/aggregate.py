@@ -233,7 +233,7 @@ def summarise(records: SweepRecords) -> SweepSummary:
         points=tuple(summaries[p] for p in sorted(ended, key=position) if p not in baselines),
         known=dict(description.known),
         missing=tuple(sorted(missing, key=lambda trial: (position(trial[0]), trial[1]))),
-        published=read_published(description.published or {}, benchmark.published),
+        published=read_published(description.published or {}, benchmark),
         baselines=tuple(summaries[point] for point in baselines if point in summaries),
         stopped=records.usage.stopped(),
     )

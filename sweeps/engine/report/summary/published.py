@@ -1,22 +1,23 @@
-"""What the paper published for the same search, to compare with our own trials."""
+"""What was published for the same search, to compare with our own trials."""
 
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
 from gon_core import paper
-from gon_core.benchmarks import Published
+from gon_core.benchmarks import Benchmark, Published
 from gon_core.measurement import CLEAN
 from search_spaces.parameter import Point
 
 
 @dataclass(frozen=True)
 class PublishedValues:
-    """The paper's figures, in percent.
+    """Published figures, in percent.
 
     Attributes:
         figure: name of the table of the curve, or None.
         curve: mean accuracy over corruptions, by point.
-        rows: by point, a row of the paper's table: the model's name under ``model``, the accuracies
+        rows: by point, a row of the published table: the model's name under ``model``, accuracies
             under ``clean``, ``mean`` and each corruption.
         depths: rows of the paper's Table 11, of another data set; see ``table_11``.
         attacks: by point, the accuracy ``clean`` and by name of the attack.
@@ -34,7 +35,7 @@ class PublishedValues:
         return self.curve or {point: float(row["mean"]) for point, row in self.rows.items()}
 
 
-def read_published(source: dict[str, Any], known: Published | None) -> PublishedValues:
+def read_published(source: dict[str, Any], benchmark: Benchmark) -> PublishedValues:
     """Return the curve, rows, accuracies under attack or Table 11 that sweep.json names.
 
     Raises:
@@ -47,8 +48,11 @@ def read_published(source: dict[str, Any], known: Published | None) -> Published
         columns = paper.load(figure).to_pydict()
         pairs = zip(columns[named["x"]], columns[named["y"]], strict=True)
         curve = {(float(x),): float(y) for x, y in sorted(pairs)}
-    named_rows = source.get("rows", [])
-    rows = {tuple(row["point"]): paper.row(row["table"], row["model"]) for row in named_rows}
+    rows = {
+        tuple(row["point"]): _comparable(paper.row(row["table"], row["model"]), benchmark)
+        for row in source.get("rows", [])
+    }
+    known = benchmark.published
     attacked = adversarial_rows(known) if known and source.get("table_7") else {}
     return PublishedValues(
         figure=figure,
@@ -59,8 +63,24 @@ def read_published(source: dict[str, Any], known: Published | None) -> Published
     )
 
 
+def top1_rows(known: Published, benchmark: Benchmark) -> dict[str, dict[str, Any]]:
+    """Return the accuracies under corruptions by model, see ``PublishedValues.rows``."""
+    rows = paper.models(known.top1)
+    return {model: _comparable(row, benchmark) for model, row in rows.items()}
+
+
+def _comparable(row: dict[str, Any], benchmark: Benchmark) -> dict[str, Any]:
+    """Return a row whose mean is over the corruptions that are made here, where some are not."""
+    suite = benchmark.suites["test"]
+    if not suite.left_out:
+        return row
+    return row | {"mean": round(statistics.fmean(row[name] for name in suite.corruptions), 1)}
+
+
 def adversarial_rows(known: Published) -> dict[str, dict[str, float]]:
     """Return the accuracies ``clean`` and under each attack, by model as ``known.top1`` has it."""
+    if known.adversarial is None:
+        return {}
     columns = {CLEAN: CLEAN, **known.attacks}
     return {
         known.rows.get(row["model"], row["model"]): {

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gon_core import intervals, paper
+from gon_core import intervals
+from gon_core.benchmarks import THE_PAPER
 from gon_core.measurement import CLEAN, Measurement
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
-from sweeps.engine.report.summary.published import adversarial_rows
+from sweeps.engine.report.summary.published import adversarial_rows, top1_rows
 from sweeps.engine.report.summary.space import CHECKPOINT
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
@@ -23,7 +24,7 @@ OURS = (
     "is that of Wilson's interval over test images, each counted once)."
 )
 BESIDE = (
-    "Paper: the published figure, at paper scale. Difference: ours - published, with "
+    "Paper: {label}. Difference: ours - published, with "
     f"{OUTSIDE} where the published figure, whatever its rounding, is outside our 95 % interval: "
     "over seeds, and over which of the {test_images:,} test images were measured."
 )
@@ -141,9 +142,11 @@ def build_methods(summary: SweepSummary) -> tuple[Table, ...]:
     note, six, seven, others, others_7 = "", table_6(summary), table_7(summary), {}, {}
     if known is not None:
         title = f"{known.title}: accuracy on {summary.suite.title}"
+        if known.source != THE_PAPER:
+            title = f"Accuracy on {summary.suite.title}, ours and that of {known.source}"
         title_7 = f"{known.adversarial_title}: accuracy under attack"
         if published.rows:
-            others = _others(summary, {r["model"]: r for r in paper.load(known.top1).to_pylist()})
+            others = _others(summary, top1_rows(known, summary.benchmark))
         if published.attacks:
             others_7 = _others(summary, adversarial_rows(known))
         reasons = [f"{model}: {why}" for model, why in known.not_trained.items() if model in others]
@@ -183,15 +186,22 @@ def _table(
             for point, published in summary.published.rows.items()
             if str(point[0]) in cells and point[0] != published["model"]
         ]
-        notes.append(BESIDE.format(test_images=summary.benchmark.test_images))
-        notes += [f"The paper's rows: {', '.join(pairs)}."] if pairs else []
+        notes += _beside(summary, pairs)
     rows += [
-        Row((model, "paper only", *(str(found[column]) for column in columns)), "paper only")
+        Row((model, "paper only", *(str(found.get(name, "")) for name in columns)), "paper only")
         for model, found in others.items()
     ]
     heads = words(CHECKPOINT if summary.has_checkpoints else "method", "")
     text = " ".join(filter(None, (*notes, note)))
     return Table(title, (*heads, *numbers(*columns.values())), tuple(rows), text, heads=2)
+
+
+def _beside(summary: SweepSummary, pairs: Sequence[str]) -> list[str]:
+    """Return what the published rows are, and which of ours with another name they stand beside."""
+    known = summary.benchmark.published
+    assert known is not None, "a figure stands beside ours"
+    notes = [BESIDE.format(label=known.label, test_images=summary.benchmark.test_images)]
+    return [*notes, f"Rows of {known.source}: {', '.join(pairs)}."] if pairs else notes
 
 
 def _images_note(summary: SweepSummary) -> str:

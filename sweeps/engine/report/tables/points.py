@@ -18,7 +18,8 @@ from sweeps.engine.report.summary.aggregate import (
 from sweeps.engine.report.summary.space import order, point_of, value_text
 from sweeps.engine.report.tables.table import Column, Row, Table, numbers, words
 
-HALF_WIDTH, UNATTAINABLE = "95 % ±", "unattainable"
+HALF_WIDTH, UNATTAINABLE, MCE = "95 % ±", "unattainable", "mCE"
+ERRORS = "mCE: mean corruption error, the plain mean of errors in percent."
 ONE_TRIAL = "Interval of one trial: binomial over test images, each counted once."
 
 
@@ -41,6 +42,7 @@ def build_points(summary: SweepSummary) -> Table:
     if len(values) > 1:
         values.insert(0, "#")
     measured = f"{sentences.what_was_measured(summary)} {sentences.INTERVALS}"
+    measured += f" {ERRORS}" if _has_errors(summary) else ""
     vertical = summary.suite.corruptions
     columns = [Column(head, is_vertical=key in vertical) for key, head in heads.items()]
     return Table(
@@ -56,7 +58,7 @@ def _heads(summary: SweepSummary) -> dict[str, str]:
     """Return the heads of the columns of numbers by their content."""
     ended = {trial.status for trial in summary.trials}
     keys = ["mean", HALF_WIDTH, *["published"] * bool(summary.published.curve), CLEAN]
-    keys += [*_validation(summary), "seeds"]
+    keys += [*[MCE] * _has_errors(summary), *_validation(summary), "seeds"]
     if any(point.unattainable is not None for point in summary.points):
         keys.append(UNATTAINABLE)
     return {
@@ -64,6 +66,14 @@ def _heads(summary: SweepSummary) -> dict[str, str]:
         **{status: f"trials {word}" for status, word in SHORT_STATUS.items() if status in ended},
         **{name: name.replace("_", " ") for name in summary.suite.corruptions},
     }
+
+
+def _has_errors(summary: SweepSummary) -> bool:
+    """Whether errors are shown too: usual where there are severities, as on CIFAR-10-C.
+
+    Corruption errors that are relative to a reference model have a table of their own.
+    """
+    return len(summary.suite.severities) > 1 and summary.suite.reference_errors is None
 
 
 def _validation(summary: SweepSummary) -> list[str]:
@@ -78,6 +88,7 @@ def _own(summary: SweepSummary, heads: Iterable[str], point: PointSummary) -> Ro
         HALF_WIDTH: point.test.half_width if point.test else "",
         "published": percent(summary.published.curve.get(point.point)),
         CLEAN: percent(point.clean and point.clean.mean),
+        MCE: percent(point.test and 100 - point.test.mean),
         "seeds": seeds if point.is_complete else f"{seeds}/{len(summary.description.seeds)}",
         UNATTAINABLE: percent(point.unattainable),
     }

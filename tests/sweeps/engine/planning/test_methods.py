@@ -65,6 +65,20 @@ def test_an_illegal_strength_is_named():
     assert "1.5" in strength_problems(illegal, "sigmas")["sigmas"]
 
 
+@pytest.mark.parametrize(("dataset", "sigma", "epsilon"), [("mnist", 2, 18), ("cifar10", 1, 20)])
+def test_the_largest_strength_is_the_benchmarks(dataset, sigma, epsilon):
+    where = {"dataset": dataset, "data_dir": "." if dataset == "cifar10" else None, "scale": "demo"}
+    for script, name, most in (
+        (sigma_script, "sigmas", sigma),
+        (epsilon_script, "epsilons", epsilon),
+    ):
+        assert strength_problems(script.Options(**where, **{name: (most,)}), name) == {}
+        found = strength_problems(script.Options(**where, **{name: (most + 0.5,)}), name)
+        assert f"must be at most {most} on " in found[name]
+    fixed = depth_script.Options(**where, epsilon=epsilon + 1)
+    assert f"must be at most {epsilon} on " in fixed.problems()["epsilon"]
+
+
 def test_what_the_demo_cuts_of_a_method_is_said():
     assert deviations(MNIST.methods, "paper", MNIST) == ()
     (found,) = deviations(["pgd"], "demo", MNIST)
