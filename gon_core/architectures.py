@@ -5,6 +5,7 @@ Imports no torch, so that a name is refused before anything slow starts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from gon_core.names import nearest
 if TYPE_CHECKING:
     from torch import Generator, nn
 
+TORCHVISION = "torchvision:"
+"""What the name of any classifier of torchvision begins with."""
 ImageShape = tuple[int, int, int]
 """Channels, height and width."""
 
@@ -31,6 +34,8 @@ class Description:
         image_shape: of the images that it was published for.
         any_classes: whether it can be made for another number of classes.
         any_shape: whether it takes images of another shape.
+        least_side: height and width from which on it takes images of as many channels; None if it
+            takes those of ``image_shape`` alone.
         is_slow: whether it takes seconds to import.
     """
 
@@ -39,12 +44,17 @@ class Description:
     image_shape: ImageShape
     any_classes: bool = False
     any_shape: bool = False
+    least_side: int | None = None
     is_slow: bool = False
 
     def fits(self, classes: int, image_shape: ImageShape) -> bool:
         """Return whether it can classify images of this shape into so many classes."""
+        channels, *sides = image_shape
+        is_large = self.least_side is not None and min(sides) >= self.least_side
         return (self.any_classes or self.classes == classes) and (
-            self.any_shape or self.image_shape == image_shape
+            self.any_shape
+            or self.image_shape == image_shape
+            or (channels == self.image_shape[0] and is_large)
         )
 
 
@@ -56,20 +66,44 @@ def describe(name: str) -> Description:
     """
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
+    if is_from_outside(name):
+        return _from_outside(name)
     legal, hint = ", ".join(ARCHITECTURES), nearest(name, ARCHITECTURES)
     raise ValueError(f"architecture must be one of {legal}, got {name!r} ({hint}?)")
 
 
+def is_from_outside(name: str) -> bool:
+    """Whether a name is ``torchvision:NAME`` or ``module:function``; nothing is imported."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name) is not None
+
+
 def known(name: str) -> str:
-    """Return a name in ``ARCHITECTURES`` as it is.
+    """Return a name in ``ARCHITECTURES``, or of a model from outside, as it is.
 
     Raises:
         ValueError: unknown name; says all of them and the nearest, for whoever adds what was given.
     """
-    if name not in ARCHITECTURES:
+    if name not in ARCHITECTURES and not is_from_outside(name):
         hint = nearest(name, ARCHITECTURES).strip("'")
-        raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}; did you mean {hint}?")
+        legal = f"{', '.join(ARCHITECTURES)}, {TORCHVISION}NAME or module:function"
+        raise ValueError(f"must be one of {legal}; did you mean {hint}?")
     return name
+
+
+def problem(name: str, classes: int, image_shape: ImageShape) -> str:
+    """Return why a model cannot classify such images into so many classes; empty if it can.
+
+    One from outside is made and tried out.
+    """
+    if is_from_outside(name):
+        try:
+            make(name, classes, image_shape)
+        except ValueError as error:
+            return str(error)
+        return ""
+    if describe(name).fits(classes, image_shape):
+        return ""
+    return f"must be one of {', '.join(fitting(classes, image_shape))}"
 
 
 def fitting(classes: int, image_shape: ImageShape) -> tuple[str, ...]:
@@ -136,16 +170,29 @@ def _of_cifar(name: str) -> Description:
 
         return getattr(small_resnets, name)(classes, generator)
 
-    return Description(construct, 10, (3, 32, 32), any_classes=True)
+    return Description(construct, 10, (3, 32, 32), any_classes=True, least_side=32)
+
+
+def _from_outside(name: str) -> Description:
+    def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
+        from gon_core.models import outside
+
+        return outside.make(name, classes, image_shape, generator)
+
+    return Description(
+        construct, 1000, (3, 224, 224), any_classes=True, any_shape=True, is_slow=True
+    )
 
 
 def _of_torchvision(name: str) -> Description:
     def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
         from gon_core.models.imagenet import backbone
 
-        return backbone(name)
+        return backbone(name, classes, generator)
 
-    return Description(construct, 1000, (3, 224, 224), any_shape=True, is_slow=True)
+    return Description(
+        construct, 1000, (3, 224, 224), any_classes=True, least_side=32, is_slow=True
+    )
 
 
 DIGITS: ImageShape = (1, 28, 28)

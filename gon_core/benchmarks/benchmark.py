@@ -18,7 +18,8 @@ from gon_core.config.training import TrainingConfig
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from gon_core.data.splits import LabelledImages
+    from gon_core.config.trial import FolderConfig
+    from gon_core.data.splits import Images
 
 ScaleName = Literal["demo", "paper"]
 THE_PAPER = "the paper"  # this project's, about the Game of Noise
@@ -109,6 +110,7 @@ class Scale:
         methods: deviations of the training methods from their authors', by method and field.
         evaluation: deviations of the measures of a final model from the paper's, by field.
         model: what is trained; None for the benchmark's own.
+        fine_tuning: training of a trial that starts from given weights; None for that of any other.
     """
 
     training_images: int | None
@@ -120,6 +122,7 @@ class Scale:
     methods: Mapping[str, Mapping[str, float | int]] = field(default_factory=dict)
     evaluation: Mapping[str, float | int] = field(default_factory=dict)
     model: str | None = None
+    fine_tuning: TrainingConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ class Benchmark:
         read: takes the folder of the data set, or None where the images are embedded; returns
             training and test images. Raises ``gon_core.data.files.DataFileError``.
         check: takes the same; returns the SHA-256 of the files, or raises that error.
-        download: fetches the files into a folder; None where the images are embedded.
+        download: fetches the files into a folder; None where that cannot be done.
         model: the classifier that is trained, a name in ``gon_core.architectures``.
         methods: the training methods with the values of the paper, or of their authors.
         strengths: by training method, where its strength is searched.
@@ -187,6 +190,7 @@ class Benchmark:
             on their device; returns what is trained on, before any noise. None for the images as
             they are.
         recipe: whose values the methods and the scale ``paper`` have, in words.
+        folder: what a folder of one's own images holds; None for any other data set.
     """
 
     name: str
@@ -196,7 +200,7 @@ class Benchmark:
     training_images: int
     test_images: int
     held_out: int
-    read: Callable[[Path | None], tuple[LabelledImages, LabelledImages]]
+    read: Callable[[Path | None], tuple[Images, Images]]
     check: Callable[[Path | None], str]
     download: Callable[[Path], None] | None
     model: str
@@ -208,11 +212,12 @@ class Benchmark:
     published: Published | None = None
     augment: Callable[[Tensor, Generator], Tensor] | None = None
     recipe: str = THE_PAPER
+    folder: FolderConfig | None = None
 
     @property
     def is_embedded(self) -> bool:
         """Whether the images come with this package, so that no folder is read."""
-        return self.download is None
+        return self.download is None and self.folder is None
 
     @property
     def pool(self) -> int:

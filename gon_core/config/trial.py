@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from gon_core.benchmarks import Benchmark
 
 
+ImageSize = Literal[32, 64, 224, 299]
+"""Height and width that corruptions of photos are defined for."""
+
+
 def _known_dataset(name: str) -> str:
     from gon_core import benchmarks  # which knows what a training configuration is
 
@@ -24,16 +28,36 @@ def _known_dataset(name: str) -> str:
     return name
 
 
-def _validation_images(found: dict[str, Any]) -> int:
+def _benchmark(dataset: str, folder: "FolderConfig | None") -> "Benchmark":
     from gon_core import benchmarks
 
-    return benchmarks.get(found["dataset"]).held_out
+    return benchmarks.get(dataset) if folder is None else benchmarks.of_folder(folder)
+
+
+def _validation_images(found: dict[str, Any]) -> int:
+    return _benchmark(found["dataset"], found["folder"]).held_out
 
 
 def _test_images(found: dict[str, Any]) -> int:
-    from gon_core import benchmarks
+    return _benchmark(found["dataset"], found["folder"]).test_images
 
-    return benchmarks.get(found["dataset"]).test_images
+
+class FolderConfig(Frozen):
+    """What a folder of one's own images holds.
+
+    Attributes:
+        image_size: height and width that each image is brought to.
+        classes: how many.
+        training_images: how many are not for testing.
+        test_images: how many are.
+        digest: SHA-256 of the names and sizes of its files.
+    """
+
+    image_size: ImageSize
+    classes: Annotated[int, Field(ge=2)]
+    training_images: PositiveInt
+    test_images: PositiveInt
+    digest: str
 
 
 class DataConfig(Frozen):
@@ -41,6 +65,7 @@ class DataConfig(Frozen):
 
     Attributes:
         dataset: a name in ``gon_core.benchmarks``.
+        folder: what a folder of one's own images holds; None for any other data set.
         training_images: how many to train on; None for all that are not held out.
         validation_images: how many of the held-out training images to validate on; all by default.
         test_images: how many of the test images, from the first; all by default.
@@ -48,6 +73,7 @@ class DataConfig(Frozen):
     """
 
     dataset: Annotated[str, AfterValidator(_known_dataset)] = "mnist"
+    folder: FolderConfig | None = None
     training_images: PositiveInt | None = None
     validation_images: PositiveInt = Field(default_factory=_validation_images)
     test_images: PositiveInt = Field(default_factory=_test_images)
@@ -56,9 +82,7 @@ class DataConfig(Frozen):
     @property
     def benchmark(self) -> "Benchmark":
         """All that is known of the data set."""
-        from gon_core import benchmarks
-
-        return benchmarks.get(self.dataset)
+        return _benchmark(self.dataset, self.folder)
 
     @property
     def images_of_an_epoch(self) -> int:
@@ -67,7 +91,9 @@ class DataConfig(Frozen):
 
     @model_validator(mode="after")
     def _are_held_out(self) -> "DataConfig":
-        if self.validation_images > (held_out := _validation_images({"dataset": self.dataset})):
+        if (_benchmark(self.dataset, None).folder is None) != (self.folder is None):
+            raise ValueError(f"folder must be given for one's own images alone, not {self.dataset}")
+        if self.validation_images > (held_out := self.benchmark.held_out):
             raise ValueError(
                 f"validation_images must be at most {held_out}, got {self.validation_images}"
             )
@@ -85,7 +111,7 @@ def _trial_model(found: dict[str, Any]) -> str | None:
 def _refuse_unfit(model: str, data: DataConfig) -> None:
     benchmark = data.benchmark
     legal = architectures.fitting(benchmark.classes, benchmark.image_shape)
-    if model not in legal:
+    if model not in legal and not architectures.is_from_outside(model):
         rule = f"must be one of {', '.join(legal)} on {benchmark.name}"
         raise ValueError(f"model {rule}, got {model}")
 
@@ -98,12 +124,14 @@ class StartConfig(Frozen):
         model: what is trained, a name in ``gon_core.architectures``; by default the benchmark's.
         training: how.
         seed: of the initial weights and of the training.
+        weights: SHA-256 of given weights, which are not trained any more; None for a training.
     """
 
     data: DataConfig
     model: Architecture = Field(default_factory=_start_model)
     training: TrainingConfig
     seed: int = 0
+    weights: str | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "StartConfig":

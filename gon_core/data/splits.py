@@ -1,5 +1,6 @@
 """Which images train, which validate, which test."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -30,6 +31,16 @@ class Images(Protocol):
 
     def batch(self, index: slice | Tensor) -> UInt8[Tensor, "batch channel height width"]:
         """Return some of the images, levels 0..255."""
+        ...
+
+    def batches(
+        self, indices: Sequence[Tensor]
+    ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
+        """Yield a batch for each of ``indices``; what is read from files is read ahead."""
+        ...
+
+    def __getitem__(self, index: Tensor) -> "Images":
+        """Return some of the images with their labels."""
         ...
 
     def first(self, count: int | None) -> "Images":
@@ -68,6 +79,12 @@ class LabelledImages:
         """Return some of the images."""
         return self.images[index]
 
+    def batches(
+        self, indices: Sequence[Tensor]
+    ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
+        """Yield a batch for each of ``indices``."""
+        return map(self.batch, indices)
+
     def first(self, count: int | None) -> "LabelledImages":
         """Return a copy of the first images; a view goes to other processes with all of them."""
         return LabelledImages(self.images[:count].clone(), self.labels[:count].clone())
@@ -81,13 +98,13 @@ class LabelledImages:
 class Splits:
     """The images of a benchmark; those of validation are held out of the training set."""
 
-    training: LabelledImages
-    validation: LabelledImages
-    test: LabelledImages
+    training: Images
+    validation: Images
+    test: Images
     benchmark: Benchmark
 
 
-def split(train_set: LabelledImages, test_set: LabelledImages, config: DataConfig) -> Splits:
+def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:
     """Hold validation images out of the training set by a fixed seeded permutation.
 
     The same images are held out at every size: a smaller ``validation_images`` takes the first of

@@ -1,6 +1,6 @@
 """The same images clean and under every corruption: made once, or batch by batch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -87,6 +87,16 @@ class CorruptedImages:
             corrupted = self.suite.corrupt(clean, self.corruption, self.severity, self.seed, first)
             made[here] = corrupted[index[here] - first]
         return made
+
+    def batches(
+        self, indices: Sequence[Tensor]
+    ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
+        """Yield a batch for each of ``indices``."""
+        return map(self.batch, indices)
+
+    def __getitem__(self, index: Tensor) -> LabelledImages:
+        """Return some of the images, corrupted, with their labels."""
+        return LabelledImages(self.batch(index), self.labels[index])
 
     def first(self, count: int | None) -> "CorruptedImages":
         """Return the first of the images."""

@@ -1,8 +1,11 @@
 """torchvision's ImageNet classifiers with their preprocessing inside."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -37,9 +40,28 @@ class Normalised(nn.Module):
         return self.backbone.load_state_dict(state_dict, strict, assign)
 
 
-def backbone(name: str) -> Normalised:
-    """Return ``resnet18``, ``resnet50`` or ``densenet121`` for 1000 classes, without weights."""
+def backbone(name: str, classes: int = 1000, generator: Generator | None = None) -> Normalised:
+    """Return a classifier of torchvision, with new weights.
+
+    Args:
+        name: torchvision's, for example ``resnet50``.
+        classes: how many it has.
+        generator: draws the initial weights; one that is seeded with 0 by default.
+    """
     from torchvision import models  # takes seconds; MNIST does not need it
 
-    with torch.random.fork_rng(devices=[]):  # torchvision draws from the global stream
-        return Normalised(models.get_model(name, weights=None))
+    with drawing_from(generator):
+        return Normalised(models.get_model(name, weights=None, num_classes=classes))
+
+
+@contextmanager
+def drawing_from(generator: Generator | None) -> Iterator[None]:
+    """Let what draws from torch's global stream draw by a generator; leave that stream as it was.
+
+    Args:
+        generator: chooses the seed; 0 by default.
+    """
+    seed = 0 if generator is None else int(torch.randint(2**31, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

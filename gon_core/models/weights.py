@@ -158,6 +158,41 @@ def build(
     return model.eval()
 
 
+def fill(model: nn.Module, state: Mapping[str, Tensor], fault: str, classes: int) -> str:
+    """Give a model the tensors of a file; its head stays as it is where it has other classes.
+
+    Args:
+        model: changed in place.
+        state: tensors by name.
+        fault: what an error begins with.
+        classes: how many the model has.
+
+    Returns:
+        What of the model stays as it was, in words; empty if nothing does.
+
+    Raises:
+        WeightsError: tensors are missing or unexpected, or of another shape elsewhere than in the
+            head: one layer whose outputs are the classes.
+    """
+    own = model.state_dict()
+    other = [name for name in own if name in state and state[name].shape != own[name].shape]
+    heads = {name.rpartition(".")[0] for name in other}
+    of_classes = all(
+        len(own[name]) == classes and state[name].shape[1:] == own[name].shape[1:] for name in other
+    )
+    if len(heads) == 1 and of_classes:
+        there = len(state[other[0]])
+        kept = {name: own[name] for name in other}
+        head = f"{heads.pop()} has {there:,} classes in the file and {classes:,} here: it is new"
+    else:
+        kept, head = {}, ""
+    whole = {**state, **kept}
+    if faults := difference(whole, own):
+        raise WeightsError(f"{fault}: {faults}")
+    model.load_state_dict(own | whole)
+    return head
+
+
 def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     """Return which tensors are missing, unexpected or of another shape; empty if all fit."""
     # Counters of batch normalisation do not take part in evaluation and are often left out.

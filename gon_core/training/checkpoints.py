@@ -52,7 +52,8 @@ def _progress_tensors(progress: EpochProgress | None) -> dict[str, torch.Tensor]
 def _progress_numbers(progress: EpochProgress | None) -> dict[str, dict[str, int | float]]:
     if progress is None:
         return {}
-    return {"epoch": {"steps": progress.steps, "seconds": progress.seconds}}
+    numbers = ("steps", "seconds", "data_seconds")
+    return {"epoch": {name: getattr(progress, name) for name in numbers}}
 
 
 def restore(state: TrainingState, files: dict[str, bytes]) -> None:

@@ -31,6 +31,10 @@ AUGMENTATION = "augmentation"
 """The random stream of an ``Augment``."""
 
 
+LabelledBatch = tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]
+"""Images in [0, 1] and their classes."""
+
+
 @runtime_checkable
 class MethodState(Protocol):
     """What a method keeps from step to step in addition to the classifier, such as an opponent.
@@ -64,6 +68,7 @@ class EpochProgress:
         loss_sum: over their images, in nats.
         correct: how many of them were classified right.
         seconds: that they took, before an interruption.
+        data_seconds: how many of these it waited for images.
     """
 
     permutation: Int64[Tensor, " image"]
@@ -71,6 +76,7 @@ class EpochProgress:
     loss_sum: Float64[Tensor, ""]
     correct: Int64[Tensor, ""]
     seconds: float = 0.0
+    data_seconds: float = 0.0
 
     def count(
         self,
@@ -83,6 +89,16 @@ class EpochProgress:
             self.loss_sum += loss.double() * len(labels)
             self.correct += (logits.argmax(1) == labels).sum()
         self.steps += 1
+
+    def timed(self, batches: Iterator[LabelledBatch]) -> Iterator[LabelledBatch]:
+        """Yield the batches, and count how long each was waited for."""
+        while True:
+            started = time.perf_counter()
+            batch = next(batches, None)
+            self.data_seconds += time.perf_counter() - started
+            if batch is None:
+                return
+            yield batch
 
 
 @dataclass
@@ -144,6 +160,7 @@ class EpochMetrics:
         train_accuracy: on the same images, in percent.
         learning_rate: of its last step.
         seconds: CPU or GPU wall time of the epoch.
+        data_seconds: how many of these it waited for images.
         event: what follows the epoch, see ``convergence.advance``.
         extra: the method's own metrics by name.
     """
@@ -153,6 +170,7 @@ class EpochMetrics:
     train_accuracy: float
     learning_rate: float
     seconds: float
+    data_seconds: float
     event: Event
     extra: dict[str, float] = field(default_factory=dict)
 
@@ -231,7 +249,7 @@ def train_epochs(
         started = time.perf_counter() - progress.seconds
         state.model.train()
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
-        for images, labels in select(data, indices):
+        for images, labels in progress.timed(select(data, indices)):
             while prepare(state, len(labels)):
                 _stop_if(stop(), state, started)
             rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
@@ -253,6 +271,7 @@ def train_epochs(
             train_accuracy=100 * progress.correct.item() / len(data),
             learning_rate=rate,
             seconds=time.perf_counter() - started,
+            data_seconds=progress.data_seconds,
             event=event,
             extra=state.method_state.end_epoch() if state.method_state is not None else {},
         )
@@ -279,9 +298,7 @@ def _begin_epoch(data: Images, order: Generator) -> EpochProgress:
     )
 
 
-def batches(
-    data: Images, batch_size: int, order: Generator
-) -> Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]:
+def batches(data: Images, batch_size: int, order: Generator) -> Iterator[LabelledBatch]:
     """Yield the images of one epoch in random order, as floats in [0, 1], with their labels."""
     return select(data, permutation(data, order).split(batch_size))
 
@@ -291,13 +308,10 @@ def permutation(data: Images, order: Generator) -> Int64[Tensor, " image"]:
     return torch.randperm(len(data), generator=order).to(data.device)
 
 
-def select(
-    data: Images, indices: Sequence[Tensor]
-) -> Iterator[tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]]:
+def select(data: Images, indices: Sequence[Tensor]) -> Iterator[LabelledBatch]:
     """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels."""
-    for index in indices:
-        images = data.batch(index).float().div_(255)
-        yield images, data.labels[index]
+    for index, images in zip(indices, data.batches(indices), strict=True):
+        yield images.float().div_(255), data.labels[index]
 
 
 def descend(

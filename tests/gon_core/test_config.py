@@ -59,7 +59,9 @@ OTHER = {
         "anneals": True,
     }),
     "model": "wong_small",
-    "start": {"data": data, "model": "wong_small", "training": training, "seed": 1},
+    "start": {
+        "data": data, "model": "wong_small", "training": training, "seed": 1, "weights": "beef",
+    },
     "evaluation": {
         "corruption_seed": 1, "measures": ["attacks"], "images": 100, "corruption_set": "feed",
         "objective": "corruptions", "left_out": ["frost"],
@@ -87,7 +89,8 @@ def put(value, path, new):
 def test_every_field_decides_the_name():
     config = whole(TRIAL)
     changed = {path: put(config, path, new) for path, new in leaves(OTHER)}
-    only_one = {("method", "method")}  # a field without another legal value
+    # Fields without another legal value: a folder is of one data set alone.
+    only_one = {("method", "method"), ("data", "folder"), ("start", "data", "folder")}
     assert changed.keys() | only_one == dict(leaves(config)).keys(), "a field is not tried"
     both = changed.pop(("model",)) | {"start": changed.pop(("start", "model"))["start"]}
     changed["model",] = both  # a trial starts from a model of its own kind
@@ -95,6 +98,27 @@ def test_every_field_decides_the_name():
     changed["method",] = config | {"method": {"method": "vanilla"}}
     names = {TrialConfig.model_validate(other).trial_id for other in changed.values()}
     assert len(names | {TRIAL.trial_id}) == len(changed) + 1
+
+
+def test_a_folder_of_images_decides_the_name_and_the_benchmark():
+    folder = {
+        "image_size": 32, "classes": 3, "training_images": 100, "test_images": 20, "digest": "a",
+    }  # fmt: skip
+    others = {
+        "image_size": 64, "classes": 4, "training_images": 110, "test_images": 21, "digest": "b",
+    }  # fmt: skip
+    configs = [
+        DataConfig.model_validate({"dataset": "image_folder", "folder": folder | changed})
+        for changed in ({}, *({name: value} for name, value in others.items()))
+    ]
+    assert len({config.model_dump_json() for config in configs}) == 6
+    benchmark = configs[0].benchmark
+    assert benchmark == DataConfig.model_validate_json(configs[0].model_dump_json()).benchmark
+    assert benchmark.image_shape == (3, 32, 32) and benchmark.classes == 3
+    assert (benchmark.pool, benchmark.held_out, benchmark.test_images) == (90, 10, 20)
+    for wrong in ({"dataset": "image_folder"}, {"dataset": "mnist", "folder": folder}):
+        with pytest.raises(ValidationError, match="one's own images alone"):
+            DataConfig.model_validate(wrong)
 
 
 DATA = st.builds(

@@ -10,17 +10,18 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from rich.console import Console
 
-from gon_core import measures
-from gon_core.architectures import ARCHITECTURES, OF_IMAGENET
+from gon_core import benchmarks, measures
+from gon_core.architectures import ARCHITECTURES
 from sweeps.engine.cli.options import CommandOptions
 
 NO_VALUE, ONE, MANY = "no value", "one value", "several values"  # that an option takes
 INDENT, WIDEST = 28, 120  # columns
 GROUPS = {  # other options are what the command is about
     "data": (
-        "dataset", "data_dir", "download", "training_images", "validation_images", "test_images",
+        "dataset", "data_dir", "download", "image_size", "cache_images", "data_workers",
+        "training_images", "validation_images", "test_images",
     ),
-    "training": ("model", "max_epochs", "start_epochs", "precision", "checkpoint_every"),
+    "training": ("model", "weights", "max_epochs", "start_epochs", "precision", "checkpoint_every"),
     "evaluation": ("evaluate", "evaluation_images", "generator_steps"),
     "resources": (
         "address", "gpus_per_trial", "cpus_per_trial", "processes_per_trial", "max_concurrent",
@@ -36,11 +37,12 @@ GENERAL = {
 KINDS = {int: "N", float: "X", Path: "FOLDER"}
 METAVARS = {
     "name": "NAME", "names": "NAME", "storage": "FOLDER|URI", "tracking_uri": "URI",
-    "address": "auto|HOST:PORT", "checkpoints": "PATH", "warm_start": "FOLDER",
+    "address": "auto|HOST:PORT", "checkpoints": "PATH", "weights": "FILE", "warm_start": "FOLDER",
 }  # fmt: skip
 FURTHER_CHOICES = {
+    "dataset": benchmarks.names(),
     "evaluate": (*measures.choices(), "all", "none"),
-    "model": tuple(name for name in ARCHITECTURES if name not in OF_IMAGENET),
+    "model": tuple(ARCHITECTURES),
 }
 LONG = 60  # characters of choices
 

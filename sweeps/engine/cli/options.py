@@ -9,14 +9,17 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gon_core import architectures, benchmarks, measures
-from gon_core.config import DataConfig, Precision, Variant
-from sweeps.engine.cli.grids import words
+from gon_core.benchmarks import image_folder
+from gon_core.config import DataConfig, FolderConfig, ImageSize, Precision, Variant
+from gon_core.data.files import DataFileError
+from sweeps.engine.cli.grids import WHOLE_NUMBER, words
 from sweeps.engine.cli.messages import nearest_word
 from sweeps.engine.cli.storage_checks import checked_name, checked_storage, checked_tracking_uri
 from sweeps.engine.records import object_store
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.background import in_background
 from sweeps.engine.system.errors import OutsideError, StorageError
+from sweeps.engine.system.machine import memory
 
 Scale = Literal["demo", "paper"]
 Sampler = Literal["gp", "tpe", "nsga2", "random"]
@@ -26,6 +29,8 @@ MOST_GENERATOR_STEPS = 10_000_000  # records have 64 bits for them; the paper ta
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 # Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
 MOST_CORES, MOST_GPUS, MOST_HOURS, MOST_PRICE = 100_000, 1_000, 1e9, 1e6
+DEFAULT_SIZE = 64  # pixels, of one's own images
+MEMORY_SHARE = 4  # the part of the memory that images may take: Ray keeps a copy for the trials
 PositiveInt = Annotated[int, Field(ge=1)]
 Cores = Annotated[int, Field(ge=1, le=MOST_CORES)]
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
@@ -182,10 +187,23 @@ class SweepOptions(CommandOptions):
     )
     dataset: DatasetName = Field(
         DataConfig.model_fields["dataset"].default,
-        description=f"Data set: {', '.join(DATASETS)}; all but {EMBEDDED} from --data-dir.",
+        description=f"Data set; all but {EMBEDDED} are read from --data-dir.",
+    )
+    image_size: Annotated[ImageSize, WHOLE_NUMBER] | None = Field(
+        None, description="Height and width that your own images are brought to. Default: 64."
+    )
+    cache_images: Literal["auto", "none"] = Field(
+        "auto", description="auto: your own images are kept in memory where they fit."
+    )
+    data_workers: Annotated[int, Field(ge=0, le=MOST_CORES)] = Field(
+        2, description="Processes of a trial that decode your own images where they do not fit."
     )
     model: ModelName | None = Field(
-        None, description="Classifier that is trained. Default: the data set's own."
+        None,
+        description="Classifier; also torchvision:NAME, module:function. Default: by data set.",
+    )
+    weights: Path | None = Field(
+        None, description="Safetensors file that trials start from. Default: a vanilla training."
     )
     download: bool = Field(False, description="Download the data set into --data-dir first.")
     training_images: PositiveInt | None = Field(
@@ -255,7 +273,32 @@ class SweepOptions(CommandOptions):
     @property
     def benchmark(self) -> benchmarks.Benchmark:
         """All that is known of the data set."""
-        return benchmarks.get(self.dataset)
+        folder = self.folder
+        return benchmarks.get(self.dataset) if folder is None else benchmarks.of_folder(folder)
+
+    @property
+    def folder(self) -> FolderConfig | None:
+        """What a folder of one's own images holds; None of others, or where it cannot be read."""
+        if self.data_dir is None or benchmarks.get(self.dataset).folder is None:
+            return None
+        try:
+            return image_folder.describe(self.data_dir, self.image_size or DEFAULT_SIZE)
+        except DataFileError:  # which `planning.plan.problems` tells
+            return None
+
+    @property
+    def keeps_images(self) -> bool:
+        """Whether images are decoded once, into memory; all but one's own always are."""
+        folder = self.folder
+        if folder is None or self.cache_images == "none":
+            return folder is None
+        count = (self.training_images or folder.training_images) + folder.test_images
+        return count * 3 * folder.image_size**2 <= memory() // MEMORY_SHARE
+
+    @property
+    def decoders(self) -> int:
+        """Processes of a trial that decode images, which need cores of their own."""
+        return 0 if self.keeps_images else self.data_workers
 
     @property
     def variant(self) -> str:
@@ -274,10 +317,22 @@ class SweepOptions(CommandOptions):
         found, benchmark = super().problems() | self.data_problems(self.benchmark), self.benchmark
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
-        legal = architectures.fitting(benchmark.classes, benchmark.image_shape)
+        if benchmark.folder is None:
+            for name in ("image_size", "cache_images", "data_workers"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    found[name] = f"is of your own images: --dataset {image_folder.NAME}"
+        elif self.download:
+            found["download"] = "your own images are where they are"
+        elif self.folder is None:  # nothing is known of it
+            return {name: rule for name, rule in found.items() if not name.endswith("_images")}
+        elif not self.keeps_images and (self.processes_per_trial or 1) > 1:
+            found["processes_per_trial"] = "must be 1 where images are decoded in every epoch"
         if self.objective == "extra" and not benchmark.has_extra:
             found["objective"] = f"{benchmark.title} has no corruptions that are kept for this"
-        if self.model is not None and self.model not in legal:
-            rule = f"must be one of {', '.join(legal)} on {benchmark.title}"
-            found["model"] = f"{rule}, given: {self.model}"
+        if self.weights is not None and self.start_epochs is not None:
+            found["start_epochs"] = "is of a vanilla training, there is none with --weights"
+        if self.model is not None and not architectures.is_from_outside(self.model):
+            rule = architectures.problem(self.model, benchmark.classes, benchmark.image_shape)
+            if rule:
+                found["model"] = f"{rule} on {benchmark.title}, given: {self.model}"
         return found

@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from gon_core import benchmarks
+from gon_core import architectures, benchmarks
 from gon_core.benchmarks import ScaleName
 from gon_core.config import (
     DataConfig,
@@ -24,6 +24,8 @@ from gon_core.data import files
 from search_spaces.parameter import Point, Real
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
+from sweeps.engine.planning.baselines import with_baselines
+from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.resources import resources
@@ -151,7 +153,9 @@ def training_deviations(
     network = paper.model or data.benchmark.model
     if start is not None and start.model != network:
         deviations.append(f"model {start.model} ({source}: {network})")
-    if start is not None and start.training.max_epochs < paper.start.max_epochs:
+    if start is not None and start.weights is not None:
+        deviations.append("trials start from given weights")
+    elif start is not None and start.training.max_epochs < paper.start.max_epochs:
         deviations.append(f"at most {_plural(start.training.max_epochs, 'vanilla epoch')} to start")
     return deviations
 
@@ -192,13 +196,21 @@ def data_digest(dataset: str, data_dir: Path | None) -> str:
 
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine or data set and it has not, by option name."""
-    problems = resources.problems(options)
-    embedded = options.benchmark.is_embedded
+    problems, benchmark = resources.problems(options), options.benchmark
+    if options.model is not None and architectures.is_from_outside(options.model):
+        rule = architectures.problem(options.model, benchmark.classes, benchmark.image_shape)
+        problems |= {"model": rule} if rule else {}
+    if not problems.get("model"):
+        try:
+            given(options)
+        except ValueError as error:
+            problems["weights"] = str(error)
+    embedded = benchmark.is_embedded
     if embedded or (options.data_dir and not options.download):
         try:
             data_digest(options.dataset, options.data_dir)
         except files.DataFileError as error:
-            hint = "" if embedded else "; --download fetches it"
+            hint = "" if benchmark.download is None else "; --download fetches it"
             problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
     return problems
 
@@ -226,8 +238,11 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     name = methods.scale_name(options)
     scale = methods.scale_of(options)
     spec = with_baselines(spec, options, name)
+    if (own := given(options)) is not None and own.head:
+        spec = replace(spec, deviations=(*spec.deviations, own.head))
     data = DataConfig(
         dataset=options.dataset,
+        folder=options.folder,
         training_images=options.training_images or scale.training_images,
         validation_images=options.validation_images or scale.validation_images,
         test_images=options.test_images or scale.test_images,
@@ -237,22 +252,26 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
             update={"precision": options.precision, "max_epochs": epochs or whole.max_epochs}
         )
         for whole, epochs in (
-            (scale.start, options.start_epochs), (scale.training, options.max_epochs)
+            (scale.start, options.start_epochs),
+            ((own and scale.fine_tuning) or scale.training, options.max_epochs),
         )
     )  # fmt: skip
     proposals = spec.proposals[name] if options.num_trials is None else options.num_trials
     if spec.search == "grid" or (spec.search == "line" and len(spec.grid) < 2):
         proposals = 0  # one value has no neighbours
     # The start depends on the training images alone, so that it is shared as widely as possible.
-    start_data = DataConfig(dataset=data.dataset, training_images=data.training_images)
+    start_data = DataConfig(
+        dataset=data.dataset, folder=data.folder, training_images=data.training_images
+    )
     config = SweepConfig(
         experiment=spec.name,
         scale=name,
         data=data,
         start=StartConfig(
             data=start_data,
-            training=start,
-            model=options.model or scale.model or options.benchmark.model,
+            training=TrainingConfig() if own else start,
+            model=own.model if own else options.model or scale.model or options.benchmark.model,
+            weights=own.sha256 if own else None,
         ),
         training=training,
         evaluation=make_evaluation(options, name),
@@ -276,31 +295,6 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         max_failures=options.max_failures,
         max_node_losses=options.max_node_losses,
     )
-
-
-def with_baselines(spec: SweepSpec, options: SweepOptions, scale: ScaleName) -> SweepSpec:
-    """Return the spec with methods that are trained beside what it searches."""
-    names, benchmark = options.baselines, options.benchmark
-    reduced = methods.deviations(names, scale, benchmark)
-    return replace(
-        spec,
-        baselines={name: methods.at_scale(name, scale, benchmark) for name in names},
-        deviations=tuple(dict.fromkeys((*spec.deviations, *reduced))),
-    )
-
-
-def baseline_problem(spec: SweepSpec) -> str:
-    """Return which baselines are points of the search itself, in words; empty if none is."""
-    names = [name for name, method in spec.baselines.items() if _is_point(spec, method)]
-    return f"this sweep itself searches what is trained as {', '.join(names)}" if names else ""
-
-
-def _is_point(spec: SweepSpec, method: Trained) -> bool:
-    try:
-        searched = replace(spec, baselines={})
-        return searched.method_at(searched.point(method)) == method
-    except (AttributeError, ValidationError):  # it has no such parameter, or not such values
-        return False
 
 
 def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:

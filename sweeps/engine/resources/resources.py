@@ -30,6 +30,7 @@ class Resources:
         gpus: GPUs of a trial; a fraction shares one.
         max_concurrent: trials at a time.
         processes: that train a trial together; with GPUs, one for each of its own.
+        decoders: further processes of a trial, which decode its images; a core for each.
         grows: whether the machines for so many trials are yet to come, or not: on a cluster that
             starts them.
     """
@@ -39,6 +40,7 @@ class Resources:
     max_concurrent: int
     processes: int = 1
     grows: bool = False
+    decoders: int = 0
 
     @property
     def device(self) -> str:
@@ -48,7 +50,7 @@ class Resources:
     @property
     def all_cpus(self) -> int:
         """Cores of a trial, all of them on one machine."""
-        return self.cpus * self.processes
+        return self.cpus * self.processes + self.decoders
 
     @property
     def start_gpus(self) -> float:
@@ -172,7 +174,7 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
     if gpus is None:
         gpus = 1.0 if there.largest.gpus else 0.0
     processes = options.processes_per_trial or max(1, math.ceil(gpus))
-    most = there.room_for(options.cpus_per_trial * processes, gpus)
+    most = there.room_for(options.cpus_per_trial * processes + options.decoders, gpus)
     if there.grows:
         most = max(most, options.max_concurrent or at_once)
     elif not most:  # a dry run for GPUs that this machine has not
@@ -183,4 +185,5 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
         max_concurrent=min(most, options.max_concurrent or most),
         processes=processes,
         grows=there.grows,
+        decoders=options.decoders,
     )

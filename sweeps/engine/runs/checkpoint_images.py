@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gon_core import architectures, evaluation
 from gon_core.config import DataConfig, EvaluationConfig
-from gon_core.data import imagenet_c_folder, mnist_c_folder
+from gon_core.data import folder_images, imagenet_c_folder, mnist_c_folder
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.data.splits import Splits, split
@@ -15,6 +15,7 @@ from gon_core.evaluation.measure import total_passes
 from gon_core.measures import MEASURES
 from sweeps.engine.planning import plan
 from sweeps.engine.runs.checkpoint_options import IMAGENET_C, CheckpointOptions
+from sweeps.engine.system.leaving import refuse
 from sweeps.engine.trials import measures
 from sweeps.engine.trials.measures import TrialData
 
@@ -41,17 +42,20 @@ class Images:
 
 def image_problems(options: CheckpointOptions) -> list[str]:
     """Return what is wrong with a folder of images, a line each; few of them are read."""
-    option, (dataset, *_) = "data-dir", options.datasets
+    option, benchmark = "data-dir", options.benchmark
     try:
         if options.imagenet_c is not None:
             option = "imagenet-c"
             _open_imagenet_c(options, options.imagenet_c)
             return []
-        plan.data_digest(dataset, options.data_dir)
+        digest = plan.data_digest(benchmark.name, options.data_dir)
+        if benchmark.folder is not None and digest != benchmark.folder.digest:
+            return ["--data-dir: holds other images than the checkpoints were trained on"]
         if options.mnist_c is not None:
             option = "mnist-c"
-            if dataset != mnist_c_folder.MNIST.name:
-                return [f"--mnist-c: is for {mnist_c_folder.MNIST.title}, these are of {dataset}"]
+            known = mnist_c_folder.MNIST
+            if benchmark != known:
+                return [f"--mnist-c: is for {known.title}, these are of {benchmark.name}"]
             mnist_c_folder.check(options.mnist_c)
     except DataFileError as error:
         return [f"--{option}: {problem}" for problem in str(error).split("; ")]
@@ -82,10 +86,16 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         config = config.model_copy(update=generator_limits(generator_steps))
     data = DataConfig(
         dataset=benchmark.name,
+        folder=benchmark.folder,
         validation_images=options.validation_images or benchmark.held_out,
         test_images=options.test_images or benchmark.test_images,
     )
     splits = split(*benchmark.read(options.data_dir), data)
+    if benchmark.folder is not None:
+        try:
+            splits, _ = folder_images.keep(splits, all_of_them=True, workers=0)
+        except DataFileError as error:
+            refuse([f"--data-dir: {error}"])
     prepared = measures.prepare_data(splits, config)
     if published is not None:
         shown = {key: found.first(data.test_images) for key, found in published.images.items()}

@@ -74,11 +74,13 @@ def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str
             state = weights.read_state(file)
             architecture = (
                 options.architecture
+                or _from_outside(path)
                 or weights.guess_architecture(state, classes, shape)
                 or weights.guess_architecture(state)
                 or benchmark.model
             )
-            if (architecture in architectures.OF_IMAGENET) != options.on_imagenet:
+            takes_them = options.on_imagenet or benchmark.image_shape[0] == 3
+            if architecture in architectures.OF_IMAGENET and not takes_them:
                 # Grey images would go through it, and its answers would mean nothing.
                 rule = f"a {architecture} is for ImageNet: give --imagenet-c FOLDER"
                 raise WeightsError(f"{file}: {rule}")
@@ -96,6 +98,21 @@ def load_models(options: CheckpointOptions) -> tuple[list[LoadedModel], list[str
     if twice := sorted({name for name in names if names.count(name) > 1}):
         problems.append(f"--names: two checkpoints would be called {', '.join(twice)}: name them")
     return models, problems
+
+
+def _from_outside(path: Path) -> str | None:
+    """Return the model from outside that a trial was trained with, if it was one.
+
+    Raises:
+        WeightsError: it is a function of somebody's module, which a record may not have called.
+    """
+    trial = trial_of(path) or trial_of(path.parent.parent)
+    if trial is None or trial.model is None or not architectures.is_from_outside(trial.model):
+        return None
+    if not trial.model.startswith(architectures.TORCHVISION):
+        rule = f"its model is code, {trial.model}: if you trust it, give it as --architecture"
+        raise WeightsError(f"{path}: {rule}")
+    return trial.model
 
 
 def refuse_another_version(path: Path) -> None:

@@ -84,27 +84,30 @@ class CheckpointOptions(CommandOptions):
         return self.imagenet_c is not None
 
     @property
-    def datasets(self) -> tuple[str, ...]:
+    def trained_on(self) -> tuple[benchmarks.Benchmark, ...]:
         """What the checkpoints were trained on; of weights alone it is the default data set."""
         if self.on_imagenet:
-            return (IMAGENET_C,)
-        found = [trial_of(path) or trial_of(path.parent.parent) for path in self.checkpoints]
-        default = DataConfig.model_fields["dataset"].default
-        return tuple({config.data.dataset if config else default: None for config in found})
+            return (benchmarks.get(IMAGENET_C),)
+        trials = [trial_of(path) or trial_of(path.parent.parent) for path in self.checkpoints]
+        found: list[benchmarks.Benchmark] = []
+        for trial in trials:
+            benchmark = (trial.data if trial else DataConfig()).benchmark
+            found += [benchmark] if benchmark not in found else []
+        return tuple(found)
 
     @property
     def benchmark(self) -> benchmarks.Benchmark:
         """What all checkpoints are evaluated on."""
-        return benchmarks.get(self.datasets[0])
+        return self.trained_on[0]
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
         found = super().problems()
         if not self.checkpoints:
             found["checkpoints"] = "needs at least one: a trial's folder or a safetensors file"
-        elif len(self.datasets) > 1:
+        elif len(self.trained_on) > 1:
             rule = "are of several data sets, evaluate those of each apart"
-            found["checkpoints"] = f"{rule}: {', '.join(self.datasets)}"
+            found["checkpoints"] = f"{rule}: {', '.join(found.name for found in self.trained_on)}"
         else:
             found |= self.data_problems(self.benchmark)
         for name in ("checkpoints", "names"):
@@ -115,7 +118,7 @@ class CheckpointOptions(CommandOptions):
             counts = f"{len(self.names)} for {len(self.checkpoints)} checkpoints"
             found["names"] = f"must be as many as checkpoints, given: {counts}"
         is_imagenet = self.architecture in OF_IMAGENET
-        if is_imagenet and not self.on_imagenet:
+        if is_imagenet and not self.on_imagenet and self.benchmark.image_shape[0] != 3:
             found["architecture"] = f"{self.architecture} is for ImageNet: give --imagenet-c FOLDER"
         if self.on_imagenet and not is_imagenet:
             rule = f"must be one of {', '.join(OF_IMAGENET)} with --imagenet-c"

@@ -14,6 +14,8 @@ from sweeps.engine.backend.protocol import Backend, BackendFactory
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
+from sweeps.engine.planning.baselines import baseline_problem
+from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.plan import Plan, rebuild_search
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
@@ -35,7 +37,10 @@ from sweeps.engine.system.signals import deferred_signals
 from sweeps.engine.tracking import Tracker
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
+    from gon_core.data.splits import Splits
     from sweeps.engine.trials.measures import TrialData
+
+WORTH_PROCESSES = 2_000  # images, whose decoding takes as long as processes take to start
 
 
 def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = Cluster) -> int:
@@ -56,7 +61,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     """
     console = Console()
     plan = planning.make_plan(spec, options)
-    if rule := planning.baseline_problem(plan.spec):
+    if rule := baseline_problem(plan.spec):
         refuse([f"--method: {rule}"])
     storage = Folder(options.storage)
     records = SweepRecords(storage / plan.name)
@@ -69,7 +74,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     kept = starting_models.folder(storage, plan.config.start, digest)
     budget = Budget(options.budget_gpu_hours, options.budget_hours)
     price, uses_cost = options.price_per_gpu_hour, options.dry_run or bool(budget.limits)
-    start_is_kept = uses_cost and starting_models.stored(kept) is not None
+    is_given = plan.config.start.weights is not None
+    start_is_kept = uses_cost and (is_given or starting_models.stored(kept) is not None)
     if options.dry_run:
         estimate = estimate_time(plan, storage)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price)
@@ -219,6 +225,8 @@ class _Sweep:
             trainer.wait()
             if not is_here and self.records.folder.is_local:
                 refuse_unshared(self.records.folder, "sweep.json")
+            if (own := given(self.options)) is not None:
+                starting_models.keep(kept, config.start, own.content, [])
             weights = start_model.start_weights(
                 plan, kept, trainer, data, self.meter, progress.start_trained
             )
@@ -241,5 +249,24 @@ class _Sweep:
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         data, evaluation = self.plan.config.data, self.plan.config.evaluation
         splits = split(*data.benchmark.read(self.options.data_dir), data)
+        if data.folder is not None:
+            splits = self._own_images(splits)
         measures.write_examples(self.records.folder, splits, evaluation)
         return measures.prepare_data(splits, evaluation)
+
+    def _own_images(self, splits: "Splits") -> "Splits":
+        """Decode a folder's images into memory, those to train on too where they all fit."""
+        from gon_core.data.files import DataFileError
+        from gon_core.data.folder_images import keep
+
+        keeps, say = self.options.keeps_images, self.session.console.print
+        workers = 0 if len(splits.training) < WORTH_PROCESSES else machine.cpu_count()
+        try:
+            kept, by_pillow = keep(splits, keeps, workers, self.options.data_workers)
+        except DataFileError as error:
+            refuse([f"--data-dir: {error}"])
+        if by_pillow:
+            say(f"{by_pillow:,} images are animated, or turned by EXIF: Pillow reads them.")
+        if not keeps:
+            say("Images to train on are decoded anew in every epoch: see data_seconds.")
+        return kept

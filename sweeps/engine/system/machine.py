@@ -1,4 +1,4 @@
-"""What this machine has: cores and GPUs. Imports torch only where there may be a GPU."""
+"""What this machine has: cores, memory and GPUs. Imports torch only where there may be a GPU."""
 
 import os
 import sys
@@ -22,6 +22,15 @@ def cpu_count() -> int:
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
     cores = len(allowed) or os.cpu_count() or 1
     return max(1, min(cores, container_cores() or cores))
+
+
+def memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Return the bytes of memory that this process may use, also in a container."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(found, int(limit.read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return found
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -200,6 +200,7 @@ class _TrialRun:
                     "train_accuracy": metrics.train_accuracy,
                     "learning_rate": metrics.learning_rate,
                     "seconds": metrics.seconds,
+                    "data_seconds": metrics.data_seconds,
                     **(self._validate(mixed) if mixed is not None else {}),
                     **metrics.extra,
                 }

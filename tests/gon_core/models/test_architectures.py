@@ -32,7 +32,9 @@ def test_madry_cnn_is_made_for_other_classes_and_images():
 def test_those_that_fit_are_known():
     assert fitting(10, DIGITS) == ("madry_cnn", "wong_small", "wong_large")
     assert OF_IMAGENET == ("resnet18", "resnet50", "densenet121")
-    assert fitting(1000, (3, 299, 299)) == ("madry_cnn", *OF_IMAGENET)
+    photos = ("madry_cnn", "resnet9_small", "preactresnet18", "wrn_40_2", *OF_IMAGENET)
+    assert fitting(1000, (3, 299, 299)) == fitting(7, (3, 32, 32)) == photos
+    assert fitting(7, (3, 16, 16)) == fitting(7, (1, 64, 64)) == ("madry_cnn",)
 
 
 def test_a_model_for_other_images_is_refused_with_those_that_fit():

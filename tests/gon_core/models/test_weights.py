@@ -227,3 +227,32 @@ def test_the_digest_is_of_the_values():
     state = state_of("wong_small")
     assert digest(state) == digest(dict(reversed(state.items())))
     assert digest(state) != digest(state | {"0.bias": state["0.bias"] + 1})
+
+
+def test_a_head_of_other_classes_is_new_and_all_else_is_from_the_file():
+    state = {key: torch.randn_like(value) for key, value in state_of("madry_cnn").items()}
+    model = make("madry_cnn", 7)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    words = weights.fill(model, state, "fault", 7)
+    (head,) = {name.rpartition(".")[0] for name in state if state[name].shape != before[name].shape}
+    assert words == f"{head} has 10 classes in the file and 7 here: it is new"
+    for name, value in model.state_dict().items():
+        is_head = name.startswith(f"{head}.")
+        assert torch.equal(value, before[name] if is_head else state[name])
+    assert weights.fill(make("madry_cnn"), state, "fault", 10) == ""
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "another shape"])
+def test_weights_that_differ_elsewhere_fill_no_model(change):
+    state, model = state_of("madry_cnn"), make("madry_cnn", 7)
+    name = next(iter(state))
+    if change == "missing":
+        del state[name]
+    elif change == "unexpected":
+        state["more"] = torch.zeros(1)
+    else:
+        state[name] = state[name][:3]
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"^x\.safetensors: .*(missing|unexpected|must be)"):
+        weights.fill(model, state, "x.safetensors", 7)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())

@@ -26,7 +26,7 @@ def proceed(state, data, method):
     """Train to the end; return the metrics but for the clock, and a checkpoint after each epoch."""
     history, dumps = [], [checkpoints.dump(state)]
     for metrics in train(state, data, method, CONFIG):
-        history.append(replace(metrics, seconds=0.0))
+        history.append(replace(metrics, seconds=0.0, data_seconds=0.0))
         dumps.append(checkpoints.dump(state))
     return history, dumps
 
@@ -56,7 +56,7 @@ def test_dumping_changes_nothing(undisturbed):
     method, data, history, dumps = undisturbed
     state = fresh()
     *_, last = train(state, data, method, CONFIG)
-    assert replace(last, seconds=0.0) == history[-1]
+    assert replace(last, seconds=0.0, data_seconds=0.0) == history[-1]
     assert checkpoints.dump(state) == dumps[-1] == checkpoints.dump(state)
 
 

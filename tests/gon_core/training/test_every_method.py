@@ -48,7 +48,7 @@ def proceed(state, data, method, config=CONFIG):
     """Train to the end; return the metrics but for the clock, and a checkpoint after each epoch."""
     history, dumps = [], []
     for metrics in train(state, data, method, config):
-        history.append(replace(metrics, seconds=0.0))
+        history.append(replace(metrics, seconds=0.0, data_seconds=0.0))
         dumps.append(checkpoints.dump(state))
     return history, dumps
 

@@ -9,8 +9,9 @@ import sweeps.generator_reset_interval as reset_script
 import sweeps.joint_search as joint_script
 import sweeps.sigma_line_search as sigma_script
 from gon_core.benchmarks.mnist import MNIST
+from sweeps.engine.planning.baselines import baseline_problem, with_baselines
 from sweeps.engine.planning.methods import at_scale
-from sweeps.engine.planning.plan import baseline_problem, make_plan, with_baselines
+from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.search.ledger import Ledger
 

@@ -132,7 +132,7 @@ def test_a_trial_is_evaluated_on_its_own_data_set_and_not_beside_one_of_another(
         load(at_scale("gnt", "demo", MNIST), dataset=dataset) for dataset in ("kmnist", "mnist")
     )
     options = CheckpointOptions(checkpoints=(letters.source,), test_images=10_001)
-    assert options.datasets == ("kmnist",) and letters.benchmark.name == "kmnist"
+    assert [b.name for b in options.trained_on] == ["kmnist"] and letters.benchmark.name == "kmnist"
     found = options.problems()
     assert "not embedded" in found["data_dir"] and "at most 10,000" in found["test_images"]
     both = CheckpointOptions(checkpoints=(letters.source, digits.source))

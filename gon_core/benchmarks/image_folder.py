@@ -1,0 +1,214 @@
+"""A folder of one's own images, with the corruptions of ImageNet-C made on the fly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gon_core.benchmarks import cifar10, mnist
+from gon_core.benchmarks.benchmark import Benchmark, CorruptionSuite, Scale, Strength
+from gon_core.config.methods import (
+    ANT,
+    DDN,
+    GNT,
+    AugMix,
+    Ford,
+    GNTMult,
+    PatchGaussian,
+    Speckle,
+    Trained,
+)
+from gon_core.config.training import TrainingConfig
+from gon_core.config.trial import FolderConfig, ImageSize
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from gon_core.data.image_folder import Listing
+    from gon_core.data.splits import Images
+
+NAME = "image_folder"
+HELD_OUT = 10  # one in so many training images
+MOST_HELD_OUT = 5_000
+IN_MEMORY = 2**31  # bytes of corrupted test images at demo scale
+# By height and width. Gaussian noise has the paper's sigma on ImageNet, and that of CIFAR-10 on its
+# size; 0.2 lies between. Epsilon is the mean size of such noise on images, as in appendix B: the
+# same at every size but for the square root of the number of values.
+SIGMA = {32: 0.1, 64: 0.2, 224: 0.5, 299: 0.5}
+EPSILON = {32: 5.4, 64: 21.0, 224: 135.0, 299: 180.0}
+EPSILON_3X3 = {32: 2.8, 64: 10.9, 224: 70.0, 299: 93.0}
+AUGMIX_SEVERITY = {32: 3.0, 64: 3.0, 224: 1.0, 299: 1.0}
+LEAST_AREA = {32: 0.35, 64: 0.35, 224: 0.08, 299: 0.08}  # of an image that a crop may show
+MODEL = {32: "resnet9_small", 64: "resnet9_small", 224: "resnet18", 299: "resnet18"}
+ANTS = ("ant_1x1", "ant_3x3", "ant_1x1_without_replay")
+OF_SIGMA = ("gnt", "gnt_mult", "speckle", "ford", "patch_gaussian")
+OF_PAPER = {32: "preactresnet18", 64: "preactresnet18", 224: "resnet50", 299: "resnet50"}
+
+# Training on ImageNet in the paper: from trained weights, a tenth of the learning rate after 60
+# epochs.
+FINE_TUNING = TrainingConfig(
+    batch_size=70, learning_rate=1e-3, decay_epochs=(60,), max_epochs=120
+)  # fmt: skip
+FROM_SCRATCH = TrainingConfig(
+    batch_size=256, learning_rate=0.1, weight_decay=1e-4, decay_epochs=(30, 60), max_epochs=90
+)
+
+
+def make(folder: FolderConfig) -> Benchmark:
+    """Return the benchmark of a folder that looks so."""
+    return _make(folder.model_dump_json())
+
+
+@lru_cache
+def _make(described: str) -> Benchmark:
+    folder = FolderConfig.model_validate_json(described)
+    side = folder.image_size
+    pool = folder.training_images - held_out(folder)
+    return Benchmark(
+        name=NAME,
+        title="image folder",
+        image_shape=(3, side, side),
+        classes=folder.classes,
+        training_images=folder.training_images,
+        test_images=folder.test_images,
+        held_out=held_out(folder),
+        read=partial(read, folder=folder),
+        check=check,
+        download=None,
+        folder=folder,
+        model=MODEL[side],
+        methods=_methods(side),
+        strengths=_strengths(side),
+        scales={
+            "demo": replace(
+                cifar10.DEMO,
+                training_images=10_000 if pool > 10_000 else None,
+                validation_images=min(500, held_out(folder)),
+                test_images=min(1_000, folder.test_images),
+                fine_tuning=cifar10.DEMO.training.model_copy(update={"learning_rate": 0.01}),
+            ),
+            "paper": Scale(
+                training_images=None,
+                validation_images=held_out(folder),
+                test_images=folder.test_images,
+                start=FROM_SCRATCH,
+                training=FINE_TUNING,
+                checkpoint_every=1,
+                model=OF_PAPER[side],
+            ),
+        },
+        suites=_suites(side, folder.test_images),
+        measures=("epsilon_star",),
+        augment=partial(augment, least_area=LEAST_AREA[side]),
+    )
+
+
+def held_out(folder: FolderConfig) -> int:
+    """Return how many training images are never trained on."""
+    return min(MOST_HELD_OUT, max(1, folder.training_images // HELD_OUT))
+
+
+def _methods(side: int) -> dict[str, Trained]:
+    sigma, epsilon, small = SIGMA[side], EPSILON[side], EPSILON_3X3[side]
+    of_imagenet, norm = side > 64, 0.1 * side / 32
+    own: dict[str, Trained] = {
+        "gnt": GNT(sigma=sigma),
+        "ford": Ford(sigma_max=sigma),
+        "patch_gaussian": PatchGaussian(patch_size=25 * side // 32),
+        "augmix": AugMix(solarize=True, severity=AUGMIX_SEVERITY[side]),
+        "ddn": DDN(max_norm=norm, init_norm=norm),
+        "ant_1x1": ANT(epsilon=epsilon),
+        "ant_3x3": ANT(epsilon=small, kernel_size=3),
+        "ant_1x1_without_replay": ANT(epsilon=epsilon, current_share=0.5, past_share=0),
+    }
+    if of_imagenet:  # the sigmas of ImageNet-C's Gaussian and speckle noise
+        own |= {"gnt_mult": GNTMult(), "speckle": Speckle()}
+    return {name: own.get(name, method) for name, method in cifar10.METHODS.items()}
+
+
+def _strengths(side: int) -> dict[str, Strength]:
+    """Return the strengths of CIFAR-10, stretched by how much stronger the noise is here.
+
+    Sigmas on ImageNet's sizes are those of digits, which are the paper's for ImageNet-C.
+    """
+    factors = {"ddn": side / 32} | {name: EPSILON[side] / EPSILON[32] for name in ANTS}
+    known = cifar10.STRENGTHS
+    if side > 64:
+        known = known | {name: mnist.STRENGTHS[name] for name in OF_SIGMA}
+    else:
+        factors |= {name: SIGMA[side] / SIGMA[32] for name in OF_SIGMA}
+    return {name: _stretched(found, factors.get(name, 1.0)) for name, found in known.items()}
+
+
+def _stretched(strength: Strength, factor: float) -> Strength:
+    if factor == 1:
+        return strength
+
+    def times(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(float(f"{value * factor:.2g}") for value in values)
+
+    low, high = times((strength.low, strength.high))
+    return replace(
+        strength, low=low, high=high, coarse_grid=times(strength.coarse_grid),
+        paper_grid=times(strength.paper_grid),
+        joint=None if strength.joint is None else times(strength.joint),
+    )  # fmt: skip
+
+
+def _suites(side: int, test_images: int) -> dict[str, CorruptionSuite]:
+    versions = len(cifar10.TEST.versions)
+    in_memory = min(test_images, 1_000) * versions * 3 * side**2 <= IN_MEMORY
+    test = replace(
+        cifar10.TEST, name=f"{NAME}_c", title="Image-folder-C",
+        in_memory=in_memory,
+    )  # fmt: skip
+    validation = replace(
+        cifar10.VALIDATION, name=f"{NAME}_c_extra", title="the extra corruptions of ImageNet-C",
+        in_memory=in_memory,
+    )  # fmt: skip
+    return {"validation": validation, "test": test}
+
+
+def describe(data_dir: Path, image_size: ImageSize) -> FolderConfig:
+    """Return what there is to know of a folder.
+
+    Raises:
+        DataFileError: see ``gon_core.data.image_folder.scan``.
+    """
+    return _listing(data_dir).describe(image_size)
+
+
+@lru_cache
+def _listing(data_dir: Path) -> Listing:
+    from gon_core.data import image_folder
+
+    return image_folder.scan(data_dir)
+
+
+def read(data_dir: Path | None, folder: FolderConfig) -> tuple[Images, Images]:
+    """Return training and test images, which are decoded when they are wanted."""
+    from gon_core.data import folder_images
+
+    assert data_dir is not None, "it is the user's own folder"
+    return folder_images.load(_listing(data_dir), folder.image_size)
+
+
+def check(data_dir: Path | None) -> str:
+    """Return the SHA-256 of the names and sizes of a folder's files."""
+    assert data_dir is not None, "it is the user's own folder"
+    return _listing(data_dir).digest
+
+
+def augment(images: Tensor, stream: Generator, least_area: float) -> Tensor:
+    """Mirror training images, and show a part of each at full size, as is usual for ImageNet."""
+    from gon_core.data.augmentation import random_resized_crop
+
+    return random_resized_crop(images, stream, least_area)
+
+
+# Before it is known what the folder holds.
+IMAGE_FOLDER = make(
+    FolderConfig(image_size=64, classes=10, training_images=10_000, test_images=1_000, digest="")
+)

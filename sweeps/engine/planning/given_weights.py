@@ -1,0 +1,56 @@
+"""Weights of one's own that trials start from, instead of a vanilla model."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gon_core import architectures
+from gon_core.architectures import ImageShape
+from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.planning import methods
+
+
+@dataclass(frozen=True)
+class GivenWeights:
+    """What trials start from.
+
+    Attributes:
+        model: the name of the classifier.
+        content: its tensors, in safetensors' format.
+        sha256: of the tensors in the file.
+        head: what of them is new, in words; empty if nothing is.
+    """
+
+    model: str
+    content: bytes
+    sha256: str
+    head: str
+
+
+def given(options: SweepOptions) -> GivenWeights | None:
+    """Return the weights of ``--weights``; None if there are none.
+
+    Raises:
+        WeightsError: see ``gon_core.models.weights``.
+        ValueError: the model is for other images.
+    """
+    if options.weights is None:
+        return None
+    benchmark, scale = options.benchmark, methods.scale_of(options)
+    default = scale.model or benchmark.model
+    return _read(options.weights, options.model, default, benchmark.classes, benchmark.image_shape)
+
+
+@cache
+def _read(
+    path: Path, model: str | None, default: str, classes: int, image_shape: ImageShape
+) -> GivenWeights:
+    from gon_core.models import weights  # torch, which is slow to import
+    from gon_core.training import checkpoints
+
+    state = weights.read_state(path)
+    name = model or weights.guess_architecture(state, classes, image_shape)
+    name = name or weights.guess_architecture(state) or default
+    found = architectures.make(name, classes, image_shape)
+    head = weights.fill(found, state, f"{path}: not the weights of a {name}", classes)
+    return GivenWeights(name, checkpoints.dump_model(found), weights.digest(state), head)
