@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.class_folders import fill
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SCRIPTS = [path.stem for path in (ROOT / "sweeps").glob("*.py") if path.stem != "__init__"]
@@ -34,14 +36,17 @@ def test_every_file_it_links_to_exists():
 
 
 @pytest.mark.system
-def test_its_library_example_trains():
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(example.strip().splitlines()) <= 14
+def test_its_library_examples_measure_and_train(tmp_path):
+    measures, trains = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert max(len(example.strip().splitlines()) for example in (measures, trains)) <= 15
+    fill(tmp_path / "photos/train", 10)
+    fill(tmp_path / "photos/val", 3, first=500)
     ended = subprocess.run(
-        [sys.executable, "-c", example], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, "-c", measures + trains], capture_output=True, text=True, cwd=tmp_path,
         env=os.environ | {"GON_FUSION": "eager"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
+    assert len(re.findall(r"^(gaussian_noise|fog|jpeg_compression): ", ended.stdout, re.M)) == 3
     assert ended.stdout.count("generator_loss") == 2
 
 

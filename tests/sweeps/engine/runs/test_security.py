@@ -24,6 +24,9 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 import sweeps.sigma_line_search as script
+from gon_core.config import DataConfig, TrainingConfig, TrialConfig, Vanilla
+from gon_core.models import make
+from gon_core.training import checkpoints
 from sweeps import joint_search
 from sweeps.engine.cli import command_line
 from sweeps.engine.planning import plan, warm_start
@@ -32,6 +35,8 @@ from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import Checkpoint
 from sweeps.engine.resources import ray_files
 from sweeps.engine.resources.ray_files import ensure_token, make_folder
+from sweeps.engine.runs import checkpoint_models
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from sweeps.engine.system import temporary_folder
 from sweeps.engine.system.errors import OutsideError
 from sweeps.engine.trials.trial import run_trial
@@ -471,3 +476,17 @@ def test_a_whole_sweep_writes_its_secrets_nowhere(bucket, short, tmp_path):
     for place, content in files.items():
         for secret in SECRETS:
             assert secret.encode() not in content, (place, secret)
+
+
+@pytest.mark.parametrize("name", ["os:abort", "a_module_that_runs:make"])
+def test_a_record_calls_no_function_that_it_names(name, tmp_path, monkeypatch):
+    (tmp_path / "a_module_that_runs.py").write_text("raise SystemExit('it was imported')")
+    monkeypatch.chdir(tmp_path)
+    trained = TrialConfig(
+        method=Vanilla(), data=DataConfig(), model=name, training=TrainingConfig(), start=None
+    )
+    monkeypatch.setattr(checkpoint_models, "trial_of", lambda path: trained)
+    (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(make("madry_cnn")))
+    options = CheckpointOptions(checkpoints=(tmp_path,), evaluate=())
+    models, (problem,) = checkpoint_models.load_models(options)
+    assert not models and f"its model is code, {name}: if you trust it" in problem
