@@ -6,8 +6,8 @@ Imports no torch: a benchmark is described before anything slow starts.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from gon_core.config.trial import FolderConfig
-    from gon_core.data.splits import Images
+    from gon_core.data.splits import Images, LabelledImages
 
 ScaleName = Literal["demo", "paper"]
 THE_PAPER = "the paper"  # this project's, about the Game of Noise
@@ -42,7 +42,8 @@ class CorruptionSuite:
             batch by batch.
         published: of an extension, the severity that the published images have.
         noises: those of the corruptions that are noise, which means "without noise" leave out.
-        left_out: corruptions of the published set that are not made here: means are without them.
+        left_out: corruptions of the published set that are not made: means are without them.
+        lacking: returns which of its corruptions cannot be made on this machine.
         reference_errors: the table in ``gon_core.paper`` of the errors of the model that corruption
             errors are relative to; None where accuracies are compared as they are.
     """
@@ -57,6 +58,7 @@ class CorruptionSuite:
     published: int | None = None
     noises: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    lacking: Callable[[], tuple[str, ...]] = tuple
     reference_errors: str | None = None
 
     @property
@@ -64,6 +66,14 @@ class CorruptionSuite:
         """What its means are over, in words."""
         made, left_out = len(self.corruptions), len(self.left_out)
         return f"{made} of {made + left_out} corruptions" if left_out else f"{made} corruptions"
+
+    def without(self, names: Collection[str]) -> CorruptionSuite:
+        """Return the suite without some of its corruptions."""
+        return replace(
+            self,
+            corruptions=tuple(name for name in self.corruptions if name not in names),
+            left_out=tuple(name for name in self.corruptions if name in names),
+        )
 
     @property
     def versions(self) -> tuple[tuple[str, int], ...]:
@@ -189,6 +199,10 @@ class Benchmark:
         augment: takes training images [batch, channel, height, width] in [0, 1] and a random stream
             on their device; returns what is trained on, before any noise. None for the images as
             they are.
+        check_corrupted: takes the folder of the published corrupted test images, as ``check``; None
+            if none is read.
+        read_corrupted: takes the same, how many images, and the names of corruptions; returns them
+            by corruption and severity.
         recipe: whose values the methods and the scale ``paper`` have, in words.
         folder: what a folder of one's own images holds; None for any other data set.
     """
@@ -211,6 +225,10 @@ class Benchmark:
     measures: tuple[str, ...]
     published: Published | None = None
     augment: Callable[[Tensor, Generator], Tensor] | None = None
+    check_corrupted: Callable[[Path], str] | None = None
+    read_corrupted: (
+        Callable[[Path, int, Sequence[str]], Mapping[tuple[str, int], LabelledImages]] | None
+    ) = None
     recipe: str = THE_PAPER
     folder: FolderConfig | None = None
 
@@ -228,6 +246,13 @@ class Benchmark:
     def has_extra(self) -> bool:
         """Whether validation images have corruptions of their own, which no test image has."""
         return self.suites["validation"].corruptions != self.suites["test"].corruptions
+
+    def without(self, names: Collection[str]) -> Benchmark:
+        """Return the benchmark without some corruptions, see ``EvaluationConfig.left_out``."""
+        if not names:
+            return self
+        suites = {split: suite.without(names) for split, suite in self.suites.items()}
+        return replace(self, suites=suites)
 
     def validation_suite(self, objective: str) -> CorruptionSuite:
         """Return the corruptions of validation images, see ``EvaluationConfig.objective``."""

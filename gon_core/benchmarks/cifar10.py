@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,19 +135,22 @@ def corrupt(images: Tensor, name: str, severity: int, seed: int, first: int) -> 
     return photos.corrupt(images, name, severity, seed, range(first, first + len(images)))
 
 
-def _has_frost() -> bool:
-    return importlib.util.find_spec("imagecorruptions") is not None
+def lacking() -> tuple[str, ...]:
+    """Return ``frost`` where there are no frost photos."""
+    is_there = FROST_VARIABLE in os.environ or importlib.util.find_spec("imagecorruptions")
+    return () if is_there else ("frost",)
 
 
-LEFT_OUT = () if _has_frost() else ("frost",)
+FROST_VARIABLE = "GON_FROST_DIR"
+"""The environment variable with the folder of frost photos, for all processes of a sweep."""
 TEST = CorruptionSuite(
     "cifar10_c",
     "CIFAR-10-C",
-    tuple(name for name in imagenet_c.CORRUPTIONS if name not in LEFT_OUT),
+    imagenet_c.CORRUPTIONS,
     (1, 2, 3, 4, 5),
     corrupt,
     noises=imagenet_c.SUITE.noises,
-    left_out=LEFT_OUT,
+    lacking=lacking,
 )
 # The authors of CIFAR-10-C ask that its fifteen corruptions be kept for testing.
 VALIDATION = CorruptionSuite(
@@ -160,14 +165,36 @@ VALIDATION = CorruptionSuite(
 
 def read(data_dir: Path | None) -> tuple[LabelledImages, LabelledImages]:
     """Return training images, and test images in an order whose every part has all classes."""
-    from gon_core import seeding
     from gon_core.data import cifar
-    from gon_core.data.splits import balanced_order
 
     assert data_dir is not None, "CIFAR-10 is not embedded"
     training, test = cifar.load(data_dir)
+    return training, test[order_of_test(test.labels)]
+
+
+def order_of_test(labels: Tensor) -> Tensor:
+    """Return the indices of test images, given all labels, such that any part has all classes."""
+    from gon_core import seeding
+    from gon_core.data.splits import balanced_order
+
     stream = seeding.generator(TEST_ORDER_SEED, "order of CIFAR-10's test images")
-    return training, test[balanced_order(test.labels, stream)]
+    return balanced_order(labels, stream)
+
+
+def check_corrupted(folder: Path) -> str:
+    """Return the SHA-256 of the published CIFAR-10-C, once it is found to be whole."""
+    from gon_core.data import cifar10_c_folder
+
+    return cifar10_c_folder.check(folder)
+
+
+def read_corrupted(
+    folder: Path, count: int, corruptions: Sequence[str]
+) -> Mapping[tuple[str, int], LabelledImages]:
+    """Return the first test images as published under some corruptions."""
+    from gon_core.data import cifar10_c_folder
+
+    return cifar10_c_folder.load(folder, count, corruptions)
 
 
 def check(data_dir: Path | None) -> str:
@@ -210,6 +237,8 @@ CIFAR10 = Benchmark(
     suites={"validation": VALIDATION, "test": TEST},
     measures=("epsilon_star",),
     augment=augment,
+    check_corrupted=check_corrupted,
+    read_corrupted=read_corrupted,
     recipe="Kireev et al.",
     published=Published(
         source="Kireev et al.",

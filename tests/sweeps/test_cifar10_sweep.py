@@ -7,7 +7,8 @@ import torch
 from pyarrow import parquet
 
 from gon_core import benchmarks, measures
-from gon_core.benchmarks.cifar10 import CIFAR10
+from gon_core.benchmarks.cifar10 import CIFAR10, FROST_VARIABLE
+from gon_core.corruptions.photos import frost
 from gon_core.data.splits import LabelledImages
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from tests.sweeps.here import run_here
@@ -57,10 +58,9 @@ def test_it_ends_in_a_report(small, tmp_path):
 
 @pytest.mark.system
 def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
-    few, test = benchmarks.get("cifar10"), CIFAR10.suites["test"]
-    made = tuple(name for name in test.corruptions if name != "frost")
-    suites = few.suites | {"test": replace(test, corruptions=made, left_out=("frost",))}
-    benchmarks.register(replace(few, suites=suites))
+    few = benchmarks.get("cifar10")
+    test = replace(few.suites["test"], lacking=lambda: ("frost",))
+    benchmarks.register(replace(few, suites=few.suites | {"test": test}))
     given = (
         "--dataset", "cifar10", "--data-dir", tmp_path, "--scale", "demo", "--sigmas", 0.1,
         "--seeds", 1, "--num-trials", 0, "--start-epochs", 1, "--name", "photos",
@@ -74,6 +74,54 @@ def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
     assert "84.9" in words and "85.04" not in words, "their mean is without frost too"
     table = parquet.read_table(tmp_path / "results/photos/results.parquet").to_pylist()
     assert "frost" not in {row["corruption"] for row in table}
+
+
+@pytest.mark.system
+def test_published_corrupted_images_take_the_place_of_ours(small, tmp_path):
+    few, read = benchmarks.get("cifar10"), []
+
+    def read_corrupted(folder, count, corruptions):
+        read.append((folder, count))
+        blank = LabelledImages(torch.zeros(20, 3, 32, 32, dtype=torch.uint8), made_up(20, 2).labels)
+        return {(name, severity): blank for name in corruptions for severity in range(1, 6)}
+
+    benchmarks.register(
+        replace(few, check_corrupted=lambda folder: "a digest", read_corrupted=read_corrupted)
+    )
+    given = (
+        "--dataset", "cifar10", "--data-dir", tmp_path, "--scale", "demo", "--sigmas", 0.1,
+        "--seeds", 1, "--num-trials", 0, "--start-epochs", 1, "--name", "published",
+        "--corrupted-dir", tmp_path,
+    )  # fmt: skip
+    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    assert code == 0 and read == [(tmp_path, 20)], printed
+    assert "Corrupted test images are those that were published." in " ".join(printed.split())
+    table = parquet.read_table(tmp_path / "results/published/results.parquet").to_pylist()
+    tested = {r["value"] for r in table if r["split"] == "test" and r["corruption"] != "clean"}
+    assert tested == {10.0}, "a blank image has one class"
+    (trial,) = (tmp_path / "results/published/trials").iterdir()
+    assert '"corruption_set": "a digest"' in (trial / "trial.json").read_text()
+
+
+def test_a_published_set_of_another_benchmark_is_refused(tmp_path):
+    code, printed = run_here(tmp_path, "sigma_line_search", "--corrupted-dir", tmp_path)
+    assert code == 2 and "--corrupted-dir: is of CIFAR-10-C, these are of MNIST" in printed
+
+
+def test_frost_photos_come_from_a_folder(small, tmp_path, monkeypatch):
+    monkeypatch.setenv(FROST_VARIABLE, "")  # what the option sets is undone
+    monkeypatch.delenv(FROST_VARIABLE)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no package has them
+    lacking = benchmarks.get("cifar10").suites["test"].lacking
+    assert lacking() == ("frost",)
+    given = ("--dataset", "cifar10", "--data-dir", tmp_path, "--frost-dir", tmp_path, "--dry-run")
+    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    words = " ".join(printed.split())
+    assert code == 2 and "must have the frost photos frost1.png, frost2.png" in words
+    for name in frost.PHOTOS:
+        (tmp_path / name).write_bytes(b"")
+    assert CheckpointOptions(frost_dir=tmp_path).problems().get("frost_dir") is None
+    assert lacking() == () and frost.folder() == tmp_path
 
 
 def test_a_model_for_other_images_is_refused(small, tmp_path):

@@ -6,6 +6,7 @@ They come with the extra ``frost`` (``imagecorruptions-imaug``), or from a folde
 
 import functools
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from gon_core.benchmarks.cifar10 import FROST_VARIABLE
 from gon_core.corruptions.photos.draws import Draws
 
 # The published sets have a sixth photo and never use it.
@@ -24,9 +26,12 @@ PACKAGE = "imagecorruptions"
 def folder(given: Path | None = None) -> Path | None:
     """Return the folder of frost photos: the given one, or the installed package's, or None.
 
+    The environment variable ``GON_FROST_DIR`` gives one to a whole sweep.
+
     Raises:
         ValueError: the given folder lacks a photo; names all that are missing.
     """
+    given = given or (Path(named) if (named := os.environ.get(FROST_VARIABLE)) else None)
     if given is not None:
         missing = [name for name in PHOTOS if not (given / name).is_file()]
         if missing:

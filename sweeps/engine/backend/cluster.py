@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from gon_core.benchmarks.cifar10 import FROST_VARIABLE
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records.checkpoint import differences
@@ -142,6 +143,7 @@ def worker_environment(resources: Resources) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**3),
         "THP_MEM_ALLOC_ENABLE": "1",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        **{name: os.environ[name] for name in (FROST_VARIABLE,) if name in os.environ},
     }
 
 

@@ -22,7 +22,8 @@ GROUPS = {  # other options are what the command is about
         "training_images", "validation_images", "test_images",
     ),
     "training": ("model", "weights", "max_epochs", "start_epochs", "precision", "checkpoint_every"),
-    "evaluation": ("evaluate", "evaluation_images", "generator_steps"),
+    "evaluation": ("evaluate", "evaluation_images", "generator_steps", "corrupted_dir",
+        "frost_dir"),
     "resources": (
         "address", "gpus_per_trial", "cpus_per_trial", "processes_per_trial", "max_concurrent",
         "max_failures", "max_node_losses", "wait_for_driver",

@@ -3,6 +3,7 @@
 Importing this is fast: neither torch nor Ray.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gon_core import architectures, benchmarks, measures
 from gon_core.benchmarks import image_folder
+from gon_core.benchmarks.cifar10 import FROST_VARIABLE
 from gon_core.config import DataConfig, FolderConfig, ImageSize, Precision, Variant
 from gon_core.data.files import DataFileError
 from sweeps.engine.cli.grids import WHOLE_NUMBER, words
@@ -90,6 +92,13 @@ class CommandOptions(BaseModel):
     data_dir: Path | None = Field(
         None, description="Folder of the data set, in torchvision's layout. Default: none."
     )
+    corrupted_dir: Path | None = Field(
+        None, description="Folder of the published CIFAR-10-C. Default: corruptions made here."
+    )
+    frost_dir: Path | None = Field(
+        None,
+        description="Folder of the frost photos. Default: those of the extra package, or none.",
+    )
     evaluate: Measures = Field(
         None, description="Further measures of final models. Default: none (demo), all (paper)."
     )
@@ -105,9 +114,18 @@ class CommandOptions(BaseModel):
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; commands may add to it."""
+        found = {}
         if self.evaluation_images is not None and self.evaluate == ():
-            return {"evaluation_images": "is of what --evaluate measures, which is nothing"}
-        return {}
+            found["evaluation_images"] = "is of what --evaluate measures, which is nothing"
+        if self.frost_dir is not None:
+            os.environ[FROST_VARIABLE] = str(self.frost_dir.resolve())  # for all its processes
+            from gon_core.corruptions.photos import frost  # torch, which is slow to import
+
+            try:
+                frost.folder()
+            except ValueError as error:
+                found["frost_dir"] = str(error)
+        return found
 
     def data_problems(self, benchmark: benchmarks.Benchmark) -> dict[str, str]:
         """Return what the options ask of a data set and it has not, by option name."""
@@ -118,6 +136,8 @@ class CommandOptions(BaseModel):
         if benchmark.is_embedded and self.data_dir is not None:
             rule = "is embedded, no folder is read: give --dataset as well"
             found["data_dir"] = f"{benchmark.title} {rule}"
+        if self.corrupted_dir is not None and benchmark.check_corrupted is None:
+            found["corrupted_dir"] = f"is of CIFAR-10-C, these are of {benchmark.title}"
         sizes = {
             "training_images": benchmark.pool,
             "validation_images": benchmark.held_out,

@@ -166,7 +166,7 @@ def _plural(count: int, noun: str) -> str:
 
 def evaluation_deviations(evaluation: EvaluationConfig, data: DataConfig) -> list[str]:
     """Return what is measured less thoroughly, or on fewer images, than in the paper, in words."""
-    benchmark = data.benchmark
+    benchmark = data.benchmark.without(evaluation.left_out)
     counts = (
         (data.validation_images, benchmark.held_out, "validation"),
         (data.test_images, benchmark.test_images, "test"),
@@ -212,7 +212,19 @@ def problems(options: SweepOptions) -> dict[str, str]:
         except files.DataFileError as error:
             hint = "" if benchmark.download is None else "; --download fetches it"
             problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
+    if options.corrupted_dir is not None:
+        try:
+            corrupted_digest(options.dataset, options.corrupted_dir)
+        except files.DataFileError as error:
+            problems["corrupted_dir"] = str(error)
     return problems
+
+
+@cache
+def corrupted_digest(dataset: str, folder: Path) -> str | None:
+    """Return the SHA-256 of a folder of corrupted test images; None if none is read there."""
+    check = benchmarks.get(dataset).check_corrupted
+    return None if check is None else check(folder)
 
 
 def line_problems(options: SweepOptions) -> dict[str, str]:
@@ -300,7 +312,9 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
 def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:
     """Return how final models are measured; nothing about measures that are not made."""
     benchmark = options.benchmark
-    values: dict[str, Any] = {"left_out": benchmark.suites["test"].left_out}
+    values: dict[str, Any] = {"left_out": benchmark.suites["test"].lacking()}
+    if options.corrupted_dir is not None:
+        values["corruption_set"] = corrupted_digest(options.dataset, options.corrupted_dir)
     if options.objective == "corruptions" and benchmark.has_extra:
         values["objective"] = options.objective
     default = benchmark.measures if scale == "paper" else ()

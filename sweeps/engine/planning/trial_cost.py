@@ -276,7 +276,8 @@ def evaluation_seconds(
     """
     from gon_core.evaluation.measure import total_passes  # slow: it loads torch
 
-    shares, images, benchmark = SHARES[device], data.test_images, data.benchmark
+    shares, images = SHARES[device], data.test_images
+    benchmark = data.benchmark.without(config.left_out)
     selection, test = benchmark.validation_suite(config.objective), benchmark.suites["test"]
     accuracies = (len(selection.versions) + 1) * data.validation_images
     accuracies += (len(test.versions) + 1) * images

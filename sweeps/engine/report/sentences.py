@@ -262,5 +262,15 @@ def what_was_measured(summary: SweepSummary) -> str:
     return (
         f"Test accuracy in percent, mean over seeds; {summary.measure} is the plain mean over "
         f"{summary.suite.mean}. The best {kind} is chosen by {_chosen_by(summary)} alone, among "
-        f"the {kind}s that were measured with every seed."
+        f"the {kind}s that were measured with every seed.{_published_images(summary)}"
     )
+
+
+def _published_images(summary: SweepSummary) -> str:
+    """Return that the corrupted images were read, not made, where a benchmark can do both."""
+    trials = [trial for point in summary.points for trial in point.trials[:1]]
+    if summary.benchmark.read_corrupted is None or not trials:
+        return ""
+    is_read = trials[0].config.evaluation.corruption_set is not None
+    made = "those that were published" if is_read else "made here, by the published definitions"
+    return f" Corrupted test images are {made}."

@@ -51,6 +51,9 @@ def image_problems(options: CheckpointOptions) -> list[str]:
         digest = plan.data_digest(benchmark.name, options.data_dir)
         if benchmark.folder is not None and digest != benchmark.folder.digest:
             return ["--data-dir: holds other images than the checkpoints were trained on"]
+        if options.corrupted_dir is not None:
+            option = "corrupted-dir"
+            plan.corrupted_digest(benchmark.name, options.corrupted_dir)
         if options.mnist_c is not None:
             option = "mnist-c"
             known = mnist_c_folder.MNIST
@@ -76,11 +79,14 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         names = tuple(name for name in options.evaluate or () if name in benchmark.measures)
     if published is not None:  # of the folder there is one severity; ours are of other images
         names = tuple(name for name in names if not MEASURES[name].makes_severities)
+    folder, corrupted = options.corrupted_dir, None
+    if folder is not None:
+        corrupted = plan.corrupted_digest(benchmark.name, folder)
     config = EvaluationConfig(
         measures=names,
         images=options.evaluation_images,
-        left_out=benchmark.suites["test"].left_out,
-        corruption_set=_digest(published) if published else None,
+        left_out=benchmark.suites["test"].lacking(),
+        corruption_set=_digest(published) if published else corrupted,
     )
     if total_passes(config, 1, benchmark).generator > 0:
         config = config.model_copy(update=generator_limits(generator_steps))
@@ -96,7 +102,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
             splits, _ = folder_images.keep(splits, all_of_them=True, workers=0)
         except DataFileError as error:
             refuse([f"--data-dir: {error}"])
-    prepared = measures.prepare_data(splits, config)
+    prepared = measures.prepare_data(splits, config, folder)
     if published is not None:
         shown = {key: found.first(data.test_images) for key, found in published.images.items()}
         test = EvaluationSet("test", shown)

@@ -252,7 +252,7 @@ class _Sweep:
         if data.folder is not None:
             splits = self._own_images(splits)
         measures.write_examples(self.records.folder, splits, evaluation)
-        return measures.prepare_data(splits, evaluation)
+        return measures.prepare_data(splits, evaluation, self.options.corrupted_dir)
 
     def _own_images(self, splits: "Splits") -> "Splits":
         """Decode a folder's images into memory, those to train on too where they all fit."""

@@ -5,6 +5,7 @@ Nothing is written: measurements and files are returned.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import nn
 
@@ -13,6 +14,7 @@ from gon_core.benchmarks import Benchmark
 from gon_core.config import EvaluationConfig
 from gon_core.data.splits import Images, Splits
 from gon_core.evaluation import EvaluationSet, examples
+from gon_core.evaluation.corrupted_sets import CLEAN_KEY
 from gon_core.evaluation.measure import Accuracies, Measured, Prepared, Subject, get
 from gon_core.measurement import TOP1
 from gon_core.measures import MEASURES
@@ -50,9 +52,17 @@ class TrialData:
         )
 
 
-def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
-    """Return the data of all trials, with the corrupted images made where they fit in memory."""
-    seed, benchmark = config.corruption_seed, splits.benchmark
+def prepare_data(
+    splits: Splits, config: EvaluationConfig, corrupted: Path | None = None
+) -> TrialData:
+    """Return the data of all trials, with the corrupted images made where they fit in memory.
+
+    Args:
+        splits: the clean images.
+        config: which corruptions, and further measures.
+        corrupted: the folder of published test images, instead of making them.
+    """
+    seed, benchmark = config.corruption_seed, splits.benchmark.without(config.left_out)
     selection = benchmark.validation_suite(config.objective)
     clean = splits.test.first(config.images)
     prepared = {
@@ -63,9 +73,20 @@ def prepare_data(splits: Splits, config: EvaluationConfig) -> TrialData:
     return TrialData(
         training=splits.training,
         validation=evaluation.build(splits.validation, "validation", selection, seed),
-        test=evaluation.build(splits.test, "test", benchmark.suites["test"], seed),
+        test=_test_set(splits.test, benchmark, seed, corrupted),
         benchmark=benchmark,
         prepared=prepared,
+    )
+
+
+def _test_set(
+    clean: Images, benchmark: Benchmark, seed: int, corrupted: Path | None
+) -> EvaluationSet:
+    suite, read = benchmark.suites["test"], benchmark.read_corrupted
+    if corrupted is None or read is None:
+        return evaluation.build(clean, "test", suite, seed)
+    return EvaluationSet(
+        "test", {CLEAN_KEY: clean, **read(corrupted, len(clean), suite.corruptions)}
     )
 
 
@@ -79,7 +100,8 @@ def write_examples(
         shown = examples.of_set(given, splits.benchmark)
     else:
         has_severities = any(MEASURES[name].makes_severities for name in config.measures)
-        shown = examples.make(splits.test, splits.benchmark, config.corruption_seed, has_severities)
+        benchmark = splits.benchmark.without(config.left_out)
+        shown = examples.make(splits.test, benchmark, config.corruption_seed, has_severities)
     folder.write(EXAMPLES, examples.dump(shown))
 
 

@@ -207,7 +207,8 @@ def summarise(records: SweepRecords) -> SweepSummary:
     if not (description := records.read_sweep()):
         raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
     first, *_ = description.config.get("trials", [description.config])
-    benchmark = DataConfig.model_validate(first.get("data", {})).benchmark
+    left_out = first.get("evaluation", {}).get("left_out", ())
+    benchmark = DataConfig.model_validate(first.get("data", {})).benchmark.without(left_out)
     ended: dict[Point, list[TrialResult]] = {}
     for result in records.results():
         ended.setdefault(point_of(result.config, description), []).append(result)

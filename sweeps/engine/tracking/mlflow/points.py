@@ -66,7 +66,8 @@ def same(one: float | None, other: float) -> bool:
 
 def final_metrics(result: TrialResult) -> dict[str, float]:
     """Return what was measured of a trial's final model by MLflow name, in the measures' units."""
-    suite = result.config.data.benchmark.suites["test"]
+    left_out = result.config.evaluation.left_out
+    suite = result.config.data.benchmark.without(left_out).suites["test"]
     metrics: dict[str, float] = {}
     for split in dict.fromkeys(row.split for row in result.of(TOP1)):
         prefix = "" if split == "test" else f"{split}/"
