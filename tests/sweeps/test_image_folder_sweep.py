@@ -11,6 +11,8 @@ from gon_core.benchmarks import image_folder
 from gon_core.models import make
 from gon_core.training import checkpoints
 from sweeps.engine.planning import plan
+from sweeps.engine.resources import resources
+from sweeps.sigma_line_search import Options
 from tests.class_folders import fill
 from tests.sweeps.faults import PATIENCE, Sweep, is_alive, kill, wait_for, wait_until_gone
 from tests.sweeps.here import run_here
@@ -87,6 +89,26 @@ def test_everything_wrong_with_it_is_said_and_nothing_is_written(photos, tmp_pat
     code, printed = run_here(tmp_path, "sigma_line_search", "--weights", "w.safetensors")
     assert code == 2 and "a pickle, which may hold code and is never loaded" in printed
     assert not (tmp_path / "results").exists()
+
+
+def test_processes_that_decode_take_cores_of_a_trial(photos, monkeypatch):
+    monkeypatch.setattr("sweeps.engine.system.machine.cpu_count", lambda: 4)
+    monkeypatch.setattr("sweeps.engine.cli.options.cpu_count", lambda: 4)
+
+    def asked(**given):
+        options = Options(dataset="image_folder", data_dir=photos, image_size=32, **given)
+        return options, resources.make_resources(options, 1)
+
+    assert asked()[1].all_cpus == 1, "all are kept in memory"
+    options, found = asked(cache_images="none", cpus_per_trial=2)
+    assert (found.all_cpus, found.max_concurrent) == (4, 1)
+    assert asked(cache_images="none", cpus_per_trial=3)[1].all_cpus == 4, "one core is left for it"
+    options, found = asked(cache_images="none", data_workers=4)
+    rule = "must be at most 3: each takes one of the 4 cores of this machine, given: 4"
+    assert resources.problems(options) == {"data_workers": rule}
+    assert options.problems() == {}
+    several, _ = asked(cache_images="none", processes_per_trial=2)
+    assert "must be 1" in several.problems()["processes_per_trial"]
 
 
 def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path):

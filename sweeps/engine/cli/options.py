@@ -21,7 +21,7 @@ from sweeps.engine.records import object_store
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.background import in_background
 from sweeps.engine.system.errors import OutsideError, StorageError
-from sweeps.engine.system.machine import memory
+from sweeps.engine.system.machine import cpu_count, memory
 
 Scale = Literal["demo", "paper"]
 Sampler = Literal["gp", "tpe", "nsga2", "random"]
@@ -32,6 +32,7 @@ MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 # Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
 MOST_CORES, MOST_GPUS, MOST_HOURS, MOST_PRICE = 100_000, 1_000, 1e9, 1e6
 DEFAULT_SIZE = 64  # pixels, of one's own images
+MOST_DECODERS = 2  # by default
 MEMORY_SHARE = 4  # the part of the memory that images may take: Ray keeps a copy for the trials
 PositiveInt = Annotated[int, Field(ge=1)]
 Cores = Annotated[int, Field(ge=1, le=MOST_CORES)]
@@ -215,8 +216,9 @@ class SweepOptions(CommandOptions):
     cache_images: Literal["auto", "none"] = Field(
         "auto", description="auto: your own images are kept in memory where they fit."
     )
-    data_workers: Annotated[int, Field(ge=0, le=MOST_CORES)] = Field(
-        2, description="Processes of a trial that decode your own images where they do not fit."
+    data_workers: Annotated[int, Field(ge=0, le=MOST_CORES)] | None = Field(
+        None,
+        description="Processes of a trial that decode images in every epoch. Default: up to 2.",
     )
     model: ModelName | None = Field(
         None,
@@ -318,7 +320,12 @@ class SweepOptions(CommandOptions):
     @property
     def decoders(self) -> int:
         """Processes of a trial that decode images, which need cores of their own."""
-        return 0 if self.keeps_images else self.data_workers
+        if self.keeps_images:
+            return 0
+        if self.data_workers is not None:
+            return self.data_workers
+        free = cpu_count() - self.cpus_per_trial
+        return MOST_DECODERS if self.address else max(0, min(MOST_DECODERS, free))
 
     @property
     def variant(self) -> str:

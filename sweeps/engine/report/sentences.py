@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from gon_core.benchmarks import THE_PAPER, Published
 from search_spaces.parameter import Choice
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
@@ -183,12 +184,7 @@ def _paper(summary: SweepSummary) -> list[str]:
     if summary.has_checkpoints:
         if known is None:
             return [f"No published figures stand beside checkpoints on {summary.suite.title}."]
-        models = [(str(point[0]), str(row["model"])) for point, row in published.rows.items()]
-        pairs = [name if name == model else f"{name} with {model}" for name, model in models]
-        if pairs:
-            rows = f"rows of {known.source}'s {known.title}, {known.trained}"
-            return [f"Compared with {rows}: {listed(pairs, ', ')}."]
-        return [
+        return _rows_beside(summary, known) or [
             f"No checkpoint bears the name of a row of {known.source}'s {known.title}, so none "
             "stands beside a published figure: see --names."
         ]
@@ -200,11 +196,22 @@ def _paper(summary: SweepSummary) -> list[str]:
         return [sentence, uses] if summary.search == "joint" else [sentence]
     assert known is not None, "only a benchmark with published figures has such means"
     accuracy = published.means.get(point)
+    if accuracy is None and known.source != THE_PAPER:
+        return _rows_beside(summary, known)
     reached = "" if accuracy is None else f", with {percent(accuracy)} %"
     # Where a curve was published the paper's value is its optimum; else it is what it used.
     recipe = summary.benchmark.recipe
     what = "Published optimum" if published.curve else f"The choice of {recipe}"
     return [f"{what}: {summary.text(point)}{reached}, {known.trained}."]
+
+
+def _rows_beside(summary: SweepSummary, known: Published) -> list[str]:
+    """Return which published rows stand beside ours, in a sentence; nothing if none does."""
+    rows = summary.published.rows.items()
+    models = [(value_text(point[0]), str(row["model"])) for point, row in rows]
+    pairs = [name if name == model else f"{name} with {model}" for name, model in models]
+    whose = f"rows of {known.source}'s {known.title}, {known.trained}"
+    return [f"Compared with {whose}: {listed(pairs, ', ')}."] if pairs else []
 
 
 def deviations(summary: SweepSummary) -> str:

@@ -135,6 +135,12 @@ def _machine_problems(options: SweepOptions, there: Node, wanted: Resources) -> 
     if wanted.cpus > there.cpus:
         rule = f"must be at most {there.cpus}, the cores of this machine"
         found["cpus_per_trial"] = f"{rule}, given: {wanted.cpus}"
+    most = there.cpus - wanted.cpus * wanted.processes
+    if not found and not elsewhere and wanted.decoders > most >= 0:
+        rule = (
+            f"must be at most {int(most)}: each takes one of the {there.cpus} cores of this machine"
+        )
+        found["data_workers"] = f"{rule}, given: {wanted.decoders}"
     if not found and not elsewhere and wanted.all_cpus > there.cpus:
         name = "processes_per_trial" if options.processes_per_trial else "gpus_per_trial"
         found[name] = (
