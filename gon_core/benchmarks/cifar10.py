@@ -68,7 +68,7 @@ LARGEST_SIGMA = Strength(
 )  # fmt: skip
 # On 3,072 values: noise that turns every value by 0.5 has the size 28.
 EPSILON = Strength(
-    "epsilon", 0.5, 20.0, 0.1, f"l2 norm, {PIXELS}", coarse_grid=(1.0, 2.0, 3.0, 5.4),
+    "epsilon", 0.5, 20.0, 0.1, f"l2 norm, {PIXELS}", coarse_grid=(1.0, 3.0, 5.4, 8.0),
     paper_grid=(0.5, 1.0, 2.0, 3.0, 4.0, 5.4, 7.0, 10.0, 15.0), joint=(0.5, 10.0),
 )  # fmt: skip
 STRENGTHS = {

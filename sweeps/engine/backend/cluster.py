@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -19,19 +20,24 @@ from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.ray_files import ensure_token, has_token, make_folder
+from sweeps.engine.system.machine import memory
 from sweeps.engine.system.signals import reinstall_handlers
 from sweeps.engine.system.temporary_folder import TemporaryFolder
 
-if TYPE_CHECKING:  # it loads torch, while Ray starts
+if TYPE_CHECKING:  # they load torch, while Ray starts
+    import ray
+
     from sweeps.engine.trials.measures import TrialData
 
-OBJECT_STORE_BYTES = 2 * 1024**3
+LEAST_OBJECT_STORE = 2 * 1024**3  # bytes; taken as they are used
 
 # Read by Ray when it is imported. `uv run` would make Ray pack and reinstall the project for every
 # worker; the loggers would write each metric a second and third time.
 RAY_SETTINGS = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # All trials of a machine look at one copy of the images; writing to them ends the process.
+    "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_preload_python_modules": "torch,pydantic,pyarrow.fs",  # while the driver is loading them
     "RAY_kill_idle_workers_interval_ms": "0",  # those started in advance wait for the first trials
@@ -80,7 +86,7 @@ class Cluster:
             settings |= {
                 "num_cpus": resources.all_cpus * resources.max_concurrent,
                 "include_dashboard": False,
-                "object_store_memory": OBJECT_STORE_BYTES,
+                "object_store_memory": max(LEAST_OBJECT_STORE, memory() // 2),
                 "_temp_dir": str(self._folder.path / "r"),
             }
         else:  # its machines do not inherit our environment
@@ -111,11 +117,9 @@ class Cluster:
 
     def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
         """Run the trials that ``driver`` suggests where there is room; return when all ended."""
-        import ray
-
         from sweeps.engine.backend import tuner
 
-        self._images = self._images or (ray.put(data),)
+        self._images = self._images or (put(data),)
         tuner.run(driver, self._images, start_weights, self.scratch)
 
     def stop(self) -> None:
@@ -132,6 +136,15 @@ class Cluster:
     def join(self) -> None:
         """Return when Ray has ended, after ``stop``."""
         self._thread.shutdown()
+
+
+def put(value: Any) -> "ray.ObjectRef":
+    """Return a reference to what all processes of a machine may look at, and none writes to."""
+    import ray
+
+    with warnings.catch_warnings():  # that tensors must not be written to
+        warnings.simplefilter("ignore", UserWarning)
+        return ray.put(value)
 
 
 def worker_environment(resources: Resources) -> dict[str, str]:

@@ -22,7 +22,7 @@ from gon_core.data.imagenet_c_folder import ImageNetC
 from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.formats import evaluation_code
 from gon_core.measurement import Measurement
-from sweeps.engine.backend.cluster import other_code
+from sweeps.engine.backend.cluster import other_code, put
 from sweeps.engine.resources.cluster_check import ClusterError
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.trials.trial import make_deterministic
@@ -45,7 +45,7 @@ class Shards:
     def __init__(self, resources: Resources, model: nn.Module) -> None:
         self._resources, self._model = resources, model
         with _in_one_line():
-            self._sent = ray.put(model)
+            self._sent = put(model)
 
     def evaluate_images(
         self, model: nn.Module, evaluation_set: EvaluationSet, bf16: bool = False
