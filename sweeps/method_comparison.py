@@ -16,8 +16,9 @@ from pydantic import Field
 
 from gon_core import measures
 from search_spaces.method import METHOD
+from sweeps.engine.cli.command_options import Measures
 from sweeps.engine.cli.grids import line
-from sweeps.engine.cli.options import Measures, SweepOptions
+from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.methods import scale_name
 from sweeps.engine.planning.plan import grid_problems

@@ -42,12 +42,14 @@ def decode(path: Path, side: int) -> tuple[UInt8[Tensor, "3 side side"], bool]:
     """
     from torchvision.transforms.v2 import functional as F
 
-    image, by_pillow = _decode_whole(path)
+    image, by_pillow = decode_whole(path)
     resized = F.resize(image, [round(side * MARGIN)], antialias=True)
     return F.center_crop(resized, [side, side]), by_pillow
 
 
-def _decode_whole(path: Path) -> tuple[UInt8[Tensor, "3 height width"], bool]:
+def decode_whole(path: Path) -> tuple[UInt8[Tensor, "3 height width"], bool]:
+    """Return a whole image in RGB, and whether Pillow had to read it; see ``decode``."""
+    from PIL import Image, UnidentifiedImageError
     from torchcodec import decoders
 
     readers = {
@@ -64,8 +66,10 @@ def _decode_whole(path: Path) -> tuple[UInt8[Tensor, "3 height width"], bool]:
             return readers[path.suffix.lower()](content, mode="RGB"), False
         except (KeyError, RuntimeError, ValueError):  # animated, or of another format
             return _decode_by_pillow(content), True
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow's for damaged files
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's
         reason = " ".join(str(error).split())[:120] or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # whose message has an address in memory
+            reason = "no image, or of an unknown format"
         raise DataFileError(f"{path}: cannot be decoded ({reason})") from error
 
 
@@ -78,8 +82,8 @@ def _is_turned(content: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return image.getexif().get(ORIENTATION, 1) != 1
-    except (OSError, ValueError, SyntaxError):  # the decoder says what is wrong
-        return False
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # the decoder says what is wrong
 
 
 def _decode_by_pillow(content: bytes) -> UInt8[Tensor, "3 height width"]:
@@ -118,18 +122,13 @@ class FolderImages:
         """Where labels and batches are."""
         return self.labels.device
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all images once they are decoded."""
-        return len(self) * 3 * self.side**2
-
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: slice | Tensor) -> "FolderImages":
-        numbers = torch.arange(len(self))[index].tolist()
-        labels = self.labels[index]
-        return self._changed(paths=[self.paths[number] for number in numbers], labels=labels)
+        numbers = self._numbers(index)
+        paths = [self.paths[number] for number in numbers]
+        return self._changed(paths=paths, labels=self.labels[index])
 
     def first(self, count: int | None) -> "FolderImages":
         """Return the first of the images; all for None."""
@@ -145,10 +144,9 @@ class FolderImages:
 
     def batch(self, index: slice | Tensor) -> UInt8[Tensor, "batch channel height width"]:
         """Return some of the images, decoded in this process."""
-        numbers = torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index]
         read = _Files(self.root, self.paths, self.side)
         with ThreadPoolExecutor(max(1, self.workers)) as pool:
-            found = list(pool.map(read.one, numbers.tolist()))
+            found = list(pool.map(read.one, self._numbers(index)))
         return _joined(found).to(self.device)
 
     def batches(
@@ -189,6 +187,9 @@ class FolderImages:
                 done += 1
         refuse(faults)
         return LabelledImages(images, self.labels.cpu()), by_pillow
+
+    def _numbers(self, index: slice | Tensor) -> list[int]:
+        return torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index].tolist()
 
     def _changed(self, **changes: Any) -> "FolderImages":
         now = {

@@ -6,6 +6,7 @@ else Pillow reads.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,10 @@ TRAIN, TEST = "train", "val"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 TEST_SHARE = 5  # of a folder that is not divided, one in so many of each class
 LEAST = 3  # images of a class that is divided: one each to train on, to hold out and to test
+MANY = 50_000  # images that take more than ten seconds
 SPLIT_SEED = 0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,8 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
 
 def _no_images(paths: Sequence[Path]) -> list[str]:
     """Return a line for every file that is no image, by the first bytes of each."""
+    if len(paths) > MANY:
+        log.warning("looking at %s images, which may take minutes", f"{len(paths):,}")
     with ThreadPoolExecutor(8) as pool:
         return [fault for fault in pool.map(_fault, paths, chunksize=256) if fault]
 

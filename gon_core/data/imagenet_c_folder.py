@@ -1,7 +1,6 @@
 """ImageNet-C as published: <root>/<corruption>/<severity>/<class>/<image>, read in batches."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from gon_core.benchmarks.imagenet_c import CORRUPTIONS
 from gon_core.data.corruption_folders import check_names, folder_faults, refuse, subfolders
 from gon_core.data.files import DataFileError
+from gon_core.data.folder_images import decode_whole
 
 EXTRA = ("gaussian_blur", "saturate", "spatter", "speckle_noise")  # published too, not in the mCE
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -136,17 +136,12 @@ def _difference(
 
 
 def _read(paths: Sequence[Path], side: int) -> UInt8[Tensor, "batch 3 height width"]:
-    from torchvision.io import ImageReadMode, decode_image  # takes seconds; MNIST does not need it
-
     images, faults = [], []
     for path in paths:
         try:
-            image = decode_image(str(path), ImageReadMode.RGB)
-        except (RuntimeError, OSError) as error:
-            # Without the line of torchvision's source that begins the message.
-            message = re.sub(r"^\w+, \S+:\d+, ", "", str(error).strip())
-            reason = (message or type(error).__name__).splitlines()[0]
-            faults.append(f"{path}: cannot be read as an image ({reason[:120]})")
+            image, _ = decode_whole(path)
+        except DataFileError as error:
+            faults.append(str(error))
             continue
         if image.shape[1:] != (side, side):
             height, width = image.shape[1:]

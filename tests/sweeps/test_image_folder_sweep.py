@@ -111,6 +111,7 @@ def test_processes_that_decode_take_cores_of_a_trial(photos, monkeypatch):
     assert "must be 1" in several.problems()["processes_per_trial"]
 
 
+@pytest.mark.system
 def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path):
     model = make("resnet9_small", 10)
     (tmp_path / "w.safetensors").write_bytes(checkpoints.dump_model(model))

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from sweeps.engine.cli.command_options import CommandOptions
 from sweeps.engine.cli.config_file import read_config
 from sweeps.engine.cli.help import MANY, NO_VALUE, ONE, print_help, takes
 from sweeps.engine.cli.messages import explain, unknown_word
-from sweeps.engine.cli.options import CommandOptions
 from sweeps.engine.system.background import in_background
 from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse

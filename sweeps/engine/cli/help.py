@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gon_core import benchmarks, measures
 from gon_core.architectures import ARCHITECTURES
-from sweeps.engine.cli.options import CommandOptions
+from sweeps.engine.cli.command_options import CommandOptions
 
 NO_VALUE, ONE, MANY = "no value", "one value", "several values"  # that an option takes
 INDENT, WIDEST = 28, 120  # columns

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from gon_core import benchmarks, measures
 from gon_core.architectures import OF_IMAGENET
 from gon_core.config import Architecture, DataConfig, TrialConfig
-from sweeps.engine.cli.options import CommandOptions, Cores, Measures, PositiveInt
+from sweeps.engine.cli.command_options import CommandOptions, Cores, Measures, PositiveInt
 from sweeps.engine.records import MODEL, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import resources

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from gon_core.data.files import DataFileError
-from sweeps.engine.cli.options import CommandOptions
+from sweeps.engine.cli.command_options import CommandOptions
 from sweeps.engine.records import Stop, SweepDescription, SweepRecords
 from sweeps.engine.records.lock import SweepIsRunningError, SweepLock
 from sweeps.engine.records.starting_models import DivergedStartError

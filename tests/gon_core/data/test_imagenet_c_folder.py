@@ -69,7 +69,7 @@ def test_images_are_read_as_they_are_asked_for(root):
     next(batches)
     (root / "fog" / "2" / "n03" / "d.jpg").write_bytes(b"")
     next(batches)
-    with pytest.raises(DataFileError, match=r"d\.jpg: cannot be read as an image"):
+    with pytest.raises(DataFileError, match=r"d\.jpg: cannot be decoded"):
         next(batches)
 
 
@@ -94,8 +94,8 @@ def test_all_faulty_images_of_a_batch_are_named(root):
     with pytest.raises(DataFileError) as caught:
         next(images.batches("fog", 3))
     message = str(caught.value)
-    assert f"{cut}: cannot be read as an image (Image is incomplete or truncated" in message
-    assert "a.JPEG: cannot be read as an image" in message
+    assert f"{cut}: cannot be decoded (image file is truncated" in message
+    assert "a.JPEG: cannot be decoded" in message
     assert "c.png: 9 x 9 pixels, expected 8 x 8" in message
     assert "b.JPEG" not in message and "\n" not in message
 

@@ -78,5 +78,5 @@ def test_rows_come_as_they_are_known(images, linear):
     (opened.root / "snow" / "2" / "n3" / "1.png").write_bytes(b"")
     rows = evaluate_imagenet_c(linear(3 * SIDE * SIDE, CLASSES), opened)
     assert next(rows).severity == 1
-    with pytest.raises(DataFileError, match=r"snow/2/n3/1\.png: cannot be read"):
+    with pytest.raises(DataFileError, match=r"snow/2/n3/1\.png: cannot be decoded"):
         next(rows)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, model_serializer
 
 import sweeps
-from sweeps.engine.cli.options import CommandOptions
+from sweeps.engine.cli.command_options import CommandOptions
 from sweeps.engine.runs import session
 from sweeps.engine.system.signals import (
     as_keyboard_interrupt,
