@@ -2,13 +2,15 @@
 
 import os
 import signal
+from pathlib import Path
 
+import foolbox
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from gon_core import benchmarks
+from gon_core import architectures, benchmarks
 from gon_core.benchmarks import image_folder as benchmark_of
 from gon_core.config import DataConfig, FolderConfig
 from gon_core.data import folder_images, image_folder
@@ -197,7 +199,9 @@ def test_its_methods_and_strengths_fit_the_size(side):
         assert strength.low <= value <= strength.high, name
         grid = (*strength.coarse_grid, *strength.paper_grid)
         assert all(0 <= value <= strength.high for value in grid), name
-    assert benchmark.make_model().__class__ and benchmark.image_shape == (3, side, side)
+    assert benchmark.image_shape == (3, side, side)
+    for name in (benchmark.model, benchmark.scales["paper"].model):
+        assert architectures.describe(name).fits(benchmark.classes, benchmark.image_shape)
 
 
 @pytest.mark.system
@@ -218,3 +222,17 @@ def test_processes_decode_ahead_and_one_that_is_killed_is_replaced(divided, capl
     next(ahead)
     ahead.close()  # a training that was stopped
     assert torch.equal(torch.cat(list(lazy.batches(wanted[:2]))), kept.images[:8])
+
+
+@pytest.mark.parametrize("side", [32, 64, 224, 299])
+def test_epsilon_is_the_mean_size_of_gaussian_noise_on_photos(side):
+    """On the 20 photos of ImageNet that foolbox ships, as appendix B chooses 135 for sigma 0.5."""
+    files = sorted((Path(foolbox.__file__).parent / "data").glob("imagenet_*"))
+    assert len(files) == 20
+    images = torch.stack([folder_images.decode(file, side)[0] for file in files]).float() / 255
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    moved = (images + benchmark_of.SIGMA[side] * noise).clamp(0, 1) - images
+    size = moved.flatten(1).norm(dim=1).mean()
+    assert abs(size / benchmark_of.EPSILON[side] - 1) < 0.015
+    ratio = benchmark_of.EPSILON_3X3[side] / benchmark_of.EPSILON[side]
+    assert abs(ratio - 70 / 135) < 0.005
