@@ -23,6 +23,9 @@ from gon_core.data.splits import LabelledImages, Splits, balanced_order
 MARGIN = 8 / 7  # what is resized to the shorter side, before the centre is cut out: 256 for 224
 ORDER_SEED = 0
 PREFETCHED = 4  # batches of each worker process
+# What is raised where a process was killed: by torch, or because it no longer hands over what it
+# has decoded.
+LOST = (RuntimeError, OSError, EOFError)
 RESTARTS = 3  # of worker processes that died, in one pass through the images
 ORIENTATION = 0x0112  # in EXIF
 CHUNK = 64  # images that are decoded into memory at a time
@@ -156,18 +159,21 @@ class FolderImages:
         if not self.workers:
             yield from map(self.batch, indices)
             return
-        wanted, done, restarts = [index.tolist() for index in indices], 0, 0
-        while done < len(wanted):
-            self._loader = self._loader or _Loader(self)
-            try:
-                for found in self._loader.batches(wanted[done:]):
-                    yield _joined(found).to(self.device, non_blocking=True)
-                    done += 1
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error) or restarts == RESTARTS:
-                    raise
-                log.warning("a process that decodes images died; new ones go on (%s)", error)
-                self._loader, restarts = None, restarts + 1
+        wanted, restarts = [index.tolist() for index in indices], 0
+        coming = None
+        for done in range(len(wanted)):
+            while True:
+                self._loader = self._loader or _Loader(self)
+                coming = coming or self._loader.batches(wanted[done:])
+                try:
+                    found = next(coming)
+                    break
+                except LOST as error:
+                    if restarts == RESTARTS:
+                        raise
+                    log.warning("a process that decodes images died; new ones go on (%s)", error)
+                    self._loader, coming, restarts = None, None, restarts + 1
+            yield _joined(found).to(self.device, non_blocking=True)
 
     def in_memory(self) -> tuple[LabelledImages, int]:
         """Return the same images decoded, and how many of them Pillow had to read.

@@ -330,7 +330,7 @@ def test_a_training_stopped_between_any_two_steps_ends_on_the_same_bits(digits, 
             *_, metrics = train(state, data, method, config, lambda: next(left, None) is None)
         except StoppedError:
             return None
-        return replace(metrics, seconds=0.0), checkpoints.dump(state)
+        return replace(metrics, seconds=0.0, data_seconds=0.0), checkpoints.dump(state)
 
     def resumed(steps):
         """Stop after so many steps again and again, each time in another state."""
@@ -413,7 +413,10 @@ def test_two_runs_give_the_same_bits_whatever_the_global_seed(precision, digits,
         torch.manual_seed(global_seed)
         untouched = torch.get_rng_state()
         state = new_state(MadryCNN(generator(0)), config, seed, method)
-        history = [replace(metrics, seconds=0.0) for metrics in train(state, data, method, config)]
+        history = [
+            replace(metrics, seconds=0.0, data_seconds=0.0)
+            for metrics in train(state, data, method, config)
+        ]
         assert torch.equal(torch.get_rng_state(), untouched)
         return history, bits(state.model), bits(state.method_state.generator)
 

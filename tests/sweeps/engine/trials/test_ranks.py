@@ -123,7 +123,7 @@ def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_i
     result = run_trial(config, data, start_weights, kept, processes=then)
     assert result.status == expected.status and len(result.history) == len(expected.history)
     for found, was in zip(result.history, expected.history, strict=True):
-        for name in found.keys() - {"seconds", "validation_seconds"}:
+        for name in found.keys() - {"seconds", "data_seconds", "validation_seconds"}:
             assert found[name] == pytest.approx(was[name], rel=1e-4), name
 
 
