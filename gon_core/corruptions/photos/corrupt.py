@@ -107,6 +107,11 @@ def corrupt(
     strength: tuple = STRENGTHS[images.shape[-1]][name][severity - 1]
     if name == "frost":
         strength = (*strength, _frost_folder(frost_dir))
+    if name in ON_LEVELS:  # image by image, and nothing is drawn
+        corrupted = FUNCTIONS[name](
+            images, Draws(seed, name, severity, (), images.device), *strength
+        )
+        return through_jpeg(corrupted, PUBLISHED_QUALITY) if jpeg else corrupted
     numbers = range(len(images)) if indices is None else indices
     together = max(1, len(images))
     if images.device.type == "cpu":
@@ -115,11 +120,8 @@ def corrupt(
     for first in range(0, len(images), together):
         part = slice(first, first + together)
         draws = Draws(seed, name, severity, numbers[part], images.device)
-        if name in ON_LEVELS:
-            corrupted[part] = FUNCTIONS[name](images[part], draws, *strength)
-        else:
-            values = FUNCTIONS[name](images[part].float() / 255, draws, *strength)
-            corrupted[part] = to_levels(values)
+        values = FUNCTIONS[name](images[part].float() / 255, draws, *strength)
+        corrupted[part] = to_levels(values)
     return through_jpeg(corrupted, PUBLISHED_QUALITY) if jpeg else corrupted
 
 
