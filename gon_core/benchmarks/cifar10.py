@@ -137,7 +137,7 @@ def corrupt(images: Tensor, name: str, severity: int, seed: int, first: int) -> 
 
 def lacking() -> tuple[str, ...]:
     """Return ``frost`` where there are no frost photos."""
-    is_there = FROST_VARIABLE in os.environ or importlib.util.find_spec("imagecorruptions")
+    is_there = os.environ.get(FROST_VARIABLE) or importlib.util.find_spec("imagecorruptions")
     return () if is_there else ("frost",)
 
 

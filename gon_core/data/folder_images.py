@@ -214,7 +214,7 @@ Decoded = tuple[Tensor, bool] | str
 
 @dataclass(frozen=True)
 class _Files(torch.utils.data.Dataset):
-    """Decodes images of a folder by their number; what is wrong with one is told, not raised."""
+    """Decodes images of a folder by their number; what is wrong with one is returned."""
 
     root: Path
     paths: tuple[str, ...]

@@ -125,7 +125,7 @@ def _no_images(paths: Sequence[Path]) -> list[str]:
     if len(paths) > MANY:
         log.warning("looking at %s images, which may take minutes", f"{len(paths):,}")
     with ThreadPoolExecutor(8) as pool:
-        return [fault for fault in pool.map(_fault, paths, chunksize=256) if fault]
+        return [fault for fault in pool.map(_fault, paths) if fault]
 
 
 def _fault(path: Path) -> str:

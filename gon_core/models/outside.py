@@ -16,6 +16,8 @@ from gon_core.architectures import TORCHVISION, ImageShape
 from gon_core.models.imagenet import backbone, drawing_from
 from gon_core.names import nearest
 
+MISTAKES = (Exception, SystemExit)  # whatever somebody's module raises; not a Ctrl-C
+
 
 def make(
     name: str, classes: int, image_shape: ImageShape, generator: Generator | None
@@ -57,7 +59,7 @@ def _found(module: str, function: str) -> Callable[..., Any]:
         sys.path.append(os.getcwd())
     try:
         found = getattr(importlib.import_module(module), function, None)
-    except Exception as error:  # whatever the user's module raises
+    except MISTAKES as error:
         raise ValueError(f"{module} cannot be imported ({_said(error)})") from error
     if not callable(found):
         raise ValueError(f"{module} has no function {function}")
@@ -70,7 +72,7 @@ def _of_function(
     try:
         with drawing_from(generator):
             model = function(classes=classes)
-    except Exception as error:
+    except MISTAKES as error:
         raise ValueError(f"{name} raised {_said(error)}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name} must return an nn.Module, got {type(model).__name__}")
@@ -86,7 +88,7 @@ def _check(name: str, model: nn.Module, classes: int, image_shape: ImageShape) -
         try:
             with torch.no_grad(), drawing_from(None):  # of its dropout
                 answer = model.train(is_training)(images)
-        except Exception as error:
+        except MISTAKES as error:
             raise ValueError(f"{name} fails on images of {size}: {_said(error)}") from error
         if not isinstance(answer, torch.Tensor):
             raise ValueError(f"{name} must return logits, got {type(answer).__name__}")
@@ -97,5 +99,5 @@ def _check(name: str, model: nn.Module, classes: int, image_shape: ImageShape) -
     model.train()
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")

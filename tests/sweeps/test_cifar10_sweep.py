@@ -114,6 +114,11 @@ def test_frost_photos_come_from_a_folder(small, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no package has them
     lacking = benchmarks.get("cifar10").suites["test"].lacking
     assert lacking() == ("frost",)
+    monkeypatch.setenv(FROST_VARIABLE, "")
+    assert lacking() == ("frost",), "a variable without a value says nothing"
+    monkeypatch.setenv(FROST_VARIABLE, str(tmp_path))
+    assert "must have the frost photos" in CheckpointOptions().problems()["frost_dir"]
+    monkeypatch.delenv(FROST_VARIABLE)
     given = ("--dataset", "cifar10", "--data-dir", tmp_path, "--frost-dir", tmp_path, "--dry-run")
     code, printed = run_here(tmp_path, "sigma_line_search", *given)
     words = " ".join(printed.split())

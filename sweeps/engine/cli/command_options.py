@@ -86,6 +86,7 @@ class CommandOptions(BaseModel):
             found["evaluation_images"] = "is of what --evaluate measures, which is nothing"
         if self.frost_dir is not None:
             os.environ[FROST_VARIABLE] = str(self.frost_dir.resolve())  # for all its processes
+        if os.environ.get(FROST_VARIABLE):
             from gon_core.corruptions.photos import frost  # torch, which is slow to import
 
             try:

@@ -35,6 +35,9 @@ def nothing(classes):
 def raises(classes):
     raise KeyError("a mistake")
 
+def leaves(classes):
+    raise SystemExit(7)
+
 number = 3
 """
 SHAPE = (3, 32, 32)
@@ -45,6 +48,7 @@ def module(tmp_path, monkeypatch):
     """A module of a user's in the working directory."""
     (tmp_path / "own_models.py").write_text(MODULE)
     (tmp_path / "broken_models.py").write_text("import a_module_that_is_not_there")
+    (tmp_path / "leaving_models.py").write_text("raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "own_models", raising=False)
@@ -73,6 +77,8 @@ def test_a_function_makes_the_same_model_from_the_same_stream(module):
         ("own_models:pair", "must return logits, got tuple"),
         ("own_models:nothing", "must return an nn.Module, got NoneType"),
         ("own_models:raises", "raised KeyError: 'a mistake'"),
+        ("own_models:leaves", "raised SystemExit: 7"),
+        ("leaving_models:make", "leaving_models cannot be imported (SystemExit: 7)"),
         ("own_models:number", "own_models has no function number"),
         ("own_models:not_there", "own_models has no function not_there"),
         ("broken_models:make", "broken_models cannot be imported (ModuleNotFoundError: "),
