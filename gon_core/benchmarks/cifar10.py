@@ -50,7 +50,7 @@ METHODS: dict[str, Trained] = {
     "speckle": Speckle(sigmas=(0.06, 0.1, 0.12, 0.16, 0.2)),
     "ford": Ford(sigma_max=0.1),
     "patch_gaussian": PatchGaussian(patch_size=25),
-    "augmix": AugMix(solarize=True),  # of its authors' nine operations the four on levels alone
+    "augmix": AugMix(solarize=True, geometric=True),
     "pgd": PGD(epsilon=0.004, step_size=0.001, steps=7),
     "ddn": DDN(max_norm=0.1, init_norm=0.1),
     "ant_1x1": ANT(epsilon=5.4),

@@ -117,7 +117,7 @@ def _methods(side: int) -> dict[str, Trained]:
         "gnt": GNT(sigma=sigma),
         "ford": Ford(sigma_max=sigma),
         "patch_gaussian": PatchGaussian(patch_size=25 * side // 32),
-        "augmix": AugMix(solarize=True, severity=AUGMIX_SEVERITY[side]),
+        "augmix": AugMix(solarize=True, geometric=True, severity=AUGMIX_SEVERITY[side]),
         "ddn": DDN(max_norm=norm, init_norm=norm),
         "ant_1x1": ANT(epsilon=epsilon),
         "ant_3x3": ANT(epsilon=small, kernel_size=3),

@@ -221,7 +221,10 @@ class DDN(MethodConfig):
 
 
 class AugMix(MethodConfig):
-    """Mixtures of augmentation chains that do not overlap MNIST-C, and a consistency term.
+    """Mixtures of augmentation chains, and a consistency term.
+
+    By default the operations are those that do not overlap MNIST-C; on photos all nine of the
+    original are switched on.
 
     Attributes:
         width: chains in each mixture.
@@ -231,6 +234,8 @@ class AugMix(MethodConfig):
             and for two mixtures of it.
         solarize: whether solarisation is among the operations. It inverts bright pixels, which the
             stripes of MNIST-C do as well, to whole columns: left out like all that overlaps.
+        geometric: whether rotate, shear and translate are: corruptions of MNIST-C, but none of
+            photos. Each channel is then treated by its own levels, as Pillow does.
 
     References:
         Hendrycks et al., "AugMix: a simple data processing method to improve robustness and
@@ -243,6 +248,7 @@ class AugMix(MethodConfig):
     severity: Annotated[float, Field(ge=0.1, le=10)] = 3
     consistency: Annotated[float, Field(ge=0), UnsignedZero] = 12.0
     solarize: bool = False
+    geometric: bool = False
 
 
 Architecture = Annotated[str, AfterValidator(architectures.known)]

@@ -1,16 +1,21 @@
-"""AugMix's random mixtures of chains of operations, as tables of grey levels.
+"""AugMix's random mixtures of chains of operations.
 
 Autocontrast, equalize, posterize and solarize map every grey level to another, in a way that
 depends on nothing but the image's histogram. So a chain of them, and a weighted sum of chains, is a
 table of 256 levels: whole batches of tables are computed at once, and each image is looked up in
-its own.
+its own. Chains that rotate, shear or translate as well are applied to images one operation after
+the other.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from gon_core.config import AugMix
+from gon_core.noise import affine
 from gon_core.noise.share import EVERY_ROW
 
 LEVELS = 256
@@ -30,21 +35,36 @@ def mix(
     against all of them.
 
     Args:
-        images: grey levels 0..255 divided by 255; others are rounded to the nearest. The channels
-            of an image share one table.
-        method: number, length and strength of the chains.
+        images: grey levels 0..255 divided by 255; others are rounded to the nearest. Without
+            ``method.geometric`` the channels of an image share one table.
+        method: number, length and strength of the chains, and what they are made of.
         generator: source of all random numbers, on the images' device; draws for every image.
         rows: which images to mix.
     """
-    levels = (images.flatten(1) * WHITE).round_().long()
-    chains = draw_chains(histograms(levels), method, generator, rows)
+    levels = (images * WHITE).round_()
+    drawn = draw(len(images), method, generator, rows)
     weights = images.new_empty(len(images), method.width).exponential_(generator=generator)[rows]
     weights = weights / weights.sum(1, keepdim=True)  # a Dirichlet distribution of ones
-    mixture = (weights[:, :, None] * chains).sum(1)
     share = images.new_empty(len(images), 1).uniform_(0, 1, generator=generator)[rows]
+    if method.geometric:
+        return _mix_images(levels[rows], drawn, weights, share)
+    pixels = levels.flatten(1).long()
+    chains = chain_tables(histograms(pixels)[rows], drawn)
+    mixture = (weights[:, :, None] * chains).sum(1)
     identity = torch.arange(LEVELS, device=images.device)
     table = (identity + share * (mixture - identity)).clamp_(0, WHITE) / WHITE
-    return table.gather(1, levels[rows]).view(-1, *images.shape[1:])
+    return table.gather(1, pixels[rows]).view(-1, *images.shape[1:])
+
+
+def _mix_images(
+    levels: Float[Tensor, "row channel height width"],
+    drawn: "Chains",
+    weights: Float[Tensor, "row chain"],
+    share: Float[Tensor, "row 1"],
+) -> Float[Tensor, "row channel height width"]:
+    chains = chain_images(levels, drawn)
+    mixture = (weights[:, :, None, None, None] * chains).sum(1)
+    return (levels + share[:, :, None, None] * (mixture - levels)).clamp_(0, WHITE) / WHITE
 
 
 def histograms(levels: Int64[Tensor, "batch pixel"]) -> Int64[Tensor, "batch level"]:
@@ -53,37 +73,92 @@ def histograms(levels: Int64[Tensor, "batch pixel"]) -> Int64[Tensor, "batch lev
     return counts.scatter_add_(1, levels, torch.ones_like(levels))
 
 
-def draw_chains(
-    histogram: Int64[Tensor, "batch level"],
-    method: AugMix,
-    generator: Generator,
-    rows: slice = EVERY_ROW,
-) -> Int64[Tensor, "row chain level"]:
-    """Return the table of each of ``method.width`` chains of each image: level in, level out.
+class Chains(NamedTuple):
+    """What was drawn for the chains of some images, those of an image one after the other.
+
+    Attributes:
+        width: chains of an image.
+        depth: operations in each chain.
+        kind: the index in ``OPERATIONS`` of each operation, by position in its chain.
+        severity: how far each operation goes, from 0.1.
+        sign: the direction of each operation that has one: -1 or 1; None where none has.
+    """
+
+    width: int
+    depth: Int64[Tensor, " chain"]
+    kind: Int64[Tensor, "position chain"]
+    severity: Float[Tensor, "position chain"]
+    sign: Float[Tensor, "position chain"] | None
+
+
+def draw(count: int, method: AugMix, generator: Generator, rows: slice = EVERY_ROW) -> Chains:
+    """Draw chains for ``count`` images, and return those of the images in ``rows``.
 
     Each chain has 1 to ``method.max_depth`` operations; each of them is any with equal odds, and
-    has a severity of its own, uniform from 0.1 to ``method.severity``. They are drawn for every
-    image, and applied to those in ``rows``.
+    has a severity of its own, uniform from 0.1 to ``method.severity``.
     """
-    device, chains = histogram.device, len(histogram) * method.width
-    operations = OPERATIONS if method.solarize else OPERATIONS[:-1]
-    drawn = {"generator": generator, "device": device}
-    depth = torch.randint(1, method.max_depth + 1, (chains,), **drawn)
-    kind = torch.randint(len(operations), (method.max_depth, chains), **drawn)
-    severity = torch.rand(method.max_depth, chains, **drawn)
+    device, chains = generator.device, count * method.width
+    kinds = [*range(len(LEVEL_OPERATIONS) - (not method.solarize))]
+    if method.geometric:
+        kinds += range(len(LEVEL_OPERATIONS), len(OPERATIONS))
+    random = {"generator": generator, "device": device}
+    depth = torch.randint(1, method.max_depth + 1, (chains,), **random)
+    kind = torch.randint(len(kinds), (method.max_depth, chains), **random)
+    severity = torch.rand(method.max_depth, chains, **random)
     severity = LEAST_SEVERITY + severity * (method.severity - LEAST_SEVERITY)
+    sign = None
+    if method.geometric:
+        kind = torch.tensor(kinds, device=device)[kind]
+        sign = torch.randint(2, (method.max_depth, chains), **random) * 2.0 - 1
     if rows != EVERY_ROW:
-        chosen_chains = torch.arange(chains, device=device).view(-1, method.width)[rows].flatten()
-        depth, kind, severity = (each[..., chosen_chains] for each in (depth, kind, severity))
-        histogram = histogram[rows]
-    counts = histogram.repeat_interleave(method.width, 0)
-    tables = torch.arange(LEVELS, device=device).repeat(len(counts), 1)
-    for position in range(method.max_depth):
-        for index, operation in enumerate(operations):
-            chosen = ((kind[position] == index) & (position < depth)).nonzero()[:, 0]
-            arguments = tables[chosen], counts[chosen], severity[position, chosen]
+        chosen = torch.arange(chains, device=device).view(-1, method.width)[rows].flatten()
+        depth, kind, severity = (each[..., chosen] for each in (depth, kind, severity))
+        sign = None if sign is None else sign[..., chosen]
+    return Chains(method.width, depth, kind, severity, sign)
+
+
+def chain_tables(
+    histogram: Int64[Tensor, "row level"], drawn: Chains
+) -> Int64[Tensor, "row chain level"]:
+    """Return the table of each chain of each image, given histograms: level in, level out."""
+    counts = histogram.repeat_interleave(drawn.width, 0)
+    tables = torch.arange(LEVELS, device=counts.device).repeat(len(counts), 1)
+    for position, kind in enumerate(drawn.kind):
+        for index, operation in enumerate(LEVEL_OPERATIONS):
+            chosen = ((kind == index) & (position < drawn.depth)).nonzero()[:, 0]
+            arguments = tables[chosen], counts[chosen], drawn.severity[position, chosen]
             tables[chosen] = operation(*arguments)
-    return tables.view(len(histogram), method.width, LEVELS)
+    return tables.view(len(histogram), drawn.width, LEVELS)
+
+
+def chain_images(
+    levels: Float[Tensor, "row channel height width"], drawn: Chains
+) -> Float[Tensor, "row chain channel height width"]:
+    """Return each image, in levels 0..255, after each of its chains; each channel by its levels."""
+    assert drawn.sign is not None, "drawn for chains of levels alone"
+    images = levels.repeat_interleave(drawn.width, 0)
+    for position, kind in enumerate(drawn.kind):
+        for index, operation in enumerate(OPERATIONS):
+            chosen = ((kind == index) & (position < drawn.depth)).nonzero()[:, 0]
+            severity, sign = drawn.severity[position, chosen], drawn.sign[position, chosen]
+            if index < len(LEVEL_OPERATIONS):
+                images[chosen] = by_levels(operation, images[chosen], severity)
+            else:
+                images[chosen] = operation(images[chosen], severity, sign)
+    return images.view(len(levels), drawn.width, *levels.shape[1:])
+
+
+def by_levels(
+    operation: Callable[..., Tensor],
+    images: Float[Tensor, "chain channel height width"],
+    severity: Float[Tensor, " chain"],
+) -> Float[Tensor, "chain channel height width"]:
+    """Return images in levels 0..255 after an operation on the levels of each channel."""
+    channels = images.flatten(0, 1).flatten(1).long()
+    start = torch.arange(LEVELS, device=images.device).repeat(len(channels), 1)
+    strengths = severity.repeat_interleave(images.shape[1])
+    tables = operation(start, histograms(channels), strengths)
+    return tables.gather(1, channels).view(images.shape).to(images.dtype)
 
 
 def autocontrast(
@@ -139,4 +214,5 @@ def solarize(
 
 
 # Each takes the tables so far, how many pixels had each level at first, and severities.
-OPERATIONS = (autocontrast, equalize, posterize, solarize)
+LEVEL_OPERATIONS = (autocontrast, equalize, posterize, solarize)
+OPERATIONS = (*LEVEL_OPERATIONS, *affine.OPERATIONS)

@@ -20,14 +20,11 @@ def make_step(method: AugMix, training: TrainingConfig, data: Images) -> Step:
     Jensen-Shannon divergence between the three predictions; the logits are those of the clean
     images.
 
-    Operations: autocontrast, equalize, posterize and, if switched on, solarize, which inverts
-    bright pixels as MNIST-C's stripes do. Of the original's nine, rotate, shear (x, y) and
-    translate (x, y) are left out: MNIST-C has them as corruptions. Brightness, contrast, colour
-    and sharpness are left out by the authors as well.
+    Operations: autocontrast, equalize, posterize; on photos also solarize, rotate, shear (x, y)
+    and translate (x, y), which MNIST-C has as corruptions (solarize: its stripes). Brightness,
+    contrast, colour and sharpness are left out by the authors as well.
 
-    It differs from the original in that flips and crops are left out, that every random number
-    comes from the trial's noise stream, and that the four operations act on grey levels alone, so
-    that mixtures are made as tables of 256 levels (``gon_core.noise.augmentation_chains``).
+    It differs from the original in that every random number comes from the trial's noise stream.
 
     References:
         Hendrycks et al., "AugMix: a simple data processing method to improve robustness and

@@ -350,8 +350,22 @@ OTHER_METHODS = {
         {"steps": 1, "init_norm": 2, "gamma": 0.5, "max_norm": 1.5},
     ),
     AugMix: (
-        {"width": 3, "max_depth": 3, "severity": 3.0, "consistency": 12.0, "solarize": False},
-        {"width": 1, "max_depth": 1, "severity": 0.1, "consistency": 0, "solarize": True},
+        {
+            "width": 3,
+            "max_depth": 3,
+            "severity": 3.0,
+            "consistency": 12.0,
+            "solarize": False,
+            "geometric": False,
+        },
+        {
+            "width": 1,
+            "max_depth": 1,
+            "severity": 0.1,
+            "consistency": 0,
+            "solarize": True,
+            "geometric": True,
+        },
     ),
 }
 

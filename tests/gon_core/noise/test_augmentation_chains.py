@@ -1,4 +1,4 @@
-"""AugMix's tables: the same operations as Pillow's, convex mixtures, levels in range."""
+"""AugMix's chains: the same operations as Pillow's, convex mixtures, levels in range."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from scipy import stats
 
 from gon_core.config import AugMix
+from gon_core.noise import affine
 from gon_core.noise import augmentation_chains as chains
 from gon_core.seeding import generator
 
@@ -33,6 +34,12 @@ def by_table(operation, images, severity=1.0):
     strength = torch.full((len(images),), severity)
     tables = operation(start, chains.histograms(levels), strength)
     return tables.gather(1, levels).view(images.shape)
+
+
+def tables_of(histograms, method, seed=0):
+    """Return the tables of chains that are drawn for images of these histograms."""
+    drawn = chains.draw(len(histograms), method, generator(seed, "noise"))
+    return chains.chain_tables(histograms, drawn)
 
 
 def by_pillow(operation, images):
@@ -95,7 +102,7 @@ def test_a_mixture_is_a_convex_combination_of_image_and_chains(method, seed):
     mixed = chains.mix(images, method, generator(seed, "noise"))
     assert torch.equal(images, before) and mixed.shape == images.shape
     assert ((mixed >= 0) & (mixed <= 1)).all()
-    tables = chains.draw_chains(chains.histograms(levels), method, generator(seed, "noise"))
+    tables = tables_of(chains.histograms(levels), method, seed)
     assert tables.shape == (5, method.width, 256)
     ends = torch.cat([tables, IDENTITY.expand(5, 1, 256)], 1)
     ends = ends.gather(2, levels[:, None, :].expand(-1, method.width + 1, -1)) / 255
@@ -108,7 +115,7 @@ def test_without_solarize_brighter_pixels_stay_brighter(mnist):
     histograms = chains.histograms(mnist[0].images[:50].flatten(1).long())
     for solarize in (False, True):
         method = AugMix(solarize=solarize, severity=10)
-        tables = chains.draw_chains(histograms, method, generator(0, "noise"))
+        tables = tables_of(histograms, method)
         ordered = [
             (table[counts > 0].diff() >= 0).all()
             for chains_of_one, counts in zip(tables, histograms, strict=True)
@@ -123,7 +130,7 @@ def test_operations_and_depths_are_drawn_evenly(mnist):
 
     def share_unchanged(max_depth):
         method = AugMix(width=1, max_depth=max_depth, solarize=True)
-        tables = chains.draw_chains(histograms, method, generator(0, "noise"))[:, 0]
+        tables = tables_of(histograms, method)[:, 0]
         return (tables == IDENTITY).all(1).float().mean().item()
 
     # A digit has black and white pixels already: autocontrast alone changes nothing.
@@ -137,9 +144,7 @@ def test_the_weights_of_image_and_chains_are_uniform():
     images = torch.ones(4000, 1, 1, 1)
     method = AugMix(width=2, max_depth=1, severity=10, solarize=True)
     mixed = chains.mix(images, method, generator(0, "noise")).flatten()
-    tables = chains.draw_chains(
-        chains.histograms(torch.full((4000, 1), 255)), method, generator(0, "noise")
-    )[:, :, 255]
+    tables = tables_of(chains.histograms(torch.full((4000, 1), 255)), method)[:, :, 255]
     both_black = (tables == 0).all(1)
     assert both_black.sum() > 200
     assert stats.kstest(mixed[both_black].numpy(), "uniform").pvalue > 0.01
@@ -154,3 +159,79 @@ def test_a_colour_image_has_one_table_for_its_channels():
     images = levels.expand(2, 3, 8, 8).float() / 255
     mixed = chains.mix(images, AugMix(), generator(0, "noise"))
     assert torch.equal(mixed[:, 0], mixed[:, 1]) and torch.equal(mixed[:, 0], mixed[:, 2])
+
+
+def moved_by_pillow(images, matrix):
+    """Return colour images whose pixels come from where the matrix says, by Pillow."""
+    done = []
+    for image in images:
+        photo = Image.fromarray(image.movedim(0, -1).numpy())
+        moved = photo.transform(photo.size, Image.Transform.AFFINE, matrix, Image.BILINEAR)
+        done.append(torch.from_numpy(np.array(moved)).movedim(-1, 0))
+    return torch.stack(done).float()
+
+
+def rotated_by_pillow(images, degrees):
+    done = [Image.fromarray(each.movedim(0, -1).numpy()).rotate(degrees, 2) for each in images]
+    return torch.stack([torch.from_numpy(np.array(each)).movedim(-1, 0) for each in done]).float()
+
+
+@pytest.fixture(scope="module")
+def photos():
+    stream = generator(0, "images")
+    return torch.randint(0, 256, (4, 3, 32, 32), generator=stream).to(torch.uint8)
+
+
+@pytest.mark.parametrize("severity", [0.1, 1.0, 2.9, 10.0])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_geometric_operations_are_pillows(severity, sign, photos):
+    shear, shift = sign * severity * 0.03, sign * int(severity * 32 / 30)
+    expected = {
+        affine.rotate: rotated_by_pillow(photos, sign * int(severity * 3)),
+        affine.shear_x: moved_by_pillow(photos, (1, shear, 0, 0, 1, 0)),
+        affine.shear_y: moved_by_pillow(photos, (1, 0, 0, shear, 1, 0)),
+        affine.translate_x: moved_by_pillow(photos, (1, 0, shift, 0, 1, 0)),
+        affine.translate_y: moved_by_pillow(photos, (1, 0, 0, 0, 1, shift)),
+    }
+    assert set(expected) == set(affine.OPERATIONS)
+    severities, signs = torch.full((4,), severity), torch.full((4,), float(sign))
+    for operation, result in expected.items():
+        difference = (operation(photos.float(), severities, signs) - result).abs()
+        assert difference.max() <= 1, operation
+        assert (difference == 0).float().mean() > 0.98, operation
+
+
+def test_on_photos_all_nine_operations_are_drawn_evenly_and_in_both_directions():
+    method = AugMix(solarize=True, geometric=True)
+    drawn = chains.draw(4000, method, generator(0, "noise"))
+    counts = torch.bincount(drawn.kind.flatten(), minlength=9)
+    assert len(counts) == len(chains.OPERATIONS) == 9
+    assert stats.chisquare(counts.numpy()).pvalue > 0.01
+    assert drawn.sign is not None and abs(drawn.sign.mean().item()) < 0.02
+    without = chains.draw(4000, AugMix(geometric=True), generator(0, "noise"))
+    assert set(without.kind.unique().tolist()) == {0, 1, 2, 4, 5, 6, 7, 8}
+
+
+def test_each_channel_of_a_photo_is_treated_by_its_own_levels(photos):
+    severities = torch.full((4,), 3.0)
+    for operation, pillows in (
+        (chains.autocontrast, ImageOps.autocontrast),
+        (chains.equalize, ImageOps.equalize),
+    ):
+        narrow = (photos // torch.tensor([2, 4, 8])[:, None, None]).to(torch.uint8)
+        expected = [np.array(pillows(Image.fromarray(x.movedim(0, -1).numpy()))) for x in narrow]
+        expected = torch.from_numpy(np.stack(expected)).movedim(-1, 1).float()
+        result = chains.by_levels(operation, narrow.float(), severities)
+        assert (result - expected).abs().max() <= 1
+
+
+def test_mixtures_of_photos_are_convex_and_independent_of_which_others_are_mixed(photos):
+    images = photos.float() / 255
+    method = AugMix(solarize=True, geometric=True)
+    mixed = chains.mix(images, method, generator(3, "noise"))
+    assert mixed.shape == images.shape and not torch.equal(mixed, images)
+    ends = chains.chain_images(photos.float(), chains.draw(4, method, generator(3, "noise")))
+    ends = torch.cat([ends, photos.float()[:, None]], 1) / 255
+    assert (mixed <= ends.amax(1) + 1e-6).all() and (mixed >= ends.amin(1) - 1e-6).all()
+    half = chains.mix(images, method, generator(3, "noise"), slice(1, 3))
+    assert torch.equal(half, mixed[1:3])
