@@ -2,7 +2,10 @@
 
 import io
 import logging
+import multiprocessing
+import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -230,6 +233,21 @@ class _Files(torch.utils.data.Dataset):
             return str(error)
 
 
+def _end_with_trial(worker: int) -> None:
+    """Let a process that decodes end with the process that it decodes for, however that ends.
+
+    torch's own check does not run while a process waits for somebody to take its images.
+    """
+    trial = multiprocessing.parent_process()
+    assert trial is not None, "it was started by another process"
+
+    def wait() -> None:
+        trial.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 class _Loader:
     """torch's DataLoader with worker processes that outlast an epoch."""
 
@@ -243,6 +261,7 @@ class _Loader:
             persistent_workers=images.workers > 0,
             prefetch_factor=PREFETCHED if images.workers else None,
             multiprocessing_context="forkserver" if images.workers else None,
+            worker_init_fn=_end_with_trial,
         )
 
     def batches(self, wanted: Sequence) -> Iterator[list[Decoded]]:

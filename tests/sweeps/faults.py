@@ -37,8 +37,8 @@ class Sweep:
     def __init__(self, folder, arguments, script="sigma_line_search", name="small"):
         self.cwd = folder
         self.folder = folder / "results" / name
-        self.command = [sys.executable, str(SWEEPS / f"{script}.py"), *arguments.split(), *SMALL,
-                        "--name", name]  # fmt: skip
+        self.command = [sys.executable, str(SWEEPS / f"{script}.py"), *SMALL, "--name", name,
+                        *arguments.split()]  # fmt: skip
         self.records = SweepRecords(Folder(str(self.folder)))
 
     def start(self, **environment):

@@ -11,14 +11,12 @@ import pytest
 from tests.sweeps.faults import PATIENCE, Sweep, kill, wait_for, wait_until_gone
 
 pytestmark = pytest.mark.system
-
-pytestmark = pytest.mark.system
 KILLS = 20
 
 
 def test_however_a_sweep_is_ended_the_same_command_resumes_it(tmp_path):
     """By SIGTERM, by Ctrl-C twice, by the death of its driver; then it goes on to its end."""
-    values = "--sigmas 0 0.4 0.8 --seeds 1 --num-trials 0"
+    values = "--sigmas 0 0.4 0.8 --seeds 1 --num-trials 0 --training-images 100"
     sweep = Sweep(tmp_path, f"{values} --scheduler asha --max-epochs 40")
     process = sweep.start()
     wait_for(sweep.checkpoints, process, what="a checkpoint")
@@ -84,7 +82,7 @@ def resumed(sweep):
 
 def test_a_trial_outlives_its_processes_until_too_many_died(tmp_path):
     """Of three trials one loses its process once, one twice, and one gets SIGTERM."""
-    options = "--max-epochs 30 --max-failures 1 --max-concurrent 2"
+    options = "--max-epochs 30 --max-failures 1 --max-concurrent 2 --training-images 100"
     sweep = Sweep(tmp_path, f"--sigmas 0.5 --seeds 3 --num-trials 0 {options}")
     process = sweep.start()
     wait_for(lambda: sorted(sweep.checkpoints().values())[-2:-1] >= [2], process)

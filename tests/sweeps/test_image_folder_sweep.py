@@ -151,6 +151,7 @@ def test_however_its_processes_die_it_ends_on_the_same_bits(tmp_path):
     epoch = min(sweep.checkpoints().values())
     wait_for(lambda: min(sweep.checkpoints().values()) > epoch, process, what="another epoch")
     assert is_alive(first.pid), "the trial's own process outlives it"
+    orphans = decoders(first.pid)
     os.kill(first.pid, signal.SIGKILL)
     wait_for(lambda: [len(starts) for starts in sweep.attempts().values()] == [2], process)
     kill(process)
@@ -160,7 +161,7 @@ def test_however_its_processes_die_it_ends_on_the_same_bits(tmp_path):
     assert weights(sweep.folder) == weights(undisturbed.folder) != {}
     (result,) = sweep.records.results()
     assert all(entry["data_seconds"] > 0 for entry in result.history)
-    wait_until_gone([decoder], seconds=PATIENCE)
+    wait_until_gone([decoder, *orphans], seconds=PATIENCE)
 
 
 def decoders(trial):

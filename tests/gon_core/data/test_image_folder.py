@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import foolbox
@@ -17,6 +20,7 @@ from gon_core.data import folder_images, image_folder
 from gon_core.data.files import DataFileError
 from gon_core.data.splits import Images, LabelledImages, split
 from tests.class_folders import CLASSES, fill, photo
+from tests.sweeps.faults import wait_until_gone
 
 
 @pytest.fixture
@@ -222,6 +226,37 @@ def test_processes_decode_ahead_and_one_that_is_killed_is_replaced(divided, capl
     next(ahead)
     ahead.close()  # a training that was stopped
     assert torch.equal(torch.cat(list(lazy.batches(wanted[:2]))), kept.images[:8])
+
+
+LONELY = """
+import sys, time, torch
+from tests.gon_core.data.test_image_folder import images
+from pathlib import Path
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    lazy = images(folder, workers=2, side=224)
+    passes = lazy.batches([torch.arange(8)] * 40)
+    next(passes)
+    print(*(process.pid for process in lazy._loader._loader._iterator._workers), flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.system
+def test_processes_that_decode_end_with_the_one_that_was_killed(divided, tmp_path):
+    (tmp_path / "lonely.py").write_text(LONELY)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "lonely.py"), str(divided)], stdout=subprocess.PIPE,
+        text=True, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    decoding = [int(word) for word in process.stdout.readline().split()]
+    assert len(decoding) == 2
+    time.sleep(2)  # until they wait for somebody to take their images
+    process.kill()
+    process.wait()
+    wait_until_gone(decoding)
 
 
 @pytest.mark.parametrize("side", [32, 64, 224, 299])
