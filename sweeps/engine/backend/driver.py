@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from gon_core.config import TrialConfig
 from search_spaces.parameter import Point
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.records import Attempt, Status, SweepRecords, TrialResult
+from sweeps.engine.records import Attempt, OtherSweeps, Status, SweepRecords, TrialResult
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
+from sweeps.engine.search.ledger import PlannedTrial
 from sweeps.engine.search.search import Search
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import now
@@ -68,6 +69,7 @@ class Driver:
             refusal may change once it is known what they needed.
         may_wait: whether the budget still has room for the trials that wait for their first
             resources, which may come hours after they were suggested.
+        others: sweeps whose trials are reused.
         lost: why a record could not be written or read; no further trial is then suggested. Kept
             here, because the scheduler drops what is raised while a trial ends.
     """
@@ -79,6 +81,7 @@ class Driver:
     may_start: Callable[[], bool] = lambda: True
     may_wait: Callable[[], bool] = lambda: True
     allocation_listeners: Sequence[AllocationListener] = ()
+    others: OtherSweeps | None = None
     lost: StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
@@ -99,29 +102,68 @@ class Driver:
         return not self._trials and not self.may_start()
 
     def suggest(self, tune_id: str) -> TrialConfig | None:
-        """Return the trial to run under the scheduler's ``tune_id``; None while there is none."""
+        """Return the trial to run under the scheduler's ``tune_id``; None while there is none.
+
+        What another sweep has trained is recorded instead, and the next trial is taken.
+        """
         raise_pending_interrupt()
-        if self.lost is not None or not self.may_start():
-            return None
-        if (proposed := self.search.next_trial()) is None:
-            return None
+        try:
+            while self.lost is None and self.may_start():
+                if (proposed := self.search.next_trial()) is None:
+                    return None
+                if not self.reuse(proposed):
+                    return self._begin(tune_id, proposed)
+        except StorageError as error:
+            self.lost = error
+        return None
+
+    def _begin(self, tune_id: str, proposed: PlannedTrial) -> TrialConfig:
         point, _, config = proposed
         trial = self.records.trial(config.trial_id)
         attempts = 0
-        try:
-            if trial.folder.exists("trial.json"):
-                attempts = len(trial.attempts())
-            else:
-                trial.write_ask_index(self._next_index)
-                trial.write_config(config)
-                self._next_index += 1
-        except StorageError as error:
-            self.lost = error
-            return None
+        if trial.folder.exists("trial.json"):
+            attempts = len(trial.attempts())
+        else:
+            trial.write_ask_index(self._next_index)
+            trial.write_config(config)
+            self._next_index += 1
         self._trials[tune_id] = _Suggested(config, point, attempts)
         for listener in self.listeners:
             listener.started(config)
         return config
+
+    def reuse(self, proposed: PlannedTrial) -> bool:
+        """Record the result that another sweep has of a trial; return whether one has it."""
+        if self.others is None:
+            return False
+        point, seed, config = proposed
+        trial = self.records.trial(config.trial_id)
+        is_new = not trial.folder.exists("trial.json")
+        if (result := self.others.take(config, trial, self._next_index)) is None:
+            return False
+        self._next_index += is_new
+        self.search.ledger.record(point, seed, result.status, self.plan.objectives(result))
+        for listener in self.listeners:
+            listener.started(config)
+            listener.ended(result)
+        return True
+
+    def reuse_waiting(self) -> int:
+        """Record all that other sweeps have of the trials that wait; return how many they are.
+
+        Of proposals, which depend on what is known, it looks at the next one alone.
+        """
+        waiting, count = [], 0
+        while self.search.ledger.has_queued or not waiting:
+            if (proposed := self.search.next_trial()) is None:
+                break
+            if self.reuse(proposed):
+                count += 1
+            else:
+                waiting.append(proposed)
+        for point, seed, _ in reversed(waiting):
+            self.search.ledger.put_back(point, seed)
+        return count
 
     def began(self, tune_id: str, nodes: Collection[str] = ()) -> None:
         """Record that a process of a trial begins, while there are the machines ``nodes``."""

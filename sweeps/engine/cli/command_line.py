@@ -15,6 +15,7 @@ from sweeps.engine.cli.messages import explain, unknown_word
 from sweeps.engine.system.background import in_background
 from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse
+from sweeps.engine.system.provenance import note_command
 
 JUDGED_WITH = {"data_dir": "dataset", "download": "dataset"}
 """Options that can be checked only while another one is legal."""
@@ -44,6 +45,7 @@ def parse(
         print_help(model, description)
         raise SystemExit(DONE)
     given, problems = _read_words(model, typed)
+    note_command({_flag(name): _words(value) for name, value in given.items()})
     path = given.pop("config", None)
     if path is not None:
         from_file, file_problems = read_config(Path(path), list(model.model_fields))
@@ -65,6 +67,11 @@ def parse(
         refuse(problems)
     assert options is not None
     return options
+
+
+def _words(value: Any) -> list[str]:
+    """Return what follows the flag of an option: one word, several, or none."""
+    return value if isinstance(value, list) else [] if value is True else [value]
 
 
 def _flag(name: str) -> str:

@@ -159,6 +159,9 @@ class SweepOptions(CommandOptions):
     price_per_gpu_hour: Annotated[float, Field(ge=0, le=MOST_PRICE)] | None = Field(
         None, description="Price of a GPU-hour, to print what the sweep costs. Default: none."
     )
+    fresh: bool = Field(
+        False, description="Train again what other sweeps in --storage have, under a new name."
+    )
     dry_run: bool = Field(
         False, description="List the trials and what they cost: hours, money, storage; start none."
     )

@@ -1,6 +1,6 @@
 """What a sweep will run and what it costs, decided before anything starts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from search_spaces.parameter import Point, Real
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.baselines import with_baselines
+from sweeps.engine.planning.deviations import evaluation_deviations, training_deviations
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
@@ -35,9 +36,12 @@ from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch, Sea
 from sweeps.engine.search.study import LINE_SAMPLERS
 from sweeps.engine.system.provenance import redact
 
+GROWING = ("grid", "seeds", "proposals", "baselines")
+"""Fields of a sweep's config that may grow later: no part of its name."""
+
 
 class SweepConfig(Frozen):
-    """Everything that decides what a sweep finds; its hash names the sweep by default.
+    """Everything that decides what a sweep finds.
 
     Where and how fast it runs is not in here, so a sweep can be resumed with other resources.
     """
@@ -57,7 +61,7 @@ class SweepConfig(Frozen):
     objectives: tuple[str, ...]
     warm_start: tuple[str, ...]
     baselines: dict[str, dict[str, Any]] = Field({}, exclude_if=lambda found: not found)
-    """By name, the fields of each; without any, sweeps are named as before there were baselines."""
+    """By name, the fields of each."""
 
     @property
     def number_of_trials(self) -> int:
@@ -132,60 +136,6 @@ class Plan:
             *evaluation_deviations(config.evaluation, config.data),
             *self.spec.deviations,
         ]
-
-
-def training_deviations(
-    data: DataConfig, training: TrainingConfig, start: StartConfig | None
-) -> list[str]:
-    """Return how trials are trained less, or otherwise, than in the paper, in words."""
-    paper, source, deviations = data.benchmark.scales["paper"], data.benchmark.recipe, []
-    available = data.benchmark.pool
-    if data.training_images is not None and data.training_images < available:
-        deviations.append(f"{data.training_images:,} of {available:,} training images")
-    if training.max_epochs < paper.training.max_epochs:
-        epochs = _plural(training.max_epochs, "epoch")
-        whole = f"{paper.training.max_epochs}"
-        if not paper.training.is_scheduled:
-            whole = "until convergence, 500-600"
-        deviations.append(f"at most {epochs} a trial ({source}: {whole})")
-    if (rate := training.learning_rate) != paper.training.learning_rate:
-        deviations.append(f"learning rate {rate:g} ({source}: {paper.training.learning_rate:g})")
-    network = paper.model or data.benchmark.model
-    if start is not None and start.model != network:
-        deviations.append(f"model {start.model} ({source}: {network})")
-    if start is not None and start.weights is not None:
-        deviations.append("trials start from given weights")
-    elif start is not None and start.training.max_epochs < paper.start.max_epochs:
-        deviations.append(f"at most {_plural(start.training.max_epochs, 'vanilla epoch')} to start")
-    return deviations
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + "s" * (count != 1)
-
-
-def evaluation_deviations(evaluation: EvaluationConfig, data: DataConfig) -> list[str]:
-    """Return what is measured less thoroughly, or on fewer images, than in the paper, in words."""
-    benchmark = data.benchmark.without(evaluation.left_out)
-    counts = (
-        (data.validation_images, benchmark.held_out, "validation"),
-        (data.test_images, benchmark.test_images, "test"),
-    )
-    deviations = [
-        f"{few:,} of {whole:,} {kind} images" for few, whole, kind in counts if few < whole
-    ]
-    suite = benchmark.suites["test"]
-    if suite.left_out:
-        deviations.append(f"{suite.mean} (without {', '.join(suite.left_out)})")
-    if not evaluation.measures:
-        return deviations
-    from gon_core.evaluation import measure  # slow: it loads torch
-
-    found = [measure.get(name) for name in evaluation.measures]
-    if evaluation.images is not None and evaluation.images < data.test_images:
-        measured = ", ".join(each.words for each in found)
-        deviations.append(f"{measured} on the first {evaluation.images:,} test images")
-    return deviations + [text for each in found for text in each.deviations(evaluation)]
 
 
 @cache
@@ -268,9 +218,6 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
             ((own and scale.fine_tuning) or scale.training, options.max_epochs),
         )
     )  # fmt: skip
-    proposals = spec.proposals[name] if options.num_trials is None else options.num_trials
-    if spec.search == "grid" or (spec.search == "line" and len(spec.grid) < 2):
-        proposals = 0  # one value has no neighbours
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = DataConfig(
         dataset=data.dataset, folder=data.folder, training_images=data.training_images
@@ -290,23 +237,44 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         fixed=spec.fixed(),
         grid=spec.grid,
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
-        proposals=proposals,
+        proposals=default_proposals(spec, options, spec.grid),
         sampler=options.sampler,
         scheduler=options.scheduler,
         objectives=spec.objectives,
         warm_start=tuple(map(redact, spec.warm_start)),
         baselines={name: method.model_dump(mode="json") for name, method in spec.baselines.items()},
     )
-    most = resources.JOINT_AT_ONCE if spec.search == "joint" else resources.MOST_AT_ONCE
     return Plan(
-        name=options.name or f"{spec.name}-{name}-{content_hash(config)[:6]}",
+        name=options.name or default_name(spec, config),
         spec=spec,
         config=config,
-        resources=resources.make_resources(options, min(most, config.number_of_trials)),
+        resources=resources_for(spec, options, config),
         checkpoint_every=options.checkpoint_every or scale.checkpoint_every,
         max_failures=options.max_failures,
         max_node_losses=options.max_node_losses,
     )
+
+
+def default_name(spec: SweepSpec, config: SweepConfig) -> str:
+    """Return the name of a sweep, made of what cannot be added to it later."""
+    nothing: dict[str, Any] = {"grid": (), "seeds": (), "proposals": 0, "baselines": {}}
+    if spec.method is None:  # the methods are the points
+        nothing["fixed"] = {}
+    return f"{spec.name}-{config.scale}-{content_hash(config.model_copy(update=nothing))[:6]}"
+
+
+def default_proposals(spec: SweepSpec, options: SweepOptions, grid: Sequence[Point]) -> int:
+    """Return how many points the search adds to a grid."""
+    if spec.search == "grid" or (spec.search == "line" and len(grid) < 2):
+        return 0  # one value has no neighbours
+    by_scale = spec.proposals[methods.scale_name(options)]
+    return by_scale if options.num_trials is None else options.num_trials
+
+
+def resources_for(spec: SweepSpec, options: SweepOptions, config: SweepConfig) -> Resources:
+    """Return what each trial occupies, and how many run at a time."""
+    most = resources.JOINT_AT_ONCE if spec.search == "joint" else resources.MOST_AT_ONCE
+    return resources.make_resources(options, min(most, config.number_of_trials))
 
 
 def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:

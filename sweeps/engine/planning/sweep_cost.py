@@ -22,6 +22,7 @@ def price_lines(
     start_is_kept: bool,
     budget: Budget,
     price: float | None = None,
+    reusable: int = 0,
 ) -> list[str]:
     """Return what the trials that are left cost.
 
@@ -32,11 +33,14 @@ def price_lines(
         start_is_kept: whether the vanilla model need not be trained.
         budget: what the sweep may use.
         price: of a GPU-hour, in any currency.
+        reusable: how many trials other sweeps have, which cost nothing.
     """
-    left = plan.number_of_trials - sum(result.is_final for result in records.results())
+    left = plan.number_of_trials - sum(result.is_final for result in records.results()) - reusable
     resources, spent = plan.resources, records.usage.spent()
     start = "from the vanilla model that is kept" if start_is_kept else "after one vanilla training"
     what = f"{left} trials to run, {at_a_time(resources)} on {resources.device}, {start}"
+    if reusable:
+        what = f"{reusable} trials are reused at no cost. {what}"
     if estimate is None:
         lines = [
             f"{what}. Its GPU-hours are not known: this machine has no GPU, no "

@@ -39,6 +39,7 @@ from sweeps.engine.records.names import (
     STARTING_MODELS,
     VALIDATION_METRIC,
 )  # fmt: skip
+from sweeps.engine.records.other_sweeps import OtherSweeps
 from sweeps.engine.records.result import Status, TrialResult
 from sweeps.engine.records.sweep import OtherFormatError, SweepDescription, SweepRecords
 from sweeps.engine.records.trial import Attempt, TrialRecords
@@ -46,6 +47,7 @@ from sweeps.engine.records.usage import Stop, Usage
 
 __all__ = [
     "EXAMPLES", "MANIFEST", "MODEL", "NOISE", "PERTURBED", "RIGHT", "STARTING_MODELS",
-    "VALIDATION_METRIC", "Attempt", "Checkpoint", "Finding", "OtherFormatError", "Status", "Stop",
+    "VALIDATION_METRIC", "Attempt", "Checkpoint", "Finding", "OtherFormatError", "OtherSweeps",
+    "Status", "Stop",
     "SweepDescription", "SweepRecords", "TrialRecords", "TrialResult", "Usage",
 ]  # fmt: skip

@@ -119,7 +119,8 @@ def _state(
 ) -> tuple[State, str]:
     if result is not None:
         reason = f": {result.reason.splitlines()[0]}" if result.reason else ""
-        return "complete" if result.is_final else "failed", f"{result.status}{reason}"
+        origin = f", reused from {result.reused_from}" if result.reused_from else ""
+        return "complete" if result.is_final else "failed", f"{result.status}{reason}{origin}"
     attempts = trial.attempts()
     if not attempts:
         return "interrupted", "proposed, not started"

@@ -34,6 +34,7 @@ class TrialResult(BaseModel):
         evaluation_format: of the code that evaluated it.
         torch: version of torch.
         files: SHA-256 of the files beside the result, by name.
+        reused_from: the sweep that trained it; empty if that is the one it is recorded in.
         notes: what went wrong on the way and was repaired, such as a damaged checkpoint.
     """
 
@@ -56,6 +57,7 @@ class TrialResult(BaseModel):
     evaluation_format: int = EVALUATION_FORMAT
     torch: str = Field(default_factory=lambda: metadata.version("torch"))
     files: dict[str, str] = {}
+    reused_from: str = ""
     notes: list[str] = []
 
     def objectives(self, names: Sequence[str]) -> tuple[float, ...] | None:

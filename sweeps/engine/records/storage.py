@@ -70,6 +70,11 @@ class Folder:
             return Folder(os.path.dirname(self.location), self.patience)
         return self._moved(lambda path: path.rpartition("/")[0])
 
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rstrip("/").rpartition("/")[2]
+
     def _moved(self, move: Callable[[str], str]) -> "Folder":
         """Return a folder with another path in the same object store."""
         parts = urlsplit(self.location)

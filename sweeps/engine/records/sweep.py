@@ -62,7 +62,7 @@ class SweepDescription(BaseModel):
         title: the sweep's question, in words.
         created: time of day, ISO 8601, UTC.
         scale: the size of the trials; "checkpoint" where none is trained.
-        config: everything that decides what the sweep finds; another sweep may not resume this one.
+        config: everything that decides what the sweep finds.
         deviations: what is smaller than in the paper, in words.
         search: how points are chosen.
         parameters: what is searched; each is a field of the training method.
@@ -121,18 +121,6 @@ class SweepDescription(BaseModel):
         """How many points the search adds to those."""
         return int(self.config.get("proposals", 0))
 
-    def differences(self, recorded: "SweepDescription") -> list[str]:
-        """Return what keeps this sweep from resuming a recorded one, a line each."""
-        before, now = recorded.config, self.config  # a field that has its default is in neither
-        found = [
-            f"{key}: recorded {before.get(key, 'the default')}, now {now.get(key, 'the default')}"
-            for key in now | before
-            if before.get(key) != now.get(key)
-        ]
-        if self.data_digest not in ("", recorded.data_digest):
-            found.append("the images are not those of the recorded trials (SHA-256 differs)")
-        return found
-
 
 def _refuse_other_format(found: Any) -> None:
     if not isinstance(found, dict):
@@ -153,7 +141,7 @@ class SweepRecords:
     folder: Folder
 
     def write_sweep(self, description: SweepDescription) -> None:
-        """Write ``sweep.json``, once, at the start."""
+        """Write ``sweep.json``, at the start and when the sweep grows."""
         self.folder.write_json(DESCRIPTION, description.model_dump(mode="json"))
 
     def read_sweep(self) -> SweepDescription | None:

@@ -78,6 +78,11 @@ class TrialRecords:
     folder: Folder
     trial_id: str
 
+    @property
+    def sweep(self) -> str:
+        """The name of the sweep that it is in."""
+        return self.folder.parent.parent.name
+
     def write_config(self, config: TrialConfig) -> None:
         """Write ``trial.json``, before training; it never changes."""
         if self.config() is None:

@@ -56,6 +56,7 @@ def answer(summary: SweepSummary, importances: Importances) -> list[str]:
         *_importance(summary, importances),
         *_unattainable(summary),
         *_paper(summary),
+        *_reused(summary),
     ]
 
 
@@ -86,6 +87,14 @@ def _best(summary: SweepSummary) -> list[str]:
     elif end := _end(summary, best):
         sentences.append(f"It is the {end} value that was measured: the optimum may lie beyond.")
     return sentences
+
+
+def _reused(summary: SweepSummary) -> list[str]:
+    origins = Counter(trial.reused_from for trial in summary.trials if trial.reused_from)
+    if not origins:
+        return []
+    were = "was" if origins.total() == 1 else "were"
+    return [f"{plural(origins.total(), 'trial')} {were} trained by {listed(list(origins), ', ')}."]
 
 
 def _accuracy(test: Estimate) -> str:

@@ -17,16 +17,21 @@ from gon_core.evaluation.measure import Accuracies, Measured
 from gon_core.measurement import Measurement, mean_top1
 from search_spaces.parameter import Choice
 from sweeps.engine.backend.cluster import Cluster
-from sweeps.engine.planning import plan
+from sweeps.engine.planning import deviations
 from sweeps.engine.planning.trial_cost import evaluation_seconds, measure_speed
-from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
+from sweeps.engine.records import OtherSweeps, SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
 from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
-from sweeps.engine.runs.session import Session, made_by, refuse_another_sweep
+from sweeps.engine.runs.session import (
+    Session,
+    made_by,
+    recorded_sweep,
+    refuse_conflicts,
+)
 from sweeps.engine.system import provenance
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.text import duration
@@ -66,20 +71,32 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     ]  # fmt: skip
     description = describe_evaluation(options, models, configs, images)
     records = SweepRecords(Folder(options.storage) / description.name)
-    refuse_another_sweep(records, description)
+    recorded = recorded_sweep(records)
+    if recorded is not None and recorded.config != description.config:
+        refuse_conflicts(
+            records, ["--checkpoints: recorded are others, or what is measured of them differs"]
+        )
+    storage = Folder(options.storage)
+    others = OtherSweeps.under(storage, description.name, images.digest, "cpu")
     session = Session(records, description, options, console)
 
     def evaluate_all(tracker: Tracker) -> None:
         with accuracies_of(options) as of_model:
             for loaded, config in zip(models, configs, strict=True):
-                if records.trial(config.trial_id).result() is not None:
-                    session.say(f"{loaded.given.name}: recorded already")
+                trial, name = records.trial(config.trial_id), loaded.given.name
+                if trial.result() is not None:
+                    session.say(f"{name}: recorded already")
+                    continue
+                if (reused := others.take(config, trial, len(records.names()))) is not None:
+                    session.say(f"{name}: reused, sweep {reused.reused_from} has measured it")
+                    tracker.started(config)
+                    tracker.ended(reused)
                     continue
                 accuracies = of_model(loaded.model)
                 _evaluate(loaded, config, images, session, tracker, accuracies)
 
     def run() -> int:
-        if records.read_sweep() is None:
+        if recorded is None:
             records.write_sweep(description)
         if images.prepared is not None and images.splits is not None:
             given = images.prepared.test if options.mnist_c else None
@@ -87,7 +104,8 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
             here = Resources(torch.get_num_threads(), gpus=0, max_concurrent=1)
             costs = []
             for loaded, config in zip(models, configs, strict=True):
-                if records.trial(config.trial_id).result() is None:
+                is_reused = others.find(config.trial_id) is not None
+                if not is_reused and records.trial(config.trial_id).result() is None:
                     speed = measure_speed(loaded.model, images.data, config.training, here)
                     costs.append(evaluation_seconds(speed, "cpu", images.data, images.config))
             if costs:
@@ -134,7 +152,7 @@ def evaluation_deviations(models: Sequence[LoadedModel], images: Images) -> list
         if loaded.published_row and loaded.deviations:
             named.setdefault(loaded.deviations, []).append(loaded.given.name)
     return [
-        *plan.evaluation_deviations(images.config, images.data),
+        *deviations.evaluation_deviations(images.config, images.data),
         *(f"{', '.join(names)}: {text}" for text, names in named.items()),
     ]
 

@@ -13,7 +13,7 @@ from gon_core.benchmarks import Benchmark
 from gon_core.config import Given, TrialConfig
 from gon_core.models import weights
 from gon_core.models.weights import WeightsError
-from sweeps.engine.planning import methods, plan
+from sweeps.engine.planning import deviations, methods
 from sweeps.engine.records import MANIFEST, MODEL, OtherFormatError, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions, trial_of
@@ -56,7 +56,7 @@ class LoadedModel:
         trial = self.trial
         if trial is None or isinstance(trial.method, Given):
             return ""
-        found = plan.training_deviations(trial.data, trial.training, trial.start)
+        found = deviations.training_deviations(trial.data, trial.training, trial.start)
         changes = methods.changes(trial.method.variant, trial.method, trial.data.benchmark)
         return ", ".join([*found, *changes])
 

@@ -1,6 +1,6 @@
 """The plan of a sweep printed: its trials, what each needs, and what all of it costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -11,19 +11,30 @@ from sweeps.engine.records import SweepRecords
 from sweeps.engine.system.text import show
 
 
-def show_plan(plan: Plan, records: SweepRecords, costs: Sequence[str], console: Console) -> None:
-    """Print every trial that would run, what each needs, and lines on what all of them cost."""
+def show_plan(
+    plan: Plan, records: SweepRecords, reusable: Mapping[str, str], costs: Sequence[str],
+    console: Console,
+) -> None:  # fmt: skip
+    """Print every trial that would run, what each needs, and lines on what all of them cost.
+
+    Args:
+        plan: all trials.
+        records: of those that have ended.
+        reusable: by id, trials that another sweep has, and its name.
+        costs: lines that are printed as they are.
+        console: where to print.
+    """
     if plan.spec.search == "joint":
         console.print(_space_table(plan))
     if plan.known_trials:
-        console.print(_trials_table(plan, records))
+        console.print(_trials_table(plan, records, reusable))
     for line in costs:
         console.print(line, highlight=False)
     show_deviations(plan, console)
     console.print("Dry run: nothing was started, nothing was written.")
 
 
-def _trials_table(plan: Plan, records: SweepRecords) -> Table:
+def _trials_table(plan: Plan, records: SweepRecords, reusable: Mapping[str, str]) -> Table:
     names, resources = [parameter.name for parameter in plan.spec.space], plan.resources
     table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
     for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
@@ -38,6 +49,8 @@ def _trials_table(plan: Plan, records: SweepRecords) -> Table:
         values = [show(value) for value in plan.spec.point(config.method)]
         values += [""] * (len(names) - len(values))  # a baseline has its name alone
         status = result.status if result else "to run"
+        if config.trial_id in reusable:
+            status = f"reused: {reusable[config.trial_id]}"
         table.add_row(config.trial_id, *values, str(config.seed), *needs, status)
     if proposals := plan.config.proposals:
         by_optuna = [f"by {plan.config.sampler}", *[""] * (len(names) - 1)]

@@ -27,6 +27,7 @@ WAITING = "waiting"  # for a machine
 STYLES = {
     WAITING: "dim", "running": "cyan", "converged": "green", "max_epochs": "green",
     "pruned": "yellow", "diverged": "red", "failed": "bold red", "evaluated": "green",
+    "reused": "green",
 }  # fmt: skip
 # Column heads that would be wider than their values in a joint search.
 HEADS = {"generator_learning_rate": "gen. rate", "reset_interval": "reset", "kernel_size": "kernel"}
@@ -127,15 +128,15 @@ class Progress:
     def ended(self, result: TrialResult) -> None:
         """Show how a trial ended."""
         row = self._running.pop(result.trial_id)
-        row.status = result.status
+        row.status = "reused" if result.reused_from else result.status
         self._ended.append(row)
         self._done += 1
-        self._ended_here += 1
         if row.began is not None:
+            self._ended_here += 1
             self._ended_seconds += time.monotonic() - row.began
         accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
         self._line(
-            f"{self._label(result.config)} {result.status}{accuracy} "
+            f"{self._label(result.config)} {row.status}{accuracy} "
             f"[{self._done}/{self._total}, {self._time_left()}{self._budget()}]"
         )
 

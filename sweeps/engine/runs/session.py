@@ -3,7 +3,7 @@
 A sweep and an evaluation of checkpoints both run in it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -174,17 +174,21 @@ def made_by(options: CommandOptions) -> dict[str, Any]:
     }
 
 
-def refuse_another_sweep(records: SweepRecords, description: SweepDescription) -> None:
-    """Exit with code 2 if the folder holds a sweep of another config, naming the differences."""
+def recorded_sweep(records: SweepRecords) -> SweepDescription | None:
+    """Return what is recorded under the sweep's name; exit with code 2 if it cannot be read."""
     if records.folder.is_local and Path(records.folder.path).is_file():
         refuse([f"--name: {records.folder.path} is a file, choose another name"])
     try:
-        recorded = records.read_sweep()
+        return records.read_sweep()
     except (ValueError, OSError) as error:
         refuse([f"--name: {records.folder.path}: {error}; choose another name"])
-    if recorded is not None and (differences := description.differences(recorded)):
+
+
+def refuse_conflicts(records: SweepRecords, conflicts: Sequence[str]) -> None:
+    """Exit with code 2 if the folder holds a sweep of another config, naming the differences."""
+    if conflicts:
         refuse([f"--name: {records.folder.path} holds another sweep, choose another name",
-                *differences])  # fmt: skip
+                *conflicts])  # fmt: skip
 
 
 def refuse_running(name: str, driver: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """One sweep from options to report: refuse, plan, train, search, record, show."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,21 +16,34 @@ from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.baselines import baseline_problem
 from sweeps.engine.planning.given_weights import given
+from sweeps.engine.planning.growth import added, conflicts, grown
 from sweeps.engine.planning.plan import Plan, rebuild_search
+from sweeps.engine.planning.reuse import fresh_name, other_sweeps, reusable_trials
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
 from sweeps.engine.planning.trial_cost import Speed, estimate_time, trial_seconds
-from sweeps.engine.records import SweepDescription, SweepRecords, starting_models
+from sweeps.engine.records import (
+    OtherSweeps,
+    SweepDescription,
+    SweepRecords,
+    starting_models,
+)
 from sweeps.engine.records.lock import holder
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.usage import Budget
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.runs.dry_run import show_deviations, show_plan
 from sweeps.engine.runs.progress import Progress
-from sweeps.engine.runs.session import Session, made_by, refuse_another_sweep, refuse_running
+from sweeps.engine.runs.session import (
+    Session,
+    made_by,
+    recorded_sweep,
+    refuse_conflicts,
+    refuse_running,
+)
 from sweeps.engine.search.ledger import Objectives
 from sweeps.engine.search.search import Search
-from sweeps.engine.system import machine
+from sweeps.engine.system import machine, provenance
 from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.signals import deferred_signals
@@ -64,13 +77,21 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     if rule := baseline_problem(plan.spec):
         refuse([f"--method: {rule}"])
     storage = Folder(options.storage)
+    if options.fresh and options.name is None:
+        plan = replace(plan, name=fresh_name(storage, plan.name))
+        provenance.add_to_command({"--name": [plan.name]})
     records = SweepRecords(storage / plan.name)
     if options.download and not options.dry_run:
         download(options)
     has_data = not (options.dry_run and options.download)  # else it may not be there yet
     digest = planning.data_digest(options.dataset, options.data_dir) if has_data else ""
     description = describe_sweep(plan, options, digest)
-    refuse_another_sweep(records, description)
+    if (recorded := recorded_sweep(records)) is not None:
+        refuse_conflicts(records, conflicts(plan, recorded, digest))
+        plan = grown(plan, recorded, options)
+        description = describe_sweep(plan, options, digest)
+        if words := added(plan, recorded):
+            console.print(words, highlight=False, markup=False, soft_wrap=True)
     kept = starting_models.folder(storage, plan.config.start, digest)
     budget = Budget(options.budget_gpu_hours, options.budget_hours)
     price, uses_cost = options.price_per_gpu_hour, options.dry_run or bool(budget.limits)
@@ -78,14 +99,16 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     start_is_kept = uses_cost and (is_given or starting_models.stored(kept) is not None)
     if options.dry_run:
         estimate = estimate_time(plan, storage)
-        costs = price_lines(plan, estimate, records, start_is_kept, budget, price)
-        show_plan(plan, records, costs, console)
+        others = other_sweeps(plan, options, storage, digest)
+        reusable = reusable_trials(plan, records, others)
+        costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
+        show_plan(plan, records, reusable, costs, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
         refuse_running(plan.name, claim.describe())
     meter = make_meter(plan, storage, records, budget, start_is_kept, console.print)
-    known = known_points(plan, records, console)
+    known = known_points(plan, recorded, console)
     session = Session(
         records, description, options, console, wait_seconds=options.wait_for_driver,
         used_line=lambda: used_line(meter.spent, plan.resources, budget, price),
@@ -94,10 +117,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
 
 
 def known_points(
-    plan: Plan, records: SweepRecords, console: Console
+    plan: Plan, before: SweepDescription | None, console: Console
 ) -> list[tuple[Point, Objectives]]:
     """Return what earlier sweeps found, as it was when this sweep first began."""
-    before = records.read_sweep()
     if before is not None:
         return list(before.known)
     if not plan.config.warm_start:
@@ -158,16 +180,21 @@ class _Sweep:
 
     def run(self) -> int:
         session = self.session
+        self._write_description()
         search, finished = rebuild_search(self.plan, self.records, dict(self.known))
+        others = other_sweeps(
+            self.plan, self.options, self.storage, session.description.data_digest
+        )
+        reused = Driver(self.plan, search, self.records, (), others=others).reuse_waiting()
+        if reused:
+            session.say(f"{reused} trials are reused: other sweeps here trained them already.")
+            finished += reused
         if search.is_exhausted:
             session.say(
                 f"Sweep {self.plan.name} is finished: {finished} trials recorded, nothing to train."
             )
             return session.run()  # an earlier driver may not have sent everything to the tracker
         self._announce(finished)
-        if self.records.read_sweep() is None:
-            known = tuple(self.known)
-            self.records.write_sweep(session.description.model_copy(update={"known": known}))
         if not self.meter.may_start():
             with self.meter:
                 self._note_stop(search)
@@ -179,10 +206,24 @@ class _Sweep:
             def work(tracker: Tracker) -> None:
                 with self.meter:
                     with suppress(OutOfBudgetError):
-                        self._train(backend, search, finished, tracker)
+                        self._train(backend, search, finished, others, tracker)
                     self._note_stop(search)
 
             return session.run(work, backend.stop, backend.join)
+
+    def _write_description(self) -> None:
+        """Write ``sweep.json``, unless it says the same already."""
+        recorded, description = self.records.read_sweep(), self.session.description
+        if recorded is None:
+            description = description.model_copy(update={"known": tuple(self.known)})
+        elif recorded.config != description.config:
+            if grown(self.plan, recorded, self.options).config != self.plan.config:
+                refuse(["--name: another driver has let the sweep grow; run the command again"])
+            kept = {"known": recorded.known, "created": recorded.created}
+            description = description.model_copy(update=kept)
+        else:
+            return
+        self.records.write_sweep(description)
 
     def _note_stop(self, search: Search) -> None:
         """Note if the budget ended the sweep: the search would have proposed more."""
@@ -207,7 +248,10 @@ class _Sweep:
                 "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
             )
 
-    def _train(self, backend: Backend, search: Search, finished: int, tracker: Tracker) -> None:
+    def _train(
+        self, backend: Backend, search: Search, finished: int, others: OtherSweeps | None,
+        tracker: Tracker,
+    ) -> None:  # fmt: skip
         plan, config = self.plan, self.plan.config
         progress = Progress(plan, self.session.console, finished, self.meter.text)
         with progress.shown():
@@ -236,7 +280,7 @@ class _Sweep:
             backend.wait()
             driver = Driver(
                 plan, search, self.records, (self.meter, progress, tracker),
-                self.meter.may_start, self.meter.may_wait, (self.meter, progress),
+                self.meter.may_start, self.meter.may_wait, (self.meter, progress), others,
             )  # fmt: skip
             backend.run(driver, data, weights)
 

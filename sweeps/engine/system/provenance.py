@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -50,26 +50,35 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | versions
 
 
+_taken: dict[str, tuple[str, ...]] = {}
+
+
+def note_command(options: Mapping[str, Sequence[str]]) -> None:
+    """Note the options of this process as they were taken: by flag, the words that follow it."""
+    _taken.clear()
+    add_to_command(options)
+
+
+def add_to_command(options: Mapping[str, Sequence[str]]) -> None:
+    """Note further options, without which the same command would do something else."""
+    _taken.update((flag, tuple(words)) for flag, words in options.items())
+
+
 def repeat_command(changes: Mapping[str, str] | None = None) -> str:
-    """Return the command that was typed, so that it can be typed again, without any password.
+    """Return the command of this process, so that it can be typed again, without any password.
+
+    Each option is there once, as it was taken.
 
     Args:
         changes: by flag, values that replace those of the command, or are added to it.
     """
-    typed, words = sys.argv[1:], []
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None and spec.origin == sys.argv[0]:
         program = ["-m", spec.name.removesuffix(".__main__")]
     else:
         program = [redact(sys.argv[0])]
-    while typed:
-        word = typed.pop(0)
-        flag, equals, _ = word.partition("=")
-        if flag.replace("_", "-") not in (changes or {}):
-            words.append(redact(word))
-        elif not equals and typed:
-            typed.pop(0)
-    words += [word for change in (changes or {}).items() for word in change]
+    options = _taken | {flag: (value,) for flag, value in (changes or {}).items()}
+    words = [redact(word) for flag, values in options.items() for word in (flag, *values)]
     return shlex.join(["uv", "run", "python", *program, *words])
 
 

@@ -224,6 +224,8 @@ class Store:
             self._client.log_text(run.id, result.reason, "reason.txt")
         if result.notes:
             self._client.log_text(run.id, "\n".join(result.notes), "notes.txt")
+        if result.reused_from:
+            self._tag(run, {"reused_from": result.reused_from})
         self._tag(run, {"status": result.status})  # at the end: it says that everything is there
         run.forget()
 

@@ -322,7 +322,9 @@ def test_without_a_budget_every_trial_may_start(meter, clock):
 
 
 def test_the_resume_command_has_a_budget_that_is_enough(meter, clock, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["s.py", "--budget_gpu_hours=3", "--budget-hours", "50", "--a"])
+    monkeypatch.setattr("sys.argv", ["s.py"])
+    words = {"--budget-gpu-hours": ("3",), "--budget-hours": ("50",), "--a": ()}
+    monkeypatch.setattr("sweeps.engine.system.provenance._taken", words)
     with meter(Budget(gpu_hours=3, hours=50), estimate=2 * HOUR) as counting:
         assert counting.stop_now(8) is None
         begin(counting, trial(1))
@@ -331,7 +333,7 @@ def test_the_resume_command_has_a_budget_that_is_enough(meter, clock, monkeypatc
         stop = counting.stop_now(7)
     assert stop is not None and stop.budget == "budget of 3 GPU-hours"
     # 2 used and 7 x 2 to come, with a tenth more. 50 hours are enough for 2 + 4 rounds of 2.
-    assert stop.resume_command == "uv run python s.py --budget-hours 50 --a --budget-gpu-hours 18"
+    assert stop.resume_command == "uv run python s.py --budget-gpu-hours 18 --budget-hours 50 --a"
 
 
 def test_what_was_used_is_reported_with_its_price(meter, clock):

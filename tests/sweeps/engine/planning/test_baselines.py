@@ -74,9 +74,9 @@ def test_a_method_that_is_a_point_of_the_search_is_no_baseline():
     assert "itself searches what is trained as ant_3x3" in baseline_problem(spec)
 
 
-def test_baselines_are_a_part_of_what_is_asked_and_without_any_the_name_stays():
+def test_baselines_are_part_of_the_config_and_the_name_stays():
     with_one, without = make("sigma", "vanilla"), make("sigma")
-    assert with_one.name != without.name
+    assert with_one.name == without.name and with_one.config != without.config
     assert "baselines" not in without.config.model_dump()
     assert with_one.number_of_trials == without.number_of_trials + len(without.config.seeds)
     pgd = make("sigma", "gnt", "pgd")

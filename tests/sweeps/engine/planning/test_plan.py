@@ -77,10 +77,13 @@ def test_of_a_cluster_that_grows_so_many_are_requested_at_once(options, at_once,
     assert made.max_concurrent == options.get("max_concurrent", resources.JOINT_AT_ONCE)
 
 
-def test_the_name_follows_from_what_is_asked_not_from_where_it_runs():
+def test_the_name_is_made_of_what_cannot_be_added_later():
     name = plan_of(scale="demo").name
     assert plan_of(scale="demo", max_concurrent=1, max_failures=0).name == name
-    assert plan_of(scale="demo", seeds=4).name != name
+    grown = plan_of(scale="demo", seeds=4, seed=1, num_trials=5, sigmas=(0.1,), budget_hours=3.0)
+    assert grown.name == name and grown.config.seeds == (1, 2, 3, 4)
+    assert plan_of(scale="demo", max_epochs=4).name != name
+    assert plan_of(scale="demo", sampler="tpe").name != name
     assert plan_of(scale="demo", name="mine").name == "mine"
 
 

@@ -73,16 +73,3 @@ def test_what_is_damaged_is_named_in_one_line(changes, said, records):
     with pytest.raises(ValueError, match=said) as error:
         records.read_sweep()
     assert len(str(error.value).splitlines()) == 1
-
-
-def test_differences_are_those_of_the_config_and_the_data():
-    recorded = describe(config={"seeds": [0], "sampler": "gp"})
-    assert (
-        describe(config={"seeds": [0], "sampler": "gp"}, title="Other").differences(recorded) == []
-    )
-    assert describe(config=recorded.config, data_digest="").differences(recorded) == []
-    found = describe(config={"seeds": [1]}, data_digest="d2").differences(recorded)
-    assert found[:2] == [
-        "seeds: recorded [0], now [1]", "sampler: recorded gp, now the default",
-    ]  # fmt: skip
-    assert "SHA-256" in found[2] and len(found) == 3

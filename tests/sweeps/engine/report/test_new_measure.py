@@ -12,7 +12,7 @@ from gon_core.measurement import CLEAN, Finding, Measurement
 from gon_core.measures import MEASURES, Entry
 from gon_core.models import MadryCNN
 from sweeps.engine.cli.command_options import CommandOptions
-from sweeps.engine.planning.plan import evaluation_deviations
+from sweeps.engine.planning.deviations import evaluation_deviations
 from sweeps.engine.planning.trial_cost import Speed, evaluation_seconds
 from sweeps.engine.records import result as records_of_results
 from sweeps.engine.report import write_report

@@ -13,7 +13,7 @@ from gon_core.config import (
 )
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
-from sweeps.engine.planning import plan
+from sweeps.engine.planning import deviations
 from sweeps.engine.planning.methods import at_scale
 from sweeps.engine.planning.trial_cost import evaluation_seconds, measure_speed
 from sweeps.engine.records import MODEL, SweepRecords
@@ -94,7 +94,7 @@ def test_a_name_that_was_given_decides(load):
 def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, cut):
     assert generator_limits(steps) == fields
     config = EvaluationConfig(measures=("epsilon_star",), **fields)
-    found = plan.evaluation_deviations(config, DataConfig())
+    found = deviations.evaluation_deviations(config, DataConfig())
     assert [cut in text for text in found] == ([True] if cut else [])
     assert bool(
         config.model_dump(mode="json").keys() & {"generator_steps", "generator_blocks"}

@@ -10,9 +10,8 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.report.__main__ import main as report
 from sweeps.engine.runs.checkpoint_models import load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
-from sweeps.engine.runs.session import refuse_another_sweep
+from sweeps.engine.runs.session import recorded_sweep
 from sweeps.engine.tracking.__main__ import main as tracking
-from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.records.test_sweep_description import OLD
 
 VERSION = "5cd37b3ead5f of 2026-11-27"
@@ -42,7 +41,7 @@ def test_a_command_refuses_it(command, arguments, old, capsys):
 
 def test_a_sweep_of_its_name_is_refused(old, capsys):
     with pytest.raises(SystemExit) as exit_:
-        refuse_another_sweep(old, describe())
+        recorded_sweep(old)
     assert exit_.value.code == 2
     said = capsys.readouterr().err
     assert VERSION in said and "choose another name" in said and "Traceback" not in said

@@ -57,7 +57,7 @@ def lines(plan, estimate, records, budget=None, price=None, start_is_kept=False)
 
 def record(storage, seconds, device, host=HERE, trials=1, gpus=None, **options):
     """Write a sweep with measured trials whose epochs took ``seconds``, and 5 to validate."""
-    plan, parsed = plan_of(**options)
+    plan, parsed = plan_of(name=f"sweep-{len(storage.names())}", **options)
     records = SweepRecords(storage / plan.name)
     records.write_sweep(describe_sweep(plan, parsed, "digest"))
     epoch = {"epoch": 1.0, "seconds": seconds, "validation_seconds": 5.0, VALIDATION_METRIC: 80.0}

@@ -71,10 +71,15 @@ def test_what_holds_no_secret_is_kept(text):
 
 
 def test_the_command_to_repeat_holds_no_secret(monkeypatch):
-    words = ["sweeps/sigma_line_search.py", "--storage", "s3://K:hush@b/c d", "--seeds", "2"]
-    monkeypatch.setattr(sys, "argv", words)
-    command = shlex.split(repeat_command())
-    assert command == ["uv", "run", "python", words[0], "--storage", "s3://***@b/c d", *words[3:]]
+    monkeypatch.setattr(sys, "argv", ["sweeps/sigma_line_search.py"])
+    monkeypatch.setattr(provenance, "_taken", {})
+    provenance.note_command(
+        {"--storage": ["s3://K:hush@b/c d"], "--sigmas": ["0", "0.5"], "--dry-run": []}
+    )
+    provenance.add_to_command({"--name": ["a"]})
+    command = shlex.split(repeat_command({"--sigmas": "1"}))
+    words = ["--storage", "s3://***@b/c d", "--sigmas", "1", "--dry-run", "--name", "a"]
+    assert command == ["uv", "run", "python", "sweeps/sigma_line_search.py", *words]
 
 
 def test_an_image_without_git_says_what_it_was_made_of(monkeypatch):
