@@ -41,5 +41,7 @@ def through_jpeg(
     shown = torch.empty_like(images, memory_format=torch.contiguous_format)
     for result, image in zip(shown.numpy(), images.numpy(), strict=True):
         _, stored = cv2.imencode(".jpg", cv2.merge([*image[::-1]]), options)
-        cv2.split(cv2.imdecode(stored, cv2.IMREAD_COLOR_BGR), [*result[::-1]])
+        decoded = cv2.imdecode(stored, cv2.IMREAD_COLOR_BGR)
+        assert decoded is not None, "it was just stored"
+        cv2.split(decoded, [*result[::-1]])
     return shown
