@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -24,6 +25,7 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.trial import TrialRecords
 from sweeps.engine.records.usage import UsageRecords
 from sweeps.engine.system.errors import OutsideError
+from sweeps.engine.system.provenance import changed_command
 
 DESCRIPTION = "sweep.json"
 SWEEP_FORMAT = 2  # of sweep.json: raised when an older one cannot be read any more
@@ -57,7 +59,8 @@ class SweepDescription(BaseModel):
 
     Attributes:
         format: of this file, see ``SWEEP_FORMAT``.
-        name: of the sweep's folder.
+        id: of the sweep, wherever its folder is moved; empty in older folders.
+        name: of the sweep's folder when it was made.
         experiment: names the MLflow experiment, ``gon/<experiment>``.
         title: the sweep's question, in words.
         created: time of day, ISO 8601, UTC.
@@ -75,13 +78,13 @@ class SweepDescription(BaseModel):
         code, packages: versions of what made it.
         data_digest: SHA-256 of the data set; "" if it was not known.
         command: what was typed, without any password.
-        tracking_uri: of MLflow's store, without any password.
-        tracking: how to look at it.
+        tracking_uri: of MLflow's store, without any password; empty for the one beside the sweep.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     format: Literal[2] = SWEEP_FORMAT
+    id: str = ""
     name: str
     experiment: str
     title: str
@@ -102,7 +105,6 @@ class SweepDescription(BaseModel):
     data_digest: str = ""
     command: str = ""
     tracking_uri: str = ""
-    tracking: str = ""
 
     @field_validator("objectives")
     @classmethod
@@ -198,6 +200,22 @@ class SweepRecords:
                 yield from zip(some, answers, strict=True)
         finally:  # after Ctrl-C too: a request to a silent store takes minutes
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def command_here(self, command: str, name: str) -> str:
+        """Return a recorded command for where the folder is now: moved, copied or renamed.
+
+        Args:
+            command: as it was typed when the folder was called ``name``.
+            name: of the sweep.
+        """
+        storage = self.folder.parent
+        place = storage.uri
+        if storage.is_local and Path(place).is_relative_to(Path.cwd()):
+            place = str(Path(place).relative_to(Path.cwd()))
+        changes = {"--storage": () if place == "results" else (place,)}
+        if self.folder.name != name:
+            changes["--name"] = (self.folder.name,)
+        return changed_command(command, changes)
 
     @property
     def usage(self) -> UsageRecords:

@@ -76,6 +76,7 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
         refuse_conflicts(
             records, ["--checkpoints: recorded are others, or what is measured of them differs"]
         )
+    description = recorded or description
     storage = Folder(options.storage)
     others = OtherSweeps.under(storage, description.name, images.digest, "cpu")
     session = Session(records, description, options, console)

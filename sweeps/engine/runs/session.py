@@ -3,6 +3,7 @@
 A sweep and an evaluation of checkpoints both run in it.
 """
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +79,7 @@ class Session:
         with deferred_signals():  # before any thread that needs a part of it
             from sweeps.engine.report.figures.learned_noise import render_trial
 
-        uri = self.options.tracking_uri or default_uri(self.options.storage)
-        tracker = make_tracker(uri, self.description, self.records, self.say, render_trial)
+        tracker = make_tracker(self._uri, self.description, self.records, self.say, render_trial)
         interrupted = False
         try:
             with as_keyboard_interrupt():
@@ -111,6 +111,10 @@ class Session:
         except KeyboardInterrupt:  # as above
             tracker.close({}, failed=False, interrupted=True)
             raise
+
+    @property
+    def _uri(self) -> str:
+        return self.options.tracking_uri or default_uri(self.options.storage)
 
     def say(self, line: str, style: str | None = None) -> None:
         """Print a line as it is: what others wrote may have brackets, which are no markup."""
@@ -157,20 +161,19 @@ class Session:
                 text = f"Stopped by its {self.stop.budget}. Resume with a larger one:"
                 lines.append(f"{text}\n  {self.stop.resume_command}")
             lines.append(f"Report: {self.records.folder.path}/report/report.html")
-        lines += [missing, f"Compare runs in the MLflow UI:\n  {self.description.tracking}"]
+        lines += [missing, f"Compare runs in the MLflow UI:\n  {ui_command(self._uri)}"]
         self.say("\n".join(line for line in lines if line))
 
 
 def made_by(options: CommandOptions) -> dict[str, Any]:
     """Return the fields of ``sweep.json`` that say what makes the sweep and where it is tracked."""
-    uri = options.tracking_uri or default_uri(options.storage)
     return {
+        "id": secrets.token_hex(8),
         "created": provenance.now(),
         "code": provenance.code_version(),
         "packages": provenance.package_versions(),
         "command": provenance.repeat_command(),
-        "tracking_uri": provenance.redact(uri),
-        "tracking": ui_command(uri),
+        "tracking_uri": provenance.redact(options.tracking_uri or ""),
     }
 
 

@@ -89,7 +89,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     if (recorded := recorded_sweep(records)) is not None:
         refuse_conflicts(records, conflicts(plan, recorded, digest))
         plan = grown(plan, recorded, options)
-        description = describe_sweep(plan, options, digest)
+        same = {"id": recorded.id, "created": recorded.created, "known": recorded.known}
+        description = describe_sweep(plan, options, digest).model_copy(update=same)
         if words := added(plan, recorded):
             console.print(words, highlight=False, markup=False, soft_wrap=True)
     kept = starting_models.folder(storage, plan.config.start, digest)
@@ -219,8 +220,6 @@ class _Sweep:
         elif recorded.config != description.config:
             if grown(self.plan, recorded, self.options).config != self.plan.config:
                 refuse(["--name: another driver has let the sweep grow; run the command again"])
-            kept = {"known": recorded.known, "created": recorded.created}
-            description = description.model_copy(update=kept)
         else:
             return
         self.records.write_sweep(description)

@@ -82,6 +82,19 @@ def repeat_command(changes: Mapping[str, str] | None = None) -> str:
     return shlex.join(["uv", "run", "python", *program, *words])
 
 
+def changed_command(command: str, changes: Mapping[str, Sequence[str]]) -> str:
+    """Return a command with other values of some flags; one without values is left out."""
+    words, kept = shlex.split(command), []
+    while words:
+        word = words.pop(0)
+        if word in changes:
+            words.pop(0)
+        else:
+            kept.append(word)
+    added = [word for flag, values in changes.items() if values for word in (flag, *values)]
+    return shlex.join([*kept, *added])
+
+
 def redact(text: str) -> str:
     """Return ``text`` with every secret of the URIs in it replaced by ``***``.
 

@@ -12,7 +12,7 @@ from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.mlflow.replay import BehindError, replay
-from sweeps.engine.tracking.mlflow.uris import explain, ui_command, uri_problem
+from sweeps.engine.tracking.mlflow.uris import default_uri, explain, ui_command, uri_problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description = records.read_sweep()
         if description is None:
             return _stop(f"{shown}: no sweep there (sweep.json is missing)")
-        uri = given.uri or description.tracking_uri
+        storage = records.folder.parent
+        own = default_uri(storage.path if storage.is_local else storage.uri)
+        uri = given.uri or description.tracking_uri or own
         if problem := uri_problem(uri):
             return _stop(problem)
         try:

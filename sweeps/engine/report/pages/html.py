@@ -131,13 +131,16 @@ def _provenance(summary: SweepSummary) -> str:
     return f"<dl>{items}</dl>"
 
 
+BESIDE = "mlflow ui --backend-store-uri sqlite:///mlflow.db   # in the folder of all sweeps"
+
+
 def _next(summary: SweepSummary) -> str:
     description, stopped = summary.description, summary.stopped
     started = "It was started with:" if stopped else "Repeat or resume this sweep:"
     commands = [
         ("Resume with a larger budget:", stopped.resume_command if stopped else ""),
         (started, description.command),
-        ("Every epoch of every trial, in MLflow:", description.tracking),
+        ("Every epoch of every trial, in MLflow:", description.tracking_uri or BESIDE),
     ]
     return "".join(
         f"<p>{text}</p><pre>{escape(command)}</pre>" for text, command in commands if command

@@ -206,6 +206,12 @@ def summarise(records: SweepRecords) -> SweepSummary:
     """
     if not (description := records.read_sweep()):
         raise FileNotFoundError(f"{records.folder.uri} has no sweep.json: it is not a sweep")
+    if description.command:
+        here = records.command_here(description.command, description.name)
+        description = description.model_copy(update={"command": here})
+    if (stopped := records.usage.stopped()) is not None:
+        again = records.command_here(stopped.resume_command, description.name)
+        stopped = stopped.model_copy(update={"resume_command": again})
     first, *_ = description.config.get("trials", [description.config])
     left_out = first.get("evaluation", {}).get("left_out", ())
     benchmark = DataConfig.model_validate(first.get("data", {})).benchmark.without(left_out)
@@ -236,7 +242,7 @@ def summarise(records: SweepRecords) -> SweepSummary:
         missing=tuple(sorted(missing, key=lambda trial: (position(trial[0]), trial[1]))),
         published=read_published(description.published or {}, benchmark),
         baselines=tuple(summaries[point] for point in baselines if point in summaries),
-        stopped=records.usage.stopped(),
+        stopped=stopped,
     )
 
 

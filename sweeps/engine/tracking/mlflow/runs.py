@@ -57,9 +57,3 @@ def known_run(run: "RecordedRun") -> KnownRun:
     """Return what MLflow says of a run."""
     data = run.data
     return KnownRun(run.info.run_id, run.info.status, data.tags, data.params, data.metrics)
-
-
-def quoted(value: str) -> str:
-    """Return a value for a query of runs."""
-    # MLflow's filters know no escapes: a folder's name may hold either quote, hardly both.
-    return f'"{value}"' if "'" in value else f"'{value}'"

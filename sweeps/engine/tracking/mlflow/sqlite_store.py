@@ -13,6 +13,8 @@ from pathlib import Path
 from sweeps.engine.tracking.mlflow.uris import sqlite_uri
 
 PATIENCE_SECONDS = 20  # for another process that writes
+ARTIFACTS = "mlartifacts"  # the folder beside the store
+ADDRESSES = {"experiments": "artifact_location", "runs": "artifact_uri"}  # columns by table
 SIDECARS = ("-journal", "-wal", "-shm")
 
 
@@ -30,6 +32,38 @@ def ensure_store(path: Path) -> None:
             _create(path)
         else:
             _refuse_other_content(path)
+            _follow(path)
+
+
+def _follow(path: Path) -> None:
+    """Let the store find its artifacts where it was moved to, or copied, together with them.
+
+    MLflow keeps absolute addresses of them; where a sweep has made an experiment, they are in
+    ``mlartifacts`` beside the store.
+    """
+    here = (path.parent / ARTIFACTS).as_uri()
+    with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as database, database:
+        found = database.execute("SELECT artifact_location FROM experiments").fetchall()
+        bases = {
+            base for (place,) in found for base in [_base(place or "")] if base and base != here
+        }
+        for base in bases:
+            for table, column in ADDRESSES.items():
+                database.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE {column} LIKE ? ESCAPE '!'",
+                    (here, len(base) + 1, _escaped(base) + "/%"),
+                )
+
+
+def _base(place: str) -> str:
+    """Return the address of the folder of all artifacts, given that of an experiment's."""
+    base, folder, _ = place.rpartition(f"/{ARTIFACTS}/gon/")
+    return f"{base}/{ARTIFACTS}" if folder else ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 def _refuse_other_content(path: Path) -> None:
@@ -49,6 +83,6 @@ def _create(path: Path) -> None:
     new = path.with_name(f".{path.name}.new")
     for leftover in (new, *(Path(f"{base}{end}") for base in (new, path) for end in SIDECARS)):
         leftover.unlink(missing_ok=True)
-    artifacts = (path.parent / "mlartifacts").as_uri()
+    artifacts = (path.parent / ARTIFACTS).as_uri()
     SqlAlchemyStore(sqlite_uri(new), artifacts).engine.dispose()
     new.replace(path)

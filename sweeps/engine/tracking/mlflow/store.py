@@ -6,6 +6,7 @@ there. After an error another store is opened, since what this one knew may be w
 have been made twice all the same, the later one is removed.
 """
 
+import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from sweeps.engine.tracking.mlflow import points, runs
 from sweeps.engine.tracking.mlflow.environment import settle_environment
 from sweeps.engine.tracking.mlflow.points import Epoch
 from sweeps.engine.tracking.mlflow.runs import KILLED, PARENT_TAG, RUNNING, KnownRun
-from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
+from sweeps.engine.tracking.mlflow.sqlite_store import ARTIFACTS, ensure_store
 from sweeps.engine.tracking.mlflow.uris import sqlite_path
 from sweeps.engine.tracking.protocol import Artifacts
 
@@ -60,6 +61,8 @@ class Store:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._description, self._records, self._artifacts = description, records, artifacts
         self._folder = redact(records.folder.uri)
+        # Folders move, and several sweeps have one name. A path is never part of a query.
+        self._id = description.id or hashlib.sha256(self._folder.encode()).hexdigest()[:16]
         if (path := sqlite_path(uri)) is not None:
             ensure_store(path)
         self._client = MlflowClient(uri)
@@ -78,7 +81,7 @@ class Store:
             return found.experiment_id
         location = None
         if path is not None:
-            location = (path.parent / "mlartifacts" / name).absolute().as_uri()
+            location = (path.parent / ARTIFACTS / name).absolute().as_uri()
         kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI's training side
         try:
             return self._client.create_experiment(name, artifact_location=location, tags=kind)
@@ -90,9 +93,7 @@ class Store:
 
     def _find_runs(self) -> dict[str, KnownRun]:
         """Return the sweep's runs, the parent's and by trial id; remove those made twice."""
-        # Only the folder distinguishes two sweeps of one name.
-        wanted = {"sweep": self._description.name, "sweep_folder": self._folder}
-        query = " and ".join(f"tags.{key} = {runs.quoted(value)}" for key, value in wanted.items())
+        query = f"tags.sweep_id = '{self._id}'"
         found: dict[str, KnownRun] = {}
         twice: list[str] = []
         for run in self._search(query):
@@ -131,6 +132,7 @@ class Store:
         sha = str(description.code.get("git_sha", "unknown"))
         tags = {
             "sweep": description.name,
+            "sweep_id": self._id,
             "sweep_folder": self._folder,
             "git_sha": sha,
             "mlflow.source.git.commit": sha,
@@ -144,6 +146,7 @@ class Store:
 
     def begin_sweep(self) -> None:
         """Set the parent run to running, also that of a sweep that is resumed."""
+        self._tag(self._parent, {"sweep_folder": self._folder})
         self._set_running(self._parent)
         self._tag_stop()
 

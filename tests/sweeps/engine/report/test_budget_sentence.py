@@ -76,5 +76,5 @@ def test_the_page_has_the_command_with_the_larger_budget(stop):
     records = stop([(0.0, 0, "converged", 70.0)], None, STOP, grid=GRID, seeds=1)
     write_report(records)
     page = records.folder.read("report/report.html").decode()
-    assert "Resume with a larger budget:</p><pre>again --budget-gpu-hours 1.4</pre>" in page
+    assert "Resume with a larger budget:</p><pre>again --budget-gpu-hours 1.4 --storage" in page
     assert "It was started with:" in page and "Repeat or" not in page

@@ -1,0 +1,79 @@
+"""A folder of sweeps is copied or renamed: nothing leads back to where it was."""
+
+import shlex
+import shutil
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.tracking._tracking_service import utils
+
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.check import check
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.report import write_report
+from sweeps.engine.tracking.__main__ import main as tracking
+from tests.sweeps.here import run_here
+
+WORDS = shlex.split(
+    "--scale demo --max-epochs 1 --start-epochs 1 --training-images 300 --validation-images 30 "
+    "--test-images 20 --sigmas 0.5 --seeds 1 --num-trials 0"
+)
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("small_model")]
+
+
+@pytest.fixture
+def moved(tmp_path, monkeypatch):
+    """A folder of one sweep that was made as ``R`` and copied to ``R_2 %41``; ``R`` is gone."""
+    code, printed = run_here(tmp_path, "sigma_line_search", *WORDS, "--storage", "R", "--name", "s")
+    assert code == 0, printed
+    shutil.copytree(tmp_path / "R", tmp_path / "R_2 %41")
+    (tmp_path / "R").rename(tmp_path / "R_old")
+    monkeypatch.chdir(tmp_path)
+    utils._artifact_repos_cache.clear()  # it would be empty in a process of another day
+    return tmp_path / "R_2 %41"
+
+
+def tracked(storage):
+    """Return MLflow's client of a storage, and the runs in it."""
+    from sweeps.engine.tracking import default_uri
+
+    client = MlflowClient(default_uri(str(storage)))
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return client, client.search_runs(experiments)
+
+
+def artifacts(client, run):
+    return [entry.path for entry in client.list_artifacts(run.info.run_id)]
+
+
+def test_a_replay_leaves_the_old_place_alone_and_finds_the_artifacts(moved, tmp_path, capsys):
+    assert tracking(["replay", str(moved / "s")]) == 0
+    assert str(moved).replace("%", "%25") in capsys.readouterr().out
+    assert not (tmp_path / "R").exists()
+    client, runs = tracked(moved)
+    assert len(runs) == 2, "the same runs, not further ones"
+    for run in runs:
+        place = artifacts(client, run)
+        assert "config.json" in place or "sweep.json" in place
+    client, runs = tracked(tmp_path / "R_old")
+    assert len(runs) == 2, "the folder that was copied keeps what it had"
+
+
+def test_the_same_command_resumes_where_the_folder_is_now(moved, tmp_path):
+    words = [*WORDS, "--storage", moved, "--name", "s", "--seeds", "2"]
+    code, printed = run_here(tmp_path, "sigma_line_search", *words)
+    assert code == 0 and "grows by seeds 1" in printed, printed
+    assert not (tmp_path / "R").exists()
+    client, runs = tracked(moved)
+    assert len(runs) == 3 and all(artifacts(client, run) for run in runs)
+    assert check(SweepRecords(Folder(str(moved / "s")))).is_whole
+
+
+def test_commands_of_the_report_are_of_the_present_place_and_name(moved, tmp_path):
+    (moved / "s").rename(moved / "other")
+    write_report(SweepRecords(Folder(str(moved / "other"))))
+    page = (moved / "other/report/report.html").read_text()
+    assert "--storage &#x27;R_2 %41&#x27; --name other" in page and "--storage R " not in page
+    assert "sqlite:///mlflow.db" in page and str(tmp_path) not in page
+    described = (moved / "other/sweep.json").read_text()
+    assert str(tmp_path) not in described
