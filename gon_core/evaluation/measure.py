@@ -52,8 +52,11 @@ class Steps(Protocol):
 
     found: dict[str, Finding]
 
-    def begin(self, name: str, of: str = "batches") -> None:
-        """Say that something is measured now; ``of`` stands behind the number of forward passes."""
+    def begin(self, name: str, of: str = "batches", parts: int = 0) -> None:
+        """Say that something is measured now, in so many steps if there are several.
+
+        ``of`` stands behind the number of forward passes.
+        """
         ...
 
     def add(self, step: str, finding: Finding) -> None:

@@ -22,7 +22,8 @@ def prepare(images: Images, benchmark: Benchmark, corruption_seed: int) -> Evalu
 def run(subject: Subject, steps: Steps) -> Measured:
     """Return accuracies of the split ``test_severities``."""
     images: EvaluationSet = subject.prepared
-    steps.begin(f"five severities of each corruption, {len(images):,} images")
+    left = sum(f"{images.split}-{images.name(key)}" not in steps.found for key in images.images)
+    steps.begin(f"five severities of each corruption, {len(images):,} images", parts=left)
     found = accuracies(subject, steps, images)
     return Measured([row for each in found.values() for row in each.measurements])
 

@@ -20,7 +20,10 @@ def run(subject: Subject, steps: Steps) -> Measured:
     sets = (subject.validation, subject.test)
     batches = sum(len(each.images) * math.ceil(len(each) / BATCH_SIZE) for each in sets)
     images = f"{len(sets[0]):,} validation and {len(sets[1]):,} test images"
-    steps.begin(f"accuracy on {images}, clean and corrupted", f"of {batches:,} batches")
+    versions = [f"{each.split}-{each.name(key)}" for each in sets for key in each.images]
+    left = sum(version not in steps.found for version in versions)
+    text = f"accuracy on {images}, clean and corrupted"
+    steps.begin(text, f"of {batches:,} batches", left)
     validation, test = (accuracies(subject, steps, images) for images in sets)
     right = {name: right_images.load(found.tensors)[name] for name, found in test.items()}
     rows = [row for found in (*validation.values(), *test.values()) for row in found.measurements]

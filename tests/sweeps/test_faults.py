@@ -27,6 +27,7 @@ def test_however_a_sweep_is_ended_the_same_command_resumes_it(tmp_path):
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "Traceback" not in out + err, out + err
     assert "Resume with" in out and "sigma_line_search.py" in out
+    assert "Stopping; writing checkpoints, about 15 s. Press again to stop now." in out
     assert sweep.checkpoints()
     _, parents, trials = sweep.mlflow_runs()
     assert {run.info.status for run in (*parents, *trials)} == {"KILLED"}

@@ -70,6 +70,7 @@ class Driver:
         may_wait: whether the budget still has room for the trials that wait for their first
             resources, which may come hours after they were suggested.
         others: sweeps whose trials are reused.
+        show_evaluation: called with a trial and how far its evaluation is.
         lost: why a record could not be written or read; no further trial is then suggested. Kept
             here, because the scheduler drops what is raised while a trial ends.
     """
@@ -82,6 +83,7 @@ class Driver:
     may_wait: Callable[[], bool] = lambda: True
     allocation_listeners: Sequence[AllocationListener] = ()
     others: OtherSweeps | None = None
+    show_evaluation: Callable[[TrialConfig, str], None] = lambda config, words: None
     lost: StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
@@ -195,6 +197,12 @@ class Driver:
             trial.history.append(metrics)
             for listener in self.listeners:
                 listener.reported(trial.config, metrics)
+
+    def evaluating(self, tune_id: str, words: str) -> None:
+        """Pass on how far the evaluation of a trial's final model is."""
+        raise_pending_interrupt()
+        if (trial := self._trials.get(tune_id)) is not None:
+            self.show_evaluation(trial.config, words)
 
     def is_abandoned(
         self, tune_id: str, nodes: Callable[[], Collection[str]], reason: str = ""

@@ -65,11 +65,16 @@ class InProcess:
                 self._run, config, on_device, start_weights, driver.records.trial(config.trial_id),
                 checkpoint_every=driver.plan.checkpoint_every,
                 report=partial(driver.reported, name), processes=self._resources.processes,
-                node=NODE, evaluates=config.start is not None,
+                node=NODE, evaluates=config.start is not None, show=partial(_show, driver, name),
             )  # fmt: skip
             _run_one(driver, name, run)
         if driver.lost is not None:
             raise driver.lost
+
+
+def _show(driver: Driver, name: str, metrics: dict[str, float], words: str) -> None:
+    driver.reported(name, metrics)
+    driver.evaluating(name, words)
 
 
 def _run_one(driver: Driver, name: str, run: Callable[[], TrialResult]) -> None:

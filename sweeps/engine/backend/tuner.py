@@ -41,6 +41,7 @@ from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
 Shared = tuple[ray.ObjectRef]
 
 ENTRY = "entry"
+EVALUATING = "evaluating"  # how far the evaluation of the final model is
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
 UNSHARED = "unshared"  # why no trial's record can be written on its machine
 MEMORY_IS_LOW = "running low on memory"  # Ray's words where its memory monitor ends a process
@@ -115,6 +116,7 @@ def _trainable(
             result = run_trial(
                 trial, fetch(images).to(resources.device), start_weights, kept, checkpoint_every,
                 _report, resources.processes, stop, node, evaluates=trial.start is not None,
+                show=_show,
             )  # fmt: skip
     except (StoppedError, RayError):  # to be resumed
         raise
@@ -137,6 +139,12 @@ def _report(metrics: dict[str, float]) -> None:
     # Tune adds entries of its own to what is reported; as text ours stay together.
     watched = {"epoch": metrics["epoch"], VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
     tune.report(watched | {ENTRY: json.dumps(metrics)})
+
+
+def _show(metrics: dict[str, float], words: str) -> None:
+    # Without an epoch no scheduler looks at it.
+    watched = {VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
+    tune.report(watched | {ENTRY: json.dumps(metrics), EVALUATING: words})
 
 
 def out_of_memory(errors: str) -> str:
@@ -198,3 +206,5 @@ class _Callback(tune.Callback):
     ) -> None:
         if ENTRY in result:
             self._driver.reported(trial.trial_id, json.loads(result[ENTRY]))
+        if EVALUATING in result:
+            self._driver.evaluating(trial.trial_id, result[EVALUATING])

@@ -8,7 +8,13 @@ from rich.table import Table
 from search_spaces.parameter import Choice, Real
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import SweepRecords
+from sweeps.engine.system import machine
 from sweeps.engine.system.text import show
+
+SLOW_BF16 = (
+    "This CPU has no bfloat16 instructions: bf16 takes 4 times as long as fp32 with Gaussian "
+    "noise, 14 times with adversarial noise, as measured. Without --precision bf16 it is faster."
+)
 
 
 def show_plan(
@@ -79,7 +85,10 @@ def _space_table(plan: Plan) -> Table:
 
 
 def show_deviations(plan: Plan, console: Console) -> None:
-    """Print what is smaller than in the paper, or in whose recipe it is."""
+    """Print what is smaller than in the paper, or in whose recipe it is; and what makes it slow."""
+    on_cpu = plan.resources.device == "cpu"
+    if plan.config.training.precision == "bf16" and on_cpu and not machine.has_bf16():
+        console.print(SLOW_BF16, style="yellow", highlight=False)
     if plan.deviations:
         recipe, found = plan.config.data.benchmark.recipe, "; ".join(plan.deviations)
         console.print(f"Deviations from {recipe} at scale {plan.config.scale}: {found}.")

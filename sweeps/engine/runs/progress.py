@@ -4,42 +4,25 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from statistics import fmean
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from gon_core.config import TrialConfig
 from search_spaces.parameter import Point
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+from sweeps.engine.runs.progress_table import MIXED, WAITING, Row, build_table
+from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.system.text import duration, show
 
 SHOWN_ENDED, SHOWN_RUNNING = 6, 24  # trials in the live table, so that it fits a screen
-MIXED = "validation (mixed)"
 TWO_ACCURACIES = (
     f"{MIXED}: each validation image under one corruption, after every epoch. objective: the final "
     "model's mean over all corruptions of all validation images, which the search looks at."
 )
-WAITING = "waiting"  # for a machine
-STYLES = {
-    WAITING: "dim", "running": "cyan", "converged": "green", "max_epochs": "green",
-    "pruned": "yellow", "diverged": "red", "failed": "bold red", "evaluated": "green",
-    "reused": "green",
-}  # fmt: skip
-# Column heads that would be wider than their values in a joint search.
-HEADS = {"generator_learning_rate": "gen. rate", "reset_interval": "reset", "kernel_size": "kernel"}
-
-
-@dataclass
-class _Row:
-    config: TrialConfig
-    point: Point
-    began: float | None = None  # when its first process began
-    status: str = WAITING
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class Progress:
@@ -52,19 +35,27 @@ class Progress:
         console: where to show; a live table if it is a terminal, else one line per event.
         done: trials that an earlier run of the sweep finished.
         used: what is used of the budget, in words; empty without one.
+        ledger: of the search, for the best point so far.
     """
 
     def __init__(
-        self, plan: Plan, console: Console, done: int, used: Callable[[], str] = lambda: ""
-    ) -> None:
+        self, plan: Plan, console: Console, done: int, used: Callable[[], str] = lambda: "",
+        ledger: Ledger | None = None,
+    ) -> None:  # fmt: skip
         self._plan, self._console, self._used = plan, console, used
         self._total, self._done = plan.number_of_trials, done
         self._expected: float | None = None  # seconds of a trial
         self._ended_here, self._ended_seconds = 0, 0.0
         self._started = time.monotonic()
-        self._running: dict[str, _Row] = {}
-        self._ended: deque[_Row] = deque(maxlen=SHOWN_ENDED)
+        self._running: dict[str, Row] = {}
+        self._ended: deque[Row] = deque(maxlen=SHOWN_ENDED)
         self._start_line, self._explained = "", False
+        self._phase = self._best = ""
+        self._ledger = ledger
+        self._numbers: dict[Point, int] = {}
+        for point in ledger.entries if ledger is not None else ():
+            self._number(point)
+        self._find_best()
         self._live: Live | None = None
 
     @contextmanager
@@ -78,6 +69,12 @@ class Progress:
         ) as self._live:
             yield self
         self._live = None
+
+    def phase(self, words: str) -> None:
+        """Show what goes on while no trial runs."""
+        self._phase = words
+        if words:
+            self._line(f"{words} ...")
 
     def expect(self, trial_seconds: float) -> None:
         """Set the wall time that a trial will probably need, used until some have ended."""
@@ -94,7 +91,8 @@ class Progress:
 
     def started(self, config: TrialConfig) -> None:
         """Add a trial, which waits until its resources are free."""
-        self._running[config.trial_id] = _Row(config, self._plan.spec.point(config.method))
+        point = self._plan.spec.point(config.method)
+        self._running[config.trial_id] = Row(config, point, self._number(point))
 
     def allocated(self, config: TrialConfig) -> None:
         """Show that a process of a trial begins."""
@@ -125,20 +123,49 @@ class Progress:
             self._explained = True
             self._line(TWO_ACCURACIES)
 
+    def evaluating(self, config: TrialConfig, words: str) -> None:
+        """Show how far the evaluation of a trial's final model is."""
+        row = self._running[config.trial_id]
+        if row.status != "evaluating":
+            self._line(f"{self._label(config)} evaluating")
+        row.status, row.doing = "evaluating", words
+
     def ended(self, result: TrialResult) -> None:
         """Show how a trial ended."""
         row = self._running.pop(result.trial_id)
-        row.status = "reused" if result.reused_from else result.status
+        row.status, row.doing = "reused" if result.reused_from else result.status, ""
+        row.objective = result.objective
         self._ended.append(row)
         self._done += 1
         if row.began is not None:
             self._ended_here += 1
             self._ended_seconds += time.monotonic() - row.began
+        self._find_best()
         accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
         self._line(
             f"{self._label(result.config)} {row.status}{accuracy} "
             f"[{self._done}/{self._total}, {self._time_left()}{self._budget()}]"
         )
+
+    def _number(self, point: Point) -> int:
+        """Return the number of a point in the order of the search; 0 of a baseline."""
+        if point in self._plan.spec.baseline_points:
+            return 0
+        return self._numbers.setdefault(point, len(self._numbers) + 1)
+
+    def _find_best(self) -> None:
+        which = self._plan.config.objectives.index("corrupted")
+        best: tuple[float, Point, int] | None = None
+        for entry in self._ledger.entries.values() if self._ledger is not None else ():
+            found = [each[which] for _, each in entry.ended.values() if each is not None]
+            if found and (best is None or fmean(found) > best[0]):
+                best = fmean(found), entry.point, len(found)
+        if best is not None:
+            accuracy, point, seeds = best
+            values = self._plan.spec.values(point).items()
+            named = ", ".join(f"{name} {show(value)}" for name, value in values)
+            of = f"{seeds} of {len(self._plan.config.seeds)} seeds"
+            self._best = f"best so far: {named}, objective {accuracy:.1f} % ({of})"
 
     def _label(self, config: TrialConfig) -> str:
         values = self._plan.spec.values(self._plan.spec.point(config.method))
@@ -176,29 +203,26 @@ class Progress:
         return f", {used} used" if used else ""
 
     def _render(self) -> Group:
-        names = [HEADS.get(p.name, p.name) for p in self._plan.spec.space]
-        table = Table("trial", title=f"sweep {self._plan.name}", title_justify="left")
-        for name in (*names, "seed", "epoch", "loss", MIXED):
-            table.add_column(name, justify="right")
-        table.add_column("status")
+        names = [parameter.name for parameter in self._plan.spec.space]
         running = sorted(self._running.values(), key=lambda row: row.status == WAITING)
-        for row in (*self._ended, *running[:SHOWN_RUNNING]):
-            epoch = loss = accuracy = "-"
-            if metrics := row.metrics:
-                epoch = f"{metrics['epoch']:.0f}/{row.config.training.max_epochs}"
-                loss = f"{metrics['train_loss']:.4f}"
-                accuracy = f"{metrics[VALIDATION_METRIC]:.1f} %"
-            values = [*map(show, row.point)]
-            values += [""] * (len(names) - len(values))  # of a baseline
-            table.add_row(
-                row.config.trial_id, *values, str(row.config.seed), epoch, loss, accuracy,
-                Text(row.status, style=STYLES[row.status]),
-            )  # fmt: skip
+        rows = [*self._ended, *running[:SHOWN_RUNNING]]
+        title = f"sweep {self._plan.name}"
+        lines: list[RenderableType] = []
+        if rows:
+            lines = [build_table(rows, names, title, self._console.width)]
+        if (more := len(self._running) - SHOWN_RUNNING) > 0:
+            lines.append(Text(f"and {more} more: {self._counts()} in all", style="dim"))
+        if rows:
+            lines.append(Text(TWO_ACCURACIES, style="dim"))
+        is_idle = not rows or (running and all(row.status == WAITING for row in running))
+        doing = self._phase if is_idle else ""
+        lines += [
+            Text(text, style="dim") for text in (self._start_line, doing) if text and not rows
+        ]
+        if rows and doing:
+            lines.append(Text(doing, style="dim"))
+        if self._best:
+            lines.append(Text(self._best))
         elapsed = duration(time.monotonic() - self._started)
         footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
-        lines = [Text(self._start_line, style="dim")]
-        if self._ended or self._running:
-            lines = [table, Text(TWO_ACCURACIES, style="dim")]
-        if (more := len(self._running) - SHOWN_RUNNING) > 0:
-            lines.insert(1, Text(f"and {more} more: {self._counts()} in all", style="dim"))
         return Group(*lines, Text(footer + self._budget(), style="bold"))

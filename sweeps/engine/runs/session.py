@@ -21,9 +21,14 @@ from sweeps.engine.system import provenance
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.exit_codes import DONE, INTERRUPTED, OUT_OF_BUDGET, SOME_FAILED
 from sweeps.engine.system.leaving import refuse
-from sweeps.engine.system.signals import as_keyboard_interrupt, deferred_signals
+from sweeps.engine.system.signals import (
+    answered_signals,
+    as_keyboard_interrupt,
+    deferred_signals,
+)
 from sweeps.engine.tracking import Tracker, default_uri, make_tracker, ui_command
 
+STOPPING = "Stopping; writing checkpoints, about 15 s. Press again to stop now."
 BAD_INPUTS = {UnsharedStorageError: "--storage", DataFileError: "--imagenet-c"}
 """Errors of the input that only the work can find, and the option that each is about."""
 
@@ -82,7 +87,7 @@ class Session:
         tracker = make_tracker(self._uri, self.description, self.records, self.say, render_trial)
         interrupted = False
         try:
-            with as_keyboard_interrupt():
+            with answered_signals(lambda: self.say(STOPPING, "yellow")), as_keyboard_interrupt():
                 work(tracker)
             stop()
         except KeyboardInterrupt:

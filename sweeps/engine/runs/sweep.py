@@ -242,21 +242,19 @@ class _Sweep:
             f"{resources.device}, {precision}; kept in {self.records.folder.path}"
         )
         show_deviations(plan, self.session.console)
-        if precision == "bf16" and resources.device == "cpu" and not machine.has_bf16():
-            say(
-                "This CPU has no bfloat16 instructions: bf16 takes some four times as long as fp32."
-            )
 
     def _train(
         self, backend: Backend, search: Search, finished: int, others: OtherSweeps | None,
         tracker: Tracker,
     ) -> None:  # fmt: skip
         plan, config = self.plan, self.plan.config
-        progress = Progress(plan, self.session.console, finished, self.meter.text)
+        progress = Progress(plan, self.session.console, finished, self.meter.text, search.ledger)
         with progress.shown():
+            progress.phase("loading torch")
             with deferred_signals():  # importing torch takes seconds, while Ray starts
                 from sweeps.engine.backend import start_model
                 from sweeps.engine.backend.in_process import InProcess
+            progress.phase("making the corrupted images")
             data = self._prepare_data()
             kept = starting_models.folder(
                 self.storage, config.start, self.session.description.data_digest
@@ -265,21 +263,27 @@ class _Sweep:
             trainer: Backend = backend
             if is_here and plan.resources.device == "cpu":  # it has nothing else to do
                 trainer = InProcess(plan.resources)
+            progress.phase("starting Ray" if is_here else "connecting to Ray")
             trainer.wait()
             if not is_here and self.records.folder.is_local:
                 refuse_unshared(self.records.folder, "sweep.json")
             if (own := given(self.options)) is not None:
                 starting_models.keep(kept, config.start, own.content, [])
+            if starting_models.stored(kept) is None:
+                progress.phase("training the start model")
             weights = start_model.start_weights(
                 plan, kept, trainer, data, self.meter, progress.start_trained
             )
             speed = starting_models.seconds_per_image(kept, config.start)
             if speed is not None:
                 progress.expect(trial_seconds(plan, Speed.from_training(speed)))
+            progress.phase("starting Ray" if is_here else "connecting to Ray")
             backend.wait()
+            progress.phase("waiting for a machine")
             driver = Driver(
                 plan, search, self.records, (self.meter, progress, tracker),
                 self.meter.may_start, self.meter.may_wait, (self.meter, progress), others,
+                progress.evaluating,
             )  # fmt: skip
             backend.run(driver, data, weights)
 

@@ -28,7 +28,7 @@ def leave(main: Callable[[], int]) -> NoReturn:
     that does not answer: Ray is shut down and everything is written by then.
     """
     try:
-        with handled_signals(f"Ended at once. Resume with:\n  {repeat_command()}"):
+        with handled_signals(lambda: f"Ended at once. Resume with:\n  {repeat_command()}"):
             code = main()
     except SystemExit as refused:
         code = refused.code if isinstance(refused.code, int) else 1

@@ -78,7 +78,10 @@ def repeat_command(changes: Mapping[str, str] | None = None) -> str:
     else:
         program = [redact(sys.argv[0])]
     options = _taken | {flag: (value,) for flag, value in (changes or {}).items()}
-    words = [redact(word) for flag, values in options.items() for word in (flag, *values)]
+    words = [word for flag, values in options.items() for word in (flag, *values)]
+    if not _taken:  # it has not come so far
+        words = sys.argv[1:]
+    words = [redact(word) for word in words]
     return shlex.join(["uv", "run", "python", *program, *words])
 
 

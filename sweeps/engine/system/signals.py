@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 from sweeps.engine.system.exit_codes import INTERRUPTED
@@ -19,9 +20,14 @@ ONE_PRESS_SECONDS = 0.5
 _pending = threading.Event()  # a KeyboardInterrupt was raised and may have been dropped
 
 
+@dataclass
 class _First:
     at: float | None = None  # when the first signal came
-    last_words = ""  # what a second one prints
+    last_words: Callable[[], str] = str  # what a second one prints
+    answer: Callable[[], None] | None = None  # called at once, in a thread
+
+
+_first = _First()
 
 
 def end_on_signals() -> None:
@@ -38,19 +44,29 @@ def _end(signum: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def handled_signals(last_words: str = "") -> Iterator[None]:
+def handled_signals(last_words: Callable[[], str] = str) -> Iterator[None]:
     """Make Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt while the block runs.
 
     A second one prints ``last_words`` and ends the process at once, with exit code 130: the records
     are whole at any moment. SIGHUP stays ignored under ``nohup``.
     """
     _pending.clear()
-    _First.at, _First.last_words = None, last_words
+    _first.at, _first.last_words = None, last_words
     try:
         with _handled_by(_interrupt):
             yield
     finally:
-        _First.at = None
+        _first.at = None
+
+
+@contextmanager
+def answered_signals(answer: Callable[[], None]) -> Iterator[None]:
+    """Call ``answer`` at once, in a thread of its own, at a first signal while the block runs."""
+    _first.answer = answer
+    try:
+        yield
+    finally:
+        _first.answer = None
 
 
 @contextmanager
@@ -94,7 +110,7 @@ def as_keyboard_interrupt() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _First.at is None:
+        if _first.at is None:
             raise
         raise KeyboardInterrupt from error
 
@@ -128,11 +144,13 @@ def _interrupt(signum: int, frame: object) -> None:
 
 def _is_first() -> bool:
     """Return whether this is the first signal; end the process at a second one."""
-    if _First.at is None:
-        _First.at = time.monotonic()
+    if _first.at is None:
+        _first.at = time.monotonic()
+        if _first.answer is not None:  # not here: the signal may have come while something prints
+            threading.Thread(target=_first.answer, daemon=True).start()
         return True
-    if time.monotonic() - _First.at > ONE_PRESS_SECONDS:
+    if time.monotonic() - _first.at > ONE_PRESS_SECONDS:
         # Not by print: the signal may have come in the middle of another one.
-        os.write(sys.stderr.fileno(), f"\n{_First.last_words}\n".encode())
+        os.write(sys.stderr.fileno(), f"\n{_first.last_words()}\n".encode())
         os._exit(INTERRUPTED)
     return False

@@ -4,6 +4,7 @@ A step may run for minutes and reports nothing itself. Each calls the model, so 
 counted, and the evaluation is stopped at one of them.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sweeps.engine.records import Finding
 # Seconds that a step may still take after the request to stop: a machine that is preempted waits
 # for 20 (``sweeps.engine.backend.preemption``), and a noise generator trains for longer.
 PATIENCE = 10.0
+SHOW_SECONDS = 1.0  # between two words on how far it is
 REPORT_SECONDS = 10.0  # between two lines about the same measure
 
 
@@ -27,6 +29,7 @@ class Steps:
         keep: called with each further one as soon as it is done.
         stop: whether to end between two steps, or soon.
         notify: called with a line when a measure begins, then every ten seconds.
+        show: called with a few words on how far it is, at most once a second.
         clock: seconds, from any start.
 
     Attributes:
@@ -39,10 +42,13 @@ class Steps:
         keep: Callable[[str, Finding], None] = lambda step, finding: None,
         stop: Callable[[], bool] = lambda: False,
         notify: Callable[[str], None] = lambda line: None,
+        show: Callable[[str], None] = lambda words: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.found = dict(done or {})
         self._keep, self._stop, self._notify, self._clock = keep, stop, notify, clock
+        self._show, self._shown = show, -math.inf
+        self._name, self._added, self._parts = "", 0, 0
         self._since = self._begun = self._reported = clock()
         self._calls, self._of = 0, "batches"
         self._is_between = True
@@ -60,14 +66,20 @@ class Steps:
         self._since, self._is_between = now, True
         self.found[step] = finding
         self._keep(step, finding)
+        self._added += 1
+        if self._parts:
+            self._show_often(f"{self._added}/{self._parts}")
 
-    def begin(self, name: str, of: str = "batches") -> None:
+    def begin(self, name: str, of: str = "batches", parts: int = 0) -> None:
         """Report that a measure begins.
 
         Args:
             name: what it is.
             of: what stands behind the number of calls, for example ``of at most 10,000 steps``.
+            parts: how many steps it has, where there are several.
         """
+        self._name, self._added, self._parts = name, 0, parts
+        self._show_often(f"0/{parts}" if parts else name)
         self._begun = self._reported = self._clock()
         self._calls, self._of = 0, of
         self._notify(name)
@@ -105,9 +117,16 @@ class Steps:
         if is_between or self._clock() - self._stopped_at > PATIENCE:
             raise StoppedError
 
+    def _show_often(self, words: str) -> None:
+        if (now := self._clock()) - self._shown >= SHOW_SECONDS:
+            self._shown = now
+            self._show(words)
+
     def _count(self) -> None:
         self._calls += 1
         now = self._clock()
+        if not self._parts:
+            self._show_often(f"{self._name}, {self._calls:,} {self._of}")
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
             self._notify(f"  {self._calls:,} {self._of}, {now - self._begun:.0f} s")

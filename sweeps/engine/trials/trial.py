@@ -63,6 +63,7 @@ def run_trial(
     stop: Callable[[], bool] = lambda: False,
     node: str = "",
     evaluates: bool = True,
+    show: Callable[[dict[str, float], str], None] = lambda metrics, words: None,
 ) -> TrialResult:
     """Train and evaluate one trial, or resume it from its last checkpoint; write its record.
 
@@ -82,6 +83,8 @@ def run_trial(
         node: where it runs, for the record.
         evaluates: whether the model is validated after each epoch and evaluated at the end; the
             vanilla model that other trials start from is only trained.
+        show: called in the evaluation, about once a second, with the metrics of the last epoch and
+            a few words on how far it is.
 
     Returns:
         The result that was written. An error in the training is a result too: status ``failed``.
@@ -94,7 +97,7 @@ def run_trial(
         if done.is_final:
             return done
         records.forget_result()
-    run = _TrialRun(config, data, records, processes, stop, evaluates)
+    run = _TrialRun(config, data, records, processes, stop, evaluates, show)
     try:
         run.start(start_weights, node, report)
         if run.end is None:
@@ -155,6 +158,7 @@ class _TrialRun:
     processes: int
     stop: Callable[[], bool]
     evaluates: bool
+    show: Callable[[dict[str, float], str], None]
     history: list[dict[str, float]] = field(default_factory=list)
     end: Event | None = None  # what ended the training
 
@@ -245,11 +249,15 @@ class _TrialRun:
         done, passed_over = self.records.findings(digest)  # of this very model
         if passed_over:
             self.records.write_passed_over(passed_over)
-        steps = Steps(done, partial(self.records.write_finding, model=digest), self.stop)
+        keep = partial(self.records.write_finding, model=digest)
+        steps = Steps(done, keep, self.stop, show=self._show)
         before = steps.seconds
         found = measure(model, self.data, self.config.evaluation, self.bf16, steps=steps)
         seconds = before + time.perf_counter() - started
         return self.result(self.end, measured=found, evaluation_seconds=seconds), found.files
+
+    def _show(self, words: str) -> None:
+        self.show(self.history[-1], words)
 
     def learned_noise(self) -> dict[str, bytes]:
         """Return what the noise generator learned as a file; nothing for methods without one."""

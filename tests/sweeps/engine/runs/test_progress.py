@@ -2,15 +2,18 @@ import io
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pyte
 import pytest
 from rich.console import Console
 
+import sweeps.joint_search as joint
 import sweeps.sigma_line_search as script
 from sweeps.engine.planning.plan import Resources, make_plan
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.runs import progress as progresses
 from sweeps.engine.runs.progress import Progress
+from sweeps.engine.runs.progress_table import HEADS
 from sweeps.engine.system.text import duration
 
 
@@ -140,3 +143,70 @@ def test_lines_say_when_a_machine_comes_and_goes():
         f"{label} lost its process [0 running, 3 waiting for a machine]",
         f"{label} resumes [1 running, 2 waiting for a machine]",
     ]
+
+
+def on_screen(module, width, prepare):
+    """Return the lines of a terminal of so many columns after ``prepare`` was shown."""
+    options = module.Options(scale="demo", seeds=2, num_trials=2)
+    plan = make_plan(module.spec(options), options)
+    search = plan.search({})
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
+    progress = Progress(plan, console, 0, ledger=search.ledger)
+    prepare(progress, search)
+    screen = pyte.Screen(width, 60)
+    screen.set_mode(pyte.modes.LNM)
+    with console.capture() as shown:
+        console.print(progress._render())
+    pyte.Stream(screen).feed(shown.get())
+    return [line.rstrip() for line in screen.display if line.strip()]
+
+
+def two_trials(progress, search):
+    """Show a trial that ended and one that is evaluated."""
+    done, running = search.next_trial(), search.next_trial()
+    for trial in (done, running):
+        progress.started(trial.config)
+        progress.allocated(trial.config)
+        metrics = {"epoch": 3.0, "train_loss": 0.4321, VALIDATION_METRIC: 71.25}
+        progress.reported(trial.config, metrics)
+    search.ledger.record(done.point, done.seed, "max_epochs", (80.5,))
+    progress.ended(
+        TrialResult(trial_id=done.config.trial_id, config=done.config, status="max_epochs",
+                    objective=80.5)
+    )  # fmt: skip
+    progress.evaluating(running.config, "31/76")
+
+
+@pytest.mark.parametrize("module", [script, joint])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_what_does_not_fit_a_terminal_is_left_out_and_nothing_is_cut(module, width):
+    lines = on_screen(module, width, two_trials)
+    text = "\n".join(lines)
+    assert "…" not in text
+    (head,) = [line for line in lines if "status" in line]
+    rows = [line for line in lines if "max_epochs" in line or "evaluating" in line]
+    assert len(rows) == 2 and "80.5 %" in rows[0] and "evaluating 31/76" in rows[1]
+    assert all(line.count("│") == head.count("┃") for line in rows)  # no row takes two lines
+    assert "objective" in head
+    names = [HEADS.get(p.name, p.name) for p in module.spec(module.Options(scale="demo")).space]
+    assert all(name in head for name in names) or ("point" in head and "#1" in rows[0])
+    if width == 200:
+        assert all(name in head for name in (*names, "trial", "loss", "validation (mixed)"))
+    assert "best so far: " in text and "objective 80.5 % (1 of 2 seeds)" in " ".join(text.split())
+
+
+def test_before_the_first_trial_it_says_what_goes_on():
+    def prepare(progress, search):
+        progress.phase("starting Ray")
+
+    assert on_screen(script, 80, prepare)[0] == "starting Ray"
+
+
+def test_without_a_terminal_an_evaluation_is_said_once():
+    console = Console(file=io.StringIO(), width=100)
+    progress = on_a_cluster(console)
+    config = progress._plan.known_trials[0]
+    progress.started(config)
+    for words in ("0/76", "31/76"):
+        progress.evaluating(config, words)
+    assert console.file.getvalue().count("evaluating") == 1

@@ -124,7 +124,7 @@ def test_an_interrupt_while_the_report_is_made_leaves_no_run_running(monkeypatch
 STUBBORN = """
 import os, signal, sys, time
 from sweeps.engine.system.signals import handled_signals
-with handled_signals("last words"):
+with handled_signals(lambda: "last words"):
     for pause in map(float, sys.argv[1:]):
         try:
             os.kill(os.getpid(), signal.SIGINT)
