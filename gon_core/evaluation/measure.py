@@ -113,10 +113,13 @@ class Measured:
     Attributes:
         measurements: in any order.
         files: safetensors to be kept beside them, by name without ending.
+        spread: standard deviation over test images of their share of right answers under
+            corruption, in percent; None where that was not measured.
     """
 
     measurements: list[Measurement] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    spread: float | None = None
 
 
 class Passes(NamedTuple):

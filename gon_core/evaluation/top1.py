@@ -27,7 +27,8 @@ def run(subject: Subject, steps: Steps) -> Measured:
     validation, test = (accuracies(subject, steps, images) for images in sets)
     right = {name: right_images.load(found.tensors)[name] for name, found in test.items()}
     rows = [row for found in (*validation.values(), *test.values()) for row in found.measurements]
-    return Measured(rows, {RIGHT: right_images.dump(right)})
+    spread = right_images.mean_over_corruptions(right).std().item() if len(sets[1]) > 1 else None
+    return Measured(rows, {RIGHT: right_images.dump(right)}, spread)
 
 
 def accuracies(subject: Subject, steps: Steps, images: EvaluationSet) -> dict[str, Finding]:

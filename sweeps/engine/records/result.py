@@ -24,6 +24,8 @@ class TrialResult(BaseModel):
         reason: why, where the status does not say it (an error with its traceback).
         history: the metrics of every epoch, in order.
         measurements: all that was measured of the final model; empty unless it was evaluated.
+        spread: standard deviation over test images of their share of right answers under
+            corruption, in percent; None if it was not measured.
         objective: what the search maximises, in percent; None unless it was evaluated.
         best_epoch: the epoch with the best validation accuracy.
         seconds: wall time by part: ``training``, ``evaluation``.
@@ -47,6 +49,7 @@ class TrialResult(BaseModel):
     reason: str = ""
     history: list[dict[str, float]] = []
     measurements: list[Measurement] = []
+    spread: float | None = None
     objective: float | None = None
     best_epoch: int | None = None
     seconds: dict[str, float] = {}

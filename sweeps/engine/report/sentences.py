@@ -11,8 +11,9 @@ from sweeps.engine.report.summary.importance import Importances
 from sweeps.engine.report.summary.space import value_text
 
 INTERVALS = (
-    "± is half of the 95 % interval: Student t over seeds; where one seed was measured (marked *), "
-    "binomial over test images, each counted once."
+    "± is half of the 95 % interval: Student t over seeds, on the scale of angles that keeps it "
+    "within 0 to 100 %; where one seed was measured (marked *), over test images, each by its mean "
+    "over corruptions."
 )
 METHODS = "variant"  # the parameter whose values are names of methods, which need no name before
 LISTED = 5  # of points in a sentence
@@ -99,7 +100,7 @@ def _reused(summary: SweepSummary) -> list[str]:
 
 def _accuracy(test: Estimate) -> str:
     """Return the accuracy, which interval it has and both its ends."""
-    over = "binomial interval over the test images of one seed"
+    over = "interval over the test images of one seed"
     if test.is_over_seeds:
         over = f"t interval over {test.trials} seeds"
     low, high = percent(test.interval.low), percent(test.interval.high)

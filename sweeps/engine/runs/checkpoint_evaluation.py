@@ -216,6 +216,7 @@ def _evaluate(
         config=config,
         status="evaluated",
         measurements=found.measurements,
+        spread=found.spread,
         objective=mean_top1(found.measurements, "validation") if has_validation else None,
         seconds={"evaluation": seconds},
         ended=provenance.now(),

@@ -137,6 +137,7 @@ def measure(
             )  # fmt: skip
             measured = get(name).run(subject, steps)
             found.measurements += measured.measurements
+            found.spread = measured.spread if name == TOP1 else found.spread
             for stem, content in measured.files.items():
                 found.files[f"{stem}.safetensors"] = content
     return found

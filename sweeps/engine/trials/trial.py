@@ -289,6 +289,7 @@ class _TrialRun:
             reason=reason,
             history=self.history,
             measurements=found.measurements,
+            spread=found.spread,
             objective=mean_top1(found.measurements, "validation") if measured else None,
             best_epoch=best_epoch(self.history) if self.evaluates else None,
             seconds={

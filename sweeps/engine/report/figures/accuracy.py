@@ -21,7 +21,7 @@ from sweeps.engine.report.figures import style
 from sweeps.engine.report.figures.style import GREY, MOST_VECTORS, OURS, PUBLISHED, SERIES
 from sweeps.engine.report.summary import space
 from sweeps.engine.report.summary.aggregate import LONG_STATUS, PointSummary, SweepSummary
-from sweeps.engine.report.summary.estimates import binomial_interval, corrupted_rows
+from sweeps.engine.report.summary.estimates import corrupted_rows, interval_over_images
 
 DODGE = 0.16  # of the distance of two categories, between two series
 ASIDE = 0.06  # of the same, between a mean and its trials
@@ -92,8 +92,7 @@ def draw_accuracy(summary: SweepSummary, noise: LearnedNoise | None = None) -> F
         marks.label_best(axes, place(best), text, color, inside=second is not None)
     if not summary.measured:
         style.say(axes, "no trial was measured")
-    cut = marks.clip_note(point.test.interval for point in summary.compared if point.test)
-    return style.add_legend_and_caption(axes, [cut, *marks.caption(summary)], further_down)
+    return style.add_legend_and_caption(axes, marks.caption(summary), further_down)
 
 
 def _series(summary: SweepSummary, points: Sequence[Point]) -> dict[Point, Series]:
@@ -167,8 +166,9 @@ def _draw_baselines(axes: Axes, baselines: Sequence[PointSummary]) -> None:
     measured = [(point, point.test) for point in baselines if point.test]
     for number, (point, test) in enumerate(measured):
         color, _, dashes = SERIES[-1 - number % (len(SERIES) - 1)]  # the points' are the first
-        low, high = marks.clip(test.interval)
-        axes.axhspan(low, high, color=color, alpha=0.06, linewidth=0, zorder=1)
+        axes.axhspan(
+            test.interval.low, test.interval.high, color=color, alpha=0.06, linewidth=0, zorder=1
+        )
         axes.axhline(
             test.mean, color=color, linestyle=dashes, linewidth=1.1, zorder=2,
             label=f"baseline {point.point[0]}, {test.mean:.1f} %",
@@ -191,7 +191,7 @@ def _draw_means(axes: Axes, series: Series, place: marks.Place) -> None:
     name = f"{series.name}: " if series.name else ""
     for is_over_seeds, text, kind in (
         (True, "mean over seeds, 95 % t interval", {}),
-        (False, "one seed, 95 % binomial interval", alone),
+        (False, "one seed, 95 % interval over images", alone),
     ):
         found = [
             (place(point), point.test)
@@ -218,7 +218,7 @@ def _draw_trials(axes: Axes, series: Sequence[Series], place: marks.Place) -> No
         statuses = 0
         for each in series:
             dots = [
-                (place(point), binomial_interval(rows).estimate)
+                (place(point), interval_over_images(trial, rows).estimate)
                 for point in each.points
                 for trial in point.trials
                 if trial.status == status and (rows := corrupted_rows(trial))

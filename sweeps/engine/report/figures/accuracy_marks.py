@@ -1,6 +1,5 @@
 """What figures of accuracies share: intervals, trials without accuracy, the best, the caption."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -22,24 +21,12 @@ Place = Callable[[PointSummary], float]
 
 
 def arms(intervals: Iterable[Interval]) -> Float64[np.ndarray, "side interval"]:
-    """Return how far intervals of accuracies reach below and above their means, within 0 to 100.
+    """Return how far intervals of accuracies reach below and above their means.
 
     One without ends, of one seed, has no arms.
     """
-    ends = [(each.estimate, *clip(each)) for each in intervals]
-    found = np.array([(mean - low, high - mean) for mean, low, high in ends]).reshape(-1, 2)
+    found = np.array([(mean - low, high - mean) for mean, low, high in intervals]).reshape(-1, 2)
     return np.nan_to_num(found.clip(0), posinf=0).T
-
-
-def clip(interval: Interval) -> tuple[float, float]:
-    """Return the ends of an interval where accuracies may be: few seeds give ends beyond."""
-    return max(interval.low, LOWEST), min(interval.high, HIGHEST)
-
-
-def clip_note(intervals: Iterable[Interval]) -> str:
-    """Return that intervals are cut, in a sentence; empty unless one is."""
-    cut = any(clip(each) != (each.low, each.high) for each in intervals if math.isfinite(each.low))
-    return "Intervals are cut at 0 and 100 %, where accuracies end." if cut else ""
 
 
 def keep_to_accuracies(axes: Axes) -> None:

@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from search_spaces.parameter import Point
-from sweeps.engine.report.figures import accuracy_marks as marks
 from sweeps.engine.report.figures import point_rows, style
 from sweeps.engine.report.figures.style import GREY, OURS
 from sweeps.engine.report.summary import perturbations as summaries
@@ -98,7 +97,7 @@ def _draw_sizes(
 def _notes(sizes: list[Size], accuracies: list[Estimate]) -> list[str]:
     kinds = [len(size.medians) > 1 for size in sizes]
     kinds += [estimate.is_over_seeds for estimate in accuracies]
-    one_seed = ["of the median"] * bool(sizes) + ["binomial over images"] * bool(accuracies)
+    one_seed = ["of the median"] * bool(sizes) + ["over images"] * bool(accuracies)
     return [
         SIZES if sizes else "",
         NEVER if any("never" in size.text for size in sizes) else "",
@@ -106,5 +105,4 @@ def _notes(sizes: list[Size], accuracies: list[Estimate]) -> list[str]:
         "" if all(size.converged for size in sizes) else HOLLOW,
         ATTACKS if accuracies else "",
         point_rows.intervals(kinds, " and ".join(one_seed)),
-        marks.clip_note(estimate.interval for estimate in accuracies),
     ]

@@ -5,8 +5,9 @@ from collections.abc import Container, Iterable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gon_core.measurement import TOP1
+from gon_core.measurement import TOP1, Measurement
 from search_spaces.parameter import Point
+from sweeps.engine.records import TrialResult
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures import accuracy_marks as marks
 from sweeps.engine.report.figures import style
@@ -55,21 +56,20 @@ def accuracy(
         corruption: its name, or ``clean``.
         severity: of the corruption; None for the mean over those that were measured.
     """
-    found = [
-        [
+
+    def rows_of(trial: TrialResult) -> list[Measurement]:
+        return [
             row
             for row in trial.of(TOP1, split)
             if row.setting == corruption and severity in (None, row.severity)
         ]
-        for trial in point.trials
-    ]
-    return estimate([rows for rows in found if rows])
+
+    return estimate(point.trials, rows_of)
 
 
 def notes(estimates: Sequence[Estimate]) -> list[str]:
-    """Return which intervals are drawn, and whether some of them are cut, in sentences."""
-    kinds = intervals(estimate.is_over_seeds for estimate in estimates)
-    return [kinds, marks.clip_note(estimate.interval for estimate in estimates)]
+    """Return which intervals are drawn, in sentences."""
+    return [intervals(estimate.is_over_seeds for estimate in estimates)]
 
 
 def published_mark(summary: SweepSummary) -> str:
@@ -78,7 +78,7 @@ def published_mark(summary: SweepSummary) -> str:
     return f"Orange: {known.label}." if known else ""
 
 
-def intervals(kinds: Iterable[bool], one_seed: str = "binomial over images") -> str:
+def intervals(kinds: Iterable[bool], one_seed: str = "over images") -> str:
     """Return which intervals are drawn; empty if none is.
 
     Args:

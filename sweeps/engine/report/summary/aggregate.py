@@ -9,7 +9,7 @@ from typing import get_args
 
 from gon_core.benchmarks import Benchmark, CorruptionSuite
 from gon_core.config import DataConfig
-from gon_core.intervals import Interval, mean_interval
+from gon_core.intervals import Interval, percent_interval
 from search_spaces.parameter import Parameter, Point
 from sweeps.engine.records import Status, Stop, SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.report.summary import estimates
@@ -263,14 +263,14 @@ def _summarise_point(
         point=point,
         number=number,
         trials=tuple(trials),
-        test=estimates.estimate(map(estimates.corrupted_rows, trials)),
-        clean=estimates.estimate(map(estimates.clean_rows, trials)),
+        test=estimates.estimate(trials, estimates.corrupted_rows),
+        clean=estimates.estimate(trials, estimates.clean_rows),
         corruptions={
             name: statistics.fmean(row.value for row in rows if row.setting == name)
             for name in dict.fromkeys(row.setting for row in rows)
         },
         objectives={
-            name: mean_interval(list(values))
+            name: percent_interval(list(values))
             for name, values in zip(names, zip(*by_seed.values(), strict=True), strict=False)
         },
         is_complete=bool(by_seed) and by_seed.keys() >= set(description.seeds),

@@ -2,10 +2,16 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gon_core.intervals import Interval, mean_interval, wilson_interval
+from gon_core.intervals import (
+    Interval,
+    effective_count,
+    percent_interval,
+    shares_interval,
+    wilson_interval,
+)
 from gon_core.measurement import CLEAN, TOP1, Measurement
 from sweeps.engine.records import TrialResult
 
@@ -15,7 +21,7 @@ class Estimate:
     """An accuracy in percent with its 95 % interval.
 
     Attributes:
-        interval: over seeds (Student t) of several trials; over images (binomial) of one trial.
+        interval: over seeds of several trials (``percent_interval``), over images of one.
         trials: how many trials.
     """
 
@@ -39,26 +45,43 @@ class Estimate:
         return self.trials > 1
 
 
-def estimate(rows_of_trials: Iterable[Sequence[Measurement]]) -> Estimate | None:
+def estimate(
+    trials: Iterable[TrialResult], rows_of: Callable[[TrialResult], Sequence[Measurement]]
+) -> Estimate | None:
     """Return the mean over the trials that have rows, each the mean of its own; None of none."""
-    measured = [rows for rows in rows_of_trials if rows]
+    measured = [(trial, rows) for trial in trials if (rows := rows_of(trial))]
     if not measured:
         return None
     if len(measured) == 1:
-        return Estimate(binomial_interval(measured[0]), 1)
-    means = [statistics.fmean(row.value for row in rows) for rows in measured]
-    return Estimate(mean_interval(means), len(means))
+        return Estimate(interval_over_images(*measured[0]), 1)
+    means = [statistics.fmean(row.value for row in rows) for _, rows in measured]
+    return Estimate(percent_interval(means), len(means))
 
 
-def binomial_interval(rows: Sequence[Measurement]) -> Interval:
-    """Return the mean accuracy of one trial and its 95 % Wilson interval, in percent.
+def interval_over_images(trial: TrialResult, rows: Sequence[Measurement]) -> Interval:
+    """Return the mean accuracy of one trial over rows and its 95 % interval, in percent.
 
-    The corrupted copies of one image are not independent, so that every image counts once: with
-    all copies counted the interval would be too narrow.
+    Each image counts by its mean over the corruptions. Where the spread of these is not recorded
+    it counts once, as right or wrong, which makes the interval too wide.
     """
     mean = statistics.fmean(row.value for row in rows)
     count = min(row.count for row in rows)
+    if trial.spread is not None and len(rows) == len(corrupted_rows(trial)) > 1:
+        return shares_interval(mean, trial.spread, count)
     return wilson_interval(round(mean / 100 * count), count)._replace(estimate=mean)
+
+
+def certain_images(trials: Sequence[TrialResult], rows: Sequence[Measurement]) -> float:
+    """Return how many right or wrong answers the mean of all corrupted rows of trials is worth.
+
+    See ``interval_over_images``.
+    """
+    mean = statistics.fmean(row.value for row in rows)
+    count = min(row.count for row in rows)
+    spreads = [trial.spread for trial in trials if trial.spread is not None]
+    if len(spreads) < len(trials):
+        return float(count)
+    return effective_count(mean, statistics.fmean(spreads), count)
 
 
 def corrupted_rows(trial: TrialResult) -> list[Measurement]:

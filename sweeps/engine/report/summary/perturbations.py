@@ -82,6 +82,7 @@ def size_of(point: PointSummary, noise: str) -> Size | None:
         interval = rows[0].interval
     elif all(map(math.isfinite, medians)):
         interval = mean_interval(list(medians))
+        interval = interval._replace(low=max(0.0, interval.low))
     else:
         interval = Interval(math.inf, math.inf, math.inf)
     return Size(interval, medians, all(bool(row.number("converged")) for row in rows))
@@ -89,8 +90,10 @@ def size_of(point: PointSummary, noise: str) -> Size | None:
 
 def attack_accuracy_of(point: PointSummary, attack: Attack) -> Estimate | None:
     """Return a point's accuracy under one attack; None if it was not measured."""
-    rows = [[row for row in t.of("attacks") if _key(row) == attack] for t in point.trials]
-    return estimate([found[:1] for found in rows if found])
+    return estimate(
+        point.trials,
+        lambda trial: [row for row in trial.of("attacks") if _key(row) == attack][:1],
+    )
 
 
 def _key(row: Measurement) -> Attack:

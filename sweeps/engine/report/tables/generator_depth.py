@@ -57,8 +57,10 @@ def _accuracies(summary: SweepSummary, point: PointSummary | None) -> list[str]:
     if point is None:
         return ["", "", ""]
     noises = summary.suite.noises
-    quiet = ([r for r in corrupted_rows(t) if r.setting not in noises] for t in point.trials)
-    found = (point.clean, point.test, estimate(quiet))
+    quiet = estimate(
+        point.trials, lambda trial: [r for r in corrupted_rows(trial) if r.setting not in noises]
+    )
+    found = (point.clean, point.test, quiet)
     return [f"{each.mean:.1f} ± {each.half_width}" if each else "" for each in found]
 
 

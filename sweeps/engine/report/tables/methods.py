@@ -1,5 +1,6 @@
 """Accuracy by corruption and under attack, our rows beside those of the paper's Tables 6 and 7."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from gon_core.benchmarks import THE_PAPER
 from gon_core.measurement import CLEAN, Measurement
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
-from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
+from sweeps.engine.report.summary.estimates import certain_images, clean_rows, corrupted_rows
 from sweeps.engine.report.summary.published import adversarial_rows, top1_rows
 from sweeps.engine.report.summary.space import CHECKPOINT
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
@@ -21,7 +22,7 @@ OUTSIDE = "†"
 Z = 1.96  # standard errors on either side of a 95 % interval
 OURS = (
     "Accuracy in percent: our mean ± its standard error over seeds (marked *: one seed, the error "
-    "is that of Wilson's interval over test images, each counted once)."
+    "is over test images, each by its mean over corruptions)."
 )
 BESIDE = (
     "Paper: {label}. Difference: ours - published, with "
@@ -36,7 +37,7 @@ class Cell:
 
     Attributes:
         ours: our mean in percent.
-        error: its standard error; over seeds, or binomial of one seed.
+        error: its standard error; over seeds, or over images of one seed.
         interval: the 95 % interval of the mean, for what all published test images would give.
         seeds: how many.
         published: the paper's figure as printed; empty if there is none.
@@ -68,7 +69,10 @@ class Cell:
         return f"{self.ours - float(self.published):+.1f}" + OUTSIDE * self.is_outside
 
 
-def make_cell(top1: list[float], count: int, test_images: int, published: str = "") -> Cell:
+def make_cell(
+    top1: list[float], count: int, test_images: int, published: str = "",
+    certain: float | None = None,
+) -> Cell:  # fmt: skip
     """Return the cell of one accuracy over seeds.
 
     Args:
@@ -76,12 +80,15 @@ def make_cell(top1: list[float], count: int, test_images: int, published: str = 
         count: test images that were measured, for the error of one seed.
         test_images: as many as there are.
         published: the paper's figure.
+        certain: right or wrong answers that the accuracy is worth, see ``certain_images``; None for
+            ``count``.
     """
-    mean = statistics.fmean(top1)
+    mean, answers = statistics.fmean(top1), certain or float(count)
     if len(top1) == 1:
-        interval = intervals.wilson_interval(round(mean / 100 * count), count)
+        deviation = 100 * math.sqrt(mean / 100 * (1 - mean / 100) * count / answers)
+        interval = intervals.shares_interval(mean, deviation, count)
         return Cell(mean, (interval.high - interval.low) / (2 * Z), interval, 1, published)
-    interval = intervals.mean_interval_of_part(top1, count, test_images)
+    interval = intervals.mean_interval_of_part(top1, count, test_images, answers)
     return Cell(mean, intervals.standard_error(top1), interval, len(top1), published)
 
 
@@ -112,7 +119,12 @@ def _cells(
             top1 = [statistics.fmean(row.value for row in rows) for rows in measured]
             count = min(row.count for rows in measured for row in rows)
             printed = str(row.get(name, ""))
-            cells[name] = make_cell(top1, count, summary.benchmark.test_images, printed)
+            certain = None
+            if name == MEAN:
+                trials = [trial for trial in point.trials if _measured(trial, name)]
+                certain = certain_images(trials, [row for rows in measured for row in rows])
+            images = summary.benchmark.test_images
+            cells[name] = make_cell(top1, count, images, printed, certain)
     return cells
 
 

@@ -6,7 +6,7 @@ Where methods are compared their accuracy under attack has its own table, and is
 import math
 
 from gon_core.evaluation import measure
-from gon_core.intervals import mean_interval
+from gon_core.intervals import mean_interval, percent_interval
 from gon_core.measurement import TOP1
 from gon_core.measures import MEASURES
 from sweeps.engine.report import sentences
@@ -67,7 +67,8 @@ def _text(point: PointSummary, name: str, setting: str) -> str:
     if infinite:
         share = "" if infinite == len(rows) else f" {infinite}/{len(rows)}"
         return f"never{share}{mark}"
-    found = mean_interval([row.value for row in rows]) if len(rows) > 1 else rows[0].interval
+    of_mean = percent_interval if kind.unit == "percent" else mean_interval
+    found = of_mean([row.value for row in rows]) if len(rows) > 1 else rows[0].interval
     low, high = max(found.low, kind.limits[0]), min(found.high, kind.limits[1])
     mean, first, last = (f"{x:.{kind.decimals}f}" for x in (found.estimate, low, high))
     ends = "" if math.isnan(low) else f" ({first} to {last})".replace("inf", "never")

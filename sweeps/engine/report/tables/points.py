@@ -20,7 +20,7 @@ from sweeps.engine.report.tables.table import Column, Row, Table, numbers, words
 
 HALF_WIDTH, UNATTAINABLE, MCE = "95 % ±", "unattainable", "mCE"
 ERRORS = "mCE: mean corruption error, the plain mean of errors in percent."
-ONE_TRIAL = "Interval of one trial: binomial over test images, each counted once."
+ONE_TRIAL = "Interval of one trial: over test images, each by its mean over corruptions."
 
 
 def build_points(summary: SweepSummary) -> Table:
@@ -150,7 +150,7 @@ def _trial_cells(summary: SweepSummary, trial: TrialResult, has_share: bool) -> 
     objectives = estimates.finite_objectives(trial, summary.objectives)
     mean, interval = "", ""
     if rows:
-        found = estimates.binomial_interval(rows)
+        found = estimates.interval_over_images(trial, rows)
         mean, interval = percent(found.estimate), f"{percent(found.low)} to {percent(found.high)}"
     return (
         trial.trial_id,

@@ -32,7 +32,7 @@ def test_second_parameter_makes_series(sweeps):
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3", "4", "5"]
     labels = axes.get_legend_handles_labels()[1]
     assert "kernel_size 1: mean over seeds, 95 % t interval" in labels
-    assert "kernel_size 3: one seed, 95 % binomial interval" in labels
+    assert "kernel_size 3: one seed, 95 % interval over images" in labels
     assert "failed, not measured (3)" in labels
     joined = {line.get_color(): line for line in axes.lines if line.get_linewidth() == 1.6}
     assert len(joined) == 2

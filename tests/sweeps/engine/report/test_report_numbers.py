@@ -8,9 +8,10 @@ import pytest
 from pyarrow import compute, parquet
 
 from gon_core.corruptions.mnist_c import CORRUPTIONS
-from gon_core.evaluation import mean_interval, wilson_interval
+from gon_core.evaluation import wilson_interval
+from gon_core.intervals import percent_interval
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.summary.estimates import binomial_interval, corrupted_rows
+from sweeps.engine.report.summary.estimates import corrupted_rows, interval_over_images
 from sweeps.engine.report.summary.parquet import render_parquet
 
 
@@ -55,16 +56,21 @@ def test_summary_is_what_parquet_gives(make_sweep, line_search):
         assert value.test.trials == len(means)
         assert value.test.mean == pytest.approx(statistics.fmean(means))
         if len(means) > 1:
-            assert tuple(value.test.interval) == pytest.approx(tuple(mean_interval(means)))
+            assert tuple(value.test.interval) == pytest.approx(tuple(percent_interval(means)))
         assert statistics.fmean(value.corruptions.values()) == pytest.approx(value.test.mean)
 
 
-def test_interval_of_one_trial_counts_each_image_once(make_sweep):
+def test_interval_of_one_trial_counts_each_image_by_its_mean_over_corruptions(make_sweep):
     (trial,) = summarise(make_sweep([(0.5, 0, "converged", 86.0)])).trials
     rows = corrupted_rows(trial)
     mean = statistics.fmean(row.value for row in rows)
-    interval = binomial_interval(rows)
+    trial = trial.model_copy(update={"spread": 20.0})
+    interval = interval_over_images(trial, rows)
     assert interval.estimate == pytest.approx(mean)
+    half = 1.96 * 20.0 / math.sqrt(1_000)
+    assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=0.01)
+    # Where the spread is not recorded each image counts once, as right or wrong.
+    interval = interval_over_images(trial.model_copy(update={"spread": None}), rows)
     assert (interval.low, interval.high) == wilson_interval(round(10 * mean), 1_000)[1:]
 
 
