@@ -201,8 +201,8 @@ class Benchmark:
             they are.
         check_corrupted: takes the folder of the published corrupted test images, as ``check``; None
             if none is read.
-        read_corrupted: takes the same, how many images, and the names of corruptions; returns them
-            by corruption and severity.
+        read_corrupted: takes the same, the indices of images, and the names of corruptions; returns
+            them by corruption and severity.
         recipe: whose values the methods and the scale ``paper`` have, in words.
         folder: what a folder of one's own images holds; None for any other data set.
     """
@@ -227,7 +227,7 @@ class Benchmark:
     augment: Callable[[Tensor, Generator], Tensor] | None = None
     check_corrupted: Callable[[Path], str] | None = None
     read_corrupted: (
-        Callable[[Path, int, Sequence[str]], Mapping[tuple[str, int], LabelledImages]] | None
+        Callable[[Path, Tensor, Sequence[str]], Mapping[tuple[str, int], LabelledImages]] | None
     ) = None
     recipe: str = THE_PAPER
     folder: FolderConfig | None = None

@@ -125,7 +125,6 @@ PAPER = Scale(
 )
 
 EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-TEST_ORDER_SEED = 0
 
 
 def corrupt(images: Tensor, name: str, severity: int, seed: int, first: int) -> Tensor:
@@ -164,21 +163,11 @@ VALIDATION = CorruptionSuite(
 
 
 def read(data_dir: Path | None) -> tuple[LabelledImages, LabelledImages]:
-    """Return training images, and test images in an order whose every part has all classes."""
+    """Return training and test images, in the order of the files."""
     from gon_core.data import cifar
 
     assert data_dir is not None, "CIFAR-10 is not embedded"
-    training, test = cifar.load(data_dir)
-    return training, test[order_of_test(test.labels)]
-
-
-def order_of_test(labels: Tensor) -> Tensor:
-    """Return the indices of test images, given all labels, such that any part has all classes."""
-    from gon_core import seeding
-    from gon_core.data.splits import balanced_order
-
-    stream = seeding.generator(TEST_ORDER_SEED, "order of CIFAR-10's test images")
-    return balanced_order(labels, stream)
+    return cifar.load(data_dir)
 
 
 def check_corrupted(folder: Path) -> str:
@@ -189,12 +178,12 @@ def check_corrupted(folder: Path) -> str:
 
 
 def read_corrupted(
-    folder: Path, count: int, corruptions: Sequence[str]
+    folder: Path, chosen: Tensor, corruptions: Sequence[str]
 ) -> Mapping[tuple[str, int], LabelledImages]:
-    """Return the first test images as published under some corruptions."""
+    """Return some test images, by their indices, as published under some corruptions."""
     from gon_core.data import cifar10_c_folder
 
-    return cifar10_c_folder.load(folder, count, corruptions)
+    return cifar10_c_folder.load(folder, chosen, corruptions)
 
 
 def check(data_dir: Path | None) -> str:

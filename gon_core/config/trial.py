@@ -68,7 +68,9 @@ class DataConfig(Frozen):
         folder: what a folder of one's own images holds; None for any other data set.
         training_images: how many to train on; None for all that are not held out.
         validation_images: how many of the held-out training images to validate on; all by default.
-        test_images: how many of the test images, from the first; all by default.
+        test_images: how many of the test images; all by default.
+        sample: which images of validation and test are taken where not all are: the first ones, or
+            as many of each class, by ``split_seed``.
         split_seed: seed of the permutation that holds out.
     """
 
@@ -77,6 +79,7 @@ class DataConfig(Frozen):
     training_images: PositiveInt | None = None
     validation_images: PositiveInt = Field(default_factory=_validation_images)
     test_images: PositiveInt = Field(default_factory=_test_images)
+    sample: Literal["first", "balanced"] = "first"
     split_seed: int = 0
 
     @property

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
-from gon_core.benchmarks.cifar10 import TEST, order_of_test
+from gon_core.benchmarks.cifar10 import TEST
 from gon_core.data.corruption_folders import refuse
 from gon_core.data.files import DataFileError
 from gon_core.data.npy import open_array, read_header
@@ -57,17 +59,17 @@ def check(root: Path) -> str:
 
 
 def load(
-    root: Path, count: int, corruptions: Sequence[str] = TEST.corruptions
+    root: Path, chosen: Int64[Tensor, " image"], corruptions: Sequence[str] = TEST.corruptions
 ) -> Mapping[tuple[str, int], LabelledImages]:
     """Return the corrupted images by corruption and severity, once ``check`` found them whole.
 
     Args:
         root: the folder of the set.
-        count: how many images of each, in the order of ``gon_core.benchmarks.cifar10``.
+        chosen: which images of each, by their indices.
         corruptions: those to read.
     """
     whole = np.array(open_array(_path(root, LABELS))[:IMAGES], dtype=np.int64)
-    rows = order_of_test(torch.from_numpy(whole))[:count].numpy()
+    rows = chosen.numpy()
     labels = torch.from_numpy(whole[rows])
     found = {}
     for name in corruptions:

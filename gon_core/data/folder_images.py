@@ -17,14 +17,12 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from gon_core import seeding
 from gon_core.data.corruption_folders import refuse
 from gon_core.data.files import DataFileError
 from gon_core.data.image_folder import Listing
-from gon_core.data.splits import LabelledImages, Splits, balanced_order
+from gon_core.data.splits import LabelledImages, Splits
 
 MARGIN = 8 / 7  # what is resized to the shorter side, before the centre is cut out: 256 for 224
-ORDER_SEED = 0
 PREFETCHED = 4  # batches of each worker process
 # What is raised where a process was killed: by torch, or because it no longer hands over what it
 # has decoded.
@@ -275,7 +273,7 @@ def _joined(found: Sequence[Decoded]) -> UInt8[Tensor, "batch 3 height width"]:
 
 
 def load(listing: Listing, side: int) -> tuple[FolderImages, FolderImages]:
-    """Return training and test images, the latter in an order whose every part has all classes."""
+    """Return training and test images, in the order of the listing."""
     training, test = (
         FolderImages(
             listing.root, [path for path, _ in labelled],
@@ -283,8 +281,7 @@ def load(listing: Listing, side: int) -> tuple[FolderImages, FolderImages]:
         )
         for labelled in (listing.training, listing.test)
     )  # fmt: skip
-    stream = seeding.generator(ORDER_SEED, "order of a folder's test images")
-    return training, test[balanced_order(test.labels, stream)]
+    return training, test
 
 
 def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) -> tuple[Splits, int]:

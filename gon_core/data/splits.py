@@ -96,19 +96,23 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Splits:
-    """The images of a benchmark; those of validation are held out of the training set."""
+    """The images of a benchmark; those of validation are held out of the training set.
+
+    ``chosen`` has the indices of ``test`` among all test images.
+    """
 
     training: Images
     validation: Images
     test: Images
+    chosen: Int64[Tensor, " image"]
     benchmark: Benchmark
 
 
 def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:
     """Hold validation images out of the training set by a fixed seeded permutation.
 
-    The same images are held out at every size: a smaller ``validation_images`` takes the first of
-    them, a smaller ``training_images`` the first of the others. Test images keep their order.
+    The same images are held out at every size: a smaller ``validation_images`` takes some of them,
+    see ``DataConfig.sample``, a smaller ``training_images`` the first of the others.
 
     Args:
         train_set: the data set's training images.
@@ -132,12 +136,32 @@ def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:
         len(train_set), generator=seeding.generator(config.split_seed, "validation split")
     )
     held_out, rest = order[:held_out_images], order[held_out_images:]
+    validation = sample(train_set.labels[held_out], config.validation_images, config, "validation")
+    chosen = sample(test_set.labels, config.test_images, config, "test")
     return Splits(
         training=train_set[rest[: config.training_images]],
-        validation=train_set[held_out[: config.validation_images]],
-        test=test_set.first(config.test_images),
+        validation=train_set[held_out[validation]],
+        test=test_set[chosen],
+        chosen=chosen,
         benchmark=benchmark,
     )
+
+
+def sample(
+    labels: Int64[Tensor, " image"], count: int, config: DataConfig, kind: str
+) -> Int64[Tensor, " row"]:
+    """Return the indices of ``count`` images, as ``config.sample`` says.
+
+    Args:
+        labels: of all images.
+        count: how many to take.
+        config: says how, and has the seed.
+        kind: of the images: names the random stream.
+    """
+    if config.sample == "first":
+        return torch.arange(count)
+    name = f"order of {config.benchmark.title}'s {kind} images"
+    return balanced_order(labels, seeding.generator(config.split_seed, name))[:count]
 
 
 def balanced_order(labels: Int64[Tensor, " image"], stream: torch.Generator) -> Tensor:

@@ -80,8 +80,8 @@ def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
 def test_published_corrupted_images_take_the_place_of_ours(small, tmp_path):
     few, read = benchmarks.get("cifar10"), []
 
-    def read_corrupted(folder, count, corruptions):
-        read.append((folder, count))
+    def read_corrupted(folder, chosen, corruptions):
+        read.append((folder, len(chosen)))
         blank = LabelledImages(torch.zeros(20, 3, 32, 32, dtype=torch.uint8), made_up(20, 2).labels)
         return {(name, severity): blank for name in corruptions for severity in range(1, 6)}
 

@@ -53,5 +53,5 @@ def evaluation_deviations(evaluation: EvaluationConfig, data: DataConfig) -> lis
     found = [measure.get(name) for name in evaluation.measures]
     if evaluation.images is not None and evaluation.images < data.test_images:
         measured = ", ".join(each.words for each in found)
-        deviations.append(f"{measured} on the first {evaluation.images:,} test images")
+        deviations.append(f"{measured} on {evaluation.images:,} of the test images")
     return deviations + [text for each in found for text in each.deviations(evaluation)]

@@ -19,6 +19,7 @@ OPTIONS = {
     "data.dataset": "dataset",
     "data.folder.image_size": "image_size",
     "data.folder": "data_dir",
+    "data.sample": None,  # it follows from others
     "data": "",  # each field is an option of its own
     "start.model": "model",
     "start.weights": "weights",
@@ -138,9 +139,9 @@ def _option(path: str) -> str | None:
     below = path
     while below and below not in OPTIONS:
         below = below.rpartition(".")[0]
-    if not below:
+    if not below or (name := OPTIONS[below]) is None:
         return None
-    return OPTIONS[below] or path.rpartition(".")[2]
+    return name or path.rpartition(".")[2]
 
 
 def _show(value: Any) -> str:

@@ -218,6 +218,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
             ((own and scale.fine_tuning) or scale.training, options.max_epochs),
         )
     )  # fmt: skip
+    evaluation = make_evaluation(options, name)
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = DataConfig(
         dataset=data.dataset, folder=data.folder, training_images=data.training_images
@@ -225,7 +226,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     config = SweepConfig(
         experiment=spec.name,
         scale=name,
-        data=data,
+        data=sampled(data, evaluation),
         start=StartConfig(
             data=start_data,
             training=TrainingConfig() if own else start,
@@ -233,7 +234,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
             weights=own.sha256 if own else None,
         ),
         training=training,
-        evaluation=make_evaluation(options, name),
+        evaluation=evaluation,
         fixed=spec.fixed(),
         grid=spec.grid,
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
@@ -253,6 +254,17 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         max_failures=options.max_failures,
         max_node_losses=options.max_node_losses,
     )
+
+
+def sampled(data: DataConfig, evaluation: EvaluationConfig) -> DataConfig:
+    """Return which images are taken: as many of each class wherever they are not all."""
+    benchmark = data.benchmark
+    is_whole = (
+        data.validation_images == benchmark.held_out
+        and data.test_images == benchmark.test_images
+        and (evaluation.images or data.test_images) >= data.test_images
+    )
+    return data if is_whole else data.model_copy(update={"sample": "balanced"})
 
 
 def default_name(spec: SweepSpec, config: SweepConfig) -> str:

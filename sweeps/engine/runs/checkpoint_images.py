@@ -96,6 +96,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         validation_images=options.validation_images or benchmark.held_out,
         test_images=options.test_images or benchmark.test_images,
     )
+    data = plan.sampled(data, config)
     splits = split(*benchmark.read(options.data_dir), data)
     if benchmark.folder is not None:
         try:
@@ -104,7 +105,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
             refuse([f"--data-dir: {error}"])
     prepared = measures.prepare_data(splits, config, folder)
     if published is not None:
-        shown = {key: found.first(data.test_images) for key, found in published.images.items()}
+        shown = {key: found[splits.chosen] for key, found in published.images.items()}
         test = EvaluationSet("test", shown)
         prepared = replace(prepared, test=test, prepared={})
         data = data.model_copy(update={"test_images": len(test)})

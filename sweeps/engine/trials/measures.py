@@ -73,20 +73,20 @@ def prepare_data(
     return TrialData(
         training=splits.training,
         validation=evaluation.build(splits.validation, "validation", selection, seed),
-        test=_test_set(splits.test, benchmark, seed, corrupted),
+        test=_test_set(splits, benchmark, seed, corrupted),
         benchmark=benchmark,
         prepared=prepared,
     )
 
 
 def _test_set(
-    clean: Images, benchmark: Benchmark, seed: int, corrupted: Path | None
+    splits: Splits, benchmark: Benchmark, seed: int, corrupted: Path | None
 ) -> EvaluationSet:
-    suite, read = benchmark.suites["test"], benchmark.read_corrupted
+    clean, suite, read = splits.test, benchmark.suites["test"], benchmark.read_corrupted
     if corrupted is None or read is None:
         return evaluation.build(clean, "test", suite, seed)
     return EvaluationSet(
-        "test", {CLEAN_KEY: clean, **read(corrupted, len(clean), suite.corruptions)}
+        "test", {CLEAN_KEY: clean, **read(corrupted, splits.chosen, suite.corruptions)}
     )
 
 

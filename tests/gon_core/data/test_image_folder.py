@@ -177,9 +177,14 @@ def test_what_cannot_be_decoded_is_named(divided):
         images(divided).batch(slice(None))
 
 
-def test_test_images_have_every_class_in_any_part(divided):
-    _, test = folder_images.load(image_folder.scan(divided), 32)
-    assert sorted(test.first(6).labels.tolist()) == [0, 0, 1, 1, 2, 2]
+def test_a_part_of_the_test_images_has_every_class(divided):
+    folder = benchmark_of.describe(divided, 32)
+    config = DataConfig(
+        dataset="image_folder", folder=folder, test_images=6, validation_images=3, sample="balanced"
+    )
+    found = split(*benchmarks.of_folder(folder).read(divided), config)
+    assert sorted(found.test.labels.tolist()) == [0, 0, 1, 1, 2, 2]
+    assert sorted(found.validation.labels.tolist()) == [0, 1, 2]
 
 
 def test_it_is_split_as_any_data_set(divided):

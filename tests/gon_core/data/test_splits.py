@@ -108,3 +108,28 @@ def test_a_slice_keeps_images_with_their_labels():
     assert numbers_of(TRAINING[5:8]) == [5, 6, 7]
     assert numbers_of(TRAINING[torch.tensor([9, 2])]) == [9, 2]
     assert numbers_of(TRAINING[:3].to("cpu")) == [0, 1, 2]
+
+
+def test_a_balanced_sample_has_as_many_of_each_class_and_is_a_part_of_a_larger_one(mnist):
+    few, more = (
+        split(*mnist, DataConfig(test_images=n, validation_images=n, sample="balanced"))
+        for n in (100, 1_000)
+    )
+    for found, each in ((few, 10), (more, 100)):
+        for images in (found.test, found.validation):
+            assert torch.bincount(images.labels).tolist() == [each] * 10
+    assert torch.equal(few.chosen, more.chosen[:100])
+    assert torch.equal(few.validation.batch(slice(100)), more.validation.batch(slice(100)))
+    test = mnist[1]
+    assert torch.equal(more.test.batch(slice(1_000)), test.batch(more.chosen))
+    assert not torch.equal(more.chosen, torch.arange(1_000))
+    other = split(*mnist, DataConfig(test_images=100, sample="balanced", split_seed=1))
+    assert set(other.chosen.tolist()) != set(few.chosen.tolist())
+    # What is held out, and what is trained on, is the same as without.
+    plain = split(*mnist, DataConfig(test_images=100, validation_images=1_000))
+    assert torch.equal(plain.training.labels, more.training.labels)
+
+
+def test_a_sample_of_all_images_is_all_of_them(mnist):
+    config = DataConfig(sample="balanced")
+    assert sorted(split(*mnist, config).chosen.tolist()) == list(range(10_000))

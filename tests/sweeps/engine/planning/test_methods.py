@@ -162,7 +162,7 @@ def test_measures_are_in_the_trials_name_only_where_they_are_asked_for():
     assert plans[0].config.evaluation.model_dump(mode="json") == {}
     assert plans[1].config.evaluation.measures == ("severities", "attacks")
     assert plans[1].config.evaluation.images == 300
-    assert any("first 300 test images" in cut for cut in plans[1].deviations)
+    assert any("on 300 of the test images" in cut for cut in plans[1].deviations)
     whole = sigma_script.Options(scale="paper", sigmas=(0.5,))
     plan = make_plan(line_spec(whole, whole.sigmas), whole)
     assert len(plan.config.evaluation.measures) == 3 and plan.deviations == []

@@ -65,7 +65,7 @@ def test_it_is_an_option_with_its_cost_and_deviations(registered):
     config = EvaluationConfig(measures=(NAME,), images=4)
     assert evaluation_seconds(Speed(0.0, 1.0), "cpu", DATA, config) == (16 * 19 + 4, 0.0)
     deviations = evaluation_deviations(config, DataConfig())
-    assert deviations == ["sureness on the first 4 test images", "sureness of one class"]
+    assert deviations == ["sureness on 4 of the test images", "sureness of one class"]
 
 
 def test_it_is_in_the_record_parquet_mlflow_and_a_table(measured, tmp_path):
