@@ -17,7 +17,7 @@ def root(tmp_path, monkeypatch):
     """The folder of a set of 40 images; each shows its severity, its number and its corruption."""
     monkeypatch.setattr(cifar10_c_folder, "IMAGES", FEW)
     monkeypatch.setattr(cifar10_c_folder, "ROWS", 5 * FEW)
-    np.save(tmp_path / "labels.npy", np.tile(np.arange(FEW, dtype=np.uint8) * 7 % 10, 5))
+    np.save(tmp_path / "labels.npy", np.tile((np.arange(FEW) * 7 % 10).astype(np.uint8), 5))
     for number, name in enumerate(CORRUPTIONS):
         images = np.zeros((5 * FEW, 32, 32, 3), np.uint8)
         images[:, 0, 0] = np.stack(
