@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         return BAD_INPUT
     finally:
         logging.disable(logging.NOTSET)
-    show(found, Console())
+    show(found, Console(markup=False))
     return DONE if found.is_whole else SOME_FAILED
 
 

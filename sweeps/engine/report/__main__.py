@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"{folder}: no report could be made: {error}"
         print(redact(" ".join(message.split())), file=sys.stderr)
         return 2
-    print_report(report, Console())
+    print_report(report, Console(markup=False))
     print(f"Report: {report.folder}/report/report.html")
     return 0
 

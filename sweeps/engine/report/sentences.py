@@ -8,6 +8,7 @@ from search_spaces.parameter import Choice
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.importance import Importances
+from sweeps.engine.report.summary.selection import selection_bias
 from sweeps.engine.report.summary.space import value_text
 
 INTERVALS = (
@@ -18,6 +19,7 @@ INTERVALS = (
 METHODS = "variant"  # the parameter whose values are names of methods, which need no name before
 LISTED = 5  # of points in a sentence
 NAMED = 40  # of values of one parameter, which are short
+LEAST_BIAS = 0.05  # points that the best accuracy is too high, below which no sentence says so
 UNATTAINABLE = 1.0  # percent of images above which a sentence says so
 
 
@@ -77,6 +79,13 @@ def _best(summary: SweepSummary) -> list[str]:
         f"{percent(best.objective.estimate)} %. {summary.measure} test accuracy: "
         f"{_accuracy(best.test)}."
     ]
+    bias = selection_bias(summary.measured)
+    if bias is not None and bias >= LEAST_BIAS:
+        sentences.append(
+            f"That is some {bias:.1f} points too high: of {kind}s that are equally good the "
+            "luckiest is chosen, and luck on validation images is luck on test images (simulated "
+            "from the spread of this sweep over seeds)."
+        )
     if limited := best.statuses["max_epochs"]:
         trials = len(best.trials)
         which = "Its only trial" if trials == 1 else f"{limited} of its {trials} trials"

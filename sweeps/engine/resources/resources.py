@@ -2,14 +2,17 @@
 
 import logging
 import math
+import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.cluster_check import Capacity, ClusterError, Node
 from sweeps.engine.system import machine
 
+SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARE = 0.01  # of a GPU: what CUDA itself needs of its memory; Ray rounds to 0.0001
 # A search that learns from every trial should not request all at once, and how far a cluster grows
 # only its owner knows.
@@ -71,6 +74,9 @@ def problems(options: SweepOptions) -> dict[str, str]:
         found = {"processes_per_trial": f"{rule}, given: {given}"}
     elif options.address is not None:
         found = cluster_problems(options, wanted.all_cpus, wanted.gpus)
+    elif sys.platform == "linux" and not SHARED_MEMORY.is_dir():
+        found = {"address": f"this machine has no {SHARED_MEMORY}, in which Ray shares images: "
+                 "mount one (docker run --shm-size 4g), or give a cluster"}  # fmt: skip
     else:
         found = _machine_problems(options, capacity(options).largest, wanted)
     if not wanted.gpus:

@@ -54,7 +54,7 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     Raises:
         SystemExit: 2 with every checkpoint and folder that cannot be read, before anything starts.
     """
-    console = Console()
+    console = Console(markup=False)
     make_deterministic("cpu", options.cpus)
     models, problems = load_models(options)
     problems += image_problems(options)

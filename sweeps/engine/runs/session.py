@@ -184,12 +184,12 @@ def made_by(options: CommandOptions) -> dict[str, Any]:
 
 def recorded_sweep(records: SweepRecords) -> SweepDescription | None:
     """Return what is recorded under the sweep's name; exit with code 2 if it cannot be read."""
-    if records.folder.is_local and Path(records.folder.path).is_file():
-        refuse([f"--name: {records.folder.path} is a file, choose another name"])
     try:
-        return records.read_sweep()
+        if not records.folder.is_local or not Path(records.folder.path).is_file():
+            return records.read_sweep()
     except (ValueError, OSError) as error:
         refuse([f"--name: {records.folder.path}: {error}; choose another name"])
+    refuse([f"--name: {records.folder.path} is a file, choose another name"])
 
 
 def refuse_conflicts(records: SweepRecords, conflicts: Sequence[str]) -> None:

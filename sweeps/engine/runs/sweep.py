@@ -72,7 +72,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
         SystemExit: 2 with the reason, if the folder holds another sweep, if its budget
             is less than its first trial needs, or if a machine does not see its storage.
     """
-    console = Console()
+    console = Console(markup=False)
     plan = planning.make_plan(spec, options)
     if rule := baseline_problem(plan.spec):
         refuse([f"--method: {rule}"])

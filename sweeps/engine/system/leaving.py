@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from sweeps.engine.system.errors import OutsideError, StorageError
 from sweeps.engine.system.exit_codes import BAD_INPUT, INTERRUPTED, SOME_FAILED
+from sweeps.engine.system.home import settle_home
+from sweeps.engine.system.output import settle_output
 from sweeps.engine.system.provenance import redact, repeat_command
 from sweeps.engine.system.signals import handled_signals
 from sweeps.engine.system.text import printable
@@ -27,7 +29,11 @@ def leave(main: Callable[[], int]) -> NoReturn:
     ends without the seconds that Ray's and MLflow's own exits take, and waits for no object store
     that does not answer: Ray is shut down and everything is written by then.
     """
+    settle_output()
+    settle_home()
     try:
+        if sys.flags.optimize > 1:
+            refuse(["python -OO: Ray needs the docstrings that it removes; leave the option out"])
         with handled_signals(lambda: f"Ended at once. Resume with:\n  {repeat_command()}"):
             code = main()
     except SystemExit as refused:

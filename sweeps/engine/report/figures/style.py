@@ -58,7 +58,9 @@ def render(
         dpi: pixels per inch of a PNG.
     """
     files = {}
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # nothing of a user's matplotlibrc
+        matplotlib.rcParams.update(STYLE)
         figure = draw()
         for ending in endings:
             buffer = io.BytesIO()

@@ -10,6 +10,7 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would repeat without looking
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # into the live table, with the password
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",  # what is said to be tracked was acknowledged
 }
 
 

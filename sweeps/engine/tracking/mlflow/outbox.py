@@ -145,7 +145,7 @@ class Outbox:
         except Exception as error:
             if self.say is not None:
                 self.say(
-                    f"MLflow cannot be reached at {redact(self.uri)} ({explain(error)}). Training "
+                    f"MLflow at {redact(self.uri)} takes nothing now ({explain(error)}). Training "
                     "continues; what MLflow misses is sent later."
                 )
                 self.say = None

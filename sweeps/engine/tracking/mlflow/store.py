@@ -41,6 +41,10 @@ RUNS_PER_REQUEST = 1000
 log = logging.getLogger(__name__)
 
 
+class DeletedError(RuntimeError):
+    """Somebody deleted the experiment of the sweep; says how to restore it."""
+
+
 class Store:
     """MLflow, as far as a sweep needs it; see ``Outbox`` for the arguments.
 
@@ -78,6 +82,12 @@ class Store:
 
         name = f"gon/{self._description.experiment}"
         if (found := self._client.get_experiment_by_name(name)) is not None:
+            if found.lifecycle_stage == "deleted":
+                number = found.experiment_id
+                raise DeletedError(
+                    f"experiment {name} was deleted there; restore it with: uv run mlflow "
+                    f"experiments restore --experiment-id {number}, with MLFLOW_TRACKING_URI set"
+                )
             return found.experiment_id
         location = None
         if path is not None:
