@@ -25,8 +25,10 @@ def words(given: object, legal: Sequence[str]) -> list[Value] | None:
     """
 
     def read(word: str) -> tuple[Value, str]:
-        hint = nearest_word(word, legal, cutoff=0.0)
-        return word, "" if word in legal else f"{word} is unknown, did you mean {hint}?"
+        if word in legal:
+            return word, ""
+        nearest = nearest_word(word, legal)
+        return word, f"{word} is unknown" + (f", did you mean {nearest}?" if nearest else "")
 
     try:
         return _read_list(given, read)

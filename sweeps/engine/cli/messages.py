@@ -5,8 +5,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from sweeps.engine.cli.options_elsewhere import elsewhere
 from sweeps.engine.system.provenance import redact
 
+NEAR = 0.65  # how alike two words are of which one is a hint for the other, from 0 to 1
+SHORTEST = 3  # letters with which a longer word may begin
 LONGEST = 200  # characters of what was given
 RULES = {  # by pydantic's name of the error
     "greater_than_equal": "must be at least {ge}",
@@ -37,14 +40,25 @@ def unknown_word(kind: str, name: str, legal: Sequence[str]) -> str:
         name: what was given.
         legal: what might have been.
     """
-    hint = nearest_word(name, legal, cutoff=0.6)
-    return f"{shown(name)}: unknown {kind}" + (f"; did you mean {hint}?" if hint else "")
+    if other := elsewhere(name):
+        return f"{shown(name)}: {other}, not of this command"
+    return f"{shown(name)}: unknown {kind}{hint(name, legal)}"
 
 
-def nearest_word(name: str, legal: Sequence[str], cutoff: float) -> str:
-    """Return the word that is spelled most like ``name``, whatever its case and dashes; or ""."""
-    by_key = {_key(word): word for word in legal}
-    found = difflib.get_close_matches(_key(name), by_key, n=1, cutoff=cutoff)
+def hint(name: str, legal: Sequence[str]) -> str:
+    """Return a question for the legal word that is nearest to ``name``; empty if none is near."""
+    nearest = nearest_word(name, legal)
+    return f"; did you mean {nearest}?" if nearest else ""
+
+
+def nearest_word(name: str, legal: Sequence[str]) -> str:
+    """Return the word that begins with ``name``, or is spelled much like it; "" if none is.
+
+    Case and dashes do not matter.
+    """
+    by_key, key = {_key(word): word for word in legal}, _key(name)
+    longer = [word for word in by_key if word.startswith(key)] if len(key) >= SHORTEST else []
+    found = longer[:1] or difflib.get_close_matches(key, by_key, n=1, cutoff=NEAR)
     return by_key[found[0]] if found else ""
 
 
@@ -72,6 +86,5 @@ def explain(detail: Any, value: Any) -> str:
     message = f"{text}, given: {shown(given)}"
     if detail["type"] == "literal_error":
         legal = re.findall(r"'([^']*)'", context["expected"])
-        nearest = nearest_word(given, legal, cutoff=0.4)
-        message += f"; did you mean {nearest}?" if nearest else ""
+        message += hint(given, legal)
     return message

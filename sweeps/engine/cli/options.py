@@ -14,7 +14,7 @@ from gon_core.config import DataConfig, FolderConfig, ImageSize, Precision, Vari
 from gon_core.data.files import DataFileError
 from sweeps.engine.cli.command_options import MOST_CORES, CommandOptions, Cores, PositiveInt
 from sweeps.engine.cli.grids import WHOLE_NUMBER, words
-from sweeps.engine.cli.messages import nearest_word
+from sweeps.engine.cli.messages import hint
 from sweeps.engine.system.machine import cpu_count, memory
 
 Scale = Literal["demo", "paper"]
@@ -40,8 +40,7 @@ EMBEDDED = ", ".join(name for name in DATASETS if benchmarks.get(name).is_embedd
 
 def _known_dataset(name: str) -> str:
     if name not in (known := benchmarks.names()):
-        hint = nearest_word(name, known, cutoff=0.0)
-        raise ValueError(f"must be one of {', '.join(known)}; did you mean {hint}?")
+        raise ValueError(f"must be one of {', '.join(known)}{hint(name, known)}")
     return name
 
 

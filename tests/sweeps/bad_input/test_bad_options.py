@@ -143,7 +143,7 @@ CONFLICTS = [
     case(METHODS, "--gpus-per-trial 0 --scale paper --budget-hours 0.01", "are enough for one"),
     case(SIGMA, "--method pgd --sigmas 2", "--sigmas: for pgd, 2:"),
     case(SIGMA, "--method ant_1x1 --sigmas 0", "--sigmas: for ant_1x1, 0:"),
-    case(SIGMA, "--epsilons 7", "--epsilons: unknown argument"),
+    case(SIGMA, "--epsilons 7", "--epsilons: is an option of"),
     case(EPSILON, "--epsilon 7", "--epsilon: is what this sweep searches: give --epsilons"),
     case(EPSILON, "--kernel-size 3 --depth 1", "--kernel-size: kernel_size 3 needs a depth of"),
     case(EPSILON, "--method ant_3x3 --depth 1", "--depth: kernel_size 3 needs a depth of at least"),
@@ -152,7 +152,7 @@ CONFLICTS = [
     case(EPSILON, "--past-share 0.001", "--past-share: 0.001 of a batch of 300 is not one image"),
     case(EPSILON, "--method pgd --depth 3", "--depth: is of adversarial noise training, not of"),
     case(EPSILON, "--method ant_3x3 --kernel-size 1", "--kernel-size: is decided by --method"),
-    case(EPSILON, "--sigmas 0.5", "--sigmas: unknown argument"),
+    case(EPSILON, "--sigmas 0.5", "--sigmas: is an option of"),
     case(DEPTH, "--depth 2", "--depth: is what this sweep searches: give --depths"),
     case(DEPTH, "--depths 1 --kernel-sizes 3", "--depths: depth 1 has no layer to be 3x3"),
     case(DEPTH, "--num-trials 2", "--num-trials: must be 0", "its whole grid"),
@@ -164,7 +164,7 @@ CONFLICTS = [
     case(REPLAY, "--num-trials 1", "--num-trials: must be 0"),
     case(JOINT, "--depth 3", "--depth: is what this sweep searches"),
     case(METHODS, "--num-trials 1", "--num-trials: must be 0"),
-    case(METHODS, "--epsilon 7", "--epsilon: unknown argument"),
+    case(METHODS, "--epsilon 7", "--epsilon: is an option of"),
 ]
 
 

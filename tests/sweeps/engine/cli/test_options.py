@@ -1,13 +1,17 @@
 import subprocess
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import sweeps.sigma_line_search as script
 from sweeps.engine.cli.command_line import parse
+from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.cli.options_elsewhere import COMMANDS
 from sweeps.engine.planning.plan import problems
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 
 ROOT = Path(__file__).parents[4]
 
@@ -193,3 +197,39 @@ def test_an_unknown_flag_takes_its_words_with_it(capsys):
     message = refusal(capsys, "--sgimas", "1", "2", "3", "--dry-run", "yes", "--seeds", "1", "2")
     assert message.startswith("3 problems")
     assert "yes: unknown argument" in message and "2: unknown argument" in message
+
+
+SCRIPTS = (
+    "sigma_line_search", "epsilon_sphere", "generator_depth", "generator_reset_interval",
+    "experience_replay", "joint_search", "method_comparison",
+)  # fmt: skip
+
+
+def test_options_of_other_commands_are_those_that_they_have():
+    of = {name: import_module(f"sweeps.{name}").Options for name in SCRIPTS}
+    of["evaluate_checkpoint"] = CheckpointOptions
+    found = {}
+    for command, model in of.items():
+        for name in model.model_fields.keys() - SweepOptions.model_fields.keys():
+            found[name] = (*found.get(name, ()), command)
+    assert found == COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--pretraining-steps 3", "is an option of epsilon_sphere.py, generator_depth.py, "
+         "generator_reset_interval.py, experience_replay.py and joint_search.py, not of this"),
+        ("--epsilons 3", "--epsilons: is an option of epsilon_sphere.py, not of this command"),
+        ("--learning-rates 3", "--learning-rates: unknown argument\n"),
+        ("--method foo", "foo is unknown, given: foo\n"),
+        ("--dataset imagenet", "fashion_mnist, kmnist, cifar10, image_folder, given"),
+        ("--dry", "--dry: unknown argument; did you mean --dry-run?"),
+    ],
+)  # fmt: skip
+def test_a_hint_is_near_or_there_is_none(given, said, capsys):
+    with pytest.raises(SystemExit):
+        parse(import_module("sweeps.sigma_line_search").Options, "", given.split())
+    printed = capsys.readouterr().err
+    assert said in printed, printed
+    assert "did you mean" not in printed or "did you mean" in said
