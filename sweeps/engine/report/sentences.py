@@ -79,17 +79,17 @@ def _best(summary: SweepSummary) -> list[str]:
         f"{percent(best.objective.estimate)} %. {summary.measure} test accuracy: "
         f"{_accuracy(best.test)}."
     ]
-    bias = selection_bias(summary.measured)
-    if bias is not None and bias >= LEAST_BIAS:
-        sentences.append(
-            f"That is some {bias:.1f} points too high: of {kind}s that are equally good the "
-            "luckiest is chosen, and luck on validation images is luck on test images (simulated "
-            "from the spread of this sweep over seeds)."
-        )
     if limited := best.statuses["max_epochs"]:
         trials = len(best.trials)
         which = "Its only trial" if trials == 1 else f"{limited} of its {trials} trials"
         sentences.append(f"{which} reached the epoch limit, not converged.")
+    bias = selection_bias(summary.measured)
+    if bias is not None and bias >= LEAST_BIAS:
+        sentences.append(
+            f"The test accuracy is some {bias:.1f} points too high: of {kind}s that are equally good the "
+            "luckiest is chosen, and luck on validation images is luck on test images (simulated "
+            "from the spread of this sweep over seeds)."
+        )
     if rivals := _rivals(summary, best):
         sentences.append(f"Its validation interval overlaps with that of {rivals}.")
     if len(summary.measured) == 1:
