@@ -86,9 +86,9 @@ def _best(summary: SweepSummary) -> list[str]:
     bias = selection_bias(summary.measured)
     if bias is not None and bias >= LEAST_BIAS:
         sentences.append(
-            f"The test accuracy is some {bias:.1f} points too high: of {kind}s that are equally good the "
-            "luckiest is chosen, and luck on validation images is luck on test images (simulated "
-            "from the spread of this sweep over seeds)."
+            f"The test accuracy is some {bias:.1f} points too high: of {kind}s that are equally "
+            "good the luckiest is chosen, and luck on validation images is luck on test images "
+            "(simulated from the spread of this sweep over seeds)."
         )
     if rivals := _rivals(summary, best):
         sentences.append(f"Its validation interval overlaps with that of {rivals}.")
