@@ -59,7 +59,9 @@ def draw_accuracy(summary: SweepSummary, noise: LearnedNoise | None = None) -> F
     named = isinstance(first, Choice) and all(isinstance(value, str) for value in first.values)
     unit = first.unit if named else f"{first.name} (in {first.unit})"
     axes.set_xlabel(unit, parse_math=False)
-    axes.set_ylabel(f"{summary.measure} test accuracy (%)")
+    axes.set_ylabel(
+        f"{summary.measure} accuracy (%)" if is_line else f"{summary.measure} test accuracy (%)"
+    )
     axes.margins(x=0.04, y=0.12)
     points = [*(point.point for point in summary.points), *summary.published.means]
     values = sorted({p[0] for p in points}, key=partial(space.value_order, first))
@@ -77,6 +79,8 @@ def draw_accuracy(summary: SweepSummary, noise: LearnedNoise | None = None) -> F
 
     _draw_published(axes, summary, position, is_joined=is_line)
     _draw_baselines(axes, summary.baselines)
+    if is_line:
+        _draw_validation(axes, summary.measured, place)
     for each in series.values():
         _draw_line(axes, each, place)
         _draw_means(axes, each, place)
@@ -172,6 +176,16 @@ def _draw_baselines(axes: Axes, baselines: Sequence[PointSummary]) -> None:
         axes.axhline(
             test.mean, color=color, linestyle=dashes, linewidth=1.1, zorder=2,
             label=f"baseline {point.point[0]}, {test.mean:.1f} %",
+        )  # fmt: skip
+
+
+def _draw_validation(axes: Axes, points: Sequence[PointSummary], place: marks.Place) -> None:
+    """Draw the accuracies that the best point is chosen by: it need not be the best on the test."""
+    found = [(place(point), point.objective.estimate) for point in points if point.objective]
+    if found:
+        axes.plot(
+            *zip(*found, strict=True), color=GREY, linestyle=":", marker=".", linewidth=1.0,
+            zorder=2, label="validation, mean over seeds: it chooses",
         )  # fmt: skip
 
 

@@ -170,9 +170,14 @@ def draw_importances(summary: SweepSummary, importances: Importances) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, 112 * max(max(shares.values()) for shares in importances.values()))
     axes.set_xlabel("share of the variation explained (%)")
-    if len(importances) > 1:
-        axes.legend(loc="lower right", frameon=False, reverse=True)
-    return style.add_title_and_caption(figure, "What the parameters explain", lines)
+    down = 0.0
+    if len(importances) > 1:  # below: inside it would cover a value
+        down = 0.3
+        figure.legend(
+            loc="upper left", bbox_to_anchor=(0.24, 0.0), frameon=False, ncols=2, fontsize=9,
+            borderaxespad=0, reverse=True,
+        )  # fmt: skip
+    return style.add_title_and_caption(figure, "What the parameters explain", lines, down)
 
 
 def draw_slices(summary: SweepSummary) -> Figure:

@@ -108,7 +108,7 @@ def caption(
     is_part = len(points) < len(summary.compared)
     parts = [
         *lines,
-        "The best point, chosen on validation images, is bold." if has_best else "",
+        "The best point, chosen on validation images, has a blue name." if has_best else "",
         f"{len(points)} of {len(summary.compared)} measured points are shown." if is_part else "",
         f"Not measured: {', '.join(unmeasured)}." if unmeasured else "",
     ]

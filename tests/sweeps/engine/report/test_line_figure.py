@@ -68,3 +68,12 @@ def test_nothing_overlaps_above_the_axes(make_ant_sweep, portrait, best):
     assert not boxes[2].overlaps(boxes[3]), "title on the second axis"
     inside = axes.get_window_extent()
     assert inside.x0 <= boxes[0].x0 and boxes[0].x1 <= inside.x1
+
+
+def test_validation_is_shown_since_it_chooses(make_sweep, line_search):
+    summary = summarise(make_sweep(line_search))
+    axes = draw_accuracy(summary).axes[0]
+    (line,) = [each for each in axes.lines if str(each.get_label()).startswith("validation")]
+    chosen = {point.point[0]: point.objective.estimate for point in summary.measured}
+    assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) == pytest.approx(chosen)
+    assert axes.get_ylabel() == "MNIST-C mean accuracy (%)"
