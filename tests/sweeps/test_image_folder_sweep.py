@@ -42,7 +42,7 @@ def test_it_finds_the_same_whether_images_are_kept_or_decoded_in_every_epoch(pho
     )  # fmt: skip
     code, printed = run_here(tmp_path, "sigma_line_search", *given, "--name", "kept")
     assert code == 0 and "decoded anew" not in printed, printed
-    decoded = ("--cache-images", "none", "--data-workers", 0, "--name", "decoded")
+    decoded = ("--cache-images", "none", "--data-workers", 0, "--fresh", "--name", "decoded")
     code, printed = run_here(tmp_path, "sigma_line_search", *given, *decoded)
     assert code == 0 and "decoded anew in every epoch" in printed, printed
     kept, decoded = (tmp_path / "results" / name for name in ("kept", "decoded"))
@@ -136,7 +136,7 @@ def test_however_its_processes_die_it_ends_on_the_same_bits(tmp_path):
     fill(tmp_path / "photos/train", 120)
     fill(tmp_path / "photos/val", 10, first=500)
     options = "--scale demo --sigmas 0.1 --seeds 1 --num-trials 0 --max-epochs 12"
-    cached = "--cache-images none --data-workers 1"
+    cached = "--cache-images none --data-workers 1 --fresh"
     where = f"{SIZE} {tmp_path}/photos"
     undisturbed = Sweep(tmp_path, f"{where} {options}", name="undisturbed")
     code, printed = undisturbed.run()

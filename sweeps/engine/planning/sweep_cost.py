@@ -40,7 +40,8 @@ def price_lines(
     start = "from the vanilla model that is kept" if start_is_kept else "after one vanilla training"
     what = f"{left} trials to run, {at_a_time(resources)} on {resources.device}, {start}"
     if reusable:
-        what = f"{reusable} trials are reused at no cost. {what}"
+        are = "trial is" if reusable == 1 else "trials are"
+        what = f"{reusable} {are} reused at no cost. {what}"
     if estimate is None:
         lines = [
             f"{what}. Its GPU-hours are not known: this machine has no GPU, no "

@@ -105,7 +105,11 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
             refuse([f"--data-dir: {error}"])
     prepared = measures.prepare_data(splits, config, folder)
     if published is not None:
-        shown = {key: found[splits.chosen] for key, found in published.images.items()}
+        is_whole = len(published) == benchmark.test_images
+        shown = {
+            key: found[splits.chosen] if is_whole else found.first(data.test_images)
+            for key, found in published.images.items()
+        }
         test = EvaluationSet("test", shown)
         prepared = replace(prepared, test=test, prepared={})
         data = data.model_copy(update={"test_images": len(test)})

@@ -188,7 +188,8 @@ class _Sweep:
         )
         reused = Driver(self.plan, search, self.records, (), others=others).reuse_waiting()
         if reused:
-            session.say(f"{reused} trials are reused: other sweeps here trained them already.")
+            are, they = ("trial is", "it") if reused == 1 else ("trials are", "them")
+            session.say(f"{reused} {are} reused: other sweeps here trained {they} already.")
             finished += reused
         if search.is_exhausted:
             session.say(

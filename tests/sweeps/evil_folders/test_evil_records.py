@@ -1,6 +1,7 @@
 """Folders of sweeps that somebody else made: whatever lies in them, none of it is executed."""
 
 import logging
+import shutil
 
 import pytest
 
@@ -189,13 +190,20 @@ def test_a_report_reads_no_stray_file(run_main, given, trap, undrawn):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """An MLflow store that is made already, which takes seconds."""
+def made_store(tmp_path_factory):
+    """The file of an empty MLflow store, which takes seconds to be made."""
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-    MlflowClient(uri).search_experiments()
-    return uri
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(made_store, tmp_path):
+    """The URI of an MLflow store that holds nothing yet."""
+    shutil.copy(made_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.mark.system
