@@ -36,6 +36,7 @@ def small(monkeypatch):
     benchmarks.register(few)
 
 
+@pytest.mark.system
 def test_it_ends_in_a_report(small, tmp_path):
     given = (
         "--dataset", "cifar10", "--data-dir", tmp_path, "--scale", "demo", "--sigmas", 0, 0.1,

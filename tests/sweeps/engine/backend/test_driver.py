@@ -99,6 +99,7 @@ def test_a_trial_whose_process_died_too_often_is_recorded_as_failed(drive, recor
     assert listener.heard[-1] == ("ended", "failed")
 
 
+@pytest.mark.system
 def test_a_machine_that_is_still_seen_when_it_takes_its_process_with_it_is_lost(
     drive, records, monkeypatch
 ):

@@ -241,6 +241,7 @@ def test_bars_show_each_method_under_each_corruption(three_seeds):
         assert [text.get_text() for text in axes.texts] == [f"{each[1]:.1f}" for each in found]
 
 
+@pytest.mark.system
 def test_bars_mark_what_was_published(make, three_seeds):
     _, summary, figures = three_seeds
     figure = figures(draw_corruption_bars)

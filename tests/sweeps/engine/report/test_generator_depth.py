@@ -13,6 +13,7 @@ from sweeps.engine.report.tables.generator_depth import build_generator_depths
 from tests.sweeps.engine.report.made_up import SPACES, TABLE_11, ant_result
 
 
+@pytest.mark.system
 def test_every_depth_stands_beside_the_paper(sweeps):
     (table,) = build_generator_depths(summarise(sweeps("depth")))
     rows = {row.cells[:3]: row.cells[3:] for row in table.rows}

@@ -140,6 +140,7 @@ def test_epochs_are_whole_numbers(epochs):
     assert ticks and all(tick == round(tick) for tick in ticks)
 
 
+@pytest.mark.system
 def test_unattainable_sizes_are_told(sweeps):
     text = (sweeps("epsilon").folder / "report").read("table.md").decode()
     assert "epsilon 13: 3.4 % of them; epsilon 17: 61.2 % of them" in text

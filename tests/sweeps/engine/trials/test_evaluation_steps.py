@@ -165,6 +165,7 @@ def test_the_same_holds_at_every_single_step(few, undisturbed, done, tmp_path, m
     assert outcome(kept) == undisturbed
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["attack_accuracy", "median_perturbation_size"])
 def test_a_trial_killed_within_a_step_measures_that_step_again_and_no_other(
     name, few, undisturbed, done, tmp_path, monkeypatch
