@@ -47,6 +47,7 @@ from sweeps.engine.system import machine, provenance
 from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.signals import deferred_signals
+from sweeps.engine.system.text import first_line
 from sweeps.engine.tracking import Tracker
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
@@ -88,7 +89,11 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     description = describe_sweep(plan, options, digest)
     if (recorded := recorded_sweep(records)) is not None:
         refuse_conflicts(records, conflicts(plan, recorded, digest))
-        plan = grown(plan, recorded, options)
+        try:
+            plan = grown(plan, recorded, options)
+        except ValueError as error:  # a method among its baselines or points is none
+            path = records.folder.path
+            refuse([f"--name: {path}: sweep.json is damaged ({first_line(error)}); choose another"])
         same = {"id": recorded.id, "created": recorded.created, "known": recorded.known}
         description = describe_sweep(plan, options, digest).model_copy(update=same)
         if words := added(plan, recorded):

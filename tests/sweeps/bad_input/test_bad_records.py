@@ -50,6 +50,8 @@ FOLDERS = [
          "--precision: recorded the default, now bf16", prepare=recorded(), problems=3),
     case(SIGMA, f"{SAME} --method pgd --max-epochs 9", "--name:", "the sweep: recorded sigma, now "
          "pgd_epsilon", prepare=recorded(), problems=2),
+    case(SIGMA, f"{SAME} --seeds 1", "--name:", "sweep.json is damaged",
+         prepare=recorded(baselines={"vanilla": {"method": "nonsense"}})),
     case(SIGMA, f"{SAME} --seeds 1", "--name:", "the images are not those of the recorded",
          prepare=recorded(data_digest="another"), problems=2),
     case(DEPTH, "--name taken --scale demo", "--name:", "holds another sweep",
