@@ -38,18 +38,18 @@ class OtherSweeps:
 
     @classmethod
     def under(
-        cls, storage: Folder, besides: str, data_digest: str, device_type: str
+        cls, storage: Folder, own_name: str, data_digest: str, device_type: str
     ) -> "OtherSweeps":
         """List the trials of all sweeps but one.
 
         Args:
             storage: the folder of the sweeps.
-            besides: the name of the sweep that looks.
+            own_name: the name of the sweep that looks.
             data_digest: SHA-256 of its data set; sweeps on other data are passed over.
             device_type: on which it trains.
         """
         found = cls(device_type)
-        for sweep in _sweeps(storage, besides, data_digest):
+        for sweep in _sweeps(storage, own_name, data_digest):
             for trial_id in sweep.names():
                 found.trials.setdefault(trial_id, []).append(sweep.trial(trial_id))
         return found
@@ -105,9 +105,9 @@ def minor(version: str) -> tuple[str, ...]:
     return tuple(version.split(".")[:2])
 
 
-def _sweeps(storage: Folder, besides: str, data_digest: str) -> Iterator[SweepRecords]:
+def _sweeps(storage: Folder, own_name: str, data_digest: str) -> Iterator[SweepRecords]:
     for name in storage.names():
-        if name in (besides, STARTING_MODELS):
+        if name in (own_name, STARTING_MODELS):
             continue
         try:
             sweep = SweepRecords(storage / name)

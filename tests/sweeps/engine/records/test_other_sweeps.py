@@ -42,9 +42,9 @@ def put(storage, sweep="one", **changes):
 
 def take(storage, **changes):
     """Return what a new sweep ``two`` gets of the trial."""
-    fields = {"besides": "two", "data_digest": "d", "device_type": "cpu"} | changes
+    fields = {"own_name": "two", "data_digest": "d", "device_type": "cpu"} | changes
     found = OtherSweeps.under(storage, **fields)
-    target = SweepRecords(storage / fields["besides"]).trial(CONFIG.trial_id)
+    target = SweepRecords(storage / fields["own_name"]).trial(CONFIG.trial_id)
     return found.take(CONFIG, target, ask_index=7), target
 
 
@@ -62,7 +62,7 @@ def test_a_whole_trial_is_copied_and_says_where_it_comes_from(storage):
 def test_a_copy_of_a_copy_names_the_sweep_that_trained_it(storage):
     take(storage)
     SweepRecords(storage / "one").folder.delete()
-    result, _ = take(storage, besides="three")
+    result, _ = take(storage, own_name="three")
     assert result is not None and result.reused_from == "one"
 
 
