@@ -45,7 +45,7 @@ WORKING, DEAD, SLOW = "a working sqlite store", "a dead server", "a server at 5 
 AGAIN = "the sqlite store again"  # what it differs by is noise
 DELAY_SECONDS = 5.0
 TARGET_PERCENT = 2.0
-SUMMARY = {"trials": 1.0}
+SUMMARY = {"trials": "1"}
 HOP = {"host", "connection", "transfer-encoding", "content-length"}
 
 

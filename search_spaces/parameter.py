@@ -115,3 +115,10 @@ def contains(parameter: Parameter, value: Value) -> bool:
 def position(value: Value) -> tuple[bool, float, str]:
     """Return the key that sorts values of one parameter: numbers first, then words."""
     return (True, 0.0, value) if isinstance(value, str) else (False, float(value), "")
+
+
+def value_text(value: Value) -> str:
+    """Return a value, as short as possible with six digits."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e+")

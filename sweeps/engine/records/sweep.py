@@ -1,7 +1,7 @@
 """The records of one sweep."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +18,8 @@ from pydantic import (
     field_validator,
 )
 
-from gon_core.config import TrialConfig
-from search_spaces.parameter import Choice, Point, Real, Whole
+from gon_core.config import Given, TrialConfig
+from search_spaces.parameter import Choice, Point, Real, Whole, value_text
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.trial import TrialRecords
@@ -116,12 +116,58 @@ class SweepDescription(BaseModel):
     @property
     def points(self) -> tuple[Point, ...]:
         """The points that are known in advance: the grid, and the baselines by name."""
-        return (*self.grid, *((name,) for name in self.baselines))
+        return (*self.grid, *self.baseline_points)
+
+    @property
+    def baseline_points(self) -> tuple[Point, ...]:
+        """The baselines by name."""
+        return tuple((name,) for name in self.baselines)
 
     @property
     def proposals(self) -> int:
         """How many points the search adds to those."""
         return int(self.config.get("proposals", 0))
+
+    def point_of(self, config: TrialConfig) -> Point:
+        """Return a trial's values of the searched parameters; of a baseline its name alone."""
+        if self.baselines:
+            fields = config.method.model_dump(mode="json")
+            for name, baseline in self.baselines.items():
+                if fields == baseline:
+                    return (name,)
+        return tuple(getattr(config.method, parameter.name) for parameter in self.parameters)
+
+    def numbers(self, configs: Iterable[TrialConfig]) -> dict[Point, int]:
+        """Return each searched point's place in the order of the search, from 1.
+
+        ``configs`` are those of all trials, in that order.
+        """
+        points = map(self.point_of, configs)
+        searched = dict.fromkeys(point for point in points if point not in self.baseline_points)
+        return {point: number for number, point in enumerate(searched, 1)}
+
+    def trial_name(self, config: TrialConfig, number: int | None = None) -> str:
+        """Return what a person calls a trial, for example ``sigma=0.62 seed 0``.
+
+        Args:
+            config: of the trial.
+            number: of its point, see ``numbers``. A point of a joint search is called
+                by it, ``#5 seed 0``, since its values would fill the line.
+        """
+        if isinstance(config.method, Given):  # one model, whatever the seed
+            return config.method.name
+        point = self.point_of(config)
+        if point in self.baseline_points:
+            name = f"baseline {point[0]}"
+        elif self.search == "joint" and number is not None:
+            name = f"#{number}"
+        else:
+            name = " ".join(
+                value_text(value) if parameter.name == "variant" else
+                f"{parameter.name}={value_text(value)}"
+                for parameter, value in zip(self.parameters, point, strict=True)
+            )  # fmt: skip
+        return f"{name} seed {config.seed}"
 
 
 def _refuse_other_format(found: Any) -> None:

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gon_core.benchmarks import THE_PAPER, Published
-from search_spaces.parameter import Choice
+from search_spaces.parameter import Choice, value_text
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.importance import Importances
 from sweeps.engine.report.summary.selection import selection_bias
-from sweeps.engine.report.summary.space import value_text
 
 INTERVALS = (
     "± is half of the 95 % interval: Student t over seeds, on the scale of angles that keeps it "

@@ -150,10 +150,27 @@ def find_weights(path: Path) -> Path:
 
 
 def name_of(path: Path) -> str:
-    """Return what to call a checkpoint: a trial by its method and id, a file by its name."""
+    """Return what to call a checkpoint: a trial by its method and point, a file by its name."""
     if path.is_dir():
-        for folder, suffix in ((path, ""), (path.parent.parent, f"-{path.name}")):
+        for folder, suffix in ((path, ""), (path.parent.parent, f" {path.name}")):
             if (config := trial_of(folder)) is not None:
-                return f"{config.method.variant}-{config.trial_id[:6]}{suffix}"
+                return f"{_trial_name(folder, config)}{suffix}"
     name = path.name if path.is_dir() else path.stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100] or "checkpoint"
+
+
+def _trial_name(folder: Path, config: TrialConfig) -> str:
+    """Return for example ``gnt sigma=0.62 seed 0``, or ``gnt #5 seed 0`` of a joint search."""
+    variant, fallback = config.method.variant, f"{config.method.variant} seed {config.seed}"
+    records = SweepRecords(Folder(str(folder.resolve().parent.parent)))
+    try:
+        if (description := records.read_sweep()) is None:
+            return fallback
+        number = None
+        if description.search == "joint":
+            numbers = description.numbers(records.trials().values())
+            number = numbers.get(description.point_of(config))
+        name = description.trial_name(config, number)
+    except (OSError, ValueError, AttributeError):  # of a sweep that is damaged
+        return fallback
+    return fallback if name in (fallback, f"baseline {fallback}") else f"{variant} {name}"

@@ -43,7 +43,7 @@ class CheckpointOptions(CommandOptions):
         None, description="Test images that --evaluate takes. Default: all."
     )
     test_images: PositiveInt | None = Field(
-        None, description="Test images, from the first. Default: all."
+        None, description="Test images, equally many of each class. Default: all."
     )
     validation_images: PositiveInt | None = Field(
         None, description="Held-out training images. Default: all."

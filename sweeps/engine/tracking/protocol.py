@@ -25,11 +25,11 @@ class Tracker(Protocol):
         """A trial ended; its record is written."""
         ...
 
-    def close(self, summary: dict[str, float], failed: bool, interrupted: bool) -> str:
+    def close(self, summary: dict[str, str], failed: bool, interrupted: bool) -> str:
         """Send what is missing and end all runs; wait for that, for a limited time.
 
         Args:
-            summary: the metrics of the whole sweep.
+            summary: what was found, by name, as text.
             failed: whether some trial failed.
             interrupted: whether there is more to run.
 

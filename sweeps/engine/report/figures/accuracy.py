@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gon_core.evaluation.learned_noise import LearnedNoise
-from search_spaces.parameter import Choice, Parameter, Point, Value
+from search_spaces.parameter import Choice, Parameter, Point, Value, value_text
 from sweeps.engine.report.figures import accuracy_marks as marks
 from sweeps.engine.report.figures import style
 from sweeps.engine.report.figures.style import GREY, MOST_VECTORS, OURS, PUBLISHED, SERIES
@@ -90,7 +90,7 @@ def draw_accuracy(summary: SweepSummary, noise: LearnedNoise | None = None) -> F
         _draw_sigma_axis(axes, second)
     marks.keep_to_accuracies(axes)
     if best := summary.best:
-        values_alone = ", ".join(map(space.value_text, best.point))
+        values_alone = ", ".join(map(value_text, best.point))
         text = summary.text(best.point) if len(series) > 1 else values_alone
         color, text = series[best.point[1:]].color, f"best on validation: {text}"
         marks.label_best(axes, place(best), text, color, inside=second is not None)
@@ -128,7 +128,7 @@ def _place_categories(axes: Axes, parameter: Parameter, values: Sequence[Value])
     """Name the ticks; return how many points that takes beyond one line."""
     axes.grid(axis="x", visible=False)
     axes.set_xlim(-0.6, max(len(values), 1) - 0.4)
-    names = list(map(space.value_text, values))
+    names = list(map(value_text, values))
     if len(names) > MOST_TICKS:
         step = math.ceil(len(names) / MOST_TICKS)
         axes.set_xticks(range(0, len(names), step), names[::step], fontsize=8, rotation=SLOPE)
@@ -256,7 +256,7 @@ def _draw_sigma_axis(axes: Axes, noise: LearnedNoise) -> None:
     if not ticks:
         return
     top = axes.secondary_xaxis("top")
-    top.set_xticks(list(ticks.values()), list(map(space.value_text, ticks)))
+    top.set_xticks(list(ticks.values()), list(map(value_text, ticks)))
     top.set_xlabel("sigma of clipped Gaussian noise of the same mean size", labelpad=6, color=GREY)
     top.tick_params(colors=GREY)
     top.spines["top"].set(visible=True, color=GREY)

@@ -13,13 +13,12 @@ from gon_core.evaluation.examples import Examples
 from gon_core.evaluation.perturbed import Perturbed
 from gon_core.measurement import CLEAN
 from gon_core.noise import add_gaussian_noise
-from search_spaces.parameter import Point
+from search_spaces.parameter import Point, value_text
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.figures.image_sheet import draw_sheet
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.perturbations import in_order
-from sweeps.engine.report.summary.space import value_text
 
 BESIDE = 3  # images in a cell with other cells beside it
 ACROSS = 18  # images of a sheet of sigmas, about

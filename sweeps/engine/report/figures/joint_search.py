@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gon_core.intervals import Interval
-from search_spaces.parameter import Choice, Parameter, Real, Value, Whole
+from search_spaces.parameter import Choice, Parameter, Real, Value, Whole, value_text
 from sweeps.engine.report.figures import accuracy_marks as marks
 from sweeps.engine.report.figures import style
 from sweeps.engine.report.figures.style import GREY, MOST_VECTORS, OURS, PUBLISHED, SERIES
 from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.importance import MOST_EXPLAINED, Importances
-from sweeps.engine.report.summary.space import value_order, value_text
+from sweeps.engine.report.summary.space import value_order
 
 EARLIER = "earlier sweeps"
 INCOMPLETE = "no point was measured with all its seeds"

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from gon_core.config import ANT
 from gon_core.evaluation import learned_noise
 from gon_core.evaluation.learned_noise import LearnedNoise
-from search_spaces.parameter import Point
+from search_spaces.parameter import Point, value_text
 from sweeps.engine.records import NOISE, SweepRecords, TrialResult
 from sweeps.engine.report.figures import style
 from sweeps.engine.report.figures.style import GREY, OURS, PUBLISHED
@@ -21,7 +21,6 @@ from sweeps.engine.report.files import first_of_seeds
 from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import share_unattainable
-from sweeps.engine.report.summary.space import value_text
 
 ARTIFACT_DPI = 110  # for the screen: one sheet a trial
 SAMPLES = 8  # of the images, in one row

@@ -6,10 +6,11 @@ from html import escape
 from importlib import resources
 from string import Template
 
+from search_spaces.parameter import value_text
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.catalogue import Drawing
 from sweeps.engine.report.summary.aggregate import SweepSummary
-from sweeps.engine.report.summary.space import range_text, value_text
+from sweeps.engine.report.summary.space import range_text
 from sweeps.engine.report.tables.table import Column, Row, Table
 
 MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more

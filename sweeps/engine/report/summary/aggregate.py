@@ -14,7 +14,7 @@ from search_spaces.parameter import Parameter, Point
 from sweeps.engine.records import Status, Stop, SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.report.summary import estimates
 from sweeps.engine.report.summary.published import PublishedValues, read_published
-from sweeps.engine.report.summary.space import CHECKPOINT, label, order, point_of, point_text
+from sweeps.engine.report.summary.space import CHECKPOINT, label, order, point_text
 from sweeps.engine.search.ledger import Objectives
 
 # The word for a status wherever there is little room. Only one of them may say converged.
@@ -217,11 +217,10 @@ def summarise(records: SweepRecords) -> SweepSummary:
     benchmark = DataConfig.model_validate(first.get("data", {})).benchmark.without(left_out)
     ended: dict[Point, list[TrialResult]] = {}
     for result in records.results():
-        ended.setdefault(point_of(result.config, description), []).append(result)
-    started = [(point_of(config, description), config.seed) for config in records.trials().values()]
-    baselines = [(name,) for name in description.baselines]
-    searched = dict.fromkeys(point for point, _ in started if point not in baselines)
-    numbers = {point: number for number, point in enumerate(searched, 1)}
+        ended.setdefault(description.point_of(result.config), []).append(result)
+    begun = records.trials().values()
+    started = [(description.point_of(config), config.seed) for config in begun]
+    baselines, numbers = description.baseline_points, description.numbers(begun)
     summaries = {
         point: _summarise_point(point, numbers.get(point, len(numbers) + 1), trials, description)
         for point, trials in ended.items()
@@ -289,17 +288,15 @@ def pareto_front(points: Sequence[PointSummary]) -> tuple[PointSummary, ...]:
     return tuple(sorted(kept, key=lambda point: point.means))
 
 
-def headline(summary: SweepSummary) -> dict[str, float]:
-    """Return what MLflow shows of the whole sweep: the best point and its accuracies, by name."""
-    best, suite = summary.best, summary.suite.name
-    metrics = {"trials": float(len(summary.trials))}
+def headline(summary: SweepSummary) -> dict[str, str]:
+    """Return what a tracker shows of the whole sweep: its best point and accuracies, as text."""
+    best = summary.best
+    found = {"trials": str(len(summary.trials))}
     if best is not None and best.test is not None and best.objective is not None:
-        for name, value in zip(summary.names, best.point, strict=True):
-            if not isinstance(value, str):  # a metric is a number
-                metrics[f"best/{name}"] = float(value)
-        metrics[f"best/{suite}/mean"] = best.test.mean
-        metrics["best/objective"] = best.objective.estimate
+        found["best"] = summary.text(best.point)
+        found["best_objective"] = f"{best.objective.estimate:.2f} %"
+        found["best_test"] = f"{best.test.mean:.2f} %"
     for baseline in summary.baselines:
         if baseline.test is not None:
-            metrics[f"baseline/{baseline.point[0]}/{suite}/mean"] = baseline.test.mean
-    return metrics
+            found[f"baseline_{baseline.point[0]}"] = f"{baseline.test.mean:.2f} %"
+    return found

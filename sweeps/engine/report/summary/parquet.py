@@ -9,10 +9,9 @@ from pyarrow import parquet
 from gon_core.evaluation import measure
 from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1, Measurement
 from gon_core.measures import MEASURES
-from search_spaces.parameter import Choice, Parameter, Real
+from search_spaces.parameter import Choice, Parameter, Real, value_text
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import SweepSummary
-from sweeps.engine.report.summary.space import point_of, value_text
 
 SPLITS = ("validation", "test", SEVERITIES_SPLIT)
 TRIALS_AT_A_TIME = 1_000  # in a row group: all at once would take a GB of memory
@@ -75,7 +74,7 @@ def render_parquet(summary: SweepSummary) -> bytes:
 
 
 def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
-    point = point_of(trial.config, summary.description)
+    point = summary.description.point_of(trial.config)
     is_baseline = summary.is_baseline(point)
     values = {}
     if not is_baseline:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from gon_core.intervals import Interval, mean_interval
 from gon_core.measurement import Measurement
+from search_spaces.parameter import value_text
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import PointSummary
 from sweeps.engine.report.summary.estimates import Estimate, estimate
-from sweeps.engine.report.summary.space import value_text
 
 NOISES = ("gaussian", "uniform", "speckle", "adversarial_1x1", "adversarial_3x3")
 

@@ -2,22 +2,10 @@
 
 from collections.abc import Sequence
 
-from gon_core.config import TrialConfig
-from search_spaces.parameter import Choice, Parameter, Point, Value, position
-from sweeps.engine.records import SweepDescription
+from search_spaces.parameter import Choice, Parameter, Point, Value, position, value_text
 
 LONGEST = 32  # letters of a name in a figure
 CHECKPOINT = "checkpoint"  # the unit of models that were trained already
-
-
-def point_of(config: TrialConfig, description: SweepDescription) -> Point:
-    """Return the trial's values of the searched parameters; of a baseline its name alone."""
-    if description.baselines:
-        fields = config.method.model_dump(mode="json")
-        for name, baseline in description.baselines.items():
-            if fields == baseline:
-                return (name,)
-    return tuple(getattr(config.method, parameter.name) for parameter in description.parameters)
 
 
 def order(parameters: Sequence[Parameter], point: Point) -> tuple[tuple, ...]:
@@ -35,13 +23,6 @@ def value_order(parameter: Parameter, value: Value) -> tuple:
         if listed != sorted(listed, key=position):
             return listed.index(value) if value in listed else len(listed), position(value)
     return 0, position(value)
-
-
-def value_text(value: Value) -> str:
-    """Return a value, as short as possible with six digits."""
-    if isinstance(value, str):
-        return value
-    return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def label(parameter: Parameter) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gon_core.measurement import CLEAN
-from search_spaces.parameter import Point
+from search_spaces.parameter import Point, value_text
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report import sentences
 from sweeps.engine.report.sentences import percent
@@ -15,7 +15,7 @@ from sweeps.engine.report.summary.aggregate import (
     PointSummary,
     SweepSummary,
 )
-from sweeps.engine.report.summary.space import order, point_of, value_text
+from sweeps.engine.report.summary.space import order
 from sweeps.engine.report.tables.table import Column, Row, Table, numbers, words
 
 HALF_WIDTH, UNATTAINABLE, MCE = "95 % ±", "unattainable", "mCE"
@@ -145,7 +145,7 @@ def build_trials(summary: SweepSummary) -> Table:
 
 
 def _trial_cells(summary: SweepSummary, trial: TrialResult, has_share: bool) -> tuple[str, ...]:
-    values = list(map(value_text, point_of(trial.config, summary.description)))
+    values = list(map(value_text, summary.description.point_of(trial.config)))
     rows, clean = estimates.corrupted_rows(trial), estimates.clean_rows(trial)
     objectives = estimates.finite_objectives(trial, summary.objectives)
     mean, interval = "", ""

@@ -99,7 +99,7 @@ class Outbox:
             self.problem = ""
         return self.is_empty
 
-    def end_sweep(self, summary: dict[str, float], failed: bool, interrupted: bool) -> bool:
+    def end_sweep(self, summary: dict[str, str], failed: bool, interrupted: bool) -> bool:
         """Send every recorded trial to MLflow, and end all runs; see ``Tracker.close``.
 
         Returns:

@@ -15,6 +15,8 @@ from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
+OBJECTIVE = "accuracy/objective"  # MLflow lists metrics by name, and this one is to be the first
+
 
 class Epoch(NamedTuple):
     """The metrics of one epoch, and when they were there, in ms since 1970.
@@ -69,6 +71,8 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
     left_out = result.config.evaluation.left_out
     suite = result.config.data.benchmark.without(left_out).suites["test"]
     metrics: dict[str, float] = {}
+    if result.objective is not None:
+        metrics[OBJECTIVE] = result.objective
     for split in dict.fromkeys(row.split for row in result.of(TOP1)):
         prefix = "" if split == "test" else f"{split}/"
         accuracies = _accuracies(result.of(TOP1, split), suite)

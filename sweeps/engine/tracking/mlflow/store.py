@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from gon_core.config import TrialConfig
+from search_spaces.parameter import Point
 from sweeps.engine.records import (
     NOISE,
     VALIDATION_METRIC,
@@ -72,6 +73,7 @@ class Store:
         self._client = MlflowClient(uri)
         self._experiment = self._ensure_experiment(path)
         self._runs = self._find_runs()
+        self._numbers: dict[Point, int] | None = None  # of a joint search's points; None: not read
         self._parent = self._runs.get(PARENT) or self._create(PARENT, description.name, {})
         for key, run in self._runs.items():
             if key != PARENT:  # of a parent that was made twice, or deleted in the UI
@@ -186,8 +188,8 @@ class Store:
                 "trial": config.trial_id, "seed": str(config.seed), "status": "running",
                 PARENT_TAG: self._parent.id,
             }  # fmt: skip
-            name = f"{self._named(config)} seed={config.seed}"
-            run = self._create(config.trial_id, name, tags, epochs[0].time if epochs else None)
+            started = epochs[0].time if epochs else None
+            run = self._create(config.trial_id, self._name(config), tags, started)
         elif run.is_complete:  # and is run again: its record was lost
             run = self._runs[config.trial_id] = runs.known_run(self._client.get_run(run.id))
         parameters = points.parameters_of(config)
@@ -199,13 +201,14 @@ class Store:
             run.parameters |= missing
         return run
 
-    def _named(self, config: TrialConfig) -> str:
-        fields = config.method.model_dump(mode="json")
-        for name, baseline in self._description.baselines.items():
-            if fields == baseline:
-                return f"baseline {name}"
-        searched = [parameter.name for parameter in self._description.parameters]
-        return " ".join(f"{name}={getattr(config.method, name)}" for name in searched)
+    def _name(self, config: TrialConfig) -> str:
+        description, number = self._description, None
+        if description.search == "joint":
+            if self._numbers is None:
+                self._numbers = description.numbers(self._records.trials().values())
+            # Later ones come in the order of the search.
+            number = self._numbers.setdefault(description.point_of(config), len(self._numbers) + 1)
+        return description.trial_name(config, number)
 
     def log_epochs(self, config: TrialConfig, epochs: Sequence[Epoch]) -> None:
         """Log the metrics of epochs that are not there yet, with the epoch as step.
@@ -273,10 +276,10 @@ class Store:
             self._tag(run, {"status": runs.INTERRUPTED})
 
     def finish_sweep(
-        self, summary: dict[str, float], failed: bool, interrupted: bool, time: int
+        self, summary: dict[str, str], failed: bool, interrupted: bool, time: int
     ) -> None:
         """Log the sweep's answer and its report, and end the parent run; see ``Tracker.close``."""
-        self._log_changed(self._parent, summary, 0, time)
+        self._tag(self._parent, summary)  # as metrics they would fill the charts of the trials
         status = KILLED if interrupted else "FAILED" if failed else "FINISHED"
         self._tag_stop()
         self._end(self._parent, status, time)

@@ -38,7 +38,7 @@ class MLflowTracker:
         self._uri, self._records = uri, records
         self._outbox = Outbox(uri, description, records, say, artifacts)
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._ending: tuple[dict[str, float], bool, bool] = ({}, False, False)
+        self._ending: tuple[dict[str, str], bool, bool] = ({}, False, False)
         self._thread: threading.Thread | None = None
         self._is_sent = False
 
@@ -60,7 +60,7 @@ class MLflowTracker:
         """About how many events were not sent yet; 0 only if there is none."""
         return self._events.qsize() + (not self._outbox.is_empty)
 
-    def close(self, summary: dict[str, float], failed: bool, interrupted: bool) -> str:
+    def close(self, summary: dict[str, str], failed: bool, interrupted: bool) -> str:
         """Send what MLflow has missed and end all runs; see ``Tracker.close``."""
         if self._thread is None and is_tracked(self._records, self._uri):
             return ""

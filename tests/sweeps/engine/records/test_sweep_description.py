@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from gon_core.config import ANT, GNT, PGD, DataConfig, Given, TrainingConfig, TrialConfig
+from search_spaces.method import METHOD
 from search_spaces.reset_interval import RESET_INTERVAL
 from sweeps.engine.records import OtherFormatError, SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -44,6 +46,32 @@ def test_it_is_read_as_it_was_written(changes, records):
 def test_points_are_the_grid_and_the_baselines():
     found = describe(baselines={"vanilla": {}}, config={"proposals": 2})
     assert found.points == ((0.5,), ("vanilla",)) and found.proposals == 2
+
+
+def trial(method, seed=0):
+    return TrialConfig(
+        method=method, data=DataConfig(), training=TrainingConfig(), start=None, seed=seed
+    )
+
+
+def test_what_trials_are_called():
+    pgd = PGD(epsilon=0.3)
+    line = describe(baselines={"pgd": pgd.model_dump(mode="json")})
+    assert line.trial_name(trial(GNT(sigma=0.62), seed=1)) == "sigma=0.62 seed 1"
+    assert line.trial_name(trial(pgd)) == "baseline pgd seed 0"
+    assert line.point_of(trial(pgd)) == ("pgd",) != line.point_of(trial(GNT(sigma=0.62)))
+    methods = describe(parameters=(METHOD,), grid=(("gnt",),))
+    assert methods.trial_name(trial(GNT(sigma=0.5))) == "gnt seed 0"
+    given = Given(name="theirs", architecture="madry_cnn", sha256="0" * 64)
+    assert methods.trial_name(trial(given)) == "theirs"
+
+
+def test_points_of_a_joint_search_are_called_by_their_number():
+    joint = describe(parameters=JOINT_SPACE, search="joint", grid=())
+    first, second = trial(ANT(epsilon=9.0), seed=2), trial(ANT(epsilon=8.0, depth=2))
+    numbers = joint.numbers([first, trial(ANT(epsilon=9.0)), second])
+    assert numbers == {joint.point_of(first): 1, joint.point_of(second): 2}
+    assert joint.trial_name(first, 1) == "#1 seed 2"
 
 
 @pytest.mark.parametrize("changes", [{}, {"format": 1}, {"format": 99}, {"format": "2"}])

@@ -1,12 +1,9 @@
 """Points of any parameters: how they are read, ordered and written."""
 
-from types import SimpleNamespace
-
 import pyarrow as pa
 import pytest
 
-from gon_core.config import ANT, DataConfig, TrainingConfig, TrialConfig
-from search_spaces.parameter import Choice, Real, Whole
+from search_spaces.parameter import Choice, Real, Whole, value_text
 from sweeps.engine.report.summary import space
 from sweeps.engine.report.summary.parquet import column_type
 from tests.sweeps.engine.report.made_up import SPACES
@@ -45,7 +42,7 @@ def test_points_are_ordered_by_the_first_parameter_first():
     ],
 )
 def test_values_are_written_short(value, text):
-    assert space.value_text(value) == text
+    assert value_text(value) == text
 
 
 def test_column_types():
@@ -56,12 +53,5 @@ def test_column_types():
     assert column_type(WORDS) == pa.string()
 
 
-def test_point_of_a_trial():
-    config = TrialConfig(
-        method=ANT(epsilon=9.0, depth=2), data=DataConfig(), training=TrainingConfig(), start=None
-    )
-    description = SimpleNamespace(parameters=SPACES["depth"], baselines={})
-    assert space.point_of(config, description) == (2, 1)
-    description.baselines = {"mine": config.method.model_dump(mode="json")}
-    assert space.point_of(config, description) == ("mine",)
+def test_a_point_in_words():
     assert space.point_text(SPACES["depth"], (2, 1)) == "depth 2, kernel_size 1"

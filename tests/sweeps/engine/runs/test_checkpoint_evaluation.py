@@ -23,6 +23,8 @@ from sweeps.engine.runs.checkpoint_evaluation import cost_text, evaluation_devia
 from sweeps.engine.runs.checkpoint_images import Images, generator_limits
 from sweeps.engine.runs.checkpoint_models import load_models
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions, problems
+from tests.spaces import JOINT_SPACE
+from tests.sweeps.engine.descriptions import describe
 
 DEMO = TrainingConfig(learning_rate=0.06, max_epochs=1)
 
@@ -71,6 +73,26 @@ def test_a_trial_stands_beside_its_row_and_says_how_much_less_it_was_trained(loa
 def test_what_is_no_model_of_the_table_stands_beside_nothing(load, data, variant, changes):
     loaded = load(at_scale(variant, "demo", MNIST), **changes)
     assert loaded.published_row is None and cuts_of(loaded, data) == []
+
+
+def test_a_checkpoint_is_called_by_its_method_and_point(load, tmp_path):
+    gnt = at_scale("gnt", "demo", MNIST)
+    assert load(gnt).given.name == "gnt seed 0"  # no sweep.json says what was searched
+    records = SweepRecords(Folder(str(tmp_path)))
+    records.write_sweep(describe())
+    assert load(gnt).given.name == "gnt sigma=0.5 seed 0"
+    inside = "checkpoints/epoch-000001"
+    assert load(gnt, inside=inside).given.name == "gnt sigma=0.5 seed 0 epoch-000001"
+    records.write_sweep(describe(baselines={"vanilla": {"method": "vanilla"}}))
+    assert load(at_scale("vanilla", "demo", MNIST)).given.name == "vanilla seed 0"
+    records.folder.write("sweep.json", b"{")
+    assert load(gnt).given.name == "gnt seed 0"
+
+
+def test_a_checkpoint_of_a_joint_search_is_called_by_its_number(load, tmp_path):
+    description = describe(parameters=JOINT_SPACE, search="joint", grid=())
+    SweepRecords(Folder(str(tmp_path))).write_sweep(description)
+    assert load(at_scale("ant_1x1", "demo", MNIST)).given.name == "ant_1x1 #1 seed 0"
 
 
 def test_a_name_that_was_given_decides(load):

@@ -114,7 +114,7 @@ def test_a_server_that_is_down_at_the_start_in_the_middle_and_at_the_end(tmp_pat
         result = records.trial(config.trial_id).write_result(ended(config, history=history(6)))
         listener.ended(result)
         started = time.monotonic()
-        message = listener.close({"trials": 1.0}, failed=False, interrupted=False)
+        message = listener.close({"trials": "1"}, failed=False, interrupted=False)
         assert time.monotonic() - started < 30, "a server that is gone is not waited for"
         assert max(waited) < 0.1 and len(said) == 1
         server.start()
@@ -193,7 +193,7 @@ def test_answers_that_are_lost_leave_nothing_twice(server, proxy, sweep, config,
     listener.ended(result)
     wait_until(lambda: runs(server.uri, sweep.name)[2][0].data.tags["status"] == "max_epochs")
     assert len(lost) > 3
-    assert listener.close({"trials": 1.0}, failed=False, interrupted=False) == ""
+    assert listener.close({"trials": "1"}, failed=False, interrupted=False) == ""
     assert_whole(server.uri, [result], sweep.name)
     assert proxy.requests.count(CREATE) == 2, "a run that was made is not made again"
 
@@ -226,7 +226,7 @@ def test_requests_that_are_carried_out_after_they_were_repeated(
     assert held == LOG or len(found[1]) + len(found[2]) > 2, "nothing came late"
     result = records.trial(config.trial_id).write_result(ended(config))
     listener.ended(result)
-    assert listener.close({"trials": 1.0}, failed=False, interrupted=False) == ""
+    assert listener.close({"trials": "1"}, failed=False, interrupted=False) == ""
     assert_whole(server.uri, [result], sweep.name)
 
 
