@@ -4,20 +4,26 @@ All of it is made from the records alone, so that it can be made again at any ti
 ``python -m sweeps.engine.report <sweep folder>``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.report import sentences
-from sweeps.engine.report.figures.catalogue import appendix_drawings, search_drawings
+from sweeps.engine.report.figures.catalogue import (
+    Drawing,
+    appendix_drawings,
+    search_drawings,
+)
 from sweeps.engine.report.figures.learned_noise import read_portraits
 from sweeps.engine.report.figures.style import render
+from sweeps.engine.report.pages.exported import TABLE_FORMATS, file_name
 from sweeps.engine.report.pages.html import to_page
 from sweeps.engine.report.pages.markdown import to_document
 from sweeps.engine.report.pages.terminal import to_terminal
 from sweeps.engine.report.summary.aggregate import SweepSummary, headline, summarise
-from sweeps.engine.report.summary.importance import measure_importances
+from sweeps.engine.report.summary.importance import Importances, measure_importances
 from sweeps.engine.report.summary.parquet import render_parquet
 from sweeps.engine.report.tables.comparisons import build_comparisons
 from sweeps.engine.report.tables.corruption_errors import build_corruption_errors
@@ -27,7 +33,7 @@ from sweeps.engine.report.tables.perturbations import build_perturbations
 from sweeps.engine.report.tables.points import build_points, build_trials
 from sweeps.engine.report.tables.table import Table
 
-__all__ = ["Report", "headline", "print_report", "write_report"]
+__all__ = ["Report", "export_report", "headline", "print_report", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -53,18 +59,9 @@ def write_report(records: SweepRecords) -> Report:
     """
     summary = summarise(records)
     importances = measure_importances(summary)
-    answer = sentences.answer(summary, importances)
-    tables = (
-        *build_generator_depths(summary), *build_methods(summary),
-        *build_corruption_errors(summary), *build_perturbations(summary),
-        *build_comparisons(summary, records), build_points(summary),
-    )  # fmt: skip
-    drawings = [
-        *search_drawings(summary, importances, read_portraits(records, summary)),
-        *appendix_drawings(summary, records),
-    ]
+    answer, tables = sentences.answer(summary, importances), _tables(summary, records)
     contents, pictures = {}, {}
-    for drawing in drawings:
+    for drawing in _drawings(summary, records, importances):
         contents |= render(drawing.name, drawing.draw)
         pictures[drawing] = contents[f"{drawing.name}.svg"]
     contents["table.md"] = to_document(summary, tables, answer).encode()
@@ -74,6 +71,60 @@ def write_report(records: SweepRecords) -> Report:
     for name, content in contents.items():
         (records.folder / "report").write(name, content)
     return Report(records.folder.uri, len(pictures), tuple(answer), summary, tables)
+
+
+def export_report(
+    records: SweepRecords,
+    figures: Sequence[str] = (),
+    tables: Sequence[str] = (),
+    is_bare: bool = False,
+) -> tuple[str, ...]:
+    """Write figures and tables for a paper or slides into ``export/``; return the files' names.
+
+    Args:
+        records: of the sweep.
+        figures: of ``png``, ``svg`` and ``pdf``, with text that can be changed.
+        tables: of ``csv`` and ``tex``.
+        is_bare: whether figures have neither title nor caption; ``captions.txt`` has what is
+            reduced, and what each shows.
+
+    Raises:
+        FileNotFoundError: the folder holds no sweep.json.
+        ValueError: sweep.json or a result is not what it should be.
+    """
+    summary = summarise(records)
+    contents: dict[str, bytes] = {}
+    captions = [sentences.deviations(summary)]
+    drawings = _drawings(summary, records, measure_importances(summary)) if figures else []
+    for drawing in drawings:
+        contents |= render(drawing.name, drawing.draw, figures, is_bare=is_bare, has_paths=False)
+        captions.append(f"{drawing.name}: {drawing.caption}")
+    if is_bare:
+        contents["captions.txt"] = "".join(f"{line}\n" for line in captions if line).encode()
+    for table in (*_tables(summary, records), build_trials(summary)):
+        for ending in tables:
+            contents[f"{file_name(table)}.{ending}"] = TABLE_FORMATS[ending](table).encode()
+    for name, content in contents.items():
+        (records.folder / "export").write(name, content)
+    return tuple(contents)
+
+
+def _tables(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:
+    return (
+        *build_generator_depths(summary), *build_methods(summary),
+        *build_corruption_errors(summary), *build_perturbations(summary),
+        *build_comparisons(summary, records), build_points(summary),
+    )  # fmt: skip
+
+
+def _drawings(
+    summary: SweepSummary, records: SweepRecords, importances: Importances
+) -> list[Drawing]:
+    portraits = read_portraits(records, summary)
+    return [
+        *search_drawings(summary, importances, portraits),
+        *appendix_drawings(summary, records),
+    ]
 
 
 def print_report(report: Report, console: Console) -> None:

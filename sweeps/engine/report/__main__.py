@@ -1,4 +1,4 @@
-"""Make the report of a sweep again from its records and print its table."""
+"""``python -m sweeps.engine.report <sweep folder>``: make the report again, or export it."""
 
 import argparse
 import sys
@@ -8,30 +8,61 @@ from rich.console import Console
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.report import print_report, write_report
+from sweeps.engine.report import export_report, print_report, write_report
+from sweeps.engine.report.pages.exported import TABLE_FORMATS
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
 
+FIGURE_FORMATS = ("png", "svg", "pdf")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write and print the report.
+    """Write and print the report, or export its figures and tables.
 
     Returns:
         The exit code: 0 done; 2 if there is no sweep, or it cannot be read or written.
     """
-    parser = argparse.ArgumentParser(prog="python -m sweeps.engine.report", description=__doc__)
-    parser.add_argument("folder", help="folder of the sweep, a local path or s3://... or gs://...")
-    folder = parser.parse_args(arguments).folder
+    given = _parser().parse_args(arguments)
+    figures = given.figure_format or (["pdf"] if given.bare else [])
+    tables = given.table_format or []
     try:
-        report = write_report(SweepRecords(Folder(folder)))
+        records = SweepRecords(Folder(given.folder))
+        if figures or tables:
+            names = export_report(records, figures, tables, is_bare=given.bare)
+            print("\n".join(f"{records.folder.uri}/export/{name}" for name in names))
+            return 0
+        report = write_report(records)
     except (OSError, ValueError, StorageError) as error:
-        message = f"{folder}: no report could be made: {error}"
+        message = f"{given.folder}: no report could be made: {error}"
         print(redact(" ".join(message.split())), file=sys.stderr)
         return 2
     print_report(report, Console(markup=False))
     print(f"Report: {report.folder}/report/report.html")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeps.engine.report",
+        description="Make the report of a sweep again from its records and print its tables; or, "
+        "with one of the options below, write figures and tables for a paper into its folder "
+        "export/.",
+    )
+    parser.add_argument("folder", help="folder of the sweep, a local path or s3://... or gs://...")
+    parser.add_argument(
+        "--figure-format", nargs="+", choices=FIGURE_FORMATS, metavar="FORMAT",
+        help="export every figure as png, svg or pdf; the text in it can be changed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bare", action="store_true",
+        help="export figures without title and caption; as pdf, unless --figure-format is given",
+    )  # fmt: skip
+    parser.add_argument(
+        "--table-format", nargs="+", choices=TABLE_FORMATS, metavar="FORMAT",
+        help="export every table as csv or tex (LaTeX, with booktabs and graphicx)",
+    )  # fmt: skip
+    return parser
 
 
 if __name__ == "__main__":

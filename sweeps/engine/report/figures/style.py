@@ -34,12 +34,16 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
 }
 MOST_VECTORS = 2_000  # marks of one kind; more are pixels, in an SVG too, so that it opens at once
+TRUE_TYPE = 42  # letters of a PDF: text, which a drawing program can change
+DATED_BY = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}  # what would change the bytes
 SIZE = (7.0, 4.3)
 DPI = 200
 LEGEND_LINE = 14.0  # points
-TITLE: dict[str, Any] = {"fontsize": 13, "parse_math": False}
+# By their gid the title and the caption are found, where a figure is wanted without them.
+TITLE: dict[str, Any] = {"gid": "title", "fontsize": 13, "parse_math": False}
 CAPTION: dict[str, Any] = {
-    "fontsize": 8.5, "color": "#333333", "va": "top", "parse_math": False, "linespacing": 1.35,
+    "gid": "caption", "fontsize": 8.5, "color": "#333333", "va": "top", "parse_math": False,
+    "linespacing": 1.35,
 }  # fmt: skip
 TITLE_LETTERS, CAPTION_LETTERS = 9.0, 14.5  # that fit in an inch
 CAPTION_GAP = 0.12  # inches between a figure of several plots and its caption
@@ -47,27 +51,39 @@ LEGEND_ORDER = ("mean", "one", "published", "trial")  # first words; the rest fo
 
 
 def render(
-    name: str, draw: Callable[[], Figure], endings: Sequence[str] = ("png", "svg"), dpi: int = DPI
+    name: str,
+    draw: Callable[[], Figure],
+    endings: Sequence[str] = ("png", "svg"),
+    dpi: int = DPI,
+    is_bare: bool = False,
+    has_paths: bool = True,
 ) -> dict[str, bytes]:
     """Return a figure by file name; equal figures give equal bytes.
 
     Args:
         name: of the files, without ending.
         draw: makes the figure, in the common style.
-        endings: the kinds of files.
+        endings: the kinds of files: ``png``, ``svg``, ``pdf``.
         dpi: pixels per inch of a PNG.
+        is_bare: without its title and caption.
+        has_paths: whether letters are outlines, which look the same on a machine without the font;
+            else they are text, which a drawing program can change.
     """
     files = {}
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # nothing of a user's matplotlibrc
         matplotlib.rcParams.update(STYLE)
+        if not has_paths:
+            matplotlib.rcParams.update({"svg.fonttype": "none", "pdf.fonttype": TRUE_TYPE})
         figure = draw()
+        if is_bare:
+            for text in figure.findobj(lambda artist: artist.get_gid() in ("title", "caption")):
+                text.set_visible(False)
         for ending in endings:
             buffer = io.BytesIO()
-            metadata = {"Date": None} if ending == "svg" else {"Software": None}
             figure.savefig(
                 buffer, format=ending, dpi=dpi, bbox_inches="tight", pad_inches=0.15,
-                metadata=metadata,
+                metadata={DATED_BY[ending]: None},
             )  # fmt: skip
             files[f"{name}.{ending}"] = buffer.getvalue()
     return files

@@ -417,19 +417,3 @@ def test_equal_examples_give_equal_bytes():
     shown = Examples(images(77), {})
     first, again = (render("sheet", lambda: draw_sigmas(shown, [0.1, 0.5])) for _ in range(2))
     assert first == again
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("draw", [draw_severities, draw_corruption_bars, draw_perturbations])
-def test_no_words_of_twelve_methods_overlap(three_seeds, draw):
-    _, _, figures = three_seeds
-    figure = figures(draw)
-    texts = [t for axes in figure.axes for t in (axes._left_title, axes.xaxis.label, *axes.texts)]
-    for axes in figure.axes:
-        low, high = sorted(axes.get_ylim())
-        places = zip(axes.get_yticklabels(), axes.get_yticks(), strict=False)
-        texts += [label for label, place in places if low <= place <= high]
-    texts += [text for legend in figure.legends for text in legend.get_texts()] + figure.texts
-    boxes = [text.get_window_extent() for text in texts if text.get_text()]
-    for index, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[index + 1 :]), texts[index]
