@@ -263,9 +263,15 @@ class Meter:
 
 def make_meter(
     plan: Plan, storage: Folder, records: SweepRecords, budget: Budget, start_is_kept: bool,
-    say: Callable[[str], None],
+    trains: bool, say: Callable[[str], None],
 ) -> Meter:  # fmt: skip
     """Return the meter of a sweep, with what a trial is expected to need if there is a budget.
+
+    Args:
+        plan, storage, records, budget: of the sweep.
+        start_is_kept: whether its vanilla model is trained already.
+        trains: whether there is a trial that no other sweep has.
+        say: prints a line.
 
     Raises:
         SystemExit: 2, if the first trial of all would pass the budget.
@@ -276,7 +282,7 @@ def make_meter(
     if (estimate := estimate_time(plan, storage)) is not None:
         meter.estimate = estimate.trial
         problem = too_small(plan, budget, estimate, start_is_kept)
-        if problem and meter.spent == Spent():
+        if problem and trains and meter.spent == Spent():
             refuse([problem])
     elif meter.expected is None:
         say("What a trial needs is not known: the first one runs alone until its first epoch ends.")

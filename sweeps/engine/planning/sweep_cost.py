@@ -9,7 +9,7 @@ from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.checkpoint import KEPT_CHECKPOINTS
 from sweeps.engine.records.usage import HOUR, UNITS, Budget, Option, Spent, enough, limit_passed
 from sweeps.engine.resources.resources import Resources
-from sweeps.engine.system.text import duration
+from sweeps.engine.system.text import duration, plural
 
 STARTUP_SECONDS = 20  # Ray, the first workers, the report
 MEGABYTE = 1e6
@@ -38,9 +38,11 @@ def price_lines(
     left = plan.number_of_trials - sum(result.is_final for result in records.results()) - reusable
     resources, spent = plan.resources, records.usage.spent()
     start = "from the vanilla model that is kept" if start_is_kept else "after one vanilla training"
-    what = f"{left} trials to run, {at_a_time(resources)} on {resources.device}, {start}"
+    what = f"{plural(left, 'trial')} to run, {at_a_time(resources)} on {resources.device}, {start}"
     if reusable:
         are = "trial is" if reusable == 1 else "trials are"
+        if not left:
+            return [f"{reusable} {are} reused at no cost: nothing to train."]
         what = f"{reusable} {are} reused at no cost. {what}"
     if estimate is None:
         lines = [
@@ -110,7 +112,7 @@ def _budget_lines(
             enough_for = f"{rounds} trials one after the other at each place that the cluster has"
         else:
             trials = min(left, rounds * (resources.max_concurrent if in_hours else 1))
-            enough_for = f"{'all' if trials == left else trials} of the {left} trials"
+            enough_for = f"{'all' if trials == left else trials} of the {plural(left, 'trial')}"
         used = _used(spent, budget, option)
         lines.append(f"{used}; the rest is enough for {enough_for}, if none converges early.")
     return lines

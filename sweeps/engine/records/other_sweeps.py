@@ -8,7 +8,7 @@ from importlib import metadata
 from gon_core.config import TrialConfig
 from gon_core.formats import EVALUATION_FORMAT, TRAINING_FORMAT
 from sweeps.engine.records.checkpoint import read_whole
-from sweeps.engine.records.names import STARTING_MODELS
+from sweeps.engine.records.names import EXAMPLES, STARTING_MODELS
 from sweeps.engine.records.result import Status, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.sweep import SweepRecords
@@ -96,8 +96,21 @@ class OtherSweeps:
         if target.config() is None:
             target.write_ask_index(ask_index)
             target.write_config(config)
+        _copy_examples(source, target)
         origin = result.reused_from or source.sweep
         return target.write_result(result.model_copy(update={"reused_from": origin}), files)
+
+
+def _copy_examples(source: TrialRecords, target: TrialRecords) -> None:
+    """Copy the images for figures, unless they are there: those of equal trials are equal."""
+    theirs, ours = (trial.folder.parent.parent for trial in (source, target))
+    if ours.exists(EXAMPLES):
+        return
+    try:
+        content = theirs.read(EXAMPLES)
+    except (StorageError, OSError):  # figures without them are fewer
+        return
+    ours.write(EXAMPLES, content)
 
 
 def minor(version: str) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from sweeps.engine.report.tables.methods import build_methods, is_comparison
 from sweeps.engine.report.tables.perturbations import build_perturbations
 from sweeps.engine.report.tables.points import build_points, build_trials
 from sweeps.engine.report.tables.table import Table
+from sweeps.engine.system.text import plural
 
 __all__ = ["Report", "export_report", "headline", "print_report", "write_report"]
 
@@ -132,7 +133,7 @@ def print_report(report: Report, console: Console) -> None:
     # Where methods are compared the last table, of every point, repeats what Table 6 says.
     tables = report.tables[:-1] if is_comparison(report.summary) else report.tables
     console.print(to_terminal(report.summary, tables, report.answer, console.width))
-    figures = sentences.plural(report.figures, "figure")
+    figures = plural(report.figures, "figure")
     made = f"results.parquet, and report/ with report.html, table.md and {figures}"
     console.print(
         f"In {report.folder}: {made}.", style="dim", soft_wrap=True, markup=False, highlight=False,

@@ -9,6 +9,7 @@ from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, S
 from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.importance import Importances
 from sweeps.engine.report.summary.selection import selection_bias
+from sweeps.engine.system.text import plural
 
 INTERVALS = (
     "± is half of the 95 % interval: Student t over seeds, on the scale of angles that keeps it "
@@ -25,11 +26,6 @@ UNATTAINABLE = 1.0  # percent of images above which a sentence says so
 def percent(value: float | None) -> str:
     """Return an accuracy in percent with one decimal; nothing for None."""
     return "" if value is None else f"{value:.1f}"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 trial`` or ``2 trials``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def listed(texts: Sequence[str], separator: str = "; ", most: int = LISTED) -> str:

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from search_spaces.parameter import Choice, Real
+from search_spaces.parameter import Choice, Real, value_text
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.system import machine
-from sweeps.engine.system.text import show
 
 SLOW_BF16 = (
     "This CPU has no bfloat16 instructions: bf16 takes 4 times as long as fp32 with Gaussian "
@@ -52,7 +51,7 @@ def _trials_table(plan: Plan, records: SweepRecords, reusable: Mapping[str, str]
     )
     for config in plan.known_trials:
         result = records.trial(config.trial_id).result()
-        values = [show(value) for value in plan.spec.point(config.method)]
+        values = [value_text(value) for value in plan.spec.point(config.method)]
         values += [""] * (len(names) - len(values))  # a baseline has its name alone
         status = result.status if result else "to run"
         if config.trial_id in reusable:
@@ -76,11 +75,11 @@ def _space_table(plan: Plan) -> Table:
         table.add_column(column)
     for parameter in plan.spec.space:
         if isinstance(parameter, Choice):
-            values = ", ".join(map(show, parameter.values))
+            values = ", ".join(map(value_text, parameter.values))
         else:
-            values = f"{show(parameter.low)} to {show(parameter.high)}"
+            values = f"{value_text(parameter.low)} to {value_text(parameter.high)}"
             values += ", log" * (isinstance(parameter, Real) and parameter.log)
-        table.add_row(parameter.name, values, parameter.unit, show(parameter.paper))
+        table.add_row(parameter.name, values, parameter.unit, value_text(parameter.paper))
     return table
 
 

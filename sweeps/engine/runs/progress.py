@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.text import Text
 
 from gon_core.config import TrialConfig
-from search_spaces.parameter import Point
+from search_spaces.parameter import Point, value_text
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.runs.progress_table import MIXED, WAITING, Row, build_table
 from sweeps.engine.search.ledger import Ledger
-from sweeps.engine.system.text import duration, show
+from sweeps.engine.system.text import duration
 
 SHOWN_ENDED, SHOWN_RUNNING = 6, 24  # trials in the live table, so that it fits a screen
 TWO_ACCURACIES = (
@@ -163,13 +163,13 @@ class Progress:
         if best is not None:
             accuracy, point, seeds = best
             values = self._plan.spec.values(point).items()
-            named = ", ".join(f"{name} {show(value)}" for name, value in values)
+            named = ", ".join(f"{name} {value_text(value)}" for name, value in values)
             of = f"{seeds} of {len(self._plan.config.seeds)} seeds"
             self._best = f"best so far: {named}, objective {accuracy:.1f} % ({of})"
 
     def _label(self, config: TrialConfig) -> str:
         values = self._plan.spec.values(self._plan.spec.point(config.method))
-        named = " ".join(f"{name} {show(value)}" for name, value in values.items())
+        named = " ".join(f"{name} {value_text(value)}" for name, value in values.items())
         return f"{config.trial_id} {named} seed {config.seed}:"
 
     def _line(self, text: str) -> None:

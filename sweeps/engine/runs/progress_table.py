@@ -7,9 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gon_core.config import TrialConfig
-from search_spaces.parameter import Point
+from search_spaces.parameter import Point, value_text
 from sweeps.engine.records import VALIDATION_METRIC
-from sweeps.engine.system.text import show
 
 WAITING = "waiting"  # for a machine
 STYLES = {
@@ -64,7 +63,7 @@ def build_table(rows: Sequence[Row], parameters: Sequence[str], title: str, widt
     columns = {"trial": ["trial"], **{head: [head] for head in heads}, "point": ["point"]}
     columns |= {name: [name] for name in ("seed", "epoch", "loss", MIXED, "objective", "status")}
     for row in rows:
-        values = [*map(show, row.point)]
+        values = [*map(value_text, row.point)]
         values += [""] * (len(heads) - len(values))  # of a baseline
         for head, value in zip(heads, values, strict=True):
             columns[head].append(value)

@@ -47,7 +47,7 @@ from sweeps.engine.system import machine, provenance
 from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.signals import deferred_signals
-from sweeps.engine.system.text import first_line
+from sweeps.engine.system.text import first_line, plural
 from sweeps.engine.tracking import Tracker
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
@@ -74,6 +74,47 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
             is less than its first trial needs, or if a machine does not see its storage.
     """
     console = Console(markup=False)
+    asked = _what_is_asked(spec, options, console)
+    plan, records, digest = asked.plan, asked.records, asked.description.data_digest
+    kept = starting_models.folder(asked.storage, plan.config.start, digest)
+    budget = Budget(options.budget_gpu_hours, options.budget_hours)
+    price, uses_cost = options.price_per_gpu_hour, options.dry_run or bool(budget.limits)
+    is_given = plan.config.start.weights is not None
+    start_is_kept = uses_cost and (is_given or starting_models.stored(kept) is not None)
+    others = other_sweeps(plan, options, asked.storage, digest)
+    if options.dry_run:
+        reusable = reusable_trials(plan, records, others)
+        estimate = estimate_time(plan, asked.storage)
+        costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
+        show_plan(plan, records, reusable, costs, console)
+        return DONE
+    # What follows reads the results, if there is a budget; a second driver need not wait for that.
+    if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
+        refuse_running(plan.name, claim.describe())
+    trains = not budget.limits or (
+        len(reusable_trials(plan, records, others)) < plan.number_of_trials
+    )
+    meter = make_meter(plan, asked.storage, records, budget, start_is_kept, trains, console.print)
+    known = known_points(plan, asked.recorded, console)
+    session = Session(
+        records, asked.description, options, console, wait_seconds=options.wait_for_driver,
+        used_line=lambda: used_line(meter.spent, plan.resources, budget, price),
+    )  # fmt: skip
+    sweep = _Sweep(plan, options, asked.storage, session, known, meter, others, backend)
+    return session.alone(sweep.run)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    plan: Plan
+    storage: Folder
+    records: SweepRecords
+    description: SweepDescription
+    recorded: SweepDescription | None
+
+
+def _what_is_asked(spec: SweepSpec, options: SweepOptions, console: Console) -> _Asked:
+    """Return the sweep that the options ask for, grown from what is recorded under its name."""
     plan = planning.make_plan(spec, options)
     if rule := baseline_problem(plan.spec):
         refuse([f"--method: {rule}"])
@@ -98,28 +139,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
         description = describe_sweep(plan, options, digest).model_copy(update=same)
         if words := added(plan, recorded):
             console.print(words, highlight=False, markup=False, soft_wrap=True)
-    kept = starting_models.folder(storage, plan.config.start, digest)
-    budget = Budget(options.budget_gpu_hours, options.budget_hours)
-    price, uses_cost = options.price_per_gpu_hour, options.dry_run or bool(budget.limits)
-    is_given = plan.config.start.weights is not None
-    start_is_kept = uses_cost and (is_given or starting_models.stored(kept) is not None)
-    if options.dry_run:
-        estimate = estimate_time(plan, storage)
-        others = other_sweeps(plan, options, storage, digest)
-        reusable = reusable_trials(plan, records, others)
-        costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
-        show_plan(plan, records, reusable, costs, console)
-        return DONE
-    # What follows reads the results, if there is a budget; a second driver need not wait for that.
-    if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
-        refuse_running(plan.name, claim.describe())
-    meter = make_meter(plan, storage, records, budget, start_is_kept, console.print)
-    known = known_points(plan, recorded, console)
-    session = Session(
-        records, description, options, console, wait_seconds=options.wait_for_driver,
-        used_line=lambda: used_line(meter.spent, plan.resources, budget, price),
-    )  # fmt: skip
-    return session.alone(_Sweep(plan, options, storage, session, known, meter, backend).run)
+    return _Asked(plan, storage, records, description, recorded)
 
 
 def known_points(
@@ -178,6 +198,7 @@ class _Sweep:
     session: Session
     known: list[tuple[Point, Objectives]]
     meter: Meter
+    others: OtherSweeps | None
     make_backend: BackendFactory
 
     @property
@@ -188,17 +209,15 @@ class _Sweep:
         session = self.session
         self._write_description()
         search, finished = rebuild_search(self.plan, self.records, dict(self.known))
-        others = other_sweeps(
-            self.plan, self.options, self.storage, session.description.data_digest
-        )
-        reused = Driver(self.plan, search, self.records, (), others=others).reuse_waiting()
+        reused = Driver(self.plan, search, self.records, (), others=self.others).reuse_waiting()
         if reused:
             are, they = ("trial is", "it") if reused == 1 else ("trials are", "them")
             session.say(f"{reused} {are} reused: other sweeps here trained {they} already.")
             finished += reused
         if search.is_exhausted:
             session.say(
-                f"Sweep {self.plan.name} is finished: {finished} trials recorded, nothing to train."
+                f"Sweep {self.plan.name} is finished: {plural(finished, 'trial')} recorded, "
+                "nothing to train."
             )
             return session.run()  # an earlier driver may not have sent everything to the tracker
         self._announce(finished)
@@ -213,7 +232,7 @@ class _Sweep:
             def work(tracker: Tracker) -> None:
                 with self.meter:
                     with suppress(OutOfBudgetError):
-                        self._train(backend, search, finished, others, tracker)
+                        self._train(backend, search, finished, tracker)
                     self._note_stop(search)
 
             return session.run(work, backend.stop, backend.join)
@@ -241,18 +260,15 @@ class _Sweep:
         plan, resources, say = self.plan, self.plan.resources, self.session.say
         say(f"{plan.spec.title} Sweep {plan.name}, scale {plan.config.scale}.")
         if finished:
-            say(f"Resumed: {finished} trials are recorded already.")
+            say(f"Resumed: {plural(finished, 'trial')} recorded already.")
         left, precision = plan.number_of_trials - finished, plan.config.training.precision
         say(
-            f"{left} {'trial' if left == 1 else 'trials'}, {at_a_time(resources)} on "
+            f"{plural(left, 'trial')}, {at_a_time(resources)} on "
             f"{resources.device}, {precision}; kept in {self.records.folder.path}"
         )
         show_deviations(plan, self.session.console)
 
-    def _train(
-        self, backend: Backend, search: Search, finished: int, others: OtherSweeps | None,
-        tracker: Tracker,
-    ) -> None:  # fmt: skip
+    def _train(self, backend: Backend, search: Search, finished: int, tracker: Tracker) -> None:
         plan, config = self.plan, self.plan.config
         progress = Progress(plan, self.session.console, finished, self.meter.text, search.ledger)
         with progress.shown():
@@ -288,7 +304,7 @@ class _Sweep:
             progress.phase("waiting for a machine")
             driver = Driver(
                 plan, search, self.records, (self.meter, progress, tracker),
-                self.meter.may_start, self.meter.may_wait, (self.meter, progress), others,
+                self.meter.may_start, self.meter.may_wait, (self.meter, progress), self.others,
                 progress.evaluating,
             )  # fmt: skip
             backend.run(driver, data, weights)

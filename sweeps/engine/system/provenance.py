@@ -80,7 +80,7 @@ def repeat_command(changes: Mapping[str, str] | None = None) -> str:
     options = _taken | {flag: (value,) for flag, value in (changes or {}).items()}
     words = [word for flag, values in options.items() for word in (flag, *values)]
     if not _taken:  # it has not come so far
-        words = sys.argv[1:]
+        words = [*sys.argv[1:], *words]
     words = [redact(word) for word in words]
     return shlex.join(["uv", "run", "python", *program, *words])
 

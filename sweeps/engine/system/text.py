@@ -11,9 +11,9 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-def show(value: float | str) -> str:
-    """Return a parameter's value, as short as it is exact enough to tell values apart."""
-    return value if isinstance(value, str) else f"{value:.6g}"
+def plural(count: int, noun: str) -> str:
+    """Return ``1 trial`` or ``2 trials``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def times(count: int) -> str:

@@ -11,6 +11,7 @@ from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.style import GREY, OFF_CURVE, OURS
 from sweeps.engine.report.summary.aggregate import LONG_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import corrupted_rows
+from sweeps.engine.system.text import plural
 
 LOWEST, HIGHEST = 0.0, 100.0  # percent
 EDGE = 0.03  # of the y axis, beyond the least and the greatest accuracy
@@ -92,5 +93,5 @@ def caption(summary: SweepSummary) -> list[str]:
     if limited := sum(trial.status == "max_epochs" for trial in trials):
         lines.append(f"{limited} of {len(trials)} trials had not converged when they ended.")
     if summary.missing:
-        lines.append(f"{sentences.plural(len(summary.missing), 'trial')} not ended yet.")
+        lines.append(f"{plural(len(summary.missing), 'trial')} not ended yet.")
     return lines

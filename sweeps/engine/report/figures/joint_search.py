@@ -18,10 +18,10 @@ from search_spaces.parameter import Choice, Parameter, Real, Value, Whole, value
 from sweeps.engine.report.figures import accuracy_marks as marks
 from sweeps.engine.report.figures import style
 from sweeps.engine.report.figures.style import GREY, MOST_VECTORS, OURS, PUBLISHED, SERIES
-from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.importance import MOST_EXPLAINED, Importances
 from sweeps.engine.report.summary.space import value_order
+from sweeps.engine.system.text import plural
 
 EARLIER = "earlier sweeps"
 INCOMPLETE = "no point was measured with all its seeds"

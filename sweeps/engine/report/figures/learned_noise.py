@@ -18,9 +18,9 @@ from sweeps.engine.records import NOISE, SweepRecords, TrialResult
 from sweeps.engine.report.figures import style
 from sweeps.engine.report.figures.style import GREY, OURS, PUBLISHED
 from sweeps.engine.report.files import first_of_seeds
-from sweeps.engine.report.sentences import plural
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import share_unattainable
+from sweeps.engine.system.text import plural
 
 ARTIFACT_DPI = 110  # for the screen: one sheet a trial
 SAMPLES = 8  # of the images, in one row

@@ -12,6 +12,7 @@ from sweeps.engine.report.figures.catalogue import Drawing
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.space import range_text
 from sweeps.engine.report.tables.table import Column, Row, Table
+from sweeps.engine.system.text import plural
 
 MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
 PAGE = resources.files("sweeps.engine.report.pages").joinpath("page.html")
@@ -44,7 +45,7 @@ def _paragraph(lines: Iterable[str], kind: str = "text") -> str:
 
 def _config(summary: SweepSummary) -> str:
     description = summary.description
-    seeds = sentences.plural(len(description.seeds), "seed")
+    seeds = plural(len(description.seeds), "seed")
     return (
         f"Sweep {description.name} of {description.created}, {description.scale} scale: "
         f"{_searched(summary)}, {seeds} each. {sentences.how_trials_ended(summary)}"
@@ -54,7 +55,7 @@ def _config(summary: SweepSummary) -> str:
 def _searched(summary: SweepSummary) -> str:
     if summary.search == "joint":
         ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
-        known = sentences.plural(len(summary.known), "point")
+        known = plural(len(summary.known), "point")
         learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
         sampler = summary.description.config.get("sampler")
         by = f" by the sampler {sampler}" if sampler else ""

@@ -12,6 +12,7 @@ from rich.text import Text
 from sweeps.engine.report import sentences
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.tables.table import Row, Table
+from sweeps.engine.system.text import plural
 
 MOST = 8  # points of a joint search, the best and the Pareto front; table.md has all
 MOST_OF_A_GRID = 100  # points of another search; of more than these the best as well
@@ -35,7 +36,7 @@ def to_terminal(
         shown = replace(shown, rows=tuple(r for r in shown.rows if r.mark != "paper only"))
         parts += _blocks(shown, width) if shown.rows else []
         if hidden := len(table.rows) - len(shown.rows):
-            rest = f"{sentences.plural(hidden, 'further row')} in table.md."
+            rest = f"{plural(hidden, 'further row')} in table.md."
             parts.append(Text(rest, style="dim"))
         parts.append(Text(table.note, style="dim"))
     parts.append(Text(sentences.how_trials_ended(summary), style="dim"))

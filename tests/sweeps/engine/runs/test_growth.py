@@ -83,7 +83,7 @@ def test_trials_of_other_sweeps_are_reused_and_a_fresh_sweep_trains_them_again(r
     words = "--sigmas 0 0.5 0.3 --seeds 1 --num-trials 0"
     _, printed = run("sigma_line_search", f"{words} --dry-run", name="two")
     assert (
-        printed.count("reused: one") == 2 and "2 trials are reused at no cost. 1 trials" in printed
+        printed.count("reused: one") == 2 and "2 trials are reused at no cost. 1 trial" in printed
     )
     two, printed = run("sigma_line_search", words, name="two")
     assert "2 trials are reused" in printed and "1 trial," in printed
@@ -92,9 +92,12 @@ def test_trials_of_other_sweeps_are_reused_and_a_fresh_sweep_trains_them_again(r
     assert {key: value for key, value in ends(two).items() if key in ids} == ends(one)
     assert "2 trials were trained by one." in two.folder.read("report/table.md").decode()
     # All of it is there: nothing is started.
-    three, printed = run(
-        "sigma_line_search", "--sigmas 0 0.5 --seeds 1 --num-trials 0", name="three"
-    )
+    words = "--sigmas 0 0.5 --seeds 1 --num-trials 0"
+    _, printed = run("sigma_line_search", f"{words} --dry-run", name="three")
+    assert "2 trials are reused at no cost: nothing to train." in printed
+    # A budget that is too small for a trial is enough.
+    three, printed = run("sigma_line_search", f"{words} --budget-hours 0.0001", name="three")
+    assert three.folder.read("examples.safetensors") == one.folder.read("examples.safetensors")
     assert "nothing to train" in printed and set(origins(three).values()) == {"one"}
     fresh, printed = run("sigma_line_search", f"{words} --fresh")
     assert set(origins(fresh).values()) == {""} and "reused" not in printed
