@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.catalogue import (
     Drawing,
@@ -41,7 +42,7 @@ __all__ = ["Report", "export_report", "headline", "print_report", "write_report"
 class Report:
     """A report that was written: what was found, in sentences, and the tables of table.md.
 
-    ``folder`` is the path or URI of the sweep's folder, ``figures`` how many there are.
+    ``folder`` is the path or URI of the folder it is in, ``figures`` how many there are.
     """
 
     folder: str
@@ -51,8 +52,12 @@ class Report:
     tables: tuple[Table, ...]
 
 
-def write_report(records: SweepRecords) -> Report:
-    """Write results.parquet and report/ into the sweep's folder, over what was there.
+def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
+    """Write results.parquet and report/, over what was there.
+
+    Args:
+        records: of the sweep.
+        output: where to; None for the sweep's folder.
 
     Raises:
         FileNotFoundError: the folder holds no sweep.json.
@@ -68,10 +73,11 @@ def write_report(records: SweepRecords) -> Report:
     contents["table.md"] = to_document(summary, tables, answer).encode()
     page = to_page(summary, (*tables, build_trials(summary)), answer, pictures)
     contents["report.html"] = page.encode()
-    records.folder.write("results.parquet", render_parquet(summary))
+    output = output or records.folder
+    output.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
-        (records.folder / "report").write(name, content)
-    return Report(records.folder.uri, len(pictures), tuple(answer), summary, tables)
+        (output / "report").write(name, content)
+    return Report(output.uri, len(pictures), tuple(answer), summary, tables)
 
 
 def export_report(
@@ -79,8 +85,9 @@ def export_report(
     figures: Sequence[str] = (),
     tables: Sequence[str] = (),
     is_bare: bool = False,
+    output: Folder | None = None,
 ) -> tuple[str, ...]:
-    """Write figures and tables for a paper or slides into ``export/``; return the files' names.
+    """Write figures and tables for a paper or slides; return the names of the files.
 
     Args:
         records: of the sweep.
@@ -88,6 +95,7 @@ def export_report(
         tables: of ``csv`` and ``tex``.
         is_bare: whether figures have neither title nor caption; ``captions.txt`` has what is
             reduced, and what each shows.
+        output: where to; None for ``export/`` in the sweep's folder.
 
     Raises:
         FileNotFoundError: the folder holds no sweep.json.
@@ -106,7 +114,7 @@ def export_report(
         for ending in tables:
             contents[f"{file_name(table)}.{ending}"] = TABLE_FORMATS[ending](table).encode()
     for name, content in contents.items():
-        (records.folder / "export").write(name, content)
+        (output or records.folder / "export").write(name, content)
     return tuple(contents)
 
 

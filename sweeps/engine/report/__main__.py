@@ -1,6 +1,7 @@
 """``python -m sweeps.engine.report <sweep folder>``: make the report again, or export it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,13 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tables = given.table_format or []
     try:
         records = SweepRecords(Folder(given.folder))
+        output = Folder(given.output) if given.output else None
         if figures or tables:
-            names = export_report(records, figures, tables, is_bare=given.bare)
-            print("\n".join(f"{records.folder.uri}/export/{name}" for name in names))
+            names = export_report(records, figures, tables, given.bare, output)
+            where = output or records.folder / "export"
+            print("\n".join(f"{where.uri}/{name}" for name in names))
             return 0
-        report = write_report(records)
+        report = write_report(records, output)
     except (OSError, ValueError, StorageError) as error:
         message = f"{given.folder}: no report could be made: {error}"
+        if (
+            not given.output
+            and os.path.isdir(given.folder)
+            and not os.access(given.folder, os.W_OK)
+        ):
+            message += "; write it elsewhere with --output FOLDER"
         print(redact(" ".join(message.split())), file=sys.stderr)
         return 2
     print_report(report, Console(markup=False))
@@ -62,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "--table-format", nargs="+", choices=TABLE_FORMATS, metavar="FORMAT",
         help="export every table as csv or tex (LaTeX, with booktabs and graphicx)",
     )  # fmt: skip
+    parser.add_argument("--output", metavar="FOLDER", help="where to; default: the sweep's folder")
     return parser
 
 

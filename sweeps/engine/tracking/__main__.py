@@ -11,6 +11,7 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.exit_codes import BAD_INPUT, DONE, SOME_FAILED
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
+from sweeps.engine.system.text import plural
 from sweeps.engine.tracking.mlflow.replay import BehindError, replay
 from sweeps.engine.tracking.mlflow.uris import default_uri, explain, ui_command, uri_problem
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own = default_uri(storage.path if storage.is_local else storage.uri)
         uri = given.uri or description.tracking_uri or own
         if problem := uri_problem(uri):
-            return _stop(problem)
+            return _stop(f"{problem}; give another one behind the folder")
         try:
             count = replay(records, uri)
         except BehindError as error:
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _stop(f"{shown}: its driver runs, and sends everything to MLflow: {error}")
     except (OSError, ValueError, KeyError, TypeError, StorageError) as error:
         return _stop(f"{shown}: sweep.json cannot be read ({explain(error)})")
-    print(f"MLflow holds {count} trials of sweep {description.name}. {ui_command(uri)}")
+    print(f"MLflow holds {plural(count, 'trial')} of sweep {description.name}. {ui_command(uri)}")
     return DONE
 
 

@@ -1,9 +1,26 @@
 """Sends the records of a sweep to MLflow, from a later process."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 from sweeps.engine.records import SweepRecords
-from sweeps.engine.records.lock import SweepLock
+from sweeps.engine.records.lock import SweepIsRunningError, SweepLock, holder
+from sweeps.engine.records.storage import Folder
+from sweeps.engine.system.errors import StorageError
 from sweeps.engine.tracking.mlflow.outbox import Outbox
 from sweeps.engine.tracking.mlflow.tracked import write_tracked
+
+
+@contextmanager
+def _alone(sweep: Folder) -> Iterator[None]:
+    """Hold a sweep. One that can only be read is not run by anybody here: a look is enough."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(SweepLock(sweep))
+        except StorageError:
+            if (claim := holder(sweep)) is not None:
+                raise SweepIsRunningError(claim.describe()) from None
+        yield
 
 
 class BehindError(RuntimeError):
@@ -27,7 +44,7 @@ def replay(records: SweepRecords, uri: str) -> int:
     from sweeps.engine.report.figures.learned_noise import render_trial
     from sweeps.engine.report.summary.aggregate import headline, summarise
 
-    with SweepLock(records.folder):
+    with _alone(records.folder):
         results, begun = records.results(), records.trials()
         failed = any(result.status == "failed" for result in results)
         points = len(description.points) + description.proposals

@@ -1,7 +1,11 @@
 """A folder of sweeps is copied or renamed: nothing leads back to where it was."""
 
+import os
 import shlex
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -14,6 +18,7 @@ from sweeps.engine.report import write_report
 from sweeps.engine.tracking.__main__ import main as tracking
 from tests.sweeps.here import run_here
 
+ROOT = Path(__file__).parents[4]
 WORDS = shlex.split(
     "--scale demo --max-epochs 1 --start-epochs 1 --training-images 300 --validation-images 30 "
     "--test-images 20 --sigmas 0.5 --seeds 1 --num-trials 0"
@@ -67,6 +72,36 @@ def test_the_same_command_resumes_where_the_folder_is_now(moved, tmp_path):
     client, runs = tracked(moved)
     assert len(runs) == 3 and all(artifacts(client, run) for run in runs)
     assert check(SweepRecords(Folder(str(moved / "s")))).is_whole
+
+
+READ_ONLY = """
+mount --bind {0} {0} && mount -o remount,bind,ro {0} || exit 77
+shift; exec "$@"
+"""
+
+
+def test_a_folder_that_can_only_be_read_is_shown_and_sent(moved, tmp_path):
+    def run(module, *words):
+        script = READ_ONLY.format(shlex.quote(str(moved)))
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", "-", sys.executable, "-m", module,
+             *map(str, words)], capture_output=True, text=True, cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        if done.returncode == 77 or "unshare" in done.stderr:
+            pytest.skip("this user may not mount")
+        return done.returncode, done.stdout, done.stderr
+
+    code, _, err = run("sweeps.engine.report", moved / "s")
+    assert code == 2 and "write it elsewhere with --output FOLDER" in err, err
+    code, out, err = run("sweeps.engine.report", moved / "s", "--output", tmp_path / "out")
+    assert code == 0 and "Best: sigma 0.5" in out, err
+    assert (tmp_path / "out/report/report.html").exists()
+    code, _, err = run("sweeps.engine.tracking", "replay", moved / "s")
+    assert code == 2 and "give another one behind the folder" in err, err
+    own = f"sqlite:///{tmp_path}/own.db"
+    code, out, err = run("sweeps.engine.tracking", "replay", moved / "s", own)
+    assert code == 0 and "MLflow holds 1 trial of sweep s." in out, err
 
 
 def test_commands_of_the_report_are_of_the_present_place_and_name(moved, tmp_path):
