@@ -38,11 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = write_report(records, output)
     except (OSError, ValueError, StorageError) as error:
         message = f"{given.folder}: no report could be made: {error}"
-        if (
-            not given.output
-            and os.path.isdir(given.folder)
-            and not os.access(given.folder, os.W_OK)
-        ):
+        is_read_only = os.path.isdir(given.folder) and not os.access(given.folder, os.W_OK)
+        if is_read_only and not given.output:
             message += "; write it elsewhere with --output FOLDER"
         print(redact(" ".join(message.split())), file=sys.stderr)
         return 2
