@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.engine.report",
+        usage="%(prog)s FOLDER [OPTION ...]",
         description="Make the report of a sweep again from its records and print its tables; or, "
         "with one of the options below, write figures and tables for a paper into its folder "
         "export/.",
