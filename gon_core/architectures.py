@@ -184,14 +184,36 @@ def _from_outside(name: str) -> Description:
     )
 
 
-def _of_torchvision(name: str) -> Description:
+def _of_torchvision(name: str, least_side: int = 32) -> Description:
     def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
         from gon_core.models.imagenet import backbone
 
         return backbone(name, classes, generator)
 
+    return _of_imagenet(construct, least_side)
+
+
+def _inception(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
+    from gon_core.models.imagenet import inception_v3
+
+    return inception_v3(classes, generator)
+
+
+def _antialiased(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
+    from gon_core.models.antialiased import resnet50_antialiased
+
+    return resnet50_antialiased(classes, generator)
+
+
+def _denoising(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
+    from gon_core.models.denoising import resnet152_denoising
+
+    return resnet152_denoising(classes, generator)
+
+
+def _of_imagenet(construct: Callable, least_side: int = 32, side: int = 224) -> Description:
     return Description(
-        construct, 1000, (3, 224, 224), any_classes=True, least_side=32, is_slow=True
+        construct, 1000, (3, side, side), any_classes=True, least_side=least_side, is_slow=True
     )
 
 
@@ -205,7 +227,12 @@ ARCHITECTURES = {
     "wrn_40_2": _of_cifar("wrn_40_2"),
     "resnet18": _of_torchvision("resnet18"),
     "resnet50": _of_torchvision("resnet50"),
+    "resnet152": _of_torchvision("resnet152"),
+    "alexnet": _of_torchvision("alexnet", least_side=64),
     "densenet121": _of_torchvision("densenet121"),
+    "inception_v3": _of_imagenet(_inception, least_side=75, side=299),
+    "resnet50_antialiased": _of_imagenet(_antialiased, least_side=64),
+    "resnet152_denoising": _of_imagenet(_denoising),
 }
 """Every model by its name. To add one, write its file and name it here."""
 OF_IMAGENET = tuple(name for name, found in ARCHITECTURES.items() if found.classes == 1000)

@@ -265,6 +265,8 @@ def test_nothing_runs_code_from_data_or_a_shell():
     # torchvision's files of CIFAR-10 are pickles: that module writes them, and loads none.
     writes = ("uses pickle", "uses pickle.dumps")
     faults = [f for f in faults if not ("data.cifar_png:" in f and f.endswith(writes))]
+    # Published weights are read there, and nowhere else, by torch's reader that runs no code.
+    faults = [f for f in faults if not ("models.convert:" in f and f.endswith("torch.load"))]
     assert not faults, "\n".join(["", *faults])
 
 

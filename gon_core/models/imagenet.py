@@ -1,6 +1,6 @@
 """torchvision's ImageNet classifiers with their preprocessing inside."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -15,9 +15,14 @@ class Normalised(nn.Module):
 
     Its state dict is the backbone's own, with torchvision's names.
 
+    Attributes:
+        mean, deviation: of each channel, subtracted and divided by.
+
     References:
         Appendix B: the standard preprocessing of PyTorch's model zoo, after the noise.
     """
+
+    mean, deviation = MEAN, DEVIATION
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -27,9 +32,13 @@ class Normalised(nn.Module):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch label"]:
         """Return the logits of ``images`` in [0, 1]."""
-        mean = images.new_tensor(MEAN).view(3, 1, 1)
-        deviation = images.new_tensor(DEVIATION).view(3, 1, 1)
+        mean = images.new_tensor(self.mean).view(3, 1, 1)
+        deviation = images.new_tensor(self.deviation).view(3, 1, 1)
         return self.backbone((images - mean) / deviation)
+
+    def adapted(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return weights under this model's names, where it takes others as well."""
+        return state
 
     def state_dict(self, *args, **kwargs):
         """Return the backbone's."""
@@ -52,6 +61,21 @@ def backbone(name: str, classes: int = 1000, generator: Generator | None = None)
 
     with drawing_from(generator):
         return Normalised(models.get_model(name, weights=None, num_classes=classes))
+
+
+def inception_v3(classes: int = 1000, generator: Generator | None = None) -> Normalised:
+    """Return InceptionV3 with new weights; while it trains it answers with two classifiers' logits.
+
+    Its published weights take images that are normalised once more, to levels from -1 to 1
+    (``transform_input``); so it does here.
+    """
+    from torchvision import models
+
+    with drawing_from(generator):
+        network = models.inception_v3(
+            weights=None, num_classes=classes, transform_input=True, init_weights=True
+        )
+    return Normalised(network)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,17 +13,16 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from gon_core.architectures import ARCHITECTURES, ImageShape, make
+from gon_core.models import layouts
+from gon_core.models.imagenet import Normalised
 
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-CONVERT = (
-    'convert one that you trust yourself: python -c "import torch, safetensors.torch as s; '
-    "s.save_file({k: v.contiguous() for k, v in "
-    "torch.load('FILE', 'cpu', weights_only=True).items()}, 'FILE.safetensors')\" "
-    "(with ['state_dict'] or ['state_dict'][0] before .items() where the weights are in there)"
-)
+CONVERT = "take its tensors with: uv run python -m gon_core.models.convert {0} OUT.safetensors"
 LISTED = 4
 LONGEST_NAME, LONGEST_ERROR = 80, 200
 LONGEST_HEAD = 100_000_000  # bytes, the limit of safetensors itself
+log = logging.getLogger(__name__)
+COUNTER = "num_batches_tracked"  # of batch normalisation, the one tensor of whole numbers
 SMALL = 20  # tensors; models that are quick to import have fewer
 
 
@@ -39,7 +39,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     content = read_bytes(path)
     if not _has_head(content) and content.startswith(PICKLES):
-        raise WeightsError(f"{path}: a pickle, which may hold code and is never loaded; {CONVERT}")
+        raise WeightsError(
+            f"{path}: a pickle, which may hold code and is never loaded; {CONVERT.format(path)}"
+        )
     try:
         tensors = load(content)
     except KeyError as error:  # a type of safetensors that torch lacks
@@ -47,18 +49,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, ValueError) as error:
         reason = _damage(content) or _shown(str(error), LONGEST_ERROR)
         raise WeightsError(f"{path}: {reason}") from error
+    refuse_unusable(tensors, str(path))
+    return tensors
+
+
+def refuse_unusable(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise WeightsError if these are no weights: none, whole numbers, or not finite."""
     if not tensors:
-        raise WeightsError(f"{path}: it holds no tensors")
-    whole = {"num_batches_tracked"}  # of batch normalisation, the one tensor of whole numbers
+        raise WeightsError(f"{source}: it holds no tensors")
     for name, tensor in tensors.items():
-        if name.rpartition(".")[2] in whole:
+        if name.rpartition(".")[2] == COUNTER:
             continue
         if not tensor.is_floating_point():
             kind = f"must be floating point, got {tensor.dtype}"
-            raise WeightsError(f"{path}: {_shown(name)} {kind}")
+            raise WeightsError(f"{source}: {_shown(name)} {kind}")
         if not tensor.float().isfinite().all():  # the models' type: a double may overflow
-            raise WeightsError(f"{path}: {_shown(name)} has values that are not finite")
-    return tensors
+            raise WeightsError(f"{source}: {_shown(name)} has values that are not finite")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -150,9 +156,10 @@ def build(
         classes, image_shape: as for ``load_weights``.
     """
     model = make(architecture, classes, image_shape)
+    state = adapted(model, state, source)
     if faults := difference(state, model.state_dict()):
         fitting = guess_architecture(state, classes, image_shape)
-        hint = f"; these are the weights of a {fitting}" if fitting else _prefix_hint(state, model)
+        hint = f"; these are the weights of a {fitting}" if fitting else ""
         raise WeightsError(f"{source}: not the weights of a {architecture}: {faults}{hint}")
     model.load_state_dict(dict(state))
     return model.eval()
@@ -174,7 +181,7 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], fault: str, classes: int
         WeightsError: tensors are missing or unexpected, or of another shape elsewhere than in the
             head: one layer whose outputs are the classes.
     """
-    own = model.state_dict()
+    own, state = model.state_dict(), adapted(model, state, fault)
     other = [name for name in own if name in state and state[name].shape != own[name].shape]
     heads = {name.rpartition(".")[0] for name in other}
     of_classes = all(
@@ -196,7 +203,7 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], fault: str, classes: int
 def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     """Return which tensors are missing, unexpected or of another shape; empty if all fit."""
     # Counters of batch normalisation do not take part in evaluation and are often left out.
-    missing = [n for n in wanted if n not in found and not n.endswith("num_batches_tracked")]
+    missing = [n for n in wanted if n not in found and not n.endswith(COUNTER)]
     unexpected = [name for name in found if name not in wanted]
     shapes = [
         f"{name} is {list(found[name].shape)} and must be {list(wanted[name].shape)}"
@@ -213,14 +220,21 @@ def _listed(kind: str, names: Sequence[str]) -> str:
     return f"{kind} {shown}{more}".strip() if names else ""
 
 
-def _prefix_hint(state: Mapping[str, Tensor], model: nn.Module) -> str:
-    for prefix in ("module.", "model."):
-        plain = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-        if all(name.startswith(prefix) for name in state) and not difference(
-            plain, model.state_dict()
-        ):
-            return f"; all would fit without {prefix!r} before their names"
-    return ""
+def adapted(model: nn.Module, state: Mapping[str, Tensor], source: str) -> Mapping[str, Tensor]:
+    """Return weights under a model's own names, or as they are if they cannot be its weights.
+
+    A prefix that all names share is left out, and densenet's old names are changed, which is logged
+    as a warning; some models take the weights of a plainer one.
+    """
+    own = model.state_dict()
+    plain, changed = layouts.plain(state)
+    for found, words in ((state, ""), (plain, changed)):
+        named = model.adapted(found) if isinstance(model, Normalised) else found
+        if not (own.keys() ^ named.keys()) - {n for n in own if n.endswith(COUNTER)}:
+            if words:
+                log.warning("%s: %s", source, words)
+            return named
+    return state
 
 
 def guess_architecture(
@@ -243,8 +257,8 @@ def guess_architecture(
         if not description.fits(wanted_classes, wanted_shape):
             continue
         with torch.device("meta"):  # names and shapes alone
-            wanted = make(name, wanted_classes, wanted_shape).state_dict()
-        if not difference(state, wanted):
+            model = make(name, wanted_classes, wanted_shape)
+        if not difference(adapted(model, state, "these tensors"), model.state_dict()):
             return name
     return None
 

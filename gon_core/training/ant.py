@@ -17,14 +17,8 @@ from gon_core.config import ANT, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise import scale_to_sphere, scale_to_sphere_checked
 from gon_core.noise.share import counted_from
-from gon_core.training.loop import (
-    Prepare,
-    Step,
-    TrainingState,
-    descend_own,
-    permutation,
-    select,
-)
+from gon_core.training.descent import descend_own
+from gon_core.training.loop import Prepare, Step, TrainingState, permutation, select
 from gon_core.training.opponent import Opponent, Outcome, adam
 
 

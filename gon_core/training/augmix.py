@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from gon_core.config import AugMix, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise.augmentation_chains import mix
-from gon_core.training.loop import Step, TrainingState, update
+from gon_core.training.descent import classify, cross_entropy, update
+from gon_core.training.loop import Step, TrainingState
 
 SMALLEST_PROBABILITY = 1e-7  # keeps logarithms finite
 
@@ -35,10 +36,10 @@ def make_step(method: AugMix, training: TrainingConfig, data: Images) -> Step:
     def step(state: TrainingState, images, labels):
         noise, rows, own = state.streams["noise"], state.group.rows, state.group.own
         mixtures = [mix(images, method, noise, rows) for _ in range(2)]
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            logits = state.model(torch.cat([own(images), *mixtures]))
+        logits, auxiliary = classify(state.model, torch.cat([own(images), *mixtures]), bf16)
         clean, *mixed = logits.float().chunk(3)
-        loss = F.cross_entropy(clean, own(labels))
+        of_clean = None if auxiliary is None else auxiliary.chunk(3)[0]
+        loss = cross_entropy(clean, of_clean, own(labels))
         loss = loss + method.consistency * divergence(clean, *mixed)
         update(state, loss, len(clean), len(images))
         return clean.detach(), loss.detach()

@@ -5,7 +5,8 @@ import torch
 from gon_core.config import GNT, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise import add_gaussian_noise
-from gon_core.training.loop import Step, TrainingState, descend
+from gon_core.training.descent import descend
+from gon_core.training.loop import Step, TrainingState
 
 
 def make_step(method: GNT, training: TrainingConfig, data: Images) -> Step:

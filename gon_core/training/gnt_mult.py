@@ -5,8 +5,9 @@ import torch
 from gon_core.config import GNTMult, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise import add_gaussian_noise, sigma
+from gon_core.training.descent import descend
 from gon_core.training.gnt import split_batch
-from gon_core.training.loop import Step, TrainingState, descend
+from gon_core.training.loop import Step, TrainingState
 
 
 def make_step(method: GNTMult, training: TrainingConfig, data: Images) -> Step:

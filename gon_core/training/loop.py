@@ -312,39 +312,3 @@ def select(data: Images, indices: Sequence[Tensor]) -> Iterator[LabelledBatch]:
     """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels."""
     for index, images in zip(indices, data.batches(indices), strict=True):
         yield images.float().div_(255), data.labels[index]
-
-
-def descend(
-    state: TrainingState,
-    images: Float[Tensor, "batch channel height width"],
-    labels: Int64[Tensor, " batch"],
-    bf16: bool,
-) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]:
-    """Take one step down the cross entropy of a whole batch.
-
-    Returns:
-        Logits, and the mean loss, of the process's own rows before it.
-    """
-    return descend_own(state, state.group.own(images), labels, bf16)
-
-
-def descend_own(
-    state: TrainingState,
-    own: Float[Tensor, "own channel height width"],
-    labels: Int64[Tensor, " batch"],
-    bf16: bool,
-) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]:
-    """Do what ``descend`` does, given the process's own images and the labels of the batch."""
-    with torch.autocast(own.device.type, torch.bfloat16, enabled=bf16):
-        logits = state.model(own)
-    loss = nn.functional.cross_entropy(logits.float(), state.group.own(labels))
-    update(state, loss, len(own), len(labels))
-    return logits.detach(), loss.detach()
-
-
-def update(state: TrainingState, loss: Float[Tensor, ""], own: int, whole: int) -> None:
-    """Take the classifier's step down ``loss``, a mean over ``own`` of a batch's ``whole`` rows."""
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    state.group.add_gradients(state.model.parameters(), own, whole)
-    state.optimizer.step()

@@ -5,8 +5,9 @@ import torch
 from gon_core.config import Speckle, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise import add_speckle_noise, sigma
+from gon_core.training.descent import descend
 from gon_core.training.gnt import split_batch
-from gon_core.training.loop import Step, TrainingState, descend
+from gon_core.training.loop import Step, TrainingState
 
 
 def make_step(method: Speckle, training: TrainingConfig, data: Images) -> Step:

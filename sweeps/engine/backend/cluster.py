@@ -167,7 +167,13 @@ def _start(settings: dict[str, Any]) -> None:
     if is_ours:
         ensure_token()
     logging.getLogger("ray").setLevel(logging.ERROR)
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
+    except ValueError as error:
+        if "memory" not in str(error):
+            raise
+        rule = "other programs leave Ray too little memory on this machine"
+        raise cluster_check.ClusterError(f"{rule} ({' '.join(str(error).split())})") from error
     if is_ours and (address := ray.util.get_node_ip_address()) != LOOPBACK:
         ray.shutdown()
         raise RuntimeError(f"Ray, imported before its settings were made, listens on {address}")

@@ -12,7 +12,8 @@ from gon_core.data.splits import LabelledImages
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import METHODS, new_state, train
-from gon_core.training.loop import descend, train_epochs
+from gon_core.training.descent import descend
+from gon_core.training.loop import train_epochs
 
 EVERY_METHOD = pytest.mark.parametrize("method", [Vanilla(), GNT(sigma=0.3)])
 
