@@ -12,7 +12,7 @@ from gon_core.benchmarks.benchmark import (
 from gon_core.benchmarks.cifar10 import CIFAR10
 from gon_core.benchmarks.fashion_mnist import FASHION_MNIST
 from gon_core.benchmarks.image_folder import IMAGE_FOLDER
-from gon_core.benchmarks.image_folder import make as of_folder
+from gon_core.benchmarks.imagenet import IMAGENET, IMAGENET100
 from gon_core.benchmarks.imagenet_c import IMAGENET_C
 from gon_core.benchmarks.kmnist import KMNIST
 from gon_core.benchmarks.mnist import MNIST
@@ -20,10 +20,10 @@ from gon_core.names import nearest
 
 __all__ = [
     "THE_PAPER", "Benchmark", "CorruptionSuite", "Published", "Scale", "ScaleName", "Strength",
-    "get", "names", "of_folder", "register",
+    "get", "names", "register",
 ]  # fmt: skip
 
-_ALL = (MNIST, FASHION_MNIST, KMNIST, CIFAR10, IMAGE_FOLDER, IMAGENET_C)
+_ALL = (MNIST, FASHION_MNIST, KMNIST, CIFAR10, IMAGENET, IMAGENET100, IMAGE_FOLDER, IMAGENET_C)
 _BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}
 
 

@@ -18,7 +18,7 @@ from gon_core.config.training import TrainingConfig
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from gon_core.config.trial import FolderConfig
+    from gon_core.config.trial import FolderConfig, ImageSize
     from gon_core.data.splits import Images, LabelledImages
 
 ScaleName = Literal["demo", "paper"]
@@ -204,7 +204,12 @@ class Benchmark:
         read_corrupted: takes the same, the indices of images, and the names of corruptions; returns
             them by corruption and severity.
         recipe: whose values the methods and the scale ``paper`` have, in words.
-        folder: what a folder of one's own images holds; None for any other data set.
+        folder: what a folder of images holds, where that is not the same for everybody; else None.
+        of_folder: returns the benchmark of a folder that looks so; None without ``folder``.
+        describe: takes a folder and a height and width; returns what there is to know of it, or
+            raises ``gon_core.data.files.DataFileError``. None without ``folder``.
+        image_size: height and width that images of such a folder are brought to by default.
+        holds_out_by_class: whether as many images of each class are held out.
     """
 
     name: str
@@ -231,6 +236,10 @@ class Benchmark:
     ) = None
     recipe: str = THE_PAPER
     folder: FolderConfig | None = None
+    of_folder: Callable[[FolderConfig], Benchmark] | None = None
+    describe: Callable[[Path, ImageSize], FolderConfig] | None = None
+    image_size: ImageSize = 224
+    holds_out_by_class: bool = False
 
     @property
     def is_embedded(self) -> bool:

@@ -26,7 +26,7 @@ from gon_core.config.trial import FolderConfig, ImageSize
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from gon_core.data.image_folder import Listing
+    from gon_core.data.listing import Listing
     from gon_core.data.splits import Images
 
 NAME = "image_folder"
@@ -78,6 +78,9 @@ def _make(described: str) -> Benchmark:
         check=check,
         download=None,
         folder=folder,
+        of_folder=make,
+        describe=describe,
+        image_size=64,
         model=MODEL[side],
         methods=_methods(side),
         strengths=_strengths(side),
@@ -175,16 +178,18 @@ def describe(data_dir: Path, image_size: ImageSize) -> FolderConfig:
     """Return what there is to know of a folder.
 
     Raises:
-        DataFileError: see ``gon_core.data.image_folder.scan``.
+        DataFileError: see ``gon_core.data.image_folder.scan`` and ``gon_core.data.sharded.scan``.
     """
-    return _listing(data_dir).describe(image_size)
+    return listing(data_dir).describe(image_size)
 
 
 @lru_cache
-def _listing(data_dir: Path) -> Listing:
-    from gon_core.data import image_folder
+def listing(data_dir: Path) -> Listing:
+    """Return what a folder holds, of images or of shards; it is looked at once."""
+    from gon_core.data import image_folder, sharded
 
-    return image_folder.scan(data_dir)
+    place = sharded.as_uri(data_dir)
+    return sharded.scan(place) if sharded.is_sharded(place) else image_folder.scan(data_dir)
 
 
 def read(data_dir: Path | None, folder: FolderConfig) -> tuple[Images, Images]:
@@ -192,13 +197,13 @@ def read(data_dir: Path | None, folder: FolderConfig) -> tuple[Images, Images]:
     from gon_core.data import folder_images
 
     assert data_dir is not None, "it is the user's own folder"
-    return folder_images.load(_listing(data_dir), folder.image_size)
+    return folder_images.load(listing(data_dir), folder.image_size)
 
 
 def check(data_dir: Path | None) -> str:
     """Return the SHA-256 of the names and sizes of a folder's files."""
     assert data_dir is not None, "it is the user's own folder"
-    return _listing(data_dir).digest
+    return listing(data_dir).digest
 
 
 def augment(images: Tensor, stream: Generator, least_area: float) -> Tensor:

@@ -31,7 +31,8 @@ def _known_dataset(name: str) -> str:
 def _benchmark(dataset: str, folder: "FolderConfig | None") -> "Benchmark":
     from gon_core import benchmarks
 
-    return benchmarks.get(dataset) if folder is None else benchmarks.of_folder(folder)
+    found = benchmarks.get(dataset)
+    return found if folder is None or found.of_folder is None else found.of_folder(folder)
 
 
 def _validation_images(found: dict[str, Any]) -> int:
@@ -43,7 +44,7 @@ def _test_images(found: dict[str, Any]) -> int:
 
 
 class FolderConfig(Frozen):
-    """What a folder of one's own images holds.
+    """What a folder of images holds: one's own, or a part of ImageNet.
 
     Attributes:
         image_size: height and width that each image is brought to.
@@ -65,7 +66,7 @@ class DataConfig(Frozen):
 
     Attributes:
         dataset: a name in ``gon_core.benchmarks``.
-        folder: what a folder of one's own images holds; None for any other data set.
+        folder: what a folder of images holds; None where that is the same for everybody.
         training_images: how many to train on; None for all that are not held out.
         validation_images: how many of the held-out training images to validate on; all by default.
         test_images: how many of the test images; all by default.

@@ -9,6 +9,7 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 
 PADDING = 4  # pixels
 ASPECT = 4 / 3  # of a crop, at most, either way
+TRIES = 10  # to draw a part that fits
 
 
 def flip_and_crop(
@@ -70,3 +71,28 @@ def random_resized_crop(
     rows = torch.stack([sign * width, nothing, x, nothing, height, y], dim=1).view(-1, 2, 3)
     grid = affine_grid(rows, list(images.shape), align_corners=False)
     return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def crop_box(
+    height: int, width: int, least_area: float, stream: Generator
+) -> tuple[int, int, int, int]:
+    """Return top, left, height and width of a random part of an image, in pixels.
+
+    The part has between ``least_area`` and all of the image's area, uniformly, and sides in a ratio
+    of 3:4 to 4:3, uniformly in its logarithm. Of ten draws the first that fits is taken; if none
+    does, the largest part in the middle whose sides have such a ratio.
+
+    References:
+        As ``random_resized_crop``; torchvision's ``RandomResizedCrop`` draws so.
+    """
+    for _ in range(TRIES):
+        area, ratio = torch.rand(2, generator=stream).tolist()
+        wanted = height * width * (least_area + (1 - least_area) * area)
+        stretch = math.exp((2 * ratio - 1) * math.log(ASPECT))
+        wide, high = round(math.sqrt(wanted * stretch)), round(math.sqrt(wanted / stretch))
+        if 0 < wide <= width and 0 < high <= height:
+            top = int(torch.randint(height - high + 1, (), generator=stream))
+            left = int(torch.randint(width - wide + 1, (), generator=stream))
+            return top, left, high, wide
+    wide, high = min(width, round(height * ASPECT)), min(height, round(width * ASPECT))
+    return (height - high) // 2, (width - wide) // 2, high, wide

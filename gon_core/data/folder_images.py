@@ -1,124 +1,53 @@
 """Images in files, decoded when they are wanted, by worker processes or once into memory."""
 
-import io
 import logging
 import multiprocessing
 import os
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from gon_core.data.corruption_folders import refuse
+from gon_core.data.decoding import Encoded, decode, decode_cropped
 from gon_core.data.files import DataFileError
-from gon_core.data.image_folder import Listing
+from gon_core.data.listing import Listing
 from gon_core.data.splits import LabelledImages, Splits
 
-MARGIN = 8 / 7  # what is resized to the shorter side, before the centre is cut out: 256 for 224
 PREFETCHED = 4  # batches of each worker process
 # What is raised where a process was killed: by torch, or because it no longer hands over what it
 # has decoded.
 LOST = (RuntimeError, OSError, EOFError)
 RESTARTS = 3  # of worker processes that died, in one pass through the images
-ORIENTATION = 0x0112  # in EXIF
 CHUNK = 64  # images that are decoded into memory at a time
 
 log = logging.getLogger(__name__)
-
-
-def decode(path: Path, side: int) -> tuple[UInt8[Tensor, "3 side side"], bool]:
-    """Return an image's centre, and whether Pillow had to read it.
-
-    The shorter side is brought to ``8 / 7 * side`` pixels (256 for 224; a smaller image is
-    enlarged), bilinear with antialiasing; then the centre is cut out. What EXIF says of a rotation
-    is ignored, as torchvision does.
-
-    Raises:
-        DataFileError: it cannot be decoded.
-    """
-    from torchvision.transforms.v2 import functional as F
-
-    image, by_pillow = decode_whole(path)
-    resized = F.resize(image, [round(side * MARGIN)], antialias=True)
-    return F.center_crop(resized, [side, side]), by_pillow
-
-
-def decode_whole(path: Path) -> tuple[UInt8[Tensor, "3 height width"], bool]:
-    """Return a whole image in RGB, and whether Pillow had to read it; see ``decode``."""
-    from PIL import Image, UnidentifiedImageError
-    from torchcodec import decoders
-
-    readers = {
-        ".jpg": decoders.decode_jpeg,
-        ".jpeg": decoders.decode_jpeg,
-        ".png": decoders.decode_png,
-        ".webp": decoders.decode_webp,
-    }
-    try:
-        content = path.read_bytes()
-        if _is_turned(content):  # torchcodec would turn it
-            return _decode_by_pillow(content), True
-        try:
-            return readers[path.suffix.lower()](content, mode="RGB"), False
-        except (KeyError, RuntimeError, ValueError):  # animated, or of another format
-            return _decode_by_pillow(content), True
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):  # whose message has an address in memory
-            reason = "no image, or of an unknown format"
-        raise DataFileError(f"{path}: cannot be decoded ({reason})") from error
-
-
-def _is_turned(content: bytes) -> bool:
-    """Whether EXIF says that an image is to be turned."""
-    from PIL import Image
-
-    if not re.search(rb"exif", content, re.IGNORECASE):
-        return False
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.getexif().get(ORIENTATION, 1) != 1
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # the decoder says what is wrong
-
-
-def _decode_by_pillow(content: bytes) -> UInt8[Tensor, "3 height width"]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        if image.mode.startswith("I"):  # grey with 16 bits: convert() would clip, not scale it
-            levels = np.asarray(image).astype(np.float64) / 257
-            grey = Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
-            image = grey
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
 class FolderImages:
     """Images in files, decoded whenever a batch of them is wanted; see ``gon_core.data.splits``.
 
     Args:
-        root: the folder; must be there on every machine that reads them.
-        paths: below it.
+        source: where they are; must be there on every machine that reads them.
         labels: the class of each.
         side: height and width that each is brought to.
         workers: processes that decode ahead while a training runs; 0 for none.
         device: where labels and batches are.
+        least_area: of an image that a random crop shows, where a batch is given a seed; None if
+            its centre is always shown.
     """
 
     def __init__(
-        self, root: Path, paths: Sequence[str], labels: Int64[Tensor, " image"], side: int,
-        workers: int = 0, device: str | torch.device = "cpu",
+        self, source: Encoded, labels: Int64[Tensor, " image"], side: int, workers: int = 0,
+        device: str | torch.device = "cpu", least_area: float | None = None,
     ) -> None:  # fmt: skip
-        self.root, self.paths, self.side, self.workers = Path(root), tuple(paths), side, workers
-        self.labels = labels.to(device)
+        self.source, self.side, self.workers = source, side, workers
+        self.labels, self.least_area = labels.to(device), least_area
         self._loader: _Loader | None = None
 
     @property
@@ -127,12 +56,11 @@ class FolderImages:
         return self.labels.device
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.source)
 
     def __getitem__(self, index: slice | Tensor) -> "FolderImages":
-        numbers = self._numbers(index)
-        paths = [self.paths[number] for number in numbers]
-        return self._changed(paths=paths, labels=self.labels[index])
+        source = self.source[self._numbers(index)]
+        return self._changed(source=source, labels=self.labels[index])
 
     def first(self, count: int | None) -> "FolderImages":
         """Return the first of the images; all for None."""
@@ -147,20 +75,27 @@ class FolderImages:
         return self._changed(workers=workers)
 
     def batch(self, index: slice | Tensor) -> UInt8[Tensor, "batch channel height width"]:
-        """Return some of the images, decoded in this process."""
-        read = _Files(self.root, self.paths, self.side)
+        """Return the centres of some of the images, decoded in this process."""
+        return self._decoded(index)
+
+    def _decoded(
+        self, index: slice | Tensor, seed: int | None = None
+    ) -> UInt8[Tensor, "batch channel height width"]:
+        read = _Decoder(self.source, self.side, self.least_area)
+        wanted = [(number, seed) for number in self._numbers(index)]
         with ThreadPoolExecutor(max(1, self.workers)) as pool:
-            found = list(pool.map(read.one, self._numbers(index)))
+            found = list(pool.map(read.one, wanted))
         return _joined(found).to(self.device)
 
     def batches(
-        self, indices: Sequence[Tensor]
+        self, indices: Sequence[Tensor], seed: int | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
         """Yield a batch for each of ``indices``; the next ones are decoded meanwhile."""
         if not self.workers:
-            yield from map(self.batch, indices)
+            yield from (self._decoded(index, seed) for index in indices)
             return
-        wanted, restarts = [index.tolist() for index in indices], 0
+        wanted = [[(number, seed) for number in index.tolist()] for index in indices]
+        restarts = 0
         coming = None
         for done in range(len(wanted)):
             while True:
@@ -184,7 +119,7 @@ class FolderImages:
         """
         images = torch.empty(len(self), 3, self.side, self.side, dtype=torch.uint8)
         loader, done, by_pillow, faults = _Loader(self), 0, 0, []
-        for found in loader.batches(torch.arange(len(self)).split(CHUNK)):
+        for found in loader.batches(_whole(len(self))):
             for image in found:
                 if isinstance(image, str):
                     faults.append(image)
@@ -200,8 +135,8 @@ class FolderImages:
 
     def _changed(self, **changes: Any) -> "FolderImages":
         now = {
-            "root": self.root, "paths": self.paths, "labels": self.labels, "side": self.side,
-            "workers": self.workers, "device": self.labels.device,
+            "source": self.source, "labels": self.labels, "side": self.side,
+            "workers": self.workers, "device": self.labels.device, "least_area": self.least_area,
         }  # fmt: skip
         return FolderImages(**(now | changes))
 
@@ -213,20 +148,33 @@ Decoded = tuple[Tensor, bool] | str
 """An image, and whether Pillow had to read it; or why it cannot be decoded."""
 
 
+Wanted = tuple[int, int | None]
+"""The number of an image, and the seed of its random crop; None for its centre."""
+
+
+def _whole(count: int) -> list[list[Wanted]]:
+    numbers = torch.arange(count).split(CHUNK)
+    return [[(number, None) for number in part.tolist()] for part in numbers]
+
+
 @dataclass(frozen=True)
-class _Files(torch.utils.data.Dataset):
-    """Decodes images of a folder by their number; what is wrong with one is returned."""
+class _Decoder(torch.utils.data.Dataset):
+    """Decodes images by their number; what is wrong with one is returned."""
 
-    root: Path
-    paths: tuple[str, ...]
+    source: Encoded
     side: int
+    least_area: float | None
 
-    def __getitem__(self, number: int) -> Decoded:
-        return self.one(number)
+    def __getitem__(self, wanted: Wanted) -> Decoded:
+        return self.one(wanted)
 
-    def one(self, number: int) -> Decoded:
+    def one(self, wanted: Wanted) -> Decoded:
+        number, seed = wanted
         try:
-            return decode(self.root / self.paths[number], self.side)
+            content, name = self.source.read(number), self.source.name(number)
+            if seed is None or self.least_area is None:
+                return decode(content, name, self.side)
+            return decode_cropped(content, name, self.side, self.least_area, seed, number)
         except DataFileError as error:
             return str(error)
 
@@ -250,9 +198,9 @@ class _Loader:
     """torch's DataLoader with worker processes that outlast an epoch."""
 
     def __init__(self, images: FolderImages) -> None:
-        self._order: list[list[int]] = []
+        self._order: list[list[Wanted]] = []
         self._loader = torch.utils.data.DataLoader(
-            _Files(images.root, images.paths, images.side),
+            _Decoder(images.source, images.side, images.least_area),
             batch_sampler=self._order,
             num_workers=images.workers,
             collate_fn=list,
@@ -262,8 +210,8 @@ class _Loader:
             worker_init_fn=_end_with_trial,
         )
 
-    def batches(self, wanted: Sequence) -> Iterator[list[Decoded]]:
-        self._order[:] = [list(map(int, numbers)) for numbers in wanted]
+    def batches(self, wanted: Sequence[list[Wanted]]) -> Iterator[list[Decoded]]:
+        self._order[:] = wanted
         yield from self._loader
 
 
@@ -272,16 +220,21 @@ def _joined(found: Sequence[Decoded]) -> UInt8[Tensor, "batch 3 height width"]:
     return torch.stack([image[0] for image in found if not isinstance(image, str)])
 
 
-def load(listing: Listing, side: int) -> tuple[FolderImages, FolderImages]:
-    """Return training and test images, in the order of the listing."""
-    training, test = (
-        FolderImages(
-            listing.root, [path for path, _ in labelled],
-            torch.tensor([label for _, label in labelled]), side,
-        )
-        for labelled in (listing.training, listing.test)
-    )  # fmt: skip
-    return training, test
+def load(
+    listing: Listing, side: int, least_area: float | None = None
+) -> tuple[FolderImages, FolderImages]:
+    """Return training and test images, in the order of the listing.
+
+    Args:
+        listing: what there is.
+        side: height and width that each is brought to.
+        least_area: of a training image that a random crop shows; None to show its centre.
+    """
+    (training, training_labels), (test, test_labels) = listing.open()
+    return (
+        FolderImages(training, training_labels, side, least_area=least_area),
+        FolderImages(test, test_labels, side),
+    )
 
 
 def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) -> tuple[Splits, int]:

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from gon_core import seeding
 from gon_core.config.trial import FolderConfig, ImageSize
 from gon_core.data.corruption_folders import refuse, subfolders
 from gon_core.data.files import DataFileError
+from gon_core.data.listing import Files, LabelledSource, labels_of
 from gon_core.names import nearest
 
 TRAIN, TEST = "train", "val"
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a folder holds.
+class FolderListing:
+    """What a folder holds; see ``gon_core.data.listing``.
 
     Attributes:
         root: the folder.
@@ -56,8 +57,27 @@ class Listing:
             test_images=len(self.test), digest=self.digest,
         )  # fmt: skip
 
+    def every(self, step: int) -> "FolderListing":
+        """Return the first class and each that comes so many after it."""
+        training, test = (
+            tuple((path, label // step) for path, label in labelled if label % step == 0)
+            for labelled in (self.training, self.test)
+        )
+        return replace(self, classes=self.classes[::step], training=training, test=test)
 
-def scan(root: Path) -> Listing:
+    def open(self) -> tuple[LabelledSource, LabelledSource]:
+        """Return training and test images."""
+        training, test = (
+            (
+                Files(self.root, tuple(path for path, _ in labelled)),
+                labels_of([label for _, label in labelled]),
+            )
+            for labelled in (self.training, self.test)
+        )
+        return training, test
+
+
+def scan(root: Path) -> FolderListing:
     """Return what a folder holds, once the head of every file was looked at.
 
     Raises:
@@ -105,7 +125,9 @@ def scan(root: Path) -> Listing:
         for of_class in found
     ]
     training, test = labelled if is_divided else _divide(labelled[0])
-    return Listing(root, classes, tuple(training), tuple(test), _digest(root, training + test))
+    return FolderListing(
+        root, classes, tuple(training), tuple(test), _digest(root, training + test)
+    )
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:

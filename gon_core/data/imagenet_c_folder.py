@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gon_core.benchmarks.imagenet_c import CORRUPTIONS
 from gon_core.data.corruption_folders import check_names, folder_faults, refuse, subfolders
+from gon_core.data.decoding import decode_whole, read_file
 from gon_core.data.files import DataFileError
-from gon_core.data.folder_images import decode_whole
 
 EXTRA = ("gaussian_blur", "saturate", "spatter", "speckle_noise")  # published too, not in the mCE
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -139,7 +139,7 @@ def _read(paths: Sequence[Path], side: int) -> UInt8[Tensor, "batch 3 height wid
     images, faults = [], []
     for path in paths:
         try:
-            image, _ = decode_whole(path)
+            image, _ = decode_whole(read_file(path), str(path))
         except DataFileError as error:
             faults.append(str(error))
             continue

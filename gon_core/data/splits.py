@@ -27,6 +27,11 @@ class Images(Protocol):
         """Where labels and batches are."""
         ...
 
+    @property
+    def least_area(self) -> float | None:
+        """Of an image that a random crop shows, where it is cropped; None if it is not."""
+        ...
+
     def __len__(self) -> int: ...
 
     def batch(self, index: slice | Tensor) -> UInt8[Tensor, "batch channel height width"]:
@@ -34,9 +39,12 @@ class Images(Protocol):
         ...
 
     def batches(
-        self, indices: Sequence[Tensor]
+        self, indices: Sequence[Tensor], seed: int | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        """Yield a batch for each of ``indices``; what is read from files is read ahead."""
+        """Yield a batch for each of ``indices``; what is read from files is read ahead.
+
+        With a ``seed`` images that can be cropped at random are: by it and the index of each.
+        """
         ...
 
     def __getitem__(self, index: Tensor) -> "Images":
@@ -65,6 +73,11 @@ class LabelledImages:
     labels: Int64[Tensor, " image"]
 
     @property
+    def least_area(self) -> None:
+        """None: they are as they are."""
+        return None
+
+    @property
     def device(self) -> torch.device:
         """Where both are."""
         return self.labels.device
@@ -80,9 +93,9 @@ class LabelledImages:
         return self.images[index]
 
     def batches(
-        self, indices: Sequence[Tensor]
+        self, indices: Sequence[Tensor], seed: int | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        """Yield a batch for each of ``indices``."""
+        """Yield a batch for each of ``indices``: the images as they are, whatever the seed."""
         return map(self.batch, indices)
 
     def first(self, count: int | None) -> "LabelledImages":
@@ -132,9 +145,11 @@ def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:
     ):
         if wanted > available:
             raise ValueError(f"{name} must be at most {available}, got {wanted}")
-    order = torch.randperm(
-        len(train_set), generator=seeding.generator(config.split_seed, "validation split")
-    )
+    stream = seeding.generator(config.split_seed, "validation split")
+    if benchmark.holds_out_by_class:
+        order = balanced_order(train_set.labels.cpu(), stream)
+    else:
+        order = torch.randperm(len(train_set), generator=stream)
     held_out, rest = order[:held_out_images], order[held_out_images:]
     validation = sample(train_set.labels[held_out], config.validation_images, config, "validation")
     chosen = sample(test_set.labels, config.test_images, config, "test")

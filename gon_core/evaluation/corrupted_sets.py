@@ -73,6 +73,11 @@ class CorruptedImages:
         """That of the clean images."""
         return self.clean.device
 
+    @property
+    def least_area(self) -> None:
+        """None: they are never cropped at random."""
+        return None
+
     def __len__(self) -> int:
         return len(self.clean)
 
@@ -89,7 +94,7 @@ class CorruptedImages:
         return made
 
     def batches(
-        self, indices: Sequence[Tensor]
+        self, indices: Sequence[Tensor], seed: int | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
         """Yield a batch for each of ``indices``."""
         return map(self.batch, indices)

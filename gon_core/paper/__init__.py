@@ -1,8 +1,8 @@
 """The published tables as CSV, and one loader, so that every report can stand beside them.
 
-All are from the paper and its appendix, but for ``cifar10_c_top1``: accuracies of PreActResNet-18
-under each corruption, from the repository of Kireev et al. (tml-epfl/adv-training-corruptions), and
-the clean ones that RobustBench lists.
+All are from the paper and its appendix, but for ``cifar10_c_top1`` and ``imagenet100_c_top1``:
+accuracies of PreActResNet-18 under each corruption, from the repository of Kireev et al.
+(tml-epfl/adv-training-corruptions), and the clean ones on CIFAR-10 that RobustBench lists.
 """
 
 from importlib import resources

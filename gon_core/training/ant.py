@@ -154,7 +154,8 @@ def train_alone(
     first = batch_size * (opponent.steps_alone % math.ceil(len(data) / batch_size))
     if opponent.order_alone is None or first == 0:
         opponent.order_alone = permutation(data, state.streams["pretraining order"])
-    ((images, labels),) = select(data, [opponent.order_alone[first : first + batch_size]])
+    seed = None if state.progress is None else state.progress.crop_seed
+    ((images, labels),) = select(data, [opponent.order_alone[first : first + batch_size]], seed)
     ascend(state, opponent, state.augmented(images), labels, bf16)
     opponent.steps_alone += 1
     return True

@@ -52,7 +52,9 @@ def _progress_tensors(progress: EpochProgress | None) -> dict[str, torch.Tensor]
 def _progress_numbers(progress: EpochProgress | None) -> dict[str, dict[str, int | float]]:
     if progress is None:
         return {}
-    numbers = ("steps", "seconds", "data_seconds")
+    numbers = ["steps", "seconds", "data_seconds"]
+    if progress.crop_seed is not None:
+        numbers.append("crop_seed")
     return {"epoch": {name: getattr(progress, name) for name in numbers}}
 
 

@@ -69,6 +69,7 @@ class EpochProgress:
         correct: how many of them were classified right.
         seconds: that they took, before an interruption.
         data_seconds: how many of these it waited for images.
+        crop_seed: what the random crops of its images are drawn by, where they are cropped.
     """
 
     permutation: Int64[Tensor, " image"]
@@ -77,6 +78,7 @@ class EpochProgress:
     correct: Int64[Tensor, ""]
     seconds: float = 0.0
     data_seconds: float = 0.0
+    crop_seed: int | None = None
 
     def count(
         self,
@@ -249,7 +251,7 @@ def train_epochs(
         started = time.perf_counter() - progress.seconds
         state.model.train()
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
-        for images, labels in progress.timed(select(data, indices)):
+        for images, labels in progress.timed(select(data, indices, progress.crop_seed)):
             while prepare(state, len(labels)):
                 _stop_if(stop(), state, started)
             rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
@@ -295,7 +297,12 @@ def _begin_epoch(data: Images, order: Generator) -> EpochProgress:
         steps=0,
         loss_sum=torch.zeros((), dtype=torch.float64, device=data.device),
         correct=torch.zeros((), dtype=torch.int64, device=data.device),
+        crop_seed=None if data.least_area is None else _draw_seed(order),
     )
+
+
+def _draw_seed(stream: Generator) -> int:
+    return int(torch.randint(2**53, (), generator=stream))  # JSON holds it exactly
 
 
 def batches(data: Images, batch_size: int, order: Generator) -> Iterator[LabelledBatch]:
@@ -308,7 +315,12 @@ def permutation(data: Images, order: Generator) -> Int64[Tensor, " image"]:
     return torch.randperm(len(data), generator=order).to(data.device)
 
 
-def select(data: Images, indices: Sequence[Tensor]) -> Iterator[LabelledBatch]:
-    """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels."""
-    for index, images in zip(indices, data.batches(indices), strict=True):
+def select(
+    data: Images, indices: Sequence[Tensor], crop_seed: int | None = None
+) -> Iterator[LabelledBatch]:
+    """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels.
+
+    What can be cropped at random is, where there is a seed: by it and the index of each image.
+    """
+    for index, images in zip(indices, data.batches(indices, crop_seed), strict=True):
         yield images.float().div_(255), data.labels[index]

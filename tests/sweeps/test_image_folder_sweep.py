@@ -60,7 +60,7 @@ def test_it_finds_the_same_whether_images_are_kept_or_decoded_in_every_epoch(pho
     assert [row["value"] for row in again] == [row["value"] for row in rows]
 
     (photos / "val/cat/000.png").unlink()
-    image_folder._listing.cache_clear()  # as in a new process
+    image_folder.listing.cache_clear()  # as in a new process
     plan.data_digest.cache_clear()
     code, printed = run_here(tmp_path, "evaluate_checkpoint", *given)
     assert code == 2 and "other images than the checkpoints were trained on" in printed
@@ -72,7 +72,7 @@ def test_everything_wrong_with_it_is_said_and_nothing_is_written(photos, tmp_pat
     (tmp_path / "w.safetensors").write_bytes(b"\x80\x04 a pickle")
     given = (*SIZE.split(), photos, "--model", "not_there:make", "--download")
     code, printed = run_here(tmp_path, "sigma_line_search", *given)
-    assert code == 2 and "--download: your own images are where they are" in printed
+    assert code == 2 and "--download: these images are where they are" in printed
     code, printed = run_here(tmp_path, "sigma_line_search", *given[:-1])
     words = " ".join(printed.split())
     assert code == 2 and "Traceback" not in printed
@@ -85,7 +85,7 @@ def test_everything_wrong_with_it_is_said_and_nothing_is_written(photos, tmp_pat
     code, printed = run_here(
         tmp_path, "sigma_line_search", "--image-size", 32, "--weights", "w.safetensors"
     )
-    assert code == 2 and "--image-size: is of your own images" in printed
+    assert code == 2 and "--image-size: is of images from a folder" in printed
     code, printed = run_here(tmp_path, "sigma_line_search", "--weights", "w.safetensors")
     assert code == 2 and "a pickle, which may hold code and is never loaded" in printed
     assert not (tmp_path / "results").exists()

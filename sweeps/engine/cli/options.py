@@ -25,7 +25,6 @@ MOST_GENERATOR_STEPS = 10_000_000  # records have 64 bits for them; the paper ta
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 # Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
 MOST_GPUS, MOST_HOURS, MOST_PRICE = 1_000, 1e9, 1e6
-DEFAULT_SIZE = 64  # pixels, of one's own images
 MOST_DECODERS = 2  # by default
 MEMORY_SHARE = 4  # the part of the memory that images may take: Ray keeps a copy for the trials
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
@@ -86,10 +85,10 @@ class SweepOptions(CommandOptions):
         description=f"Data set; all but {EMBEDDED} are read from --data-dir.",
     )
     image_size: Annotated[ImageSize, WHOLE_NUMBER] | None = Field(
-        None, description="Height and width that your own images are brought to. Default: 64."
+        None, description="Height and width of images from a folder. Default: 64, ImageNet 224."
     )
     cache_images: Literal["auto", "none"] = Field(
-        "auto", description="auto: your own images are kept in memory where they fit."
+        "auto", description="auto: images from a folder are kept in memory where they fit."
     )
     data_workers: Annotated[int, Field(ge=0, le=MOST_CORES)] | None = Field(
         None,
@@ -174,24 +173,28 @@ class SweepOptions(CommandOptions):
     def benchmark(self) -> benchmarks.Benchmark:
         """All that is known of the data set."""
         folder = self.folder
-        return benchmarks.get(self.dataset) if folder is None else benchmarks.of_folder(folder)
+        found = benchmarks.get(self.dataset)
+        return found if folder is None or found.of_folder is None else found.of_folder(folder)
 
     @property
     def folder(self) -> FolderConfig | None:
-        """What a folder of one's own images holds; None of others, or where it cannot be read."""
-        if self.data_dir is None or benchmarks.get(self.dataset).folder is None:
+        """What a folder of images holds; None of other data sets, or where it cannot be read."""
+        found = benchmarks.get(self.dataset)
+        if self.data_dir is None or found.describe is None:
             return None
         try:
-            return image_folder.describe(self.data_dir, self.image_size or DEFAULT_SIZE)
+            return found.describe(self.data_dir, self.image_size or found.image_size)
         except DataFileError:  # which `planning.plan.problems` tells
             return None
 
     @property
     def keeps_images(self) -> bool:
-        """Whether images are decoded once, into memory; all but one's own always are."""
+        """Whether images are decoded once, into memory: not those of which parts are shown."""
         folder = self.folder
-        if folder is None or self.cache_images == "none":
-            return folder is None
+        if folder is None:
+            return True
+        if self.cache_images == "none" or self.benchmark.augment is None:
+            return False
         count = (self.training_images or folder.training_images) + folder.test_images
         return count * 3 * folder.image_size**2 <= memory() // MEMORY_SHARE
 
@@ -225,9 +228,9 @@ class SweepOptions(CommandOptions):
         if benchmark.folder is None:
             for name in ("image_size", "cache_images", "data_workers"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    found[name] = f"is of your own images: --dataset {image_folder.NAME}"
+                    found[name] = f"is of images from a folder: --dataset {image_folder.NAME}"
         elif self.download:
-            found["download"] = "your own images are where they are"
+            found["download"] = "these images are where they are"
         elif self.folder is None:  # nothing is known of it
             return {name: rule for name, rule in found.items() if not name.endswith("_images")}
         elif not self.keeps_images and (self.processes_per_trial or 1) > 1:

@@ -223,7 +223,7 @@ def test_options_of_other_commands_are_those_that_they_have():
         ("--epsilons 3", "--epsilons: is an option of epsilon_sphere.py, not of this command"),
         ("--learning-rates 3", "--learning-rates: unknown argument\n"),
         ("--method foo", "foo is unknown, given: foo\n"),
-        ("--dataset imagenet", "fashion_mnist, kmnist, cifar10, image_folder, given"),
+        ("--dataset imagenet1k", "imagenet, imagenet100, image_folder; did you mean imagenet?"),
         ("--dry", "--dry: unknown argument; did you mean --dry-run?"),
     ],
 )  # fmt: skip

@@ -1,0 +1,294 @@
+"""Images in Parquet shards, as Hugging Face serves ImageNet and most sets of classified images.
+
+``train-*.parquet`` and ``validation-*.parquet`` have the columns ``image`` (``bytes``, ``path``)
+and ``label``. A row of Parquet cannot be read alone, so each machine copies what it needs once into
+Arrow files of its own, from which any image is read at once; all processes of the machine share
+them through the page cache.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64
+from pyarrow import fs, ipc, parquet
+
+from gon_core.config.trial import FolderConfig, ImageSize
+from gon_core.data.corruption_folders import refuse
+from gon_core.data.files import DataFileError
+from gon_core.data.listing import LabelledSource, labels_of
+
+PARTS = {"training": ("train-",), "test": ("validation-", "val-")}  # what the files begin with
+CACHE = "GON_CACHE_DIR"
+ROWS = 256  # of a batch of an Arrow file
+SCHEMA = pa.schema([("bytes", pa.binary()), ("path", pa.string())])
+Numbers = Int64[np.ndarray, " image"]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Images in an Arrow file of this machine; see ``gon_core.data.decoding.Encoded``.
+
+    Attributes:
+        path: of the file.
+        rows: of it, in this order.
+    """
+
+    path: Path
+    rows: Numbers
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, numbers: list[int]) -> "Shards":
+        return Shards(self.path, self.rows[numbers])
+
+    def name(self, number: int) -> str:
+        """Return the path of an image, as the shard says."""
+        return self._cell(number, "path").as_py() or f"{self.path}: row {self.rows[number]}"
+
+    def read(self, number: int) -> bytes:
+        """Return the content of an image's file."""
+        return self._cell(number, "bytes").as_py()
+
+    def _cell(self, number: int, column: str) -> Any:
+        batch, row = divmod(int(self.rows[number]), ROWS)
+        return self._file.get_batch(batch)[column][row]
+
+    @cached_property
+    def _file(self) -> ipc.RecordBatchFileReader:
+        return ipc.open_file(pa.memory_map(str(self.path)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "rows": self.rows}  # another process opens it anew
+
+
+@dataclass(frozen=True)
+class ShardListing:
+    """What a folder of shards holds; see ``gon_core.data.listing``.
+
+    Attributes:
+        uri: of the folder: a path, or one of any filesystem of pyarrow.
+        classes: their names, where the shards say them; else their numbers.
+        files: names of the shards, by part.
+        labels: the class of each image, in the order of the shards, by part.
+        digest: SHA-256 of the names of all shards, of all labels, and of what is taken.
+        rows: the images that are taken, by part, in ascending order; all where a part is left out.
+    """
+
+    uri: str
+    classes: tuple[str, ...]
+    files: dict[str, tuple[str, ...]]
+    labels: dict[str, Numbers]
+    digest: str
+    rows: dict[str, Numbers] = field(default_factory=dict)
+
+    def describe(self, image_size: ImageSize) -> FolderConfig:
+        """Return what a trial's configuration says of it."""
+        training, test = (len(self.labels[part]) for part in PARTS)
+        return FolderConfig(
+            image_size=image_size, classes=len(self.classes), training_images=training,
+            test_images=test, digest=self.digest,
+        )  # fmt: skip
+
+    def every(self, step: int) -> "ShardListing":
+        """Return the first class and each that comes so many after it."""
+        rows = {part: np.flatnonzero(labels % step == 0) for part, labels in self.labels.items()}
+        labels = {part: self.labels[part][rows[part]] // step for part in PARTS}
+        digest = hashlib.sha256(f"{self.digest} every {step}".encode()).hexdigest()
+        return replace(self, classes=self.classes[::step], labels=labels, rows=rows, digest=digest)
+
+    def open(self) -> tuple[LabelledSource, LabelledSource]:
+        """Return training and test images, which are copied to this machine first.
+
+        Raises:
+            DataFileError: a shard cannot be read, or there is no room.
+        """
+        training, test = (
+            (
+                Shards(local_copy(self, part), np.arange(len(self.labels[part]))),
+                labels_of(self.labels[part].tolist()),
+            )
+            for part in PARTS
+        )
+        return training, test
+
+
+def is_sharded(uri: str) -> bool:
+    """Whether a folder holds shards, or can be nothing else as it is no local path."""
+    if "://" in uri:
+        return True
+    try:
+        return any(name.endswith(".parquet") for name in os.listdir(uri))
+    except OSError:
+        return False
+
+
+def as_uri(path: Path | str) -> str:
+    """Return a path as text; of an address that became a path the lost slash is put back."""
+    return re.sub(r"^([a-z][a-z0-9+.-]+):/(?!/)", r"\1://", str(path))
+
+
+def scan(uri: str) -> ShardListing:
+    """Return what a folder of shards holds; of the columns only the labels are read.
+
+    Raises:
+        DataFileError: there are no shards of a part, one cannot be read or lacks a column, or its
+            labels are not those of the classes; names them all, the first 20 in full.
+    """
+    filesystem, root = _open(uri)
+    found, faults = _names(filesystem, root, uri), []
+    names: tuple[str, ...] = ()
+    labels: dict[str, Numbers] = {}
+    for part, files in found.items():
+        if not files:
+            faults.append(f"{shown(uri)}: no {PARTS[part][0]}*.parquet")
+        columns = []
+        for name in files:
+            try:
+                said, column = _labels(filesystem, f"{root}/{name}")
+                names = names or said
+                columns.append(column)
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                faults.append(f"{shown(uri)}/{name}: {_reason(error)}")
+        labels[part] = np.concatenate([*columns, np.zeros(0, np.int64)])
+    refuse(faults)
+    count = len(names) or int(labels["training"].max(initial=0)) + 1
+    for part, own in labels.items():
+        wrong = own[(own < 0) | (own >= count)]
+        missing = sorted(set(range(count)) - set(np.unique(own).tolist()))
+        fault, which = f"{shown(uri)}: {part} images", f"of the {count:,} classes, such as"
+        if len(wrong):
+            faults.append(f"{fault} have labels that are none {which} {wrong[0]}")
+        elif missing:
+            faults.append(f"{fault} are missing for {len(missing):,} {which} {missing[0]}")
+    if count < 2:
+        faults.append(f"{shown(uri)}: one class; needs two or more")
+    refuse(faults)
+    sha = hashlib.sha256(json.dumps(found, sort_keys=True).encode())
+    for own in labels.values():
+        sha.update(own.tobytes())
+    classes = names or tuple(map(str, range(count)))
+    return ShardListing(uri, classes, found, labels, sha.hexdigest())
+
+
+def shown(uri: str) -> str:
+    """Return an address without its key and parameters."""
+    return re.sub(r"//[^/@]*@", "//***@", uri.partition("?")[0])
+
+
+def _open(uri: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in uri:
+        return fs.LocalFileSystem(), str(Path(uri).absolute())
+    try:
+        filesystem, path = fs.FileSystem.from_uri(uri)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataFileError(f"{shown(uri)}: cannot be opened ({_reason(error)})") from error
+    return filesystem, path.rstrip("/")
+
+
+def _names(filesystem: fs.FileSystem, root: str, uri: str) -> dict[str, tuple[str, ...]]:
+    try:
+        entries = filesystem.get_file_info(fs.FileSelector(root))
+    except (OSError, pa.ArrowException) as error:
+        rule = f"cannot be read as a folder ({_reason(error)})"
+        raise DataFileError(f"{shown(uri)}: {rule}") from error
+    names = sorted(entry.base_name for entry in entries if entry.extension == "parquet")
+    return {
+        part: tuple(name for name in names if name.startswith(beginnings))
+        for part, beginnings in PARTS.items()
+    }
+
+
+def _labels(filesystem: fs.FileSystem, path: str) -> tuple[tuple[str, ...], Numbers]:
+    """Return the names of the classes, if a shard says them, and the labels in it."""
+    with filesystem.open_input_file(path) as content:
+        file = parquet.ParquetFile(content)
+        kind = file.schema_arrow.field("image").type
+        if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+            raise ValueError("the column image has no bytes")
+        labels = file.read(columns=["label"])["label"].cast(pa.int64()).to_numpy()
+        return _class_names(file.schema_arrow.metadata or {}), labels
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> tuple[str, ...]:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return tuple(map(str, features["label"]["names"]))
+    return ()
+
+
+def local_copy(listing: ShardListing, part: str) -> Path:
+    """Return the Arrow file of this machine with the images of a part, made if there is none.
+
+    It lies in the folder that the environment variable ``GON_CACHE_DIR`` names, by default
+    ``~/.cache/game-of-noise``. One process makes it while others wait.
+
+    Raises:
+        DataFileError: a shard cannot be read, or the file cannot be written.
+    """
+    folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "game-of-noise")
+    path = folder / f"{listing.digest[:16]}-{part}.arrow"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                made = path.with_suffix(".part")
+                _copy(listing, part, made)
+                made.replace(path)
+    except OSError as error:
+        rule = f"set {CACHE} to a folder with room for the images"
+        raise DataFileError(f"{folder}: {_reason(error)}; {rule}") from error
+    return path
+
+
+def _copy(listing: ShardListing, part: str, path: Path) -> None:
+    filesystem, root = _open(listing.uri)
+    with pa.OSFile(str(path), "wb") as file, ipc.new_file(file, SCHEMA) as writer:
+        for rows in _batches(filesystem, root, listing, part):
+            writer.write_batch(rows)
+
+
+def _batches(
+    filesystem: fs.FileSystem, root: str, listing: ShardListing, part: str
+) -> Iterator[pa.RecordBatch]:
+    """Yield the images that are taken in batches of ``ROWS``; the last one may be smaller."""
+    waiting: list[dict[str, Any]] = []
+    taken, first = listing.rows.get(part), 0
+    for name in listing.files[part]:
+        try:
+            with filesystem.open_input_file(f"{root}/{name}") as content:
+                for batch in parquet.ParquetFile(content).iter_batches(ROWS, columns=["image"]):
+                    images = batch["image"]
+                    if taken is not None:
+                        last = first + len(images)
+                        here = taken[np.searchsorted(taken, first) : np.searchsorted(taken, last)]
+                        images, first = images.take(pa.array(here - first)), last
+                    waiting += images.to_pylist()
+                    while len(waiting) >= ROWS:
+                        yield _rows(waiting[:ROWS])
+                        waiting = waiting[ROWS:]
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise DataFileError(f"{shown(listing.uri)}/{name}: {_reason(error)}") from error
+    if waiting:
+        yield _rows(waiting)
+
+
+def _rows(images: Sequence[dict[str, Any]]) -> pa.RecordBatch:
+    columns = {"bytes": [i["bytes"] for i in images], "path": [i.get("path") for i in images]}
+    return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:150] or type(error).__name__

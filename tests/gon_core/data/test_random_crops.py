@@ -1,0 +1,123 @@
+"""Random crops while images are decoded: by epoch and index alone, as torchvision draws them."""
+
+import math
+
+import pytest
+import torch
+from PIL import Image
+
+from gon_core import seeding
+from gon_core.config import ANT, GNT, TrainingConfig
+from gon_core.data import decoding, folder_images, image_folder
+from gon_core.data.augmentation import ASPECT, crop_box
+from gon_core.models import MadryCNN
+from gon_core.training import StoppedError, checkpoints, new_state, train
+from tests.class_folders import fill, photo
+
+
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photos")
+    fill(root / "train", 10)
+    fill(root / "val", 4, first=500)
+    return root
+
+
+def images(divided, workers=0):
+    training, test = folder_images.load(image_folder.scan(divided), 32, least_area=0.08)
+    assert test.least_area is None
+    return training.decoded_by(workers)
+
+
+def test_the_box_is_drawn_as_torchvision_draws_it():
+    stream = seeding.generator(0, "test")
+    height, width = 375, 500
+    boxes = [crop_box(height, width, 0.08, stream) for _ in range(4000)]
+    for top, left, high, wide in boxes:
+        assert 0 <= top <= height - high and 0 <= left <= width - wide
+        assert 1 / ASPECT - 0.02 < wide / high < ASPECT + 0.02
+    areas = torch.tensor([high * wide for _, _, high, wide in boxes]) / (height * width)
+    assert areas.min() > 0.079 and areas.max() > 0.9
+    theirs = torch.tensor([h * w for _, _, h, w in map(their_box, range(4000))])
+    theirs = theirs / (height * width)
+    quantiles = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
+    assert torch.allclose(areas.quantile(quantiles), theirs.quantile(quantiles), atol=0.03)
+
+
+def their_box(seed):
+    from torchvision.transforms import RandomResizedCrop
+
+    torch.manual_seed(seed)
+    return RandomResizedCrop.get_params(torch.zeros(3, 375, 500), [0.08, 1.0], [3 / 4, 4 / 3])
+
+
+def test_an_image_that_is_too_narrow_shows_its_middle():
+    top, left, high, wide = crop_box(500, 20, 0.9, seeding.generator(0, "test"))
+    assert (left, wide, high) == (0, 20, round(20 * ASPECT)) and top == (500 - high) // 2
+    assert math.isclose(high / wide, ASPECT, rel_tol=0.03)
+
+
+def test_a_crop_is_of_its_epoch_and_index_alone(tmp_path):
+    Image.fromarray(photo(3, 60, 80)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+
+    def crop(seed, index):
+        return decoding.decode_cropped(content, "a.png", 32, 0.08, seed, index)[0]
+
+    assert torch.equal(crop(1, 2), crop(1, 2))
+    assert not torch.equal(crop(1, 2), crop(2, 2)) and not torch.equal(crop(1, 2), crop(1, 3))
+    crops = torch.stack([crop(1, index) for index in range(40)])
+    whole, _ = decoding.decode(content, "a.png", 32)
+    assert crops.shape == (40, 3, 32, 32) and whole.shape == (3, 32, 32)
+
+
+@pytest.mark.system
+def test_processes_and_the_order_of_batches_change_nothing(divided):
+    index = torch.tensor([5, 17, 2, 29])
+    (expected,) = images(divided).batches([index], seed=7)
+    for workers in (1, 2):
+        lazy = images(divided, workers)
+        first, second = lazy.batches([index[2:], index[:2]], seed=7)
+        assert torch.equal(torch.cat([second, first]), expected)
+    (centres,) = images(divided).batches([index])
+    assert torch.equal(centres, images(divided).batch(index)) and not torch.equal(centres, expected)
+
+
+def state_of(method):
+    model = MadryCNN(torch.Generator().manual_seed(0), 3, (3, 32, 32))
+    config = TrainingConfig(batch_size=8, learning_rate=0.01, max_epochs=2)
+    return new_state(model, config, seed=1, method=method, channels=3), config
+
+
+@pytest.mark.parametrize(
+    "method", [GNT(sigma=0.1), ANT(epsilon=5.0, pretraining_steps=2, reset_interval=0.5)]
+)
+def test_a_training_that_is_stopped_in_an_epoch_ends_on_the_same_bits(method, divided):
+    data = images(divided)
+    whole, config = state_of(method)
+    list(train(whole, data, method, config))
+    stopped, _ = state_of(method)
+    steps = iter([False, False, True])
+    with pytest.raises(StoppedError):
+        list(train(stopped, data, method, config, stop=lambda: next(steps)))
+    assert stopped.progress is not None and stopped.progress.crop_seed is not None
+    again, _ = state_of(method)
+    checkpoints.restore(again, checkpoints.dump(stopped))
+    assert again.progress.crop_seed == stopped.progress.crop_seed
+    list(train(again, data, method, config))
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor), name
+
+
+def test_each_epoch_shows_other_parts(divided):
+    seen, data = [], images(divided)
+    batches = data.batches
+
+    def spy(indices, seed=None):
+        seen.append(seed)
+        return batches(indices, seed)
+
+    data.batches = spy
+    state, config = state_of(GNT(sigma=0.1))
+    list(train(state, data, GNT(sigma=0.1), config))
+    assert len(set(seen)) == 2 and None not in seen
