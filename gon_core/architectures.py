@@ -173,6 +173,14 @@ def _of_cifar(name: str) -> Description:
     return Description(construct, 10, (3, 32, 32), any_classes=True, least_side=32)
 
 
+def _preactresnet18(
+    classes: int, image_shape: ImageShape, generator: Generator | None
+) -> nn.Module:
+    from gon_core.models.small_resnets import preactresnet18
+
+    return preactresnet18(classes, generator, min(image_shape[1:]))
+
+
 def _from_outside(name: str) -> Description:
     def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
         from gon_core.models import outside
@@ -223,7 +231,9 @@ ARCHITECTURES = {
     "wong_small": Description(_wong_small, 10, DIGITS),
     "wong_large": Description(_wong_large, 10, DIGITS),
     "resnet9_small": _of_cifar("resnet9_small"),
-    "preactresnet18": _of_cifar("preactresnet18"),
+    "preactresnet18": Description(
+        _preactresnet18, 10, (3, 32, 32), any_classes=True, least_side=32
+    ),
     "wrn_40_2": _of_cifar("wrn_40_2"),
     "resnet18": _of_torchvision("resnet18"),
     "resnet50": _of_torchvision("resnet50"),

@@ -121,6 +121,7 @@ class Scale:
         evaluation: deviations of the measures of a final model from the paper's, by field.
         model: what is trained; None for the benchmark's own.
         fine_tuning: training of a trial that starts from given weights; None for that of any other.
+        epochs: limit of epochs by variant of a method, where its own is lower than ``training``'s.
     """
 
     training_images: int | None
@@ -133,6 +134,7 @@ class Scale:
     evaluation: Mapping[str, float | int] = field(default_factory=dict)
     model: str | None = None
     fine_tuning: TrainingConfig | None = None
+    epochs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

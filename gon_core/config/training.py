@@ -8,13 +8,15 @@ from pydantic import Field, model_validator
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
 
 Precision = Literal["fp32", "bf16"]
+MOST_DECAYS = 5  # by 10 each: beyond them nothing changes
 
 
 class TrainingConfig(Frozen):
     """SGD with momentum until convergence (appendix B), or for a fixed number of epochs.
 
     By default the learning rate decays once, at the first plateau of the training loss, and the
-    second plateau ends the training. With ``decay_epochs`` it decays after these epochs instead,
+    second plateau ends the training; with other ``decays`` at the first ones, and the next ends it.
+    With ``decay_epochs`` it decays after these epochs instead,
     and with ``anneals`` it falls all the time, whatever the loss; only ``max_epochs`` then ends the
     training.
 
@@ -27,6 +29,7 @@ class TrainingConfig(Frozen):
         warm_up_epochs: epochs in which the learning rate rises linearly, step by step, to
             ``learning_rate``. They count towards no plateau.
         decay_factor: the learning rate is multiplied by this at each decay.
+        decays: at how many plateaus it decays; 0 to end at the first.
         decay_epochs: epochs after which it decays, ascending; none for the rule of plateaus.
         anneals: whether it also falls linearly, step by step, from the end of the warm-up to 0 at
             the end of the training.
@@ -37,7 +40,7 @@ class TrainingConfig(Frozen):
 
     References:
         Appendix B: "After convergence, we decayed the learning rate once by a factor of 10 and
-        continued the training".
+        continued the training"; a second decay brought no benefit.
     """
 
     batch_size: PositiveInt = 300
@@ -47,6 +50,7 @@ class TrainingConfig(Frozen):
     weight_decay: Annotated[float, Field(ge=0), UnsignedZero] = 0.0
     warm_up_epochs: Annotated[int, Field(ge=0)] = 0
     decay_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    decays: Annotated[int, Field(ge=0, le=MOST_DECAYS)] = 1
     decay_epochs: tuple[PositiveInt, ...] = ()
     anneals: bool = False
     patience: PositiveInt = 10

@@ -1,4 +1,4 @@
-"""Residual networks for colour images of 32 pixels: CIFAR-10's classifiers."""
+"""Residual networks for small colour images: CIFAR-10's classifiers."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from torch.nn.utils import skip_init
 
 from gon_core.models.madry_cnn import initialise
 
+LARGE = 128  # pixels
 # Of CIFAR-10's training images, by channel.
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
@@ -70,17 +71,22 @@ def resnet9_small(classes: int, generator: Generator | None = None) -> SmallResN
     return SmallResNet(body, 64, classes, generator, F.adaptive_max_pool2d)
 
 
-def preactresnet18(classes: int, generator: Generator | None = None) -> SmallResNet:
-    """Return the pre-activation ResNet-18 of CIFAR: a 3 x 3 stem, 64 to 512 channels.
+def preactresnet18(classes: int, generator: Generator | None = None, side: int = 32) -> SmallResNet:
+    """Return the pre-activation ResNet-18: 64 to 512 channels.
+
+    Its stem is CIFAR's, a 3 x 3 convolution; from ``LARGE`` pixels on it is ImageNet's, a 7 x 7
+    convolution and a maximum that each halve the resolution.
 
     References:
         He et al., "Identity mappings in deep residual networks", 2016; Kireev et al., "On the
         effectiveness of adversarial training against common corruptions", 2022, train it.
     """
     blocks = _stages(64, (64, 128, 256, 512), (2, 2, 2, 2))
-    return SmallResNet(
-        nn.Sequential(_convolution(3, 64), *blocks, *_after(512)), 512, classes, generator
-    )
+    stem = [_convolution(3, 64)]
+    if side >= LARGE:
+        wide = skip_init(nn.Conv2d, 3, 64, 7, stride=2, padding=3, bias=False)
+        stem = [wide, nn.MaxPool2d(3, stride=2, padding=1)]
+    return SmallResNet(nn.Sequential(*stem, *blocks, *_after(512)), 512, classes, generator)
 
 
 def wrn_40_2(classes: int, generator: Generator | None = None) -> SmallResNet:

@@ -15,13 +15,13 @@ class Convergence:
 
     Attributes:
         epoch: finished epochs.
-        decayed: whether the learning rate has decayed.
+        decayed: how often the learning rate has decayed.
         best_loss: the training loss that the next epochs must improve on, in nats.
         stale_epochs: epochs since it was reached, after the warm-up.
     """
 
     epoch: int = 0
-    decayed: bool = False
+    decayed: int = 0
     best_loss: float = math.inf
     stale_epochs: int = 0
 
@@ -38,8 +38,8 @@ def advance(
 
     Returns:
         The state after the epoch, and what follows it: ``continue``; ``decay`` of the learning
-        rate; ``converged`` (second plateau), ``max_epochs`` (the limit) or ``diverged`` end the
-        training.
+        rate; ``converged`` (the plateau after the last decay), ``max_epochs`` (the limit) or
+        ``diverged`` end the training.
 
     References:
         Appendix B: "After convergence, we decayed the learning rate once by a factor of 10 and
@@ -56,14 +56,17 @@ def advance(
         return state, end
     if config.is_scheduled:
         is_due = state.epoch in config.decay_epochs
-        return replace(state, decayed=state.decayed or is_due), "decay" if is_due else "continue"
+        decayed = state.decayed + is_due
+        return replace(state, decayed=decayed), "decay" if is_due else "continue"
     if state.stale_epochs >= config.patience:
-        return replace(state, decayed=True, best_loss=math.inf, stale_epochs=0), "decay"
+        decayed = state.decayed + 1
+        return replace(state, decayed=decayed, best_loss=math.inf, stale_epochs=0), "decay"
     return state, "continue"
 
 
 def ended(state: Convergence, config: TrainingConfig) -> Event | None:
     """Return what has ended a training in this state, convergence or its limit; None if nothing."""
-    if state.decayed and state.stale_epochs >= config.patience and not config.is_scheduled:
+    has_decayed = state.decayed >= config.decays
+    if has_decayed and state.stale_epochs >= config.patience and not config.is_scheduled:
         return "converged"
     return "max_epochs" if state.epoch >= config.max_epochs else None

@@ -11,14 +11,14 @@ def learning_rate(
 
     Args:
         config: the first learning rate, warm-up and decays.
-        state: where the training is: its finished epochs, and whether a plateau was reached.
+        state: where the training is: its finished epochs, and how often it has decayed.
         step: of the current epoch, from 0.
         steps_per_epoch: at least 1.
     """
     if config.decay_epochs:
         decays = sum(epoch <= state.epoch for epoch in config.decay_epochs)
     else:
-        decays = int(state.decayed)
+        decays = state.decayed
     rate = config.learning_rate * config.decay_factor**decays
     warm_up = config.warm_up_epochs * steps_per_epoch
     taken = state.epoch * steps_per_epoch + step + 1

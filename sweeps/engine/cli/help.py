@@ -21,7 +21,10 @@ GROUPS = {  # other options are what the command is about
         "dataset", "data_dir", "download", "image_size", "cache_images", "data_workers",
         "training_images", "validation_images", "test_images",
     ),
-    "training": ("model", "weights", "max_epochs", "start_epochs", "precision", "checkpoint_every"),
+    "training": (
+        "model", "weights", "max_epochs", "start_epochs", "batch_size", "decays", "precision",
+        "checkpoint_every",
+    ),
     "evaluation": ("evaluate", "evaluation_images", "generator_steps", "corrupted_dir",
         "frost_dir"),
     "resources": (

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from gon_core import architectures, benchmarks
 from gon_core.benchmarks import image_folder
 from gon_core.config import DataConfig, FolderConfig, ImageSize, Precision, Variant
+from gon_core.config.training import MOST_DECAYS
 from gon_core.data.files import DataFileError
 from sweeps.engine.cli.command_options import MOST_CORES, CommandOptions, Cores, PositiveInt
 from sweeps.engine.cli.grids import WHOLE_NUMBER, words
@@ -22,6 +23,7 @@ Sampler = Literal["gp", "tpe", "nsga2", "random"]
 Scheduler = Literal["none", "asha"]
 MOST_SEEDS, MOST_PROPOSALS = 1_000, 10_000  # a slip of the finger, which memory could not hold
 MOST_GENERATOR_STEPS = 10_000_000  # records have 64 bits for them; the paper takes 1,000 alone
+MOST_BATCH = 100_000
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 # Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
 MOST_GPUS, MOST_HOURS, MOST_PRICE = 1_000, 1e9, 1e6
@@ -117,6 +119,12 @@ class SweepOptions(CommandOptions):
     start_epochs: Epochs | None = Field(
         None,
         description="The same for the vanilla model that trials start from. Default: --scale.",
+    )
+    batch_size: Annotated[int, Field(ge=1, le=MOST_BATCH)] | None = Field(
+        None, description="Images of a training step. Default: by data set and --scale."
+    )
+    decays: Annotated[int, Field(ge=0, le=MOST_DECAYS)] | None = Field(
+        None, description="At how many plateaus the learning rate falls by 10. Default: 1."
     )
     precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
     checkpoint_every: PositiveInt | None = Field(

@@ -19,6 +19,10 @@ def training_deviations(
         deviations.append(f"at most {epochs} a trial ({source}: {whole})")
     if (rate := training.learning_rate) != paper.training.learning_rate:
         deviations.append(f"learning rate {rate:g} ({source}: {paper.training.learning_rate:g})")
+    for name in ("batch_size", "decays"):
+        ours, theirs = getattr(training, name), getattr(paper.training, name)
+        if ours != theirs and not training.is_scheduled:
+            deviations.append(f"{name.replace('_', ' ')} {ours} ({source}: {theirs})")
     network = paper.model or data.benchmark.model
     if start is not None and start.model != network:
         deviations.append(f"model {start.model} ({source}: {network})")

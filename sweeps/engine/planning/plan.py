@@ -51,6 +51,8 @@ class SweepConfig(Frozen):
     data: DataConfig
     start: StartConfig
     training: TrainingConfig
+    epochs: dict[str, int] = Field({}, exclude_if=lambda found: not found)
+    """By variant of a method its limit of epochs, where that is lower than ``training``'s."""
     evaluation: EvaluationConfig = EvaluationConfig()
     fixed: dict[str, Any]
     grid: tuple[tuple[float | int | str, ...], ...]
@@ -101,10 +103,13 @@ class Plan:
 
     def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of the trial of a point."""
-        config = self.config
+        config, method = self.config, self.spec.method_at(point)
+        training = config.training
+        if (epochs := config.epochs.get(method.variant)) is not None:
+            training = training.model_copy(update={"max_epochs": epochs})
         return TrialConfig(
-            method=self.spec.method_at(point), data=config.data, model=config.start.model,
-            training=config.training, start=config.start, evaluation=config.evaluation, seed=seed,
+            method=method, data=config.data, model=config.start.model, training=training,
+            start=config.start, evaluation=config.evaluation, seed=seed,
         )  # fmt: skip
 
     def search(self, known: Mapping[Point, Objectives]) -> Search:
@@ -209,6 +214,11 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         validation_images=options.validation_images or scale.validation_images,
         test_images=options.test_images or scale.test_images,
     )
+    recipe = {
+        name: value
+        for name in ("batch_size", "decays")
+        if (value := getattr(options, name)) is not None
+    }
     start, training = (
         whole.model_copy(
             update={"precision": options.precision, "max_epochs": epochs or whole.max_epochs}
@@ -233,7 +243,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
             model=own.model if own else options.model or scale.model or options.benchmark.model,
             weights=own.sha256 if own else None,
         ),
-        training=training,
+        training=training.model_copy(update=recipe),
+        epochs={} if options.max_epochs else dict(scale.epochs),
         evaluation=evaluation,
         fixed=spec.fixed(),
         grid=spec.grid,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 # Images of which the speed is measured: a GPU shows its own only once it is kept busy.
 TIMED_IMAGES = {"cpu": 300, "cuda": 6000}
+SMALL, LEAST_TIMED = 32 * 32, {"cpu": 8, "cuda": 600}  # pixels; images, where they are larger
 RESULT_BYTES, EPOCH_BYTES = 800, 284  # of a result, and of each epoch in its history
 
 
@@ -212,6 +213,8 @@ def measure_speed(
     threads = torch.get_num_threads()
     torch.set_num_threads(resources.cpus)
     benchmark, count = data.benchmark, TIMED_IMAGES[resources.device]
+    size = math.prod(benchmark.image_shape[1:])
+    count = min(count, max(LEAST_TIMED[resources.device], count * SMALL // size))
     blank = torch.zeros(count, *benchmark.image_shape, dtype=torch.uint8)
     images = LabelledImages(blank, torch.arange(count) % benchmark.classes).to(resources.device)
     model = copy.deepcopy(model).to(resources.device)

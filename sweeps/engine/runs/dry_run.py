@@ -44,11 +44,8 @@ def _trials_table(plan: Plan, records: SweepRecords, reusable: Mapping[str, str]
     table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
     for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
         table.add_column(column, justify="left" if column in ("trial", "record") else "right")
-    needs = (
-        str(resources.all_cpus),
-        f"{resources.gpus:g}",
-        f"<= {plan.config.training.max_epochs}",
-    )
+    needs = str(resources.all_cpus), f"{resources.gpus:g}"
+    most = f"<= {plan.config.training.max_epochs}"
     for config in plan.known_trials:
         result = records.trial(config.trial_id).result()
         values = [value_text(value) for value in plan.spec.point(config.method)]
@@ -56,12 +53,13 @@ def _trials_table(plan: Plan, records: SweepRecords, reusable: Mapping[str, str]
         status = result.status if result else "to run"
         if config.trial_id in reusable:
             status = f"reused: {reusable[config.trial_id]}"
-        table.add_row(config.trial_id, *values, str(config.seed), *needs, status)
+        epochs = f"<= {config.training.max_epochs}"
+        table.add_row(config.trial_id, *values, str(config.seed), *needs, epochs, status)
     if proposals := plan.config.proposals:
         by_optuna = [f"by {plan.config.sampler}", *[""] * (len(names) - 1)]
         seeds = ", ".join(map(str, plan.config.seeds))
         label = f"{proposals} proposal{'s' * (proposals > 1)}"
-        table.add_row(label, *by_optuna, seeds, *needs, "as found")
+        table.add_row(label, *by_optuna, seeds, *needs, most, "as found")
     return table
 
 

@@ -13,6 +13,16 @@ def test_parameters_are_those_of_the_architecture(make):
     assert sum(p.numel() for p in make(10).parameters()) == PARAMETERS[make]
 
 
+def test_large_images_get_the_stem_of_imagenet():
+    model = preactresnet18(100, torch.Generator().manual_seed(0), side=224)
+    stem = model.body[0]
+    assert (stem.kernel_size, stem.stride, stem.padding) == ((7, 7), (2, 2), (3, 3))
+    assert model.body[:2](torch.zeros(1, 3, 224, 224)).shape == (1, 64, 56, 56)
+    more = 3 * 64 * (49 - 9) + 90 * 513  # of the stem, and of ninety further classes
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[preactresnet18] + more
+    assert stem.weight.isfinite().all() and stem.weight.std() > 0
+
+
 @pytest.mark.parametrize("make", [resnet9_small, wrn_40_2])
 def test_first_weights_depend_on_the_generator_alone(make):
     torch.manual_seed(1)
