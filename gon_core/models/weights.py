@@ -23,7 +23,7 @@ LONGEST_NAME, LONGEST_ERROR = 80, 200
 LONGEST_HEAD = 100_000_000  # bytes, the limit of safetensors itself
 log = logging.getLogger(__name__)
 COUNTER = "num_batches_tracked"  # of batch normalisation, the one tensor of whole numbers
-SMALL = 20  # tensors; models that are quick to import have fewer
+SMALL = 16  # tensors; no model of torchvision has fewer
 
 
 class WeightsError(ValueError):
@@ -250,7 +250,7 @@ def guess_architecture(
     """
     for name, description in ARCHITECTURES.items():
         # torchvision takes seconds to import: only where the tensors are as many.
-        if description.is_slow != (len(state) >= SMALL):
+        if description.is_slow and len(state) < SMALL:
             continue
         wanted_classes = description.classes if classes is None else classes
         wanted_shape = description.image_shape if image_shape is None else image_shape

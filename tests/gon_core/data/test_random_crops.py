@@ -32,16 +32,16 @@ def images(divided, workers=0):
 def test_the_box_is_drawn_as_torchvision_draws_it():
     stream = seeding.generator(0, "test")
     height, width = 375, 500
-    boxes = [crop_box(height, width, 0.08, stream) for _ in range(4000)]
+    boxes = [crop_box(height, width, 0.08, stream) for _ in range(1500)]
     for top, left, high, wide in boxes:
         assert 0 <= top <= height - high and 0 <= left <= width - wide
         assert 1 / ASPECT - 0.02 < wide / high < ASPECT + 0.02
     areas = torch.tensor([high * wide for _, _, high, wide in boxes]) / (height * width)
     assert areas.min() > 0.079 and areas.max() > 0.9
-    theirs = torch.tensor([h * w for _, _, h, w in map(their_box, range(4000))])
+    theirs = torch.tensor([h * w for _, _, h, w in map(their_box, range(1500))])
     theirs = theirs / (height * width)
     quantiles = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
-    assert torch.allclose(areas.quantile(quantiles), theirs.quantile(quantiles), atol=0.03)
+    assert torch.allclose(areas.quantile(quantiles), theirs.quantile(quantiles), atol=0.05)
 
 
 def their_box(seed):
@@ -90,7 +90,13 @@ def state_of(method):
 
 
 @pytest.mark.parametrize(
-    "method", [GNT(sigma=0.1), ANT(epsilon=5.0, pretraining_steps=2, reset_interval=0.5)]
+    "method",
+    [
+        GNT(sigma=0.1),
+        pytest.param(
+            ANT(epsilon=5.0, pretraining_steps=2, reset_interval=0.5), marks=pytest.mark.system
+        ),
+    ],
 )
 def test_a_training_that_is_stopped_in_an_epoch_ends_on_the_same_bits(method, divided):
     data = images(divided)

@@ -108,6 +108,7 @@ def test_images_can_be_reduced_on_the_way(divided, tmp_path, capsys):
     assert shards.main([str(divided / "none"), str(tmp_path / "x")]) == 2
 
 
+@pytest.mark.system
 def test_the_copy_is_made_once_and_a_process_reads_it(written, cache):
     listing = sharded.scan(written)
     (training, _), _ = listing.open()
