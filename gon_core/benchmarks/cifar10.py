@@ -25,6 +25,7 @@ from gon_core.config.methods import (
     PGD,
     AugMix,
     Ford,
+    FreeAT,
     GNTMult,
     PatchGaussian,
     Speckle,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
     from gon_core.data.splits import LabelledImages
 
 # The strengths of Kireev et al. for half of each batch with Gaussian noise, for attacks in
-# l-infinity (1/255) and in l2; the steps of these attacks are ours. AugMix and Patch Gaussian are
-# their authors' for CIFAR-10. Further sigmas are those of CIFAR-10-C's noises. An epsilon of 5.4 is
+# l-infinity (1/255) and in l2; the steps of these attacks are ours, and free adversarial training
+# has the former's strength. AugMix and Patch Gaussian are their authors' for CIFAR-10. Further
+# sigmas are those of CIFAR-10-C's noises. An epsilon of 5.4 is
 # the mean size of Gaussian noise of sigma 0.1 on these images, as appendix B chooses 135 for
 # ImageNet; that of 3x3 kernels is to it as on ImageNet, 70 to 135.
 METHODS: dict[str, Trained] = {
@@ -52,6 +54,7 @@ METHODS: dict[str, Trained] = {
     "patch_gaussian": PatchGaussian(patch_size=25),
     "augmix": AugMix(solarize=True, geometric=True),
     "pgd": PGD(epsilon=0.004, step_size=0.001, steps=7),
+    "free": FreeAT(epsilon=0.004, step_size=0.004),
     "ddn": DDN(max_norm=0.1, init_norm=0.1),
     "ant_1x1": ANT(epsilon=5.4),
     "ant_3x3": ANT(epsilon=2.8, kernel_size=3),
@@ -71,6 +74,10 @@ EPSILON = Strength(
     "epsilon", 0.5, 20.0, 0.1, f"l2 norm, {PIXELS}", coarse_grid=(1.0, 3.0, 5.4, 8.0),
     paper_grid=(0.5, 1.0, 2.0, 3.0, 4.0, 5.4, 7.0, 10.0, 15.0), joint=(0.5, 10.0),
 )  # fmt: skip
+LINF = Strength(
+    "epsilon", 0.001, 0.1, 0.001, f"l-infinity, {PIXELS}", (0.004, 0.008, 0.016, 0.031),
+    (0.002, 0.004, 0.008, 0.012, 0.016, 0.024, 0.031),
+)  # fmt: skip
 STRENGTHS = {
     "gnt": SIGMA,
     "gnt_mult": LARGEST_SIGMA,
@@ -78,10 +85,8 @@ STRENGTHS = {
     "ford": replace(SIGMA, parameter="sigma_max"),
     "patch_gaussian": replace(SIGMA, parameter="sigma_max"),
     "augmix": mnist.STRENGTHS["augmix"],
-    "pgd": Strength(
-        "epsilon", 0.001, 0.1, 0.001, f"l-infinity, {PIXELS}", (0.004, 0.008, 0.016, 0.031),
-        (0.002, 0.004, 0.008, 0.012, 0.016, 0.024, 0.031),
-    ),
+    "pgd": LINF,
+    "free": LINF,
     "ddn": Strength(
         "max_norm", 0.05, 3.0, 0.05, f"l2 norm, {PIXELS}", (0.1, 0.25, 0.5, 1.0),
         (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5),

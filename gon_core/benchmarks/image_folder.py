@@ -15,6 +15,7 @@ from gon_core.config.methods import (
     GNT,
     AugMix,
     Ford,
+    FreeAT,
     GNTMult,
     PatchGaussian,
     Speckle,
@@ -127,7 +128,7 @@ def _methods(side: int) -> dict[str, Trained]:
         "ant_1x1_without_replay": ANT(epsilon=epsilon, current_share=0.5, past_share=0),
     }
     if of_imagenet:  # the sigmas of ImageNet-C's Gaussian and speckle noise
-        own |= {"gnt_mult": GNTMult(), "speckle": Speckle()}
+        own |= {"gnt_mult": GNTMult(), "speckle": Speckle(), "free": FreeAT()}
     return {name: own.get(name, method) for name, method in cifar10.METHODS.items()}
 
 

@@ -26,7 +26,7 @@ LEAST_AREA = 0.08  # of an image that a random crop shows
 # Appendix B: from trained weights, decayed once by 10 at a plateau. That is three epochs, since the
 # speckle model took 10 epochs in all and the longest training 90.
 FINE_TUNING = TrainingConfig(batch_size=70, learning_rate=1e-3, patience=3, max_epochs=90)
-EPOCHS = {"speckle": 10, "ant_1x1": 80, "ant_3x3": 80, "ant_1x1_without_replay": 80}
+EPOCHS = {"speckle": 10, "free": 23, "ant_1x1": 80, "ant_3x3": 80, "ant_1x1_without_replay": 80}
 # Appendix B: "a large learning rate of 0.1 and random weights, and trained for 120 epochs"; decay
 # and batch are torchvision's own.
 FROM_SCRATCH = TrainingConfig(

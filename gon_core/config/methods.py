@@ -199,6 +199,25 @@ class PGD(MethodConfig):
     random_start: bool = True
 
 
+class FreeAT(MethodConfig):
+    """Free adversarial training in l-infinity: the gradient of each step moves the noise as well.
+
+    Attributes:
+        epsilon: largest change of a pixel, at most 1; images are in [0, 1].
+        step_size: change of a pixel in one step.
+        replays: how often each batch is trained on, one after the other: the price of the method,
+            which its authors make up for by fewer epochs.
+
+    References:
+        Shafahi et al., "Adversarial training for free!", 2019: the defaults are theirs on ImageNet.
+    """
+
+    method: Literal["free"] = "free"
+    epsilon: Annotated[float, Field(gt=0, le=1)] = 4 / 255
+    step_size: Annotated[float, Field(gt=0, le=1)] = 4 / 255
+    replays: PositiveInt = 4
+
+
 class DDN(MethodConfig):
     """Adversarial training in l2 with attacks of decoupled direction and norm.
 
@@ -274,10 +293,12 @@ class Given(MethodConfig):
         return self.name
 
 
-Trained = Vanilla | GNT | GNTMult | Speckle | Ford | PatchGaussian | PGD | DDN | AugMix | ANT
+Trained = (
+    Vanilla | GNT | GNTMult | Speckle | Ford | PatchGaussian | PGD | FreeAT | DDN | AugMix | ANT
+)
 Method = Annotated[Trained, Field(discriminator="method")]
 
 Variant = Literal[
-    "vanilla", "gnt", "gnt_mult", "speckle", "ford", "patch_gaussian", "augmix", "pgd", "ddn",
-    "ant_1x1", "ant_3x3", "ant_1x1_without_replay",
+    "vanilla", "gnt", "gnt_mult", "speckle", "ford", "patch_gaussian", "augmix", "pgd", "free",
+    "ddn", "ant_1x1", "ant_3x3", "ant_1x1_without_replay",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from gon_core.config import (
     PGD,
     AugMix,
     Ford,
+    FreeAT,
     GNTMult,
     Method,
     PatchGaussian,
@@ -26,6 +27,7 @@ from gon_core.training import (
     checkpoints,
     ddn,
     ford,
+    free,
     gnt,
     gnt_mult,
     patch_gaussian,
@@ -37,6 +39,7 @@ from gon_core.training.loop import (
     AUGMENTATION,
     Augment,
     EpochMetrics,
+    MethodState,
     Step,
     StoppedError,
     TrainingState,
@@ -53,6 +56,7 @@ METHODS = {
     Ford: ford.make_step,
     PatchGaussian: patch_gaussian.make_step,
     PGD: pgd.make_step,
+    FreeAT: free.make_step,
     DDN: ddn.make_step,
     AugMix: augmix.make_step,
     ANT: ant.make_step,
@@ -75,7 +79,7 @@ def new_state(
         model: the classifier to train, in place, on the device where it is.
         config: learning rate, momentum and weight decay.
         seed: of the random streams (data order, noise).
-        method: what it will be trained with; ANT, which keeps an opponent in the state, needs it.
+        method: what it will be trained with; those that keep something in the state need it.
         channels: of the images; the noise of ANT's opponent has as many.
         augment: what is done to the images of each batch before any noise.
     """
@@ -94,11 +98,13 @@ def new_state(
     }
     if augment is not None:
         streams[AUGMENTATION] = seeding.generator(seed, AUGMENTATION, device=device)
-    opponent = None
+    own: MethodState | None = None
     if isinstance(method, ANT):
         streams |= {name: seeding.generator(seed, name) for name in STREAMS}
-        opponent = new_opponent(method, streams, device, channels)
-    return TrainingState(model, optimizer, streams, opponent, augment=augment)
+        own = new_opponent(method, streams, device, channels)
+    elif isinstance(method, FreeAT):
+        own = free.new_perturbation(device)
+    return TrainingState(model, optimizer, streams, own, augment=augment)
 
 
 def train(
@@ -119,6 +125,10 @@ def train(
         RuntimeError: during the iteration: the processes are no longer in step.
     """
     check_opponent(state, method)
+    if isinstance(method, FreeAT) != isinstance(state.method_state, free.Perturbation):
+        raise ValueError(
+            f"the training state was not made for {method!r}: give new_state the method"
+        )
     step: Step = METHODS[type(method)](method, config, data)
     prepare = ant.make_prepare(method, config, data) if isinstance(method, ANT) else prepared
     return _in_step(state, train_epochs(state, data, config, step, stop, prepare))

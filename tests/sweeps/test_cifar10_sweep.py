@@ -154,4 +154,4 @@ def test_only_what_it_has_is_measured(small, tmp_path):
     assert code == 2 and "--evaluate: CIFAR-10 has epsilon_star, given: attacks" in printed
     code, printed = run_here(tmp_path, "method_comparison", *given)
     words = " ".join(printed.split())
-    assert code == 0 and "12 trials to run" in words and "PGD" not in words, printed
+    assert code == 0 and "13 trials to run" in words and "PGD" not in words, printed

@@ -243,6 +243,9 @@ class SweepOptions(CommandOptions):
             return {name: rule for name, rule in found.items() if not name.endswith("_images")}
         elif not self.keeps_images and (self.processes_per_trial or 1) > 1:
             found["processes_per_trial"] = "must be 1 where images are decoded in every epoch"
+        if foreign := [name for name in self.method or () if name not in benchmark.methods]:
+            known = ", ".join(benchmark.methods)
+            found["method"] = f"on {benchmark.title} must be one of {known}, given: {foreign[0]}"
         if self.objective == "extra" and not benchmark.has_extra:
             found["objective"] = f"{benchmark.title} has no corruptions that are kept for this"
         if self.weights is not None and self.start_epochs is not None:

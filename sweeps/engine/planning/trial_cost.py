@@ -16,6 +16,7 @@ from gon_core.config import (
     AugMix,
     DataConfig,
     EvaluationConfig,
+    FreeAT,
     Given,
     Trained,
     TrainingConfig,
@@ -260,6 +261,8 @@ def further_images(method: Trained, training: TrainingConfig, images: int, devic
     match method:
         case PGD() | DDN():
             return shares.gradient * method.steps * images
+        case FreeAT():
+            return (method.replays - 1) * images
         case AugMix():
             return shares.mixtures * images
         case ANT():
