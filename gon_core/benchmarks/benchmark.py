@@ -122,6 +122,7 @@ class Scale:
         model: what is trained; None for the benchmark's own.
         fine_tuning: training of a trial that starts from given weights; None for that of any other.
         epochs: limit of epochs by variant of a method, where its own is lower than ``training``'s.
+        usual_epochs: how many a training takes until it has converged, in words.
     """
 
     training_images: int | None
@@ -135,6 +136,7 @@ class Scale:
     model: str | None = None
     fine_tuning: TrainingConfig | None = None
     epochs: Mapping[str, int] = field(default_factory=dict)
+    usual_epochs: str = ""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ def _make(described: str, step: int) -> Benchmark:
                 checkpoint_every=1,
                 model="resnet50" if is_whole else "preactresnet18",
                 epochs=EPOCHS,
+                usual_epochs="30-90",
             ),
         },
         suites=_suites(f"{title}-C", f"{name}_c", is_whole),

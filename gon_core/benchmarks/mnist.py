@@ -116,6 +116,7 @@ PAPER = Scale(
     start=TrainingConfig(learning_rate=0.01, max_epochs=200),
     training=TrainingConfig(learning_rate=1e-3, max_epochs=600),
     checkpoint_every=10,
+    usual_epochs="500-600",
 )
 
 MNIST_C = (

@@ -49,6 +49,7 @@ class FolderImages:
         self.source, self.side, self.workers = source, side, workers
         self.labels, self.least_area = labels.to(device), least_area
         self._loader: _Loader | None = None
+        self._is_passing = False
 
     @property
     def device(self) -> torch.device:
@@ -90,10 +91,23 @@ class FolderImages:
     def batches(
         self, indices: Sequence[Tensor], seed: int | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        """Yield a batch for each of ``indices``; the next ones are decoded meanwhile."""
-        if not self.workers:
+        """Yield a batch for each of ``indices``; the next ones are decoded meanwhile.
+
+        The processes serve one pass at a time: what is asked for during a pass, as by a noise
+        generator that trains alone, threads of this process decode.
+        """
+        if not self.workers or self._is_passing:
             yield from (self._decoded(index, seed) for index in indices)
             return
+        self._is_passing = True
+        try:
+            yield from self._decoded_ahead(indices, seed)
+        finally:
+            self._is_passing = False
+
+    def _decoded_ahead(
+        self, indices: Sequence[Tensor], seed: int | None
+    ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
         wanted = [[(number, seed) for number in index.tolist()] for index in indices]
         restarts = 0
         coming = None
@@ -141,7 +155,7 @@ class FolderImages:
         return FolderImages(**(now | changes))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loader": None}  # its processes stay here
+        return self.__dict__ | {"_loader": None, "_is_passing": False}  # its processes stay here
 
 
 Decoded = tuple[Tensor, bool] | str

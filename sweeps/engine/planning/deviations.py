@@ -15,7 +15,7 @@ def training_deviations(
         epochs = _plural(training.max_epochs, "epoch")
         whole = f"{paper.training.max_epochs}"
         if not paper.training.is_scheduled:
-            whole = "until convergence, 500-600"
+            whole = f"until convergence, {paper.usual_epochs}"
         deviations.append(f"at most {epochs} a trial ({source}: {whole})")
     if (rate := training.learning_rate) != paper.training.learning_rate:
         deviations.append(f"learning rate {rate:g} ({source}: {paper.training.learning_rate:g})")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -72,11 +73,9 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     description = describe_evaluation(options, models, configs, images)
     records = SweepRecords(Folder(options.storage) / description.name)
     recorded = recorded_sweep(records)
-    if recorded is not None and recorded.config != description.config:
-        refuse_conflicts(
-            records, ["--checkpoints: recorded are others, or what is measured of them differs"]
-        )
-    description = recorded or description
+    if recorded is not None:
+        refuse_conflicts(records, evaluation_conflicts(description, recorded))
+        description = grown_evaluation(description, recorded)
     storage = Folder(options.storage)
     others = OtherSweeps.under(storage, description.name, images.digest, "cpu")
     session = Session(records, description, options, console)
@@ -97,7 +96,7 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
                 _evaluate(loaded, config, images, session, tracker, accuracies)
 
     def run() -> int:
-        if recorded is None:
+        if recorded is None or recorded.config != description.config:
             records.write_sweep(description)
         if images.prepared is not None and images.splits is not None:
             given = images.prepared.test if options.mnist_c else None
@@ -189,6 +188,54 @@ def describe_evaluation(
         grid=tuple((name,) for name in names),
         data_digest=images.digest,
         **made_by(options),
+    )
+
+
+def evaluation_conflicts(now: SweepDescription, recorded: SweepDescription) -> list[str]:
+    """Return what makes an evaluation another one than that recorded under its name.
+
+    Other checkpoints do not: the evaluation grows by them.
+    """
+    if recorded.experiment != EXPERIMENT:
+        return [f"--name: it is a sweep, of {recorded.experiment}"]
+    (data, measured), *_ = _measured(now)
+    for data_before, measured_before in _measured(recorded):
+        if data_before != data:
+            return ["--checkpoints: the recorded ones were evaluated on other images"]
+        if measured_before != measured:
+            return ["--evaluate: what is measured of the recorded checkpoints differs"]
+    models = {method["name"]: method for method in _methods(recorded)}
+    twice = [m["name"] for m in _methods(now) if models.get(m["name"], m) != m]
+    return [f"--names: {', '.join(twice)}: recorded with other weights"] if twice else []
+
+
+def _measured(description: SweepDescription) -> list[tuple[Any, Any]]:
+    trials = description.config.get("trials", [])
+    return [(trial.get("data"), trial.get("evaluation")) for trial in trials]
+
+
+def _methods(description: SweepDescription) -> list[dict[str, Any]]:
+    return [trial["method"] for trial in description.config.get("trials", [])]
+
+
+def grown_evaluation(now: SweepDescription, recorded: SweepDescription) -> SweepDescription:
+    """Return the description of the checkpoints of both, those that are recorded first."""
+    trials, before = list(recorded.config["trials"]), recorded.published or {}
+    trials += [trial for trial in now.config["trials"] if trial not in trials]
+    names = tuple(trial["method"]["name"] for trial in trials)
+    published = {**before, **(now.published or {})}
+    if "rows" in published:
+        rows = [*before.get("rows", []), *(now.published or {}).get("rows", [])]
+        published["rows"] = [row for k, row in enumerate(rows) if row not in rows[:k]]
+    return recorded.model_copy(
+        update={
+            "config": {"trials": trials},
+            "deviations": tuple(dict.fromkeys((*recorded.deviations, *now.deviations))),
+            "parameters": (Choice("variant", names, "checkpoint", names[0]),),
+            "grid": tuple((name,) for name in names),
+            "published": published or None,
+            "command": now.command,
+        }
     )
 
 

@@ -83,6 +83,20 @@ def test_processes_and_the_order_of_batches_change_nothing(divided):
     assert torch.equal(centres, images(divided).batch(index)) and not torch.equal(centres, expected)
 
 
+@pytest.mark.system
+def test_what_is_asked_for_during_a_pass_does_not_disturb_it(divided):
+    """A fresh noise generator trains alone on other batches while an epoch goes on."""
+    wanted = list(torch.arange(30).split(4))
+    expected = list(images(divided).batches(wanted, seed=3))
+    lazy, found = images(divided, workers=1), []
+    for number, batch in enumerate(lazy.batches(wanted, seed=3)):
+        found.append(batch)
+        (inner,) = lazy.batches([wanted[-number]], seed=3)
+        assert torch.equal(inner, expected[-number])
+    assert len(found) == len(expected) and all(map(torch.equal, found, expected))
+    assert torch.equal(next(lazy.batches(wanted, seed=3)), expected[0]), "then they serve again"
+
+
 def state_of(method):
     model = MadryCNN(torch.Generator().manual_seed(0), 3, (3, 32, 32))
     config = TrainingConfig(batch_size=8, learning_rate=0.01, max_epochs=2)

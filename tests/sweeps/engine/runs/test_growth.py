@@ -140,3 +140,34 @@ def test_the_command_that_is_recorded_has_each_option_once(run):
     described = json.loads(records.folder.read("sweep.json"))
     assert described["command"].count("--max-epochs 1") == 1
     assert "--max-epochs 2" not in described["command"]
+
+
+def test_an_evaluation_of_checkpoints_grows(run, tmp_path):
+    trained, _ = run("sigma_line_search", "--sigmas 0 0.5 --seeds 1 --num-trials 0", name="s")
+    first, second = (trained.trial(name).folder.path for name in trained.names())
+
+    def evaluate(words, code=0, measured="none"):
+        given = ("--name", "ev", "--test-images", 20, "--validation-images", 30)
+        found, printed = run_here(
+            tmp_path, "evaluate_checkpoint", *given, "--evaluate", measured, *words
+        )
+        assert found == code, printed
+        return SweepRecords(Folder(str(tmp_path / "results/ev"))), " ".join(printed.split())
+
+    evaluated, _ = evaluate(["--checkpoints", first])
+    before = ends(evaluated)
+    grown, printed = evaluate(["--checkpoints", second, first])
+    assert "recorded already" in printed and ends(grown).items() >= before.items()
+    described = grown.read_sweep()
+    assert described is not None and len(described.grid) == len(grown.results()) == 2
+    table = grown.folder.read("report/table.md").decode()
+    assert table.count("gnt sigma=0") >= 2 and "gnt sigma=0.5 seed 0" in table
+    # Other images, or other weights of a name, are another evaluation.
+    _, printed = evaluate(["--checkpoints", second, "--test-images", "10"], code=2)
+    assert "--checkpoints: the recorded ones were evaluated on other images" in printed
+    _, printed = evaluate(["--checkpoints", second], code=2, measured="attacks")
+    assert "--evaluate: what is measured of the recorded checkpoints differs" in printed
+    evaluate(["--checkpoints", second, "--names", "mine"])
+    _, printed = evaluate(["--checkpoints", first, "--names", "mine"], code=2)
+    assert "--names: mine: recorded with other weights" in printed
+    assert len(ends(grown)) == 3
