@@ -219,7 +219,8 @@ class SweepOptions(CommandOptions):
     @property
     def variant(self) -> str:
         """The one training method that is searched."""
-        return next((name for name in self.method or () if name in self.methods), self.methods[0])
+        legal = self.benchmark.methods.keys() & set(self.methods)
+        return next((name for name in self.method or () if name in legal), self.methods[0])
 
     @property
     def baselines(self) -> tuple[str, ...]:

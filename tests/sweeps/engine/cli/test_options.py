@@ -225,6 +225,8 @@ def test_options_of_other_commands_are_those_that_they_have():
         ("--method foo", "foo is unknown, given: foo\n"),
         ("--dataset imagenet1k", "imagenet, imagenet100, image_folder; did you mean imagenet?"),
         ("--dry", "--dry: unknown argument; did you mean --dry-run?"),
+        ("--method free", "--method: on MNIST must be one of vanilla, gnt, gnt_mult"),
+        ("--method gnt free", "given: free\n"),
     ],
 )  # fmt: skip
 def test_a_hint_is_near_or_there_is_none(given, said, capsys):
