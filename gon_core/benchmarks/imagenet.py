@@ -187,7 +187,7 @@ OF_IMAGENET100 = Published(
         ),
     },
 )  # fmt: skip
-_BEFORE = {"digest": "", "image_size": 224}  # it is known what the folder holds
+_BEFORE = {"digest": "", "image_size": 224}  # before it is known what the folder holds
 IMAGENET = make(
     FolderConfig(classes=1000, training_images=1_281_167, test_images=50_000, **_BEFORE), step=1
 )

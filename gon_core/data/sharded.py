@@ -82,7 +82,7 @@ class ShardListing:
         classes: their names, where the shards say them; else their numbers.
         files: names of the shards, by part.
         labels: the class of each image, in the order of the shards, by part.
-        digest: SHA-256 of the names of all shards, of all labels, and of what is taken.
+        digest: SHA-256 of the names and sizes of all shards, of all labels, and of what is taken.
         rows: the images that are taken, by part, in ascending order; all where a part is left out.
     """
 
@@ -147,7 +147,8 @@ def scan(uri: str) -> ShardListing:
             labels are not those of the classes; names them all, the first 20 in full.
     """
     filesystem, root = _open(uri)
-    found, faults = _names(filesystem, root, uri), []
+    sizes, faults = _sizes(filesystem, root, uri), []
+    found = {part: tuple(files) for part, files in sizes.items()}
     names: tuple[str, ...] = ()
     labels: dict[str, Numbers] = {}
     for part, files in found.items():
@@ -175,7 +176,7 @@ def scan(uri: str) -> ShardListing:
     if count < 2:
         faults.append(f"{shown(uri)}: one class; needs two or more")
     refuse(faults)
-    sha = hashlib.sha256(json.dumps(found, sort_keys=True).encode())
+    sha = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
     for own in labels.values():
         sha.update(own.tobytes())
     classes = names or tuple(map(str, range(count)))
@@ -197,15 +198,16 @@ def _open(uri: str) -> tuple[fs.FileSystem, str]:
     return filesystem, path.rstrip("/")
 
 
-def _names(filesystem: fs.FileSystem, root: str, uri: str) -> dict[str, tuple[str, ...]]:
+def _sizes(filesystem: fs.FileSystem, root: str, uri: str) -> dict[str, dict[str, int]]:
+    """Return the size of each shard in bytes, by part and by name, in the order of the names."""
     try:
         entries = filesystem.get_file_info(fs.FileSelector(root))
     except (OSError, pa.ArrowException) as error:
         rule = f"cannot be read as a folder ({_reason(error)})"
         raise DataFileError(f"{shown(uri)}: {rule}") from error
-    names = sorted(entry.base_name for entry in entries if entry.extension == "parquet")
+    found = {e.base_name: e.size for e in entries if e.extension == "parquet"}
     return {
-        part: tuple(name for name in names if name.startswith(beginnings))
+        part: {name: found[name] for name in sorted(found) if name.startswith(beginnings)}
         for part, beginnings in PARTS.items()
     }
 

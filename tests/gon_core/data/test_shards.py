@@ -126,6 +126,17 @@ def test_the_copy_is_made_once_and_a_process_reads_it(written, cache):
     assert torch.equal(found, whole)
 
 
+def test_smaller_images_of_the_same_names_are_other_images(divided, written, tmp_path):
+    Image.fromarray(photo(1, 90, 160)).save(divided / "train/cat/003.png")
+    for name, side in (("whole", None), ("small", 64)):
+        shards.write(divided, tmp_path / name, side)
+    whole, small = (sharded.scan(str(tmp_path / name)) for name in ("whole", "small"))
+    assert whole.files == small.files and whole.digest != small.digest
+    (first, _), _ = whole.open()
+    (second, _), _ = small.open()
+    assert first.read(13) != second.read(13), "each has a copy of its own"
+
+
 def test_every_nth_class_is_taken_and_no_other_is_copied(tmp_path, cache):
     place = hand_made(tmp_path / "s", [0, 1, 2, 3, 4, 2, 0], names=list("abcde"))
     hand_made(tmp_path / "s", [4, 3, 2, 1, 0], "validation")
