@@ -2,7 +2,8 @@
 
 All are from the paper and its appendix, but for ``cifar10_c_top1`` and ``imagenet100_c_top1``:
 accuracies of PreActResNet-18 under each corruption, from the repository of Kireev et al.
-(tml-epfl/adv-training-corruptions), and the clean ones on CIFAR-10 that RobustBench lists.
+(tml-epfl/adv-training-corruptions), and the clean ones on CIFAR-10 that RobustBench lists. The
+``official_...`` are the result files in the repository of the paper's authors.
 """
 
 from importlib import resources

@@ -29,6 +29,7 @@ from sweeps.engine.report.summary.parquet import render_parquet
 from sweeps.engine.report.tables.comparisons import build_comparisons
 from sweeps.engine.report.tables.corruption_errors import build_corruption_errors
 from sweeps.engine.report.tables.generator_depth import build_generator_depths
+from sweeps.engine.report.tables.imagenet import build_imagenet_tables
 from sweeps.engine.report.tables.methods import build_methods, is_comparison
 from sweeps.engine.report.tables.perturbations import build_perturbations
 from sweeps.engine.report.tables.points import build_points, build_trials
@@ -121,7 +122,8 @@ def export_report(
 def _tables(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:
     return (
         *build_generator_depths(summary), *build_methods(summary),
-        *build_corruption_errors(summary), *build_perturbations(summary),
+        *build_imagenet_tables(summary), *build_corruption_errors(summary),
+        *build_perturbations(summary),
         *build_comparisons(summary, records), build_points(summary),
     )  # fmt: skip
 

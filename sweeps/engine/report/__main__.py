@@ -1,4 +1,7 @@
-"""``python -m sweeps.engine.report <sweep folder>``: make the report again, or export it."""
+"""``python -m sweeps.engine.report <sweep folder>``: make the report again, or export it.
+
+``python -m sweeps.engine.report tables`` prints the paper's tables on ImageNet.
+"""
 
 import argparse
 import os
@@ -6,15 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import export_report, print_report, write_report
 from sweeps.engine.report.pages.exported import TABLE_FORMATS
+from sweeps.engine.report.pages.terminal import blocks
+from sweeps.engine.report.tables.imagenet import PRINTED, listed_numbers, published_tables
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
 
+TABLES = "tables"  # in place of a folder
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
 
@@ -22,9 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write and print the report, or export its figures and tables.
 
     Returns:
-        The exit code: 0 done; 2 if there is no sweep, or it cannot be read or written.
+        The exit code: 0 done; 2 if there is no sweep or table, or it cannot be read or written.
     """
     given = _parser().parse_args(arguments)
+    if given.folder == TABLES:
+        return print_published(given.number, Console(markup=False, highlight=False))
+    if given.number:
+        print(f"{given.number[0]}: a table's number is for: tables NUMBER ...", file=sys.stderr)
+        return 2
     figures = given.figure_format or (["pdf"] if given.bare else [])
     tables = given.table_format or []
     try:
@@ -48,15 +60,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def print_published(given: Sequence[str], console: Console) -> int:
+    """Print the paper's tables on ImageNet, and the command that fills each row; see ``main``."""
+    unknown = [number for number in given if number not in map(str, PRINTED)]
+    if unknown:
+        rule = f"must be a table on ImageNet: {listed_numbers()}"
+        print(f"tables: {rule}, given: {' '.join(unknown)}", file=sys.stderr)
+        return 2
+    for table, ways in published_tables(list(map(int, given)) or list(PRINTED)):
+        for block in blocks(table, console.width):
+            console.print(block)
+        console.print(Text(table.note, style="dim"))
+        console.print(Text("To fill its rows:", style="bold"))
+        for way in ways:
+            console.print(way, soft_wrap=True)
+        console.print()
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.engine.report",
-        usage="%(prog)s FOLDER [OPTION ...]",
+        usage="%(prog)s FOLDER [OPTION ...] | tables [NUMBER ...]",
         description="Make the report of a sweep again from its records and print its tables; or, "
         "with one of the options below, write figures and tables for a paper into its folder "
-        "export/.",
+        "export/. With the word tables: print the paper's tables on ImageNet, and which command "
+        "fills each of their rows.",
     )
     parser.add_argument("folder", help="folder of the sweep, a local path or s3://... or gs://...")
+    parser.add_argument(
+        "number", nargs="*", help=f"of the tables to print: {listed_numbers()}; default: all"
+    )
     parser.add_argument(
         "--figure-format", nargs="+", choices=FIGURE_FORMATS, metavar="FORMAT",
         help="export every figure as png, svg or pdf; the text in it can be changed",

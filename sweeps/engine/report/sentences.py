@@ -8,6 +8,7 @@ from search_spaces.parameter import Choice, value_text
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.importance import Importances
+from sweeps.engine.report.summary.published import paper_model
 from sweeps.engine.report.summary.selection import selection_bias
 from sweeps.engine.system.text import plural
 
@@ -193,9 +194,12 @@ def _unattainable(summary: SweepSummary) -> list[str]:
 
 def _paper(summary: SweepSummary) -> list[str]:
     published, known = summary.published, summary.benchmark.published
-    if published.depths:
+    is_imagenet_c = summary.suite.reference_errors is not None
+    if published.depths and not is_imagenet_c:
         return ["The paper's figures for this search, its Table 11, are for ImageNet-C."]
     if summary.has_checkpoints:
+        if is_imagenet_c:
+            return [_checkpoints_beside(summary)]
         if known is None:
             return [f"No published figures stand beside checkpoints on {summary.suite.title}."]
         return _rows_beside(summary, known) or [
@@ -217,6 +221,21 @@ def _paper(summary: SweepSummary) -> list[str]:
     recipe = summary.benchmark.recipe
     what = "Published optimum" if published.curve else f"The choice of {recipe}"
     return [f"{what}: {summary.text(point)}{reached}, {known.trained}."]
+
+
+def _checkpoints_beside(summary: SweepSummary) -> str:
+    """Return which models of the paper's tables on ImageNet-C checkpoints stand beside."""
+    models = {row_name(summary, p): paper_model(p.trials[0].config) for p in summary.points}
+    if pairs := [
+        name if name == model else f"{name} with {model}"
+        for name, model in models.items()
+        if model is not None
+    ]:
+        return f"Compared with models of the paper: {listed(pairs, ', ')}."
+    return (
+        "No checkpoint bears the name of a model of the paper with its architecture, so none "
+        "stands beside a published figure: see --names, and python -m sweeps.engine.report tables."
+    )
 
 
 def _rows_beside(summary: SweepSummary, known: Published) -> list[str]:

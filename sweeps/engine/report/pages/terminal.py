@@ -34,7 +34,7 @@ def to_terminal(
     for table in tables:
         shown = table.fewer(MOST if many else MOST_OF_A_GRID)
         shown = replace(shown, rows=tuple(r for r in shown.rows if r.mark != "paper only"))
-        parts += _blocks(shown, width) if shown.rows else []
+        parts += blocks(shown, width) if shown.rows else []
         if hidden := len(table.rows) - len(shown.rows):
             rest = f"{plural(hidden, 'further row')} in table.md."
             parts.append(Text(rest, style="dim"))
@@ -44,7 +44,8 @@ def to_terminal(
     return Group(*parts)
 
 
-def _blocks(table: Table, width: int) -> Iterator[RichTable]:
+def blocks(table: Table, width: int) -> Iterator[RichTable]:
+    """Yield a table as it is if it fits into ``width`` letters, else turned, in blocks that do."""
     heads = [column.name for column in table.columns]
     if _width([*zip(heads, *(row.cells for row in table.rows), strict=True)]) <= width:
         yield _upright(table)

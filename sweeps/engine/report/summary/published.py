@@ -4,9 +4,11 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from gon_core import paper
+from gon_core import architectures, paper
 from gon_core.benchmarks import Benchmark, Published
+from gon_core.config import Given, TrialConfig
 from gon_core.measurement import CLEAN
+from gon_core.paper.imagenet import MODELS, PRINTED
 from search_spaces.parameter import Point
 
 
@@ -88,3 +90,29 @@ def adversarial_rows(known: Published) -> dict[str, dict[str, float]]:
         }
         for row in paper.load(known.adversarial).to_pylist()
     }
+
+
+def paper_model(trial: TrialConfig) -> str | None:
+    """Return the model of the paper's tables on ImageNet that a trial's stands beside, or None.
+
+    A given one by its name and architecture; a trained one by the fields of its method that make
+    it this model: what else of its training is reduced is said beside it.
+    """
+    method, benchmark = trial.method, trial.data.benchmark
+    if isinstance(method, Given):
+        names = {method.name, *_renamed(method.name)}
+        found = (n for n in MODELS if n in names and MODELS[n].architecture == method.architecture)
+        return next(found, None)
+    architecture = trial.model or benchmark.model
+    if benchmark.image_shape != architectures.describe(architecture).image_shape:
+        return None
+    for name, model in MODELS.items():
+        is_same = (model.architecture, model.method) == (architecture, method.variant)
+        if is_same and all(getattr(method, key) == each for key, each in model.fields.items()):
+            return name
+    return None
+
+
+def _renamed(row: str) -> set[str]:
+    """Return the names of the models that tables call ``row``."""
+    return {table.rows[row] for table in PRINTED.values() if row in table.rows}

@@ -25,10 +25,12 @@ NOTE = (
 def build_generator_depths(summary: SweepSummary) -> tuple[Table, ...]:
     """Return Table 11, by kernel size and depth; none unless sweep.json names the paper's table.
 
+    On ImageNet-C itself it is one of ``imagenet.build_imagenet_tables``.
+
     A row of ours, and the paper's below it where there is one.
     """
     published = {row["generator_depth"]: row for row in summary.published.depths}
-    if not published:
+    if not published or summary.suite.reference_errors is not None:  # ImageNet-C has the table
         return ()
     own = {
         (method.kernel_size, method.depth): point

@@ -52,7 +52,7 @@ class Cell:
     @property
     def is_outside(self) -> bool:
         """Whether the published figure, whatever its rounding, is outside our interval."""
-        rounding = 0.05 if "." in self.published else 0.5
+        rounding = 0.5 * 10.0 ** -len(self.published.partition(".")[2])
         low, high = float(self.published) - rounding, float(self.published) + rounding
         return high < self.interval.low or low > self.interval.high
 

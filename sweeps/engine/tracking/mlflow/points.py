@@ -84,9 +84,10 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
         from gon_core.evaluation import corruption_error  # slow: it loads torch
 
         errors = corruption_error.errors_over_severities(result.measurements, "test")
-        relative = corruption_error.corruption_errors(errors)
+        relative = corruption_error.corruption_errors(errors, left_out)
         metrics |= {f"{suite.name}/corruption_error/{key}": ce for key, ce in relative.items()}
-        metrics[f"{suite.name}/mce"] = fmean(relative.values())
+        if not left_out:
+            metrics[f"{suite.name}/mce"] = fmean(relative.values())
     return metrics | {f"seconds/{part}": seconds for part, seconds in result.seconds.items()}
 
 

@@ -1,0 +1,175 @@
+"""The appendix' tables on ImageNet: our models beside the paper's figures and the official ones."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from gon_core import architectures, intervals
+from gon_core.paper.imagenet import MODELS, PRINTED, PrintedTable, official
+from sweeps.engine.records import TrialResult
+from sweeps.engine.report.sentences import row_name
+from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
+from sweeps.engine.report.summary.estimates import certain_images
+from sweeps.engine.report.summary.imagenet_columns import Reading, read
+from sweeps.engine.report.summary.published import paper_model
+from sweeps.engine.report.tables.methods import OURS, OUTSIDE, Cell, make_cell
+from sweeps.engine.report.tables.table import Row, Table, numbers, words
+
+EVALUATE = "python sweeps/evaluate_checkpoint.py --imagenet-c FOLDER"
+TRAIN = (
+    "python sweeps/{script}.py --dataset imagenet --data-dir FOLDER --weights FILE --scale paper"
+)
+KINDS = ("ours", "paper", "official", "difference")
+BESIDE = (
+    "Paper: as printed. Official: the authors' result files, means over their corruptions. "
+    "Difference: ours - official, or - paper where there is none, with "
+    f"{OUTSIDE} where that figure, whatever its rounding, is outside our 95 % interval: over "
+    "seeds, and over which of the {images:,} test images were measured."
+)
+ERRORS = "Columns of corruptions, and mCE: top-1 error relative to AlexNet's, in percent."
+INCOMPLETE = "Means are empty: {names} could not be made."
+DEPTHS = {f"ant_1x1_ng{depth}" for depth in (1, 2, 3, 5)}
+NOT_FILLED = "no weights are published, and its training is not described"
+
+
+def build_imagenet_tables(summary: SweepSummary) -> tuple[Table, ...]:
+    """Return the tables of which a row is of one of our models; none on other images."""
+    if summary.suite.reference_errors is None:
+        return ()
+    ours: dict[str, list[PointSummary]] = {}
+    for point in summary.compared:
+        if (model := paper_model(point.trials[0].config)) is not None:
+            ours.setdefault(model, []).append(point)
+    return tuple(
+        _table(summary, table, ours)
+        for table in PRINTED.values()
+        if not ours.keys().isdisjoint(table.rows.values())
+    )
+
+
+def listed_numbers() -> str:
+    """Return the numbers of the tables, in words."""
+    *numbers_before, last = map(str, PRINTED)
+    return f"{', '.join(numbers_before)} or {last}"
+
+
+def _table(
+    summary: SweepSummary, table: PrintedTable, ours: Mapping[str, Sequence[PointSummary]]
+) -> Table:
+    rows, images = [], summary.benchmark.test_images
+    for model, printed in table.figures().items():
+        beside = official(model, table)
+        for point in ours.get(model, ()):
+            cells = {
+                name: cell
+                for name in table.columns
+                if (cell := _cell(point.trials, name, table, images, printed, beside)) is not None
+            }
+            name = row_name(summary, point)
+            texts = {
+                "ours": {key: cell.text for key, cell in cells.items()},
+                "paper": printed,
+                "official": beside,
+                "difference": {key: cell.difference for key, cell in cells.items()},
+            }
+            for kind in KINDS:
+                if any(texts[kind].values()):
+                    line = (texts[kind].get(column, "") for column in table.columns)
+                    rows.append(Row((name, kind, *line), rank=summary.ranks.get(point.point, 0)))
+    notes = [OURS, BESIDE.format(images=images)] + [ERRORS] * table.is_of_errors
+    if summary.suite.left_out:
+        notes.append(INCOMPLETE.format(names=", ".join(summary.suite.left_out)))
+    pairs = [
+        f"{text} beside {model}"
+        for model, points in ours.items()
+        for point in points
+        if model in table.rows.values() and (text := row_name(summary, point)) != model
+    ]
+    notes += [f"Rows: {', '.join(pairs)}."] if pairs else []
+    absent = [row for row in _published(table) if row.cells[0] not in ours]
+    return _layout(table, [*rows, *absent], notes)
+
+
+def _cell(
+    trials: Sequence[TrialResult], column: str, table: PrintedTable, images: int,
+    printed: Mapping[str, str], beside: Mapping[str, str],
+) -> Cell | None:  # fmt: skip
+    of_trial = {t.trial_id: r for t in trials if (r := read(t, column, table.is_of_errors))}
+    if not of_trial:
+        return None
+    readings = list(of_trial.values())
+    count = min(row.count for reading in readings for row in reading.rows)
+    certain = None
+    if column in ("mean", "mCE"):
+        measured = [trial for trial in trials if trial.trial_id in of_trial]
+        certain = certain_images(measured, [row for each in readings for row in each.rows])
+    figure = beside.get(column, printed.get(column, ""))
+    cell = make_cell([each.accuracy for each in readings], count, images, figure, certain)
+    return cell if readings[0].reference is None else _relative(cell, readings[0])
+
+
+def _relative(cell: Cell, reading: Reading) -> Cell:
+    """Return the cell of the error, relative to AlexNet's, instead of the accuracy."""
+    mean, low, high = map(reading.shown, cell.interval)
+    error = abs(reading.shown(cell.ours + cell.error) - reading.shown(cell.ours))
+    interval = intervals.Interval(mean, high, low)
+    return replace(cell, ours=reading.shown(cell.ours), error=error, interval=interval)
+
+
+def _layout(table: PrintedTable, rows: Sequence[Row], notes: Sequence[str]) -> Table:
+    heads = (name.replace("_", " ") for name in table.columns)
+    columns = (*words("model", ""), *numbers(*heads))
+    title = f"Table {table.number}: {table.title}"
+    return Table(title, columns, tuple(rows), " ".join(notes), heads=2)
+
+
+def _published(table: PrintedTable) -> list[Row]:
+    rows = []
+    for model, printed in table.figures().items():
+        for kind, figures in (("paper", printed), ("official", official(model, table))):
+            if figures:
+                line = (figures.get(column, "") for column in table.columns)
+                rows.append(Row((model, f"{kind} only", *line), "paper only"))
+    return rows
+
+
+def published_tables(tables: Sequence[int]) -> Iterator[tuple[Table, list[str]]]:
+    """Yield tables of the appendix with no model of ours, and how each row could be filled.
+
+    Args:
+        tables: numbers in ``PRINTED``.
+    """
+    for number in tables:
+        table = PRINTED[number]
+        rows = [
+            Row((model, kind.removesuffix(" only"), *line))
+            for model, kind, *line in (row.cells for row in _published(table))
+        ]
+        ways = [f"{model}: {how_to_fill(model)}" for model in table.figures()]
+        yield _layout(table, rows, [ERRORS] * table.is_of_errors), ways
+
+
+def how_to_fill(name: str) -> str:
+    """Return the command, or the two, that measure a model of the paper."""
+    model, ways = MODELS[name], []
+    if model.weights:
+        options = f"--architecture {model.architecture} --names {name} --checkpoints FILE"
+        ways.append(f"{EVALUATE} {options}  # {model.weights}")
+    if model.method and name != "vanilla_rn50":
+        ways.append(_training(name))
+    return "\n  ".join(["", *ways]) if ways else NOT_FILLED
+
+
+def _training(name: str) -> str:
+    model = MODELS[name]
+    script, options = "method_comparison", ["--method", model.method]
+    if name in DEPTHS:
+        script, options = "generator_depth", []
+    elif "sigma" in model.fields:
+        script, options = "sigma_line_search", ["--sigmas", str(model.fields["sigma"])]
+    if "sin" in model.method.split("_"):
+        options += ["--stylized-dir", "FOLDER"]
+    if model.architecture != "resnet50":
+        options += ["--model", model.architecture]
+    if (side := architectures.describe(model.architecture).image_shape[-1]) != 224:
+        options += ["--image-size", str(side)]
+    return " ".join([TRAIN.format(script=script), *options])
