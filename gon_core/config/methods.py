@@ -22,11 +22,31 @@ class MethodConfig(Frozen):
         """The method's name in tables, which is different for variants of one method."""
         return str(self.model_dump()["method"])
 
+    @property
+    def uses_stylized(self) -> bool:
+        """Whether it trains on stylised images too."""
+        return False
+
 
 class Vanilla(MethodConfig):
     """Clean images only."""
 
     method: Literal["vanilla"] = "vanilla"
+
+
+class SININ(MethodConfig):
+    """The images and stylised versions of them, alike: SIN+IN.
+
+    References:
+        Geirhos et al., "ImageNet-trained CNNs are biased towards texture", 2019.
+    """
+
+    method: Literal["sin_in"] = "sin_in"
+
+    @property
+    def uses_stylized(self) -> bool:
+        """Whether it trains on stylised images too."""
+        return True
 
 
 class GNT(MethodConfig):
@@ -64,6 +84,8 @@ class ANT(MethodConfig):
             that of ImageNet, where 0.33 epochs are 6000 steps; on MNIST they are 61, so that most
             of the time goes here.
         pretraining_learning_rate: of Adam during these.
+        stylized_share: the part of each batch, out of the clean one, that stylised images take the
+            place of ("ANT+SIN"); the generator is shown the clean images instead.
 
     References:
         Appendix A (generators) and B: epsilon 10 on MNIST; 135, and 70 with kernels of 3, on
@@ -81,13 +103,22 @@ class ANT(MethodConfig):
     past_share: Share = 0.2
     pretraining_steps: Annotated[int, Field(ge=0)] = 1000
     pretraining_learning_rate: PositiveFloat = 5e-4
+    stylized_share: Share = 0.0
 
     @property
     def variant(self) -> str:
-        """``ant_1x1`` or ``ant_3x3``, with ``_without_replay`` where no batch has past noise."""
-        return f"ant_{self.kernel_size}x{self.kernel_size}" + "_without_replay" * (
-            self.past_share == 0
-        )
+        """``ant_1x1`` or ``ant_3x3``, with ``_without_replay`` where no batch has past noise.
+
+        With ``_sin`` where there are stylised images.
+        """
+        plain = f"ant_{self.kernel_size}x{self.kernel_size}"
+        without = "_without_replay" * (self.past_share == 0)
+        return plain + without + "_sin" * self.uses_stylized
+
+    @property
+    def uses_stylized(self) -> bool:
+        """Whether it trains on stylised images too."""
+        return self.stylized_share > 0
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ANT":
@@ -99,6 +130,11 @@ class ANT(MethodConfig):
             )
         if self.kernel_size == 3 and self.depth == 1:
             raise ValueError("kernel_size 3 needs a depth of at least 2, got depth 1")
+        if self.stylized_share > self.clean_share:
+            raise ValueError(
+                "stylized_share is a part of clean_share, got "
+                f"{self.stylized_share:g} of {self.clean_share:g}"
+            )
         return self
 
 
@@ -294,11 +330,22 @@ class Given(MethodConfig):
 
 
 Trained = (
-    Vanilla | GNT | GNTMult | Speckle | Ford | PatchGaussian | PGD | FreeAT | DDN | AugMix | ANT
+    Vanilla
+    | GNT
+    | GNTMult
+    | Speckle
+    | Ford
+    | PatchGaussian
+    | PGD
+    | FreeAT
+    | DDN
+    | AugMix
+    | SININ
+    | ANT
 )
 Method = Annotated[Trained, Field(discriminator="method")]
 
 Variant = Literal[
     "vanilla", "gnt", "gnt_mult", "speckle", "ford", "patch_gaussian", "augmix", "pgd", "free",
-    "ddn", "ant_1x1", "ant_3x3", "ant_1x1_without_replay",
+    "ddn", "ant_1x1", "ant_3x3", "ant_1x1_without_replay", "ant_1x1_sin", "ant_3x3_sin", "sin_in",
 ]  # fmt: skip

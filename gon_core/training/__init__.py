@@ -10,6 +10,7 @@ from gon_core.config import (
     DDN,
     GNT,
     PGD,
+    SININ,
     AugMix,
     Ford,
     FreeAT,
@@ -32,6 +33,7 @@ from gon_core.training import (
     gnt_mult,
     patch_gaussian,
     pgd,
+    sin_in,
     speckle,
     vanilla,
 )
@@ -47,6 +49,7 @@ from gon_core.training.loop import (
     train_epochs,
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
+from gon_core.training.second_source import STREAM, SecondSource
 
 METHODS = {
     Vanilla: vanilla.make_step,
@@ -59,6 +62,7 @@ METHODS = {
     FreeAT: free.make_step,
     DDN: ddn.make_step,
     AugMix: augmix.make_step,
+    SININ: sin_in.make_step,
     ANT: ant.make_step,
 }
 
@@ -72,6 +76,7 @@ def new_state(
     method: Method | None = None,
     channels: int = 1,
     augment: Augment | None = None,
+    own_images: int | None = None,
 ) -> TrainingState:
     """Return the state before the first epoch.
 
@@ -82,6 +87,10 @@ def new_state(
         method: what it will be trained with; those that keep something in the state need it.
         channels: of the images; the noise of ANT's opponent has as many.
         augment: what is done to the images of each batch before any noise.
+        own_images: how many images make an epoch, where stylised ones follow in the same set.
+
+    Raises:
+        ValueError: the method takes some stylised images, and ``own_images`` is not given.
     """
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(
@@ -99,12 +108,18 @@ def new_state(
     if augment is not None:
         streams[AUGMENTATION] = seeding.generator(seed, AUGMENTATION, device=device)
     own: MethodState | None = None
+    second: SecondSource | None = None
+    if isinstance(method, ANT) and method.uses_stylized:
+        if own_images is None:
+            raise ValueError(f"{method.variant} needs to know which images are stylised")
+        second = SecondSource(own_images, method.stylized_share)
+        streams[STREAM] = seeding.generator(seed, STREAM)
     if isinstance(method, ANT):
         streams |= {name: seeding.generator(seed, name) for name in STREAMS}
         own = new_opponent(method, streams, device, channels)
     elif isinstance(method, FreeAT):
         own = free.new_perturbation(device)
-    return TrainingState(model, optimizer, streams, own, augment=augment)
+    return TrainingState(model, optimizer, streams, own, augment=augment, second=second)
 
 
 def train(
@@ -116,6 +131,7 @@ def train(
 ) -> Iterator[EpochMetrics]:
     """Train with ``method``, starting from ``state``; see ``loop.train_epochs``.
 
+    The images of methods with stylised ones are followed by those, see ``new_state``.
     Several processes (``state.group``) compare their states after each epoch.
 
     Raises:
@@ -129,6 +145,8 @@ def train(
         raise ValueError(
             f"the training state was not made for {method!r}: give new_state the method"
         )
+    if state.second is not None and state.second.first >= len(data):
+        raise ValueError(f"{len(data)} images, no stylised ones behind the {state.second.first}")
     step: Step = METHODS[type(method)](method, config, data)
     prepare = ant.make_prepare(method, config, data) if isinstance(method, ANT) else prepared
     return _in_step(state, train_epochs(state, data, config, step, stop, prepare))

@@ -72,7 +72,7 @@ def make_step(method: FreeAT, training: TrainingConfig, data: Images) -> Step:
             delta = group.own(kept.delta[: len(images)]).detach().requires_grad_()
             logits, auxiliary = classify(state.model, (own + delta).clamp(0, 1), bf16)
             loss = cross_entropy(logits, auxiliary, own_labels)
-            first = first or (logits.detach(), loss.detach())
+            first = first or (logits.detach(), loss.detach(), own_labels)
             update(state, loss, len(own), len(images))
             _ascend(state, kept, delta, len(images), method)
         assert first is not None, "there is at least one replay"
