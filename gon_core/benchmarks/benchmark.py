@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from gon_core.config.trial import FolderConfig, ImageSize
+    from gon_core.data.listing import Listing
     from gon_core.data.splits import Images, LabelledImages
 
 ScaleName = Literal["demo", "paper"]
@@ -122,6 +123,8 @@ class Scale:
         model: what is trained; None for the benchmark's own.
         fine_tuning: training of a trial that starts from given weights; None for that of any other.
         epochs: limit of epochs by variant of a method, where its own is lower than ``training``'s.
+        recipes: training of a trial by variant of a method that has its own, whatever it starts
+            from.
         usual_epochs: how many a training takes until it has converged, in words.
     """
 
@@ -136,6 +139,7 @@ class Scale:
     model: str | None = None
     fine_tuning: TrainingConfig | None = None
     epochs: Mapping[str, int] = field(default_factory=dict)
+    recipes: Mapping[str, TrainingConfig] = field(default_factory=dict)
     usual_epochs: str = ""
 
 
@@ -207,6 +211,9 @@ class Benchmark:
             if none is read.
         read_corrupted: takes the same, the indices of images, and the names of corruptions; returns
             them by corruption and severity.
+        stylized: takes the folder of the data set and that of stylised versions of its training
+            images; returns what the latter holds, or raises
+            ``gon_core.data.files.DataFileError``. None where no method trains on such.
         recipe: whose values the methods and the scale ``paper`` have, in words.
         folder: what a folder of images holds, where that is not the same for everybody; else None.
         of_folder: returns the benchmark of a folder that looks so; None without ``folder``.
@@ -238,6 +245,7 @@ class Benchmark:
     read_corrupted: (
         Callable[[Path, Tensor, Sequence[str]], Mapping[tuple[str, int], LabelledImages]] | None
     ) = None
+    stylized: Callable[[Path, Path], Listing] | None = None
     recipe: str = THE_PAPER
     folder: FolderConfig | None = None
     of_folder: Callable[[FolderConfig], Benchmark] | None = None

@@ -1,31 +1,15 @@
 """The training methods: one model each, with the values of its authors as defaults."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from gon_core import architectures
-from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
+from gon_core.config.adversarial import DDN, PGD, UAT, FreeAT
+from gon_core.config.base import MethodConfig, PositiveFloat, PositiveInt, Share, UnsignedZero
 
-Share = Annotated[float, Field(ge=0, le=1), UnsignedZero]
 Sigma = Annotated[float, Field(ge=0), UnsignedZero]
 Sigmas = Annotated[tuple[Sigma, ...], Field(min_length=1)]
-
-
-class MethodConfig(Frozen):
-    """Base of the training methods; each has its own name under ``method``."""
-
-    always_in_json: ClassVar[frozenset[str]] = frozenset({"method"})
-
-    @property
-    def variant(self) -> str:
-        """The method's name in tables, which is different for variants of one method."""
-        return str(self.model_dump()["method"])
-
-    @property
-    def uses_stylized(self) -> bool:
-        """Whether it trains on stylised images too."""
-        return False
 
 
 class Vanilla(MethodConfig):
@@ -202,6 +186,8 @@ class PatchGaussian(MethodConfig):
     Attributes:
         patch_size: side of the square in pixels. The default is to 28 pixels what the authors' 25
             is to the 32 of CIFAR-10.
+        random_size: whether the side of each is uniform in whole numbers below ``patch_size``
+            instead, as for ImageNet, with 250.
         sigma_max: largest standard deviation in [0, 1] pixel units; 0 trains on clean images.
 
     References:
@@ -212,67 +198,7 @@ class PatchGaussian(MethodConfig):
     method: Literal["patch_gaussian"] = "patch_gaussian"
     patch_size: PositiveInt = 22
     sigma_max: Sigma = 1.0
-
-
-class PGD(MethodConfig):
-    """Adversarial training in l-infinity: every image is perturbed against the classifier.
-
-    Attributes:
-        epsilon: largest change of a pixel, at most 1; images are in [0, 1].
-        step_size: change of a pixel in one step.
-        steps: gradients taken for each batch, the price of the method.
-        random_start: whether the search starts anywhere within epsilon, or at the image.
-
-    References:
-        Madry et al., "Towards deep learning models resistant to adversarial attacks", 2017: the
-        defaults are theirs on MNIST.
-    """
-
-    method: Literal["pgd"] = "pgd"
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 0.3
-    step_size: Annotated[float, Field(gt=0, le=1)] = 0.01
-    steps: PositiveInt = 40
-    random_start: bool = True
-
-
-class FreeAT(MethodConfig):
-    """Free adversarial training in l-infinity: the gradient of each step moves the noise as well.
-
-    Attributes:
-        epsilon: largest change of a pixel, at most 1; images are in [0, 1].
-        step_size: change of a pixel in one step.
-        replays: how often each batch is trained on, one after the other: the price of the method,
-            which its authors make up for by fewer epochs.
-
-    References:
-        Shafahi et al., "Adversarial training for free!", 2019: the defaults are theirs on ImageNet.
-    """
-
-    method: Literal["free"] = "free"
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 4 / 255
-    step_size: Annotated[float, Field(gt=0, le=1)] = 4 / 255
-    replays: PositiveInt = 4
-
-
-class DDN(MethodConfig):
-    """Adversarial training in l2 with attacks of decoupled direction and norm.
-
-    Attributes:
-        steps: gradients taken for each batch, the price of the method.
-        init_norm: l2 size of the first perturbation, on images in [0, 1].
-        gamma: the size grows by this factor while the classifier is right and shrinks while not.
-        max_norm: larger perturbations are scaled down to it before they are trained on.
-
-    References:
-        Rony et al., "Decoupling direction and norm for efficient gradient-based l2 adversarial
-        attacks and defenses", 2019: the defaults are theirs on MNIST.
-    """
-
-    method: Literal["ddn"] = "ddn"
-    steps: PositiveInt = 100
-    init_norm: PositiveFloat = 1.0
-    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    max_norm: PositiveFloat = 2.4
+    random_size: bool = False
 
 
 class AugMix(MethodConfig):
@@ -338,6 +264,7 @@ Trained = (
     | PatchGaussian
     | PGD
     | FreeAT
+    | UAT
     | DDN
     | AugMix
     | SININ
@@ -348,4 +275,7 @@ Method = Annotated[Trained, Field(discriminator="method")]
 Variant = Literal[
     "vanilla", "gnt", "gnt_mult", "speckle", "ford", "patch_gaussian", "augmix", "pgd", "free",
     "ddn", "ant_1x1", "ant_3x3", "ant_1x1_without_replay", "ant_1x1_sin", "ant_3x3_sin", "sin_in",
+    "uat", "pgd_targeted",
 ]  # fmt: skip
+WITHOUT_STRENGTH: tuple[str, ...] = ("vanilla", "sin_in")
+"""Variants without a number to tune them by: a line search has nothing to search."""

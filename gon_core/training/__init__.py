@@ -11,6 +11,7 @@ from gon_core.config import (
     GNT,
     PGD,
     SININ,
+    UAT,
     AugMix,
     Ford,
     FreeAT,
@@ -35,6 +36,7 @@ from gon_core.training import (
     pgd,
     sin_in,
     speckle,
+    uat,
     vanilla,
 )
 from gon_core.training.loop import (
@@ -60,6 +62,7 @@ METHODS = {
     PatchGaussian: patch_gaussian.make_step,
     PGD: pgd.make_step,
     FreeAT: free.make_step,
+    UAT: uat.make_step,
     DDN: ddn.make_step,
     AugMix: augmix.make_step,
     SININ: sin_in.make_step,
@@ -117,8 +120,8 @@ def new_state(
     if isinstance(method, ANT):
         streams |= {name: seeding.generator(seed, name) for name in STREAMS}
         own = new_opponent(method, streams, device, channels)
-    elif isinstance(method, FreeAT):
-        own = free.new_perturbation(device)
+    elif isinstance(method, FreeAT | UAT):
+        own = free.new_perturbation(method, device)
     return TrainingState(model, optimizer, streams, own, augment=augment, second=second)
 
 
@@ -141,7 +144,9 @@ def train(
         RuntimeError: during the iteration: the processes are no longer in step.
     """
     check_opponent(state, method)
-    if isinstance(method, FreeAT) != isinstance(state.method_state, free.Perturbation):
+    kept = state.method_state
+    made_for = kept.method if isinstance(kept, free.Perturbation) else None
+    if made_for != (method if isinstance(method, FreeAT | UAT) else None):
         raise ValueError(
             f"the training state was not made for {method!r}: give new_state the method"
         )

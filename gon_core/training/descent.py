@@ -24,11 +24,12 @@ def descend_own(
     own: Float[Tensor, "own channel height width"],
     labels: Int64[Tensor, " batch"],
     bf16: bool,
+    smoothing: float = 0.0,
 ) -> Learned:
     """Do what ``descend`` does, given the process's own images and the labels of the batch."""
     logits, auxiliary = classify(state.model, own, bf16)
     own_labels = state.group.own(labels)
-    loss = cross_entropy(logits, auxiliary, own_labels)
+    loss = cross_entropy(logits, auxiliary, own_labels, smoothing)
     update(state, loss, len(own), len(labels))
     return logits.detach(), loss.detach(), own_labels
 
@@ -47,12 +48,17 @@ def cross_entropy(
     logits: Float[Tensor, "own label"],
     auxiliary: Float[Tensor, "own label"] | None,
     labels: Int64[Tensor, " own"],
+    smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Return the mean cross entropy, plus ``AUXILIARY`` times that of an auxiliary classifier."""
-    loss = nn.functional.cross_entropy(logits.float(), labels)
+    """Return the mean cross entropy, plus ``AUXILIARY`` times that of an auxiliary classifier.
+
+    The part ``smoothing`` of each label is spread over all classes.
+    """
+    loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
     if auxiliary is None:
         return loss
-    return loss + AUXILIARY * nn.functional.cross_entropy(auxiliary.float(), labels)
+    further = nn.functional.cross_entropy(auxiliary.float(), labels, label_smoothing=smoothing)
+    return loss + AUXILIARY * further
 
 
 def update(state: TrainingState, loss: Float[Tensor, ""], own: int, whole: int) -> None:

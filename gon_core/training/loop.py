@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.convergence import Convergence, Event, advance, ended
+from gon_core.training.epoch_progress import EpochProgress, LabelledBatch, Learned
 from gon_core.training.learning_rate import learning_rate
 from gon_core.training.parallel import ALONE, Group
 from gon_core.training.second_source import STREAM, SecondSource, rows_of_batch
@@ -30,13 +31,6 @@ Augment = Callable[[Tensor, Generator], Tensor]
 """Images [batch, channel, height, width] in [0, 1], and a random stream -> such images."""
 AUGMENTATION = "augmentation"
 """The random stream of an ``Augment``."""
-
-
-Learned = tuple[Float[Tensor, "own label"], Float[Tensor, ""], Int64[Tensor, " own"]]
-"""Of a process's own rows as they were trained on: the logits, the mean loss, and their labels."""
-
-LabelledBatch = tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]
-"""Images in [0, 1] and their classes."""
 
 
 @runtime_checkable
@@ -60,53 +54,6 @@ class MethodState(Protocol):
     def end_epoch(self) -> dict[str, float]:
         """Return the method's own metrics of the epoch that ends, and start those of the next."""
         ...
-
-
-@dataclass
-class EpochProgress:
-    """An epoch that has begun.
-
-    Attributes:
-        permutation: order of the images; its batches follow each other.
-        steps: batches trained on so far.
-        loss_sum: over their images, in nats.
-        correct: how many of them were classified right.
-        seconds: that they took, before an interruption.
-        data_seconds: how many of these it waited for images.
-        crop_seed: what the random crops of its images are drawn by, where they are cropped.
-        second_seed: what the order of a second source is drawn by, where there is one.
-    """
-
-    permutation: Int64[Tensor, " image"]
-    steps: int
-    loss_sum: Float64[Tensor, ""]
-    correct: Int64[Tensor, ""]
-    seconds: float = 0.0
-    data_seconds: float = 0.0
-    crop_seed: int | None = None
-    second_seed: int | None = None
-
-    def count(
-        self,
-        logits: Float[Tensor, "own label"],
-        loss: Float[Tensor, ""],
-        labels: Int64[Tensor, " own"],
-    ) -> None:
-        """Add one step by what it returned."""
-        if len(labels):  # the mean over no rows is NaN
-            self.loss_sum += loss.double() * len(labels)
-            self.correct += (logits.argmax(1) == labels).sum()
-        self.steps += 1
-
-    def timed(self, batches: Iterator[LabelledBatch]) -> Iterator[LabelledBatch]:
-        """Yield the batches, and count how long each was waited for."""
-        while True:
-            started = time.perf_counter()
-            batch = next(batches, None)
-            self.data_seconds += time.perf_counter() - started
-            if batch is None:
-                return
-            yield batch
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gon_core import architectures, benchmarks, paper
-from gon_core.config import DataConfig
+from gon_core.config import WITHOUT_STRENGTH, DataConfig
 from gon_core.corruptions import mnist_c
 
 EVERY = pytest.mark.parametrize("name", benchmarks.names())
@@ -29,7 +29,7 @@ def test_its_parts_fit_together(name):
 @EVERY
 def test_every_strength_is_searched_around_the_papers_value(name):
     benchmark = benchmarks.get(name)
-    assert set(benchmark.strengths) == set(benchmark.methods) - {"vanilla"}
+    assert set(benchmark.strengths) == set(benchmark.methods) - set(WITHOUT_STRENGTH)
     for variant, strength in benchmark.strengths.items():
         value = getattr(benchmark.methods[variant], strength.parameter)
         assert strength.low <= value <= strength.high
