@@ -1,5 +1,6 @@
 """Models with batch normalisation, on colour images: only training steps change statistics."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -31,7 +32,7 @@ def normalised():
 @pytest.fixture
 def new(digits):
     """Return a function: a state, and its step."""
-    data = digits(8)  # only where it is stored matters here
+    data = replace(digits(8), labels=LABELS)  # only where it is stored matters here
 
     def new(method):
         state = new_state(normalised(), CONFIG, 0, method, channels=3, own_images=7)

@@ -23,9 +23,8 @@ def plainly(batches):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        delta = (delta + METHOD.step_size * noise.grad.sign()).clamp(
-            -METHOD.epsilon, METHOD.epsilon
-        )
+        delta += METHOD.step_size * noise.grad.sign()
+        delta.clamp_(-METHOD.epsilon, METHOD.epsilon)
         losses.append(loss.item())
     return [parameter.detach() for parameter in model.parameters()], delta, losses
 
