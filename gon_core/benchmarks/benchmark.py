@@ -153,6 +153,7 @@ class Published:
         title: what the table of accuracies by corruption is called there.
         top1: that table.
         rows: by training method, the row of that table that its model stands beside.
+        of_models: by model other than the paper's own, its rows by training method.
         not_trained: rows of that table whose model no method here trains, and why.
         adversarial_title: what the table of accuracies under attack is called there.
         adversarial: that table; a row has the name of the model, or of the training method. None if
@@ -172,6 +173,13 @@ class Published:
     curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     source: str = THE_PAPER
     trained: str = "at paper scale"
+    of_models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def of_model(self, model: str | None) -> Published:
+        """Return what stands beside a model, by its name in ``gon_core.architectures``."""
+        if model is None or model not in self.of_models:
+            return self
+        return replace(self, rows=self.of_models[model], curves={})
 
     @property
     def label(self) -> str:
@@ -267,6 +275,12 @@ class Benchmark:
     def has_extra(self) -> bool:
         """Whether validation images have corruptions of their own, which no test image has."""
         return self.suites["validation"].corruptions != self.suites["test"].corruptions
+
+    def beside(self, model: str | None) -> Benchmark:
+        """Return the benchmark with the published figures that stand beside a model."""
+        if self.published is None or model not in self.published.of_models:
+            return self
+        return replace(self, published=self.published.of_model(model))
 
     def without(self, names: Collection[str]) -> Benchmark:
         """Return the benchmark without some corruptions, see ``EvaluationConfig.left_out``."""

@@ -7,6 +7,7 @@ measure and what to keep. Everything that the next step depends on is in ``Train
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -29,6 +30,8 @@ class StoppedError(Exception):
 
 Augment = Callable[[Tensor, Generator], Tensor]
 """Images [batch, channel, height, width] in [0, 1], and a random stream -> such images."""
+DROPOUT = "dropout"
+"""The random stream of a model's dropout, where it has any."""
 AUGMENTATION = "augmentation"
 """The random stream of an ``Augment``."""
 
@@ -81,6 +84,18 @@ class TrainingState:
     augment: Augment | None = None
     second: SecondSource | None = None
     group: Group = ALONE
+
+    @contextmanager
+    def randomness(self) -> Iterator[None]:
+        """Let a model with dropout draw from its own stream within a step; others draw nothing."""
+        if DROPOUT not in self.streams:
+            yield
+            return
+        device = next(self.model.parameters()).device
+        seed = int(torch.randint(2**53, (), generator=self.streams[DROPOUT]))
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
 
     def images_of_an_epoch(self, data: Images) -> int:
         """Return how many of the images make an epoch, from the first."""
@@ -221,7 +236,9 @@ def train_epochs(
                 parameters["lr"] = rate
             # Drawn only now: a training that was stopped while it prepared draws it again.
             images = state.augmented(images)
-            progress.count(*step(state, images, labels))
+            with state.randomness():
+                learned = step(state, images, labels)
+            progress.count(*learned)
             _stop_if(stop(), state, started)
         state.count_together()
         state.progress = None

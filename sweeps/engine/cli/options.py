@@ -190,7 +190,9 @@ class SweepOptions(CommandOptions):
         """All that is known of the data set."""
         folder = self.folder
         found = benchmarks.get(self.dataset)
-        return found if folder is None or found.of_folder is None else found.of_folder(folder)
+        if folder is not None and found.of_folder is not None:
+            found = found.of_folder(folder)
+        return found.beside(self.model)
 
     @property
     def folder(self) -> FolderConfig | None:

@@ -96,3 +96,13 @@ def test_a_benchmark_of_ones_own_is_known_by_its_name(monkeypatch):
     own = replace(benchmarks.get("mnist"), name="own")
     benchmarks.register(own)
     assert benchmarks.get("own") is own and "own" in benchmarks.names()
+
+
+def test_other_networks_stand_beside_rows_of_their_own():
+    mnist = benchmarks.get("mnist")
+    rows = {row["model"]: row for row in paper.load(mnist.published.top1).to_pylist()}
+    for model, wanted in {"rony_cnn": (99.5, 89.8), "wong_small": (98.8, 74.3)}.items():
+        row = rows[mnist.beside(model).published.rows["vanilla"]]
+        assert (row["clean"], row["mean"]) == wanted
+        assert mnist.beside(model).published.curves == {}
+    assert mnist.beside(None) is mnist and mnist.beside("madry_cnn") is mnist
