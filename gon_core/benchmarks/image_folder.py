@@ -152,6 +152,7 @@ def _methods(side: int) -> dict[str, Trained]:
     }
     if of_imagenet:  # the sigmas of ImageNet-C's Gaussian and speckle noise
         own |= {"gnt_mult": GNTMult(), "speckle": Speckle(), "free": FreeAT()}
+        own["ford"] = Ford()  # the sigma_max of Table 8
         # Lopes et al. on 224 pixels: any side below 250.
         own["patch_gaussian"] = PatchGaussian(patch_size=250 * side // 224, random_size=True)
     found = {name: own.get(name, method) for name, method in cifar10.METHODS.items()}

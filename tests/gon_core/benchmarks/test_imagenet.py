@@ -107,7 +107,7 @@ def test_each_methods_values_are_its_authors():
     assert (targeted.epsilon, targeted.step_size, targeted.steps) == (16 / 255, 1 / 255, 30)
     assert targeted.targeted and targeted.random_start
     assert (targeted.clean_start_share, targeted.label_smoothing) == (0.2, 0.1)
-    assert methods["ford"].sigma_max == 0.5 and methods["ant_1x1_sin"].stylized_share == 15 / 70
+    assert methods["ford"].sigma_max == 0.4 and methods["ant_1x1_sin"].stylized_share == 15 / 70
     assert scale.recipes["pgd_targeted"].decay_epochs == (35, 70, 95)
 
 
