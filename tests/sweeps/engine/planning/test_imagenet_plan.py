@@ -72,6 +72,20 @@ def test_stylised_images_are_of_the_methods_that_use_them_alone(images):
     assert set(with_folder.trained) - set(everything.trained) == set(names[2:])
 
 
+def test_a_step_of_universal_adversarial_training_has_no_default(images):
+    names = ("vanilla", "uat")
+    rule = "not given in the paper, nor found in any code: uat has no default for it"
+    assert rule in planned(images, method=names)[1].problems()["uat_step_size"]
+    assert (
+        "is of --method uat" in planned(images, uat_step_size=0.01)[1].problems()["uat_step_size"]
+    )
+    plan, options = planned(images, method=names, uat_step_size=0.01)
+    assert options.problems() == {} and plan.deviations == []
+    assert plan.known_trials[1].method.step_size == 0.01
+    assert "uat" not in planned(images, method=None)[1].trained
+    assert "uat" in planned(images, method=None, uat_step_size=0.01)[1].trained
+
+
 def test_a_sweep_of_plain_methods_grows_by_one_with_a_recipe(images):
     given = {"stylized_dir": images, "name": "own"}
     first, options = planned(images, method=("sin_in",), **given)
