@@ -164,6 +164,12 @@ def _wong_large(classes: int, image_shape: ImageShape, generator: Generator | No
     return wong_large(generator)
 
 
+def _rony_cnn(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
+    from gon_core.models.rony_cnn import RonyCNN
+
+    return RonyCNN(generator)
+
+
 def _of_cifar(name: str) -> Description:
     def construct(classes: int, image_shape: ImageShape, generator: Generator | None) -> nn.Module:
         from gon_core.models import small_resnets
@@ -230,6 +236,7 @@ ARCHITECTURES = {
     "madry_cnn": Description(_madry_cnn, 10, DIGITS, any_classes=True, any_shape=True),
     "wong_small": Description(_wong_small, 10, DIGITS),
     "wong_large": Description(_wong_large, 10, DIGITS),
+    "rony_cnn": Description(_rony_cnn, 10, DIGITS),
     "resnet9_small": _of_cifar("resnet9_small"),
     "preactresnet18": Description(
         _preactresnet18, 10, (3, 32, 32), any_classes=True, least_side=32

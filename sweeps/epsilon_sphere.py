@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field
 
-from gon_core.config import Variant
+from gon_core.config import WITHOUT_STRENGTH, Variant
 from sweeps.engine.cli.grids import real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.methods import strength_problems
@@ -29,7 +29,8 @@ class Options(AntOptions):
     """The options of every sweep over ANT, and the grid of epsilon."""
 
     methods: ClassVar[tuple[str, ...]] = (
-        "ant_1x1", *(name for name in get_args(Variant) if name not in ("ant_1x1", "vanilla"))
+        "ant_1x1",
+        *(name for name in get_args(Variant) if name not in ("ant_1x1", *WITHOUT_STRENGTH)),
     )  # fmt: skip
     searched: ClassVar[dict[str, str]] = {"epsilon": "--epsilons"}
 

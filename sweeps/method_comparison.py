@@ -40,14 +40,14 @@ class Options(SweepOptions):
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
     scale, benchmark = scale_name(options), options.benchmark
-    names = options.method or tuple(benchmark.methods)
+    names = options.trained
     return SweepSpec(
         name="method_comparison",
         title="Which training withstands corruptions and attacks best?",
         space=(METHOD,),
         search="grid",
         grid=line(names),
-        compared={name: methods.at_scale(name, scale, benchmark) for name in names},
+        compared={name: methods.as_given(name, options) for name in names},
         deviations=methods.deviations(names, scale, benchmark),
         published=methods.published_rows(
             {name: (name,) for name in names}, benchmark, attacks=True

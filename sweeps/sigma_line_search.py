@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field
 
-from gon_core.config import Variant
+from gon_core.config import WITHOUT_STRENGTH, Variant
 from sweeps.engine.cli.grids import real_numbers
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.methods import strength_problems
@@ -29,7 +29,7 @@ class Options(SweepOptions):
     """The options of every sweep, and the grid of sigma."""
 
     methods: ClassVar[tuple[str, ...]] = (
-        "gnt", *(name for name in get_args(Variant) if name not in ("gnt", "vanilla"))
+        "gnt", *(name for name in get_args(Variant) if name not in ("gnt", *WITHOUT_STRENGTH))
     )  # fmt: skip
 
     sigmas: Annotated[tuple[float, ...] | None, real_numbers(least=0)] = Field(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from gon_core.config.trial import FolderConfig, ImageSize
+    from gon_core.data.listing import Listing
     from gon_core.data.splits import Images, LabelledImages
 
 ScaleName = Literal["demo", "paper"]
@@ -122,6 +123,8 @@ class Scale:
         model: what is trained; None for the benchmark's own.
         fine_tuning: training of a trial that starts from given weights; None for that of any other.
         epochs: limit of epochs by variant of a method, where its own is lower than ``training``'s.
+        recipes: training of a trial by variant of a method that has its own, whatever it starts
+            from.
         usual_epochs: how many a training takes until it has converged, in words.
     """
 
@@ -136,6 +139,7 @@ class Scale:
     model: str | None = None
     fine_tuning: TrainingConfig | None = None
     epochs: Mapping[str, int] = field(default_factory=dict)
+    recipes: Mapping[str, TrainingConfig] = field(default_factory=dict)
     usual_epochs: str = ""
 
 
@@ -149,6 +153,7 @@ class Published:
         title: what the table of accuracies by corruption is called there.
         top1: that table.
         rows: by training method, the row of that table that its model stands beside.
+        of_models: by model other than the paper's own, its rows by training method.
         not_trained: rows of that table whose model no method here trains, and why.
         adversarial_title: what the table of accuracies under attack is called there.
         adversarial: that table; a row has the name of the model, or of the training method. None if
@@ -168,6 +173,13 @@ class Published:
     curves: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     source: str = THE_PAPER
     trained: str = "at paper scale"
+    of_models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def of_model(self, model: str | None) -> Published:
+        """Return what stands beside a model, by its name in ``gon_core.architectures``."""
+        if model is None or model not in self.of_models:
+            return self
+        return replace(self, rows=self.of_models[model], curves={})
 
     @property
     def label(self) -> str:
@@ -207,6 +219,9 @@ class Benchmark:
             if none is read.
         read_corrupted: takes the same, the indices of images, and the names of corruptions; returns
             them by corruption and severity.
+        stylized: takes the folder of the data set and that of stylised versions of its training
+            images; returns what the latter holds, or raises
+            ``gon_core.data.files.DataFileError``. None where no method trains on such.
         recipe: whose values the methods and the scale ``paper`` have, in words.
         folder: what a folder of images holds, where that is not the same for everybody; else None.
         of_folder: returns the benchmark of a folder that looks so; None without ``folder``.
@@ -238,6 +253,7 @@ class Benchmark:
     read_corrupted: (
         Callable[[Path, Tensor, Sequence[str]], Mapping[tuple[str, int], LabelledImages]] | None
     ) = None
+    stylized: Callable[[Path, Path], Listing] | None = None
     recipe: str = THE_PAPER
     folder: FolderConfig | None = None
     of_folder: Callable[[FolderConfig], Benchmark] | None = None
@@ -259,6 +275,12 @@ class Benchmark:
     def has_extra(self) -> bool:
         """Whether validation images have corruptions of their own, which no test image has."""
         return self.suites["validation"].corruptions != self.suites["test"].corruptions
+
+    def beside(self, model: str | None) -> Benchmark:
+        """Return the benchmark with the published figures that stand beside a model."""
+        if self.published is None or model not in self.published.of_models:
+            return self
+        return replace(self, published=self.published.of_model(model))
 
     def without(self, names: Collection[str]) -> Benchmark:
         """Return the benchmark without some corruptions, see ``EvaluationConfig.left_out``."""

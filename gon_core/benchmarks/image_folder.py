@@ -13,6 +13,9 @@ from gon_core.config.methods import (
     ANT,
     DDN,
     GNT,
+    PGD,
+    SININ,
+    UAT,
     AugMix,
     Ford,
     FreeAT,
@@ -44,6 +47,8 @@ AUGMIX_SEVERITY = {32: 3.0, 64: 3.0, 224: 1.0, 299: 1.0}
 LEAST_AREA = {32: 0.35, 64: 0.35, 224: 0.08, 299: 0.08}  # of an image that a crop may show
 MODEL = {32: "resnet9_small", 64: "resnet9_small", 224: "resnet18", 299: "resnet18"}
 ANTS = ("ant_1x1", "ant_3x3", "ant_1x1_without_replay")
+WITH_STYLIZED = {"ant_1x1_sin": "ant_1x1", "ant_3x3_sin": "ant_3x3"}  # by variant, the plain one
+STYLIZED_SHARE = 15 / 70  # of a batch: 35 noisy images, 20 clean ones and 15 stylised ones
 OF_SIGMA = ("gnt", "gnt_mult", "speckle", "ford", "patch_gaussian")
 OF_PAPER = {32: "preactresnet18", 64: "preactresnet18", 224: "resnet50", 299: "resnet50"}
 
@@ -55,6 +60,22 @@ FINE_TUNING = TrainingConfig(
 FROM_SCRATCH = TrainingConfig(
     batch_size=256, learning_rate=0.1, weight_decay=1e-4, decay_epochs=(30, 60), max_epochs=90
 )
+
+
+# Xie et al.'s training of their denoising ResNet-152, the strongest attack of all here.
+PGD_TARGETED = PGD(
+    epsilon=16 / 255, step_size=1 / 255, steps=30, targeted=True, clean_start_share=0.2,
+    label_smoothing=0.1,
+)  # fmt: skip
+XIE = TrainingConfig(  # theirs has batches of 4,096 on 128 GPUs, and 16 times the learning rate
+    batch_size=256, learning_rate=0.1, nesterov=True, weight_decay=1e-4, warm_up_epochs=5,
+    decay_epochs=(35, 70, 95), max_epochs=110,
+)  # fmt: skip
+# Geirhos et al.: from ImageNet's weights, on twice the images.
+SIN_IN = TrainingConfig(
+    batch_size=256, learning_rate=0.1, weight_decay=1e-4, decay_epochs=(15, 30), max_epochs=45
+)
+RECIPES = {"sin_in": SIN_IN, "pgd_targeted": XIE}
 
 
 def make(folder: FolderConfig) -> Benchmark:
@@ -101,11 +122,13 @@ def _make(described: str) -> Benchmark:
                 training=FINE_TUNING,
                 checkpoint_every=1,
                 model=OF_PAPER[side],
+                recipes=RECIPES,
             ),
         },
         suites=_suites(side, folder.test_images),
         measures=("epsilon_star",),
         augment=partial(augment, least_area=LEAST_AREA[side]),
+        stylized=stylized,
     )
 
 
@@ -129,7 +152,13 @@ def _methods(side: int) -> dict[str, Trained]:
     }
     if of_imagenet:  # the sigmas of ImageNet-C's Gaussian and speckle noise
         own |= {"gnt_mult": GNTMult(), "speckle": Speckle(), "free": FreeAT()}
-    return {name: own.get(name, method) for name, method in cifar10.METHODS.items()}
+        own["ford"] = Ford()  # the sigma_max of Table 8
+        # Lopes et al. on 224 pixels: any side below 250.
+        own["patch_gaussian"] = PatchGaussian(patch_size=250 * side // 224, random_size=True)
+    found = {name: own.get(name, method) for name, method in cifar10.METHODS.items()}
+    for name, plain in WITH_STYLIZED.items():
+        found[name] = own[plain].model_copy(update={"stylized_share": STYLIZED_SHARE})
+    return found | {"sin_in": SININ(), "uat": UAT(), "pgd_targeted": PGD_TARGETED}
 
 
 def _strengths(side: int) -> dict[str, Strength]:
@@ -143,7 +172,9 @@ def _strengths(side: int) -> dict[str, Strength]:
         known = known | {name: mnist.STRENGTHS[name] for name in OF_SIGMA}
     else:
         factors |= {name: SIGMA[side] / SIGMA[32] for name in OF_SIGMA}
-    return {name: _stretched(found, factors.get(name, 1.0)) for name, found in known.items()}
+    own = {name: _stretched(found, factors.get(name, 1.0)) for name, found in known.items()}
+    further = WITH_STYLIZED | {"uat": "pgd", "pgd_targeted": "pgd"}
+    return own | {name: own[plain] for name, plain in further.items()}
 
 
 def _stretched(strength: Strength, factor: float) -> Strength:
@@ -191,6 +222,30 @@ def listing(data_dir: Path) -> Listing:
 
     place = sharded.as_uri(data_dir)
     return sharded.scan(place) if sharded.is_sharded(place) else image_folder.scan(data_dir)
+
+
+@lru_cache
+def stylized(data_dir: Path, place: Path, step: int = 1, many: int = 0) -> Listing:
+    """Return what a folder of stylised versions of training images holds; it is looked at once.
+
+    Args:
+        data_dir: of the images themselves.
+        place: of their stylised versions.
+        step: which classes are taken where there are ``many``: each that comes so many after one.
+        many: see ``step``.
+
+    Raises:
+        DataFileError: see ``gon_core.data.stylized``.
+    """
+    from gon_core.data import stylized as versions
+
+    own, found = listing(data_dir), versions.scan(place)
+    own, found = (
+        each.every(step) if step > 1 and len(each.classes) == many else each
+        for each in (own, found)
+    )
+    versions.check_classes(place, found.classes, own.classes)
+    return found
 
 
 def read(data_dir: Path | None, folder: FolderConfig) -> tuple[Images, Images]:

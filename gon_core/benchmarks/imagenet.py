@@ -26,7 +26,8 @@ LEAST_AREA = 0.08  # of an image that a random crop shows
 # Appendix B: from trained weights, decayed once by 10 at a plateau. That is three epochs, since the
 # speckle model took 10 epochs in all and the longest training 90.
 FINE_TUNING = TrainingConfig(batch_size=70, learning_rate=1e-3, patience=3, max_epochs=90)
-EPOCHS = {"speckle": 10, "free": 23, "ant_1x1": 80, "ant_3x3": 80, "ant_1x1_without_replay": 80}
+ANTS = (*image_folder.ANTS, *image_folder.WITH_STYLIZED)
+EPOCHS = {"speckle": 10, "free": 23} | dict.fromkeys(ANTS, 80)
 # Appendix B: "a large learning rate of 0.1 and random weights, and trained for 120 epochs"; decay
 # and batch are torchvision's own.
 FROM_SCRATCH = TrainingConfig(
@@ -76,6 +77,7 @@ def _make(described: str, step: int) -> Benchmark:
         check=partial(check, step=step),
         of_folder=partial(make, step=step),
         describe=partial(describe, step=step),
+        stylized=partial(image_folder.stylized, step=step, many=CLASSES),
         image_size=224,
         model="resnet50" if is_whole else "preactresnet18",
         scales={
@@ -93,6 +95,7 @@ def _make(described: str, step: int) -> Benchmark:
                 checkpoint_every=1,
                 model="resnet50" if is_whole else "preactresnet18",
                 epochs=EPOCHS,
+                recipes=image_folder.RECIPES,
                 usual_epochs="30-90",
             ),
         },
@@ -160,8 +163,11 @@ OF_IMAGENET = Published(
         "ant_1x1": "ant_1x1",
         "ant_3x3": "ant_3x3",
         "ant_1x1_without_replay": "ant_1x1_no_replay",
+        "sin_in": "sin_in",
+        "ant_1x1_sin": "ant_1x1_sin",
+        "ant_3x3_sin": "ant_3x3_sin",
     },
-    not_trained=_not_trained(("shift_inv", "sin_in", "ant_1x1_sin", "ant_3x3_sin")),
+    not_trained=_not_trained(("shift_inv",)),
     curves={"gnt": ("imagenet_c_vs_sigma", "sigma", "imagenet_c_top1")},
 )
 OF_IMAGENET100 = Published(

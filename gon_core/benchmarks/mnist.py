@@ -203,9 +203,15 @@ MNIST = Benchmark(
             "ant_1x1": "ant_1x1",
         },
         not_trained={
-            "vanilla_wong": "another architecture (Wong et al.'s)",
+            "vanilla_wong": "another architecture: --model wong_small or wong_large",
             "provable_wong": "not trained here: evaluate_checkpoint.py measures such a model",
-            "vanilla_ddn": "the start of the DDN row, trained by its authors",
+            "vanilla_ddn": "another architecture: --model rony_cnn",
+        },
+        # Which of Wong et al.'s two networks the paper has is not said.
+        of_models={
+            "wong_small": {"vanilla": "vanilla_wong"},
+            "wong_large": {"vanilla": "vanilla_wong"},
+            "rony_cnn": {"vanilla": "vanilla_ddn", "ddn": "ddn"},
         },
         adversarial_title="Table 7",
         adversarial="mnist_adversarial",

@@ -3,12 +3,22 @@
 Imports neither torch nor anything slow, so that bad input is refused at once.
 """
 
-from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, content_hash, whole
+from gon_core.config.base import (
+    Frozen,
+    MethodConfig,
+    PositiveFloat,
+    PositiveInt,
+    content_hash,
+    whole,
+)
 from gon_core.config.methods import (
     ANT,
     DDN,
     GNT,
     PGD,
+    SININ,
+    UAT,
+    WITHOUT_STRENGTH,
     Architecture,
     AugMix,
     Ford,
@@ -16,7 +26,6 @@ from gon_core.config.methods import (
     Given,
     GNTMult,
     Method,
-    MethodConfig,
     PatchGaussian,
     Speckle,
     Trained,
@@ -38,6 +47,9 @@ __all__ = [
     "DDN",
     "GNT",
     "PGD",
+    "SININ",
+    "UAT",
+    "WITHOUT_STRENGTH",
     "Architecture",
     "AugMix",
     "DataConfig",

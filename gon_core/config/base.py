@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_seriali
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 UnsignedZero = AfterValidator(abs)  # -0.0 means the same as 0.0: it must not name another trial
+Share = Annotated[float, Field(ge=0, le=1), UnsignedZero]
 WHOLE = {"whole": True}
 
 
@@ -40,6 +41,22 @@ class Frozen(BaseModel):
             return False
         default = field.get_default(call_default_factory=True, validated_data=dict(self.__dict__))
         return getattr(self, name) == default
+
+
+class MethodConfig(Frozen):
+    """Base of the training methods; each has its own name under ``method``."""
+
+    always_in_json: ClassVar[frozenset[str]] = frozenset({"method"})
+
+    @property
+    def variant(self) -> str:
+        """The method's name in tables, which is different for variants of one method."""
+        return str(self.model_dump()["method"])
+
+    @property
+    def uses_stylized(self) -> bool:
+        """Whether it trains on stylised images too."""
+        return False
 
 
 def whole(config: Frozen) -> dict[str, Any]:

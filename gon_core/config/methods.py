@@ -1,32 +1,36 @@
 """The training methods: one model each, with the values of its authors as defaults."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from gon_core import architectures
-from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
+from gon_core.config.adversarial import DDN, PGD, UAT, FreeAT
+from gon_core.config.base import MethodConfig, PositiveFloat, PositiveInt, Share, UnsignedZero
 
-Share = Annotated[float, Field(ge=0, le=1), UnsignedZero]
 Sigma = Annotated[float, Field(ge=0), UnsignedZero]
 Sigmas = Annotated[tuple[Sigma, ...], Field(min_length=1)]
-
-
-class MethodConfig(Frozen):
-    """Base of the training methods; each has its own name under ``method``."""
-
-    always_in_json: ClassVar[frozenset[str]] = frozenset({"method"})
-
-    @property
-    def variant(self) -> str:
-        """The method's name in tables, which is different for variants of one method."""
-        return str(self.model_dump()["method"])
 
 
 class Vanilla(MethodConfig):
     """Clean images only."""
 
     method: Literal["vanilla"] = "vanilla"
+
+
+class SININ(MethodConfig):
+    """The images and stylised versions of them, alike: SIN+IN.
+
+    References:
+        Geirhos et al., "ImageNet-trained CNNs are biased towards texture", 2019.
+    """
+
+    method: Literal["sin_in"] = "sin_in"
+
+    @property
+    def uses_stylized(self) -> bool:
+        """Whether it trains on stylised images too."""
+        return True
 
 
 class GNT(MethodConfig):
@@ -64,6 +68,8 @@ class ANT(MethodConfig):
             that of ImageNet, where 0.33 epochs are 6000 steps; on MNIST they are 61, so that most
             of the time goes here.
         pretraining_learning_rate: of Adam during these.
+        stylized_share: the part of each batch, out of the clean one, that stylised images take the
+            place of ("ANT+SIN"); the generator is shown the clean images instead.
 
     References:
         Appendix A (generators) and B: epsilon 10 on MNIST; 135, and 70 with kernels of 3, on
@@ -81,13 +87,22 @@ class ANT(MethodConfig):
     past_share: Share = 0.2
     pretraining_steps: Annotated[int, Field(ge=0)] = 1000
     pretraining_learning_rate: PositiveFloat = 5e-4
+    stylized_share: Share = 0.0
 
     @property
     def variant(self) -> str:
-        """``ant_1x1`` or ``ant_3x3``, with ``_without_replay`` where no batch has past noise."""
-        return f"ant_{self.kernel_size}x{self.kernel_size}" + "_without_replay" * (
-            self.past_share == 0
-        )
+        """``ant_1x1`` or ``ant_3x3``, with ``_without_replay`` where no batch has past noise.
+
+        With ``_sin`` where there are stylised images.
+        """
+        plain = f"ant_{self.kernel_size}x{self.kernel_size}"
+        without = "_without_replay" * (self.past_share == 0)
+        return plain + without + "_sin" * self.uses_stylized
+
+    @property
+    def uses_stylized(self) -> bool:
+        """Whether it trains on stylised images too."""
+        return self.stylized_share > 0
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ANT":
@@ -99,6 +114,11 @@ class ANT(MethodConfig):
             )
         if self.kernel_size == 3 and self.depth == 1:
             raise ValueError("kernel_size 3 needs a depth of at least 2, got depth 1")
+        if self.stylized_share > self.clean_share:
+            raise ValueError(
+                "stylized_share is a part of clean_share, got "
+                f"{self.stylized_share:g} of {self.clean_share:g}"
+            )
         return self
 
 
@@ -166,6 +186,8 @@ class PatchGaussian(MethodConfig):
     Attributes:
         patch_size: side of the square in pixels. The default is to 28 pixels what the authors' 25
             is to the 32 of CIFAR-10.
+        random_size: whether the side of each is uniform in whole numbers below ``patch_size``
+            instead, as for ImageNet, with 250.
         sigma_max: largest standard deviation in [0, 1] pixel units; 0 trains on clean images.
 
     References:
@@ -176,67 +198,7 @@ class PatchGaussian(MethodConfig):
     method: Literal["patch_gaussian"] = "patch_gaussian"
     patch_size: PositiveInt = 22
     sigma_max: Sigma = 1.0
-
-
-class PGD(MethodConfig):
-    """Adversarial training in l-infinity: every image is perturbed against the classifier.
-
-    Attributes:
-        epsilon: largest change of a pixel, at most 1; images are in [0, 1].
-        step_size: change of a pixel in one step.
-        steps: gradients taken for each batch, the price of the method.
-        random_start: whether the search starts anywhere within epsilon, or at the image.
-
-    References:
-        Madry et al., "Towards deep learning models resistant to adversarial attacks", 2017: the
-        defaults are theirs on MNIST.
-    """
-
-    method: Literal["pgd"] = "pgd"
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 0.3
-    step_size: Annotated[float, Field(gt=0, le=1)] = 0.01
-    steps: PositiveInt = 40
-    random_start: bool = True
-
-
-class FreeAT(MethodConfig):
-    """Free adversarial training in l-infinity: the gradient of each step moves the noise as well.
-
-    Attributes:
-        epsilon: largest change of a pixel, at most 1; images are in [0, 1].
-        step_size: change of a pixel in one step.
-        replays: how often each batch is trained on, one after the other: the price of the method,
-            which its authors make up for by fewer epochs.
-
-    References:
-        Shafahi et al., "Adversarial training for free!", 2019: the defaults are theirs on ImageNet.
-    """
-
-    method: Literal["free"] = "free"
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 4 / 255
-    step_size: Annotated[float, Field(gt=0, le=1)] = 4 / 255
-    replays: PositiveInt = 4
-
-
-class DDN(MethodConfig):
-    """Adversarial training in l2 with attacks of decoupled direction and norm.
-
-    Attributes:
-        steps: gradients taken for each batch, the price of the method.
-        init_norm: l2 size of the first perturbation, on images in [0, 1].
-        gamma: the size grows by this factor while the classifier is right and shrinks while not.
-        max_norm: larger perturbations are scaled down to it before they are trained on.
-
-    References:
-        Rony et al., "Decoupling direction and norm for efficient gradient-based l2 adversarial
-        attacks and defenses", 2019: the defaults are theirs on MNIST.
-    """
-
-    method: Literal["ddn"] = "ddn"
-    steps: PositiveInt = 100
-    init_norm: PositiveFloat = 1.0
-    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    max_norm: PositiveFloat = 2.4
+    random_size: bool = False
 
 
 class AugMix(MethodConfig):
@@ -294,11 +256,26 @@ class Given(MethodConfig):
 
 
 Trained = (
-    Vanilla | GNT | GNTMult | Speckle | Ford | PatchGaussian | PGD | FreeAT | DDN | AugMix | ANT
+    Vanilla
+    | GNT
+    | GNTMult
+    | Speckle
+    | Ford
+    | PatchGaussian
+    | PGD
+    | FreeAT
+    | UAT
+    | DDN
+    | AugMix
+    | SININ
+    | ANT
 )
 Method = Annotated[Trained, Field(discriminator="method")]
 
 Variant = Literal[
     "vanilla", "gnt", "gnt_mult", "speckle", "ford", "patch_gaussian", "augmix", "pgd", "free",
-    "ddn", "ant_1x1", "ant_3x3", "ant_1x1_without_replay",
+    "ddn", "ant_1x1", "ant_3x3", "ant_1x1_without_replay", "ant_1x1_sin", "ant_3x3_sin", "sin_in",
+    "uat", "pgd_targeted",
 ]  # fmt: skip
+WITHOUT_STRENGTH: tuple[str, ...] = ("vanilla", "sin_in")
+"""Variants without a number to tune them by: a line search has nothing to search."""

@@ -73,6 +73,8 @@ class DataConfig(Frozen):
         sample: which images of validation and test are taken where not all are: the first ones, or
             as many of each class, by ``split_seed``.
         split_seed: seed of the permutation that holds out.
+        stylized: SHA-256 of stylised versions of the training images, which some methods train on
+            too; None of the trials of others.
     """
 
     dataset: Annotated[str, AfterValidator(_known_dataset)] = "mnist"
@@ -82,6 +84,7 @@ class DataConfig(Frozen):
     test_images: PositiveInt = Field(default_factory=_test_images)
     sample: Literal["first", "balanced"] = "first"
     split_seed: int = 0
+    stylized: str | None = None
 
     @property
     def benchmark(self) -> "Benchmark":
@@ -211,6 +214,9 @@ class TrialConfig(Frozen):
         if self.model is None:
             return self
         _refuse_unfit(self.model, self.data)
+        if self.method.uses_stylized != (self.data.stylized is not None):
+            variant = self.method.variant
+            raise ValueError(f"{variant} and data.stylized, {self.data.stylized}, do not fit")
         if self.start is not None and self.start.model != self.model:
             raise ValueError(f"the start is a {self.start.model}, the model a {self.model}")
         return self

@@ -8,7 +8,7 @@ else Pillow reads.
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,18 +116,39 @@ def scan(root: Path) -> FolderListing:
     paths = [path for of_class in found for name in sorted(of_class) for path in of_class[name]]
     faults += _no_images(paths)
     refuse(faults)
-    labelled = [
-        [
-            (str(path.relative_to(root)), label)
-            for label, name in enumerate(classes)
-            for path in of_class[name]
-        ]
-        for of_class in found
-    ]
+    labelled = [_labelled(root, classes, of_class) for of_class in found]
     training, test = labelled if is_divided else _divide(labelled[0])
     return FolderListing(
         root, classes, tuple(training), tuple(test), _digest(root, training + test)
     )
+
+
+def scan_training(root: Path) -> FolderListing:
+    """Return what there is to train on: ``train`` below a folder, or the folder itself, undivided.
+
+    Raises:
+        DataFileError: as ``scan``.
+    """
+    root = Path(root)
+    root = root / TRAIN if TRAIN in subfolders(root) else root
+    found = _classes(root)
+    faults = [f"{root / name}: no images" for name, paths in found.items() if not paths]
+    if len(found) < 2:
+        faults.append(f"{root}: {len(found)} folders, a class each; needs two or more")
+    refuse([*faults, *_no_images([path for paths in found.values() for path in paths])])
+    classes = tuple(sorted(found))
+    labelled = _labelled(root, classes, found)
+    return FolderListing(root, classes, tuple(labelled), (), _digest(root, labelled))
+
+
+def _labelled(
+    root: Path, classes: Sequence[str], of_class: Mapping[str, Sequence[Path]]
+) -> list[tuple[str, int]]:
+    return [
+        (str(path.relative_to(root)), label)
+        for label, name in enumerate(classes)
+        for path in of_class[name]
+    ]
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:

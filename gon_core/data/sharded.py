@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -139,8 +139,12 @@ def as_uri(path: Path | str) -> str:
     return re.sub(r"^([a-z][a-z0-9+.-]+):/(?!/)", r"\1://", str(path))
 
 
-def scan(uri: str) -> ShardListing:
+def scan(uri: str, parts: Collection[str] = tuple(PARTS)) -> ShardListing:
     """Return what a folder of shards holds; of the columns only the labels are read.
+
+    Args:
+        uri: of the folder.
+        parts: those that must be there; others are not looked at.
 
     Raises:
         DataFileError: there are no shards of a part, one cannot be read or lacks a column, or its
@@ -148,11 +152,12 @@ def scan(uri: str) -> ShardListing:
     """
     filesystem, root = _open(uri)
     sizes, faults = _sizes(filesystem, root, uri), []
-    found = {part: tuple(files) for part, files in sizes.items()}
+    sizes = {part: sizes[part] for part in parts}
+    found = {part: tuple(sizes.get(part, ())) for part in PARTS}
     names: tuple[str, ...] = ()
     labels: dict[str, Numbers] = {}
     for part, files in found.items():
-        if not files:
+        if not files and part in parts:
             faults.append(f"{shown(uri)}: no {PARTS[part][0]}*.parquet")
         columns = []
         for name in files:
@@ -165,7 +170,7 @@ def scan(uri: str) -> ShardListing:
         labels[part] = np.concatenate([*columns, np.zeros(0, np.int64)])
     refuse(faults)
     count = len(names) or int(labels["training"].max(initial=0)) + 1
-    for part, own in labels.items():
+    for part, own in ((part, labels[part]) for part in parts):
         wrong = own[(own < 0) | (own >= count)]
         missing = sorted(set(range(count)) - set(np.unique(own).tolist()))
         fault, which = f"{shown(uri)}: {part} images", f"of the {count:,} classes, such as"

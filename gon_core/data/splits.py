@@ -47,7 +47,7 @@ class Images(Protocol):
         """
         ...
 
-    def __getitem__(self, index: Tensor) -> "Images":
+    def __getitem__(self, index: slice | Tensor) -> "Images":
         """Return some of the images with their labels."""
         ...
 
@@ -111,7 +111,8 @@ class LabelledImages:
 class Splits:
     """The images of a benchmark; those of validation are held out of the training set.
 
-    ``chosen`` has the indices of ``test`` among all test images.
+    ``chosen`` has the indices of ``test`` among all test images. The last ``stylized`` of the
+    training images are stylised versions of others, which some methods alone train on.
     """
 
     training: Images
@@ -119,6 +120,7 @@ class Splits:
     test: Images
     chosen: Int64[Tensor, " image"]
     benchmark: Benchmark
+    stylized: int = 0
 
 
 def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:

@@ -99,7 +99,7 @@ class CorruptedImages:
         """Yield a batch for each of ``indices``."""
         return map(self.batch, indices)
 
-    def __getitem__(self, index: Tensor) -> LabelledImages:
+    def __getitem__(self, index: slice | Tensor) -> LabelledImages:
         """Return some of the images, corrupted, with their labels."""
         return LabelledImages(self.batch(index), self.labels[index])
 

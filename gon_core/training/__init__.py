@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import torch
+from torch.nn.modules.dropout import _DropoutNd
 
 from gon_core import seeding
 from gon_core.config import (
@@ -10,6 +11,8 @@ from gon_core.config import (
     DDN,
     GNT,
     PGD,
+    SININ,
+    UAT,
     AugMix,
     Ford,
     FreeAT,
@@ -32,11 +35,14 @@ from gon_core.training import (
     gnt_mult,
     patch_gaussian,
     pgd,
+    sin_in,
     speckle,
+    uat,
     vanilla,
 )
 from gon_core.training.loop import (
     AUGMENTATION,
+    DROPOUT,
     Augment,
     EpochMetrics,
     MethodState,
@@ -47,6 +53,7 @@ from gon_core.training.loop import (
     train_epochs,
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
+from gon_core.training.second_source import STREAM, SecondSource
 
 METHODS = {
     Vanilla: vanilla.make_step,
@@ -57,8 +64,10 @@ METHODS = {
     PatchGaussian: patch_gaussian.make_step,
     PGD: pgd.make_step,
     FreeAT: free.make_step,
+    UAT: uat.make_step,
     DDN: ddn.make_step,
     AugMix: augmix.make_step,
+    SININ: sin_in.make_step,
     ANT: ant.make_step,
 }
 
@@ -72,6 +81,7 @@ def new_state(
     method: Method | None = None,
     channels: int = 1,
     augment: Augment | None = None,
+    own_images: int | None = None,
 ) -> TrainingState:
     """Return the state before the first epoch.
 
@@ -82,6 +92,10 @@ def new_state(
         method: what it will be trained with; those that keep something in the state need it.
         channels: of the images; the noise of ANT's opponent has as many.
         augment: what is done to the images of each batch before any noise.
+        own_images: how many images make an epoch, where stylised ones follow in the same set.
+
+    Raises:
+        ValueError: the method takes some stylised images, and ``own_images`` is not given.
     """
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(
@@ -96,15 +110,23 @@ def new_state(
         "data order": seeding.generator(seed, "data order"),
         "noise": seeding.generator(seed, "noise", device=device),
     }
+    if any(isinstance(layer, _DropoutNd) and layer.p > 0 for layer in model.modules()):
+        streams[DROPOUT] = seeding.generator(seed, DROPOUT)
     if augment is not None:
         streams[AUGMENTATION] = seeding.generator(seed, AUGMENTATION, device=device)
     own: MethodState | None = None
+    second: SecondSource | None = None
+    if isinstance(method, ANT) and method.uses_stylized:
+        if own_images is None:
+            raise ValueError(f"{method.variant} needs to know which images are stylised")
+        second = SecondSource(own_images, method.stylized_share)
+        streams[STREAM] = seeding.generator(seed, STREAM)
     if isinstance(method, ANT):
         streams |= {name: seeding.generator(seed, name) for name in STREAMS}
         own = new_opponent(method, streams, device, channels)
-    elif isinstance(method, FreeAT):
-        own = free.new_perturbation(device)
-    return TrainingState(model, optimizer, streams, own, augment=augment)
+    elif isinstance(method, FreeAT | UAT):
+        own = free.new_perturbation(method, device)
+    return TrainingState(model, optimizer, streams, own, augment=augment, second=second)
 
 
 def train(
@@ -116,6 +138,7 @@ def train(
 ) -> Iterator[EpochMetrics]:
     """Train with ``method``, starting from ``state``; see ``loop.train_epochs``.
 
+    The images of methods with stylised ones are followed by those, see ``new_state``.
     Several processes (``state.group``) compare their states after each epoch.
 
     Raises:
@@ -125,10 +148,14 @@ def train(
         RuntimeError: during the iteration: the processes are no longer in step.
     """
     check_opponent(state, method)
-    if isinstance(method, FreeAT) != isinstance(state.method_state, free.Perturbation):
+    kept = state.method_state
+    made_for = kept.method if isinstance(kept, free.Perturbation) else None
+    if made_for != (method if isinstance(method, FreeAT | UAT) else None):
         raise ValueError(
             f"the training state was not made for {method!r}: give new_state the method"
         )
+    if state.second is not None and state.second.first >= len(data):
+        raise ValueError(f"{len(data)} images, no stylised ones behind the {state.second.first}")
     step: Step = METHODS[type(method)](method, config, data)
     prepare = ant.make_prepare(method, config, data) if isinstance(method, ANT) else prepared
     return _in_step(state, train_epochs(state, data, config, step, stop, prepare))

@@ -20,10 +20,14 @@ from gon_core.noise.share import counted_from
 from gon_core.training.descent import descend_own
 from gon_core.training.loop import Prepare, Step, TrainingState, permutation, select
 from gon_core.training.opponent import Opponent, Outcome, adam
+from gon_core.training.second_source import rows_of_batch
 
 
 def make_step(method: ANT, training: TrainingConfig, data: Images) -> Step:
     """Return the step of both networks: first the generator's, then the classifier's.
+
+    With ``method.stylized_share`` the last rows of the batch are stylised images; the generator is
+    not shown them.
 
     References:
         The paper's section on adversarial noise training, and appendix B.
@@ -32,8 +36,14 @@ def make_step(method: ANT, training: TrainingConfig, data: Images) -> Step:
 
     def step(state: TrainingState, images, labels):
         opponent = opponent_of(state)
-        opponent.count(ascend(state, opponent, images, labels, bf16))
-        return descend_own(state, mix(state, opponent, images), labels, bf16)
+        rows = rows_of_batch(len(labels), method.stylized_share)
+        clean, clean_labels = images[:rows], labels[:rows]
+        opponent.count(ascend(state, opponent, clean, clean_labels, bf16))
+        if len(clean) < len(images):
+            last = split_batch(rows, method, replay=False)[0]
+            clean = with_rows(clean, images[rows:], last)
+            clean_labels = with_rows(clean_labels, labels[rows:], last)
+        return descend_own(state, mix(state, opponent, clean), clean_labels, bf16)
 
     return step
 
@@ -47,10 +57,11 @@ def make_prepare(method: ANT, training: TrainingConfig, data: Images) -> Prepare
         data: the training images; a fresh generator is trained alone on them, in another order.
     """
     bf16 = training.precision == "bf16"
-    interval = reset_steps(method, math.ceil(len(data) / training.batch_size))
 
     def prepare(state: TrainingState, batch_size: int) -> bool:
         opponent = opponent_of(state)
+        steps = math.ceil(state.images_of_an_epoch(data) / training.batch_size)
+        interval = reset_steps(method, steps)
         is_due = opponent.steps % interval == 0
         if is_due and train_alone(state, opponent, data, training.batch_size, bf16):
             return True
@@ -120,6 +131,11 @@ def mix(
     return torch.cat([clean[rows], scale_to_sphere(images, noise, epsilon, fixed_steps=True)])
 
 
+def with_rows(batch: Tensor, rows: Tensor, end: int) -> Tensor:
+    """Return a batch with ``rows`` in the place of those before its row ``end``."""
+    return torch.cat([batch[: end - len(rows)], rows, batch[end:]])
+
+
 def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
     """Return how many images of a batch stay clean, get current noise, and get past noise.
 
@@ -151,9 +167,10 @@ def train_alone(
         opponent.optimizer = adam(opponent.generator, method.generator_learning_rate)
         opponent.steps_alone, opponent.order_alone = 0, None
         return False
-    first = batch_size * (opponent.steps_alone % math.ceil(len(data) / batch_size))
+    count = state.images_of_an_epoch(data)
+    first = batch_size * (opponent.steps_alone % math.ceil(count / batch_size))
     if opponent.order_alone is None or first == 0:
-        opponent.order_alone = permutation(data, state.streams["pretraining order"])
+        opponent.order_alone = permutation(data, state.streams["pretraining order"], count)
     seed = None if state.progress is None else state.progress.crop_seed
     ((images, labels),) = select(data, [opponent.order_alone[first : first + batch_size]], seed)
     ascend(state, opponent, state.augmented(images), labels, bf16)

@@ -42,7 +42,7 @@ def make_step(method: AugMix, training: TrainingConfig, data: Images) -> Step:
         loss = cross_entropy(clean, of_clean, own(labels))
         loss = loss + method.consistency * divergence(clean, *mixed)
         update(state, loss, len(clean), len(images))
-        return clean.detach(), loss.detach()
+        return clean.detach(), loss.detach(), own(labels)
 
     return step
 

@@ -17,6 +17,7 @@ MODEL = "model.safetensors"
 TRAINING = "training.safetensors"
 STATE = "state.json"
 PROGRESS = ("permutation", "loss_sum", "correct")  # tensors of an epoch that has begun
+SEEDS = ("crop_seed", "second_seed")  # where there are any
 
 
 def dump(state: TrainingState) -> dict[str, bytes]:
@@ -53,8 +54,7 @@ def _progress_numbers(progress: EpochProgress | None) -> dict[str, dict[str, int
     if progress is None:
         return {}
     numbers = ["steps", "seconds", "data_seconds"]
-    if progress.crop_seed is not None:
-        numbers.append("crop_seed")
+    numbers += [name for name in SEEDS if getattr(progress, name) is not None]
     return {"epoch": {name: getattr(progress, name) for name in numbers}}
 
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from gon_core.training.loop import TrainingState
+from gon_core.training.loop import Learned, TrainingState
 
 AUXILIARY = 0.4  # weight of InceptionV3's second classifier, as in torchvision's own training
 
@@ -14,12 +14,8 @@ def descend(
     images: Float[Tensor, "batch channel height width"],
     labels: Int64[Tensor, " batch"],
     bf16: bool,
-) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]:
-    """Take one step down the cross entropy of a whole batch.
-
-    Returns:
-        Logits, and the mean loss, of the process's own rows before it.
-    """
+) -> Learned:
+    """Take one step down the cross entropy of a whole batch; return what was before it."""
     return descend_own(state, state.group.own(images), labels, bf16)
 
 
@@ -28,12 +24,14 @@ def descend_own(
     own: Float[Tensor, "own channel height width"],
     labels: Int64[Tensor, " batch"],
     bf16: bool,
-) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]:
+    smoothing: float = 0.0,
+) -> Learned:
     """Do what ``descend`` does, given the process's own images and the labels of the batch."""
     logits, auxiliary = classify(state.model, own, bf16)
-    loss = cross_entropy(logits, auxiliary, state.group.own(labels))
+    own_labels = state.group.own(labels)
+    loss = cross_entropy(logits, auxiliary, own_labels, smoothing)
     update(state, loss, len(own), len(labels))
-    return logits.detach(), loss.detach()
+    return logits.detach(), loss.detach(), own_labels
 
 
 def classify(
@@ -50,12 +48,17 @@ def cross_entropy(
     logits: Float[Tensor, "own label"],
     auxiliary: Float[Tensor, "own label"] | None,
     labels: Int64[Tensor, " own"],
+    smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Return the mean cross entropy, plus ``AUXILIARY`` times that of an auxiliary classifier."""
-    loss = nn.functional.cross_entropy(logits.float(), labels)
+    """Return the mean cross entropy, plus ``AUXILIARY`` times that of an auxiliary classifier.
+
+    The part ``smoothing`` of each label is spread over all classes.
+    """
+    loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
     if auxiliary is None:
         return loss
-    return loss + AUXILIARY * nn.functional.cross_entropy(auxiliary.float(), labels)
+    further = nn.functional.cross_entropy(auxiliary.float(), labels, label_smoothing=smoothing)
+    return loss + AUXILIARY * further
 
 
 def update(state: TrainingState, loss: Float[Tensor, ""], own: int, whole: int) -> None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gon_core.config import FreeAT, TrainingConfig
+from gon_core.config import UAT, FreeAT, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.descent import classify, cross_entropy, update
 from gon_core.training.loop import Step, TrainingState
@@ -19,10 +19,13 @@ class Perturbation:
     """The one perturbation that persists over all batches; see ``loop.MethodState``.
 
     Attributes:
-        delta: one image for each row of a whole batch; empty before the first step.
+        method: whose it is.
+        delta: of free adversarial training one image for each row of a whole batch; of universal
+            one for all images; empty before the first step.
         sums: nothing is counted.
     """
 
+    method: FreeAT | UAT
     delta: Float[Tensor, "..."]
     sums: Tensor
 
@@ -33,7 +36,7 @@ class Perturbation:
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """Set it to what ``state_dict`` returned; ``ValueError`` if that was another method's."""
         if tensors.keys() != {DELTA}:
-            raise ValueError(f"not the state of free adversarial training: {', '.join(tensors)}")
+            raise ValueError(f"not the state of {self.method.method}: {', '.join(tensors)}")
         self.delta = tensors[DELTA].to(self.delta.device, copy=True)
 
     def end_epoch(self) -> dict[str, float]:
@@ -41,9 +44,9 @@ class Perturbation:
         return {}
 
 
-def new_perturbation(device: torch.device) -> Perturbation:
+def new_perturbation(method: FreeAT | UAT, device: torch.device) -> Perturbation:
     """Return the perturbation before the first step."""
-    return Perturbation(torch.zeros(0, device=device), torch.zeros(1, device=device))
+    return Perturbation(method, torch.zeros(0, device=device), torch.zeros(1, device=device))
 
 
 def make_step(method: FreeAT, training: TrainingConfig, data: Images) -> Step:
@@ -72,7 +75,7 @@ def make_step(method: FreeAT, training: TrainingConfig, data: Images) -> Step:
             delta = group.own(kept.delta[: len(images)]).detach().requires_grad_()
             logits, auxiliary = classify(state.model, (own + delta).clamp(0, 1), bf16)
             loss = cross_entropy(logits, auxiliary, own_labels)
-            first = first or (logits.detach(), loss.detach())
+            first = first or (logits.detach(), loss.detach(), own_labels)
             update(state, loss, len(own), len(images))
             _ascend(state, kept, delta, len(images), method)
         assert first is not None, "there is at least one replay"

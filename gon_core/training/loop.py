@@ -7,18 +7,21 @@ measure and what to keep. Everything that the next step depends on is in ``Train
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.convergence import Convergence, Event, advance, ended
+from gon_core.training.epoch_progress import EpochProgress, LabelledBatch, Learned
 from gon_core.training.learning_rate import learning_rate
 from gon_core.training.parallel import ALONE, Group
+from gon_core.training.second_source import STREAM, SecondSource, rows_of_batch
 
 
 class StoppedError(Exception):
@@ -27,12 +30,10 @@ class StoppedError(Exception):
 
 Augment = Callable[[Tensor, Generator], Tensor]
 """Images [batch, channel, height, width] in [0, 1], and a random stream -> such images."""
+DROPOUT = "dropout"
+"""The random stream of a model's dropout, where it has any."""
 AUGMENTATION = "augmentation"
 """The random stream of an ``Augment``."""
-
-
-LabelledBatch = tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]
-"""Images in [0, 1] and their classes."""
 
 
 @runtime_checkable
@@ -59,51 +60,6 @@ class MethodState(Protocol):
 
 
 @dataclass
-class EpochProgress:
-    """An epoch that has begun.
-
-    Attributes:
-        permutation: order of the images; its batches follow each other.
-        steps: batches trained on so far.
-        loss_sum: over their images, in nats.
-        correct: how many of them were classified right.
-        seconds: that they took, before an interruption.
-        data_seconds: how many of these it waited for images.
-        crop_seed: what the random crops of its images are drawn by, where they are cropped.
-    """
-
-    permutation: Int64[Tensor, " image"]
-    steps: int
-    loss_sum: Float64[Tensor, ""]
-    correct: Int64[Tensor, ""]
-    seconds: float = 0.0
-    data_seconds: float = 0.0
-    crop_seed: int | None = None
-
-    def count(
-        self,
-        logits: Float[Tensor, "own label"],
-        loss: Float[Tensor, ""],
-        labels: Int64[Tensor, " own"],
-    ) -> None:
-        """Add one step: what it returned of the process's own rows, and their labels."""
-        if len(labels):  # the mean over no rows is NaN
-            self.loss_sum += loss.double() * len(labels)
-            self.correct += (logits.argmax(1) == labels).sum()
-        self.steps += 1
-
-    def timed(self, batches: Iterator[LabelledBatch]) -> Iterator[LabelledBatch]:
-        """Yield the batches, and count how long each was waited for."""
-        while True:
-            started = time.perf_counter()
-            batch = next(batches, None)
-            self.data_seconds += time.perf_counter() - started
-            if batch is None:
-                return
-            yield batch
-
-
-@dataclass
 class TrainingState:
     """Everything that the rest of a training depends on; a checkpoint holds all but the group.
 
@@ -115,6 +71,7 @@ class TrainingState:
         convergence: epochs so far, plateau, decay.
         progress: of the current epoch; None between two epochs.
         augment: what is done to the images of a batch before any noise; nothing by default.
+        second: of the images that come with those of a batch, where the method has such.
         group: the processes that share the work; it changes nothing but rounding.
     """
 
@@ -125,7 +82,24 @@ class TrainingState:
     convergence: Convergence = field(default_factory=Convergence)
     progress: EpochProgress | None = None
     augment: Augment | None = None
+    second: SecondSource | None = None
     group: Group = ALONE
+
+    @contextmanager
+    def randomness(self) -> Iterator[None]:
+        """Let a model with dropout draw from its own stream within a step; others draw nothing."""
+        if DROPOUT not in self.streams:
+            yield
+            return
+        device = next(self.model.parameters()).device
+        seed = int(torch.randint(2**53, (), generator=self.streams[DROPOUT]))
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+
+    def images_of_an_epoch(self, data: Images) -> int:
+        """Return how many of the images make an epoch, from the first."""
+        return len(data) if self.second is None else self.second.first
 
     def augmented(
         self, images: Float[Tensor, "batch channel height width"]
@@ -184,9 +158,10 @@ class EpochMetrics:
 
 @runtime_checkable
 class Step(Protocol):
-    """One optimiser step on a batch; returns the logits and the mean loss it had before it.
+    """One optimiser step on a batch; returns what it learned on, as it was before the step.
 
     Every process of ``state.group`` is given the whole batch; it returns what is of its own rows.
+    The images of a second source, ``state.second``, are the last rows.
 
     A step can be captured as a CUDA graph for each size of batch (AugMix's excepted): it takes
     tensors on the device and the random streams, reads no value from the device, and its shapes
@@ -199,7 +174,7 @@ class Step(Protocol):
         state: TrainingState,
         images: Float[Tensor, "batch channel height width"],
         labels: Int64[Tensor, " batch"],
-    ) -> tuple[Float[Tensor, "own label"], Float[Tensor, ""]]: ...
+    ) -> Learned: ...
 
 
 Prepare = Callable[[TrainingState, int], bool]
@@ -226,7 +201,7 @@ def train_epochs(
     Args:
         state: where to start; changed in place, consistent whenever an epoch's metrics are yielded
             or ``StoppedError`` is raised.
-        data: training images, on the model's device.
+        data: training images, on the model's device, and those of ``state.second`` behind them.
         config: batch size, learning rates and the rules of the end.
         step: the method's optimiser step.
         stop: called after each step, and after each part of ``prepare``; True stops there.
@@ -244,33 +219,37 @@ def train_epochs(
         return
     group = state.group
     group.check(state.model)
-    steps_per_epoch = math.ceil(len(data) / config.batch_size)
+    images_of_an_epoch = state.images_of_an_epoch(data)
+    steps_per_epoch = math.ceil(images_of_an_epoch / config.batch_size)
     while True:
-        progress = state.progress or _begin_epoch(data, state.streams["data order"])
+        progress = state.progress or _begin_epoch(data, state)
         state.progress = progress
         started = time.perf_counter() - progress.seconds
         state.model.train()
-        indices = progress.permutation.split(config.batch_size)[progress.steps :]
+        indices = _indices(progress, data, config.batch_size, state.second)
         for images, labels in progress.timed(select(data, indices, progress.crop_seed)):
-            while prepare(state, len(labels)):
+            rows = rows_of_batch(len(labels), state.second.share if state.second else 0.0)
+            while prepare(state, rows):
                 _stop_if(stop(), state, started)
             rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
             for parameters in state.optimizer.param_groups:
                 parameters["lr"] = rate
             # Drawn only now: a training that was stopped while it prepared draws it again.
             images = state.augmented(images)
-            progress.count(*step(state, images, labels), group.own(labels))
+            with state.randomness():
+                learned = step(state, images, labels)
+            progress.count(*learned)
             _stop_if(stop(), state, started)
         state.count_together()
         state.progress = None
-        train_loss = progress.loss_sum.item() / len(data)
+        train_loss = progress.loss_sum.item() / images_of_an_epoch
         # After a stop behind the last step of an epoch no step was taken here.
         rate = learning_rate(config, state.convergence, steps_per_epoch - 1, steps_per_epoch)
         state.convergence, event = advance(state.convergence, train_loss, config)
         metrics = EpochMetrics(
             epoch=state.convergence.epoch,
             train_loss=train_loss,
-            train_accuracy=100 * progress.correct.item() / len(data),
+            train_accuracy=100 * progress.correct.item() / images_of_an_epoch,
             learning_rate=rate,
             seconds=time.perf_counter() - started,
             data_seconds=progress.data_seconds,
@@ -291,14 +270,28 @@ def _stop_if(here: bool, state: TrainingState, started: float) -> None:
         raise StoppedError
 
 
-def _begin_epoch(data: Images, order: Generator) -> EpochProgress:
+def _begin_epoch(data: Images, state: TrainingState) -> EpochProgress:
+    order = state.streams["data order"]
     return EpochProgress(
-        permutation=permutation(data, order),
+        permutation=permutation(data, order, state.images_of_an_epoch(data)),
         steps=0,
         loss_sum=torch.zeros((), dtype=torch.float64, device=data.device),
         correct=torch.zeros((), dtype=torch.int64, device=data.device),
         crop_seed=None if data.least_area is None else _draw_seed(order),
+        second_seed=None if state.second is None else _draw_seed(state.streams[STREAM]),
     )
+
+
+def _indices(
+    progress: EpochProgress, data: Images, batch_size: int, second: SecondSource | None
+) -> Sequence[Tensor]:
+    """Return those of each batch of an epoch that is left."""
+    left = progress.permutation.split(batch_size)[progress.steps :]
+    if second is None:
+        return left
+    assert progress.second_seed is not None
+    taken = progress.steps * second.further(batch_size)  # only the last batch is smaller
+    return second.joined(left, taken, len(data), progress.second_seed)
 
 
 def _draw_seed(stream: Generator) -> int:
@@ -310,9 +303,14 @@ def batches(data: Images, batch_size: int, order: Generator) -> Iterator[Labelle
     return select(data, permutation(data, order).split(batch_size))
 
 
-def permutation(data: Images, order: Generator) -> Int64[Tensor, " image"]:
-    """Return the images' indices in an order that is drawn from ``order``, on their device."""
-    return torch.randperm(len(data), generator=order).to(data.device)
+def permutation(
+    data: Images, order: Generator, count: int | None = None
+) -> Int64[Tensor, " image"]:
+    """Return the indices of all images, or of the first ``count``, on their device.
+
+    The order is drawn from ``order``.
+    """
+    return torch.randperm(len(data) if count is None else count, generator=order).to(data.device)
 
 
 def select(

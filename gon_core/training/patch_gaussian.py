@@ -1,5 +1,7 @@
 """Patch Gaussian: noise in one square patch of every image, so that the rest stays sharp."""
 
+import torch
+
 from gon_core.config import PatchGaussian, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise import add_patch_gaussian_noise, sigma
@@ -19,7 +21,11 @@ def make_step(method: PatchGaussian, training: TrainingConfig, data: Images) -> 
     def step(state: TrainingState, images, labels):
         stream = state.streams["noise"]
         sigmas = sigma.uniform(method.sigma_max, images, stream)
-        patched = add_patch_gaussian_noise(images, sigmas, method.patch_size, stream)
+        size = method.patch_size
+        if method.random_size:
+            shape, device = (len(images),), images.device
+            size = torch.randint(method.patch_size, shape, generator=stream, device=device)
+        patched = add_patch_gaussian_noise(images, sigmas, size, stream)
         return descend(state, patched, labels, bf16=training.precision == "bf16")
 
     return step

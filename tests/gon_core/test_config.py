@@ -14,6 +14,7 @@ from gon_core.config import (
     DDN,
     GNT,
     PGD,
+    UAT,
     AugMix,
     DataConfig,
     EvaluationConfig,
@@ -91,6 +92,7 @@ def test_every_field_decides_the_name():
     changed = {path: put(config, path, new) for path, new in leaves(OTHER)}
     # Fields without another legal value: a folder is of one data set alone.
     only_one = {("method", "method"), ("data", "folder"), ("start", "data", "folder")}
+    only_one |= {("data", "stylized"), ("start", "data", "stylized")}  # see the test of it
     assert changed.keys() | only_one == dict(leaves(config)).keys(), "a field is not tried"
     both = changed.pop(("model",)) | {"start": changed.pop(("start", "model"))["start"]}
     changed["model",] = both  # a trial starts from a model of its own kind
@@ -119,6 +121,24 @@ def test_a_folder_of_images_decides_the_name_and_the_benchmark():
     for wrong in ({"dataset": "image_folder"}, {"dataset": "mnist", "folder": folder}):
         with pytest.raises(ValidationError, match="one's own images alone"):
             DataConfig.model_validate(wrong)
+
+
+def test_stylised_images_decide_the_name_of_trials_that_use_them_alone():
+    sin = [
+        TRIAL.model_dump() | {"method": method, "data": {"stylized": digest}}
+        for method in (
+            {"method": "sin_in"},
+            {"method": "ant", "epsilon": 10, "stylized_share": 0.2},
+        )
+        for digest in ("a", "b")
+    ]
+    assert len({TrialConfig.model_validate(each).trial_id for each in sin}) == 4
+    for each in (sin[0] | {"data": {}}, sin[0] | {"method": {"method": "vanilla"}}):
+        with pytest.raises(ValidationError, match=r"stylized.*do not fit"):
+            TrialConfig.model_validate(each)
+    with pytest.raises(ValidationError, match=r"part of clean_share, got 0.6 of 0.5"):
+        ANT(epsilon=10, stylized_share=0.6)
+    assert ANT(epsilon=1, stylized_share=0.1, kernel_size=3).variant == "ant_3x3_sin"
 
 
 DATA = st.builds(
@@ -241,6 +261,7 @@ def test_the_papers_values_are_the_defaults():
         "method": "ant", "epsilon": 10.0, "kernel_size": 1, "depth": 4, "reset_interval": 0.33,
         "generator_learning_rate": 1e-4, "clean_share": 0.5, "current_share": 0.3,
         "past_share": 0.2, "pretraining_steps": 1000, "pretraining_learning_rate": 5e-4,
+        "stylized_share": 0.0,
     }  # fmt: skip
 
 
@@ -250,7 +271,7 @@ def test_every_field_of_adversarial_training_decides_the_name():
         {"reset_interval": "never"}, {"generator_learning_rate": 1e-5},
         {"clean_share": 0.4, "current_share": 0.4}, {"clean_share": 0.4, "past_share": 0.3},
         {"current_share": 0.5, "past_share": 0.0}, {"pretraining_steps": 0},
-        {"pretraining_learning_rate": 1e-3},
+        {"pretraining_learning_rate": 1e-3}, {"stylized_share": 0.2},
     ]  # fmt: skip
     assert {name for change in changes for name in change} | {"method"} == set(ANT.model_fields)
     names = {content_hash(ANT(**{"epsilon": 10} | change)) for change in [{}, *changes]}
@@ -290,6 +311,7 @@ def test_a_reset_interval_has_one_spelling(interval):
         ("pretraining_steps", -1),
         ("pretraining_steps", 0.5),
         ("pretraining_learning_rate", 0),
+        ("stylized_share", -0.1),
     ],
 )
 def test_bad_values_of_adversarial_training_are_refused_by_name(field, value):
@@ -340,10 +362,30 @@ OTHER_METHODS = {
         {"sigmas": [0.6, 0.45], "noisy_share": 0.25},
     ),
     Ford: ({"sigma_max": 0.4}, {"sigma_max": 0}),
-    PatchGaussian: ({"patch_size": 22, "sigma_max": 1.0}, {"patch_size": 1, "sigma_max": 0}),
+    PatchGaussian: (
+        {"patch_size": 22, "sigma_max": 1.0, "random_size": False},
+        {"patch_size": 1, "sigma_max": 0, "random_size": True},
+    ),
+    UAT: ({"epsilon": 10 / 255, "step_size": None}, {"epsilon": 1, "step_size": 1e-3}),
     PGD: (
-        {"epsilon": 0.3, "step_size": 0.01, "steps": 40, "random_start": True},
-        {"epsilon": 1, "step_size": 1, "steps": 1, "random_start": False},
+        {
+            "epsilon": 0.3,
+            "step_size": 0.01,
+            "steps": 40,
+            "random_start": True,
+            "targeted": False,
+            "clean_start_share": 0.0,
+            "label_smoothing": 0.0,
+        },
+        {
+            "epsilon": 1,
+            "step_size": 1,
+            "steps": 1,
+            "random_start": False,
+            "targeted": True,
+            "clean_start_share": 0.2,
+            "label_smoothing": 0.1,
+        },
     ),
     DDN: (
         {"steps": 100, "init_norm": 1.0, "gamma": 0.05, "max_norm": 2.4},
@@ -397,6 +439,8 @@ def test_every_field_of_a_method_has_its_default_and_decides_the_name(kind, valu
         (PGD, "step_size", [0, -0.1, 1.1, math.nan]),
         (PGD, "steps", [0, -1, 1.5]),
         (PGD, "random_start", ["perhaps"]),
+        (PGD, "clean_start_share", [-0.1, 1.1]),
+        (UAT, "step_size", [0, 1.1, math.nan]),
         (DDN, "steps", [0, 1.5]),
         (DDN, "init_norm", [0, -1, math.inf]),
         (DDN, "gamma", [0, 1, math.nan]),

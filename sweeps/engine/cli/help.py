@@ -18,12 +18,12 @@ NO_VALUE, ONE, MANY = "no value", "one value", "several values"  # that an optio
 INDENT, WIDEST = 28, 120  # columns
 GROUPS = {  # other options are what the command is about
     "data": (
-        "dataset", "data_dir", "download", "image_size", "cache_images", "data_workers",
-        "training_images", "validation_images", "test_images",
+        "dataset", "data_dir", "stylized_dir", "download", "image_size", "cache_images",
+        "data_workers", "training_images", "validation_images", "test_images",
     ),
     "training": (
-        "model", "weights", "max_epochs", "start_epochs", "batch_size", "decays", "precision",
-        "checkpoint_every",
+        "model", "weights", "max_epochs", "start_epochs", "batch_size", "decays", "uat_step_size",
+        "precision", "checkpoint_every",
     ),
     "evaluation": ("evaluate", "evaluation_images", "generator_steps", "corrupted_dir",
         "frost_dir"),

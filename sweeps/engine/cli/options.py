@@ -86,6 +86,10 @@ class SweepOptions(CommandOptions):
         DataConfig.model_fields["dataset"].default,
         description=f"Data set; all but {EMBEDDED} are read from --data-dir.",
     )
+    stylized_dir: Path | None = Field(
+        None,
+        description="Folder of stylised training images, for methods with sin. Default: none.",
+    )
     image_size: Annotated[ImageSize, WHOLE_NUMBER] | None = Field(
         None, description="Height and width of images from a folder. Default: 64, ImageNet 224."
     )
@@ -125,6 +129,10 @@ class SweepOptions(CommandOptions):
     )
     decays: Annotated[int, Field(ge=0, le=MOST_DECAYS)] | None = Field(
         None, description="At how many plateaus the learning rate falls by 10. Default: 1."
+    )
+    uat_step_size: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Step of uat's perturbation; no source gives it. Default: none, uat needs it.",
     )
     precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
     checkpoint_every: PositiveInt | None = Field(
@@ -182,7 +190,9 @@ class SweepOptions(CommandOptions):
         """All that is known of the data set."""
         folder = self.folder
         found = benchmarks.get(self.dataset)
-        return found if folder is None or found.of_folder is None else found.of_folder(folder)
+        if folder is not None and found.of_folder is not None:
+            found = found.of_folder(folder)
+        return found.beside(self.model)
 
     @property
     def folder(self) -> FolderConfig | None:
@@ -203,7 +213,8 @@ class SweepOptions(CommandOptions):
             return True
         if self.cache_images == "none" or self.benchmark.augment is None:
             return False
-        count = (self.training_images or folder.training_images) + folder.test_images
+        versions = 1 if self.stylized_dir is None else 2
+        count = (self.training_images or folder.training_images) * versions + folder.test_images
         return count * 3 * folder.image_size**2 <= memory() // MEMORY_SHARE
 
     @property
@@ -221,6 +232,19 @@ class SweepOptions(CommandOptions):
         """The one training method that is searched."""
         legal = self.benchmark.methods.keys() & set(self.methods)
         return next((name for name in self.method or () if name in legal), self.methods[0])
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The training methods of all trials; in a comparison all that what is given allows."""
+        if not self.several_methods:
+            return (self.variant, *self.baselines)
+        usable = (
+            name
+            for name, method in self.benchmark.methods.items()
+            if (self.stylized_dir is not None or not method.uses_stylized)
+            and (self.uat_step_size is not None or name != "uat")
+        )
+        return self.method or tuple(usable)
 
     @property
     def baselines(self) -> tuple[str, ...]:
@@ -247,6 +271,15 @@ class SweepOptions(CommandOptions):
         if foreign := [name for name in self.method or () if name not in benchmark.methods]:
             known = ", ".join(benchmark.methods)
             found["method"] = f"on {benchmark.title} must be one of {known}, given: {foreign[0]}"
+        else:
+            found |= self._stylized_problems()
+            if ("uat" in self.trained) != (self.uat_step_size is not None):
+                rule = (
+                    "is not given in the paper, nor found in any code: uat has no default for it"
+                    if self.uat_step_size is None
+                    else f"is of --method uat; given: {', '.join(self.trained)}"
+                )
+                found["uat_step_size"] = rule
         if self.objective == "extra" and not benchmark.has_extra:
             found["objective"] = f"{benchmark.title} has no corruptions that are kept for this"
         if self.weights is not None and self.start_epochs is not None:
@@ -256,3 +289,15 @@ class SweepOptions(CommandOptions):
             if rule:
                 found["model"] = f"{rule} on {benchmark.title}, given: {self.model}"
         return found
+
+    def _stylized_problems(self) -> dict[str, str]:
+        methods = self.benchmark.methods
+        using = [name for name in self.trained if name in methods and methods[name].uses_stylized]
+        if using and self.stylized_dir is None:
+            rule = f"{', '.join(using)} trains on stylised images too: give --stylized-dir"
+            return {"method": rule}
+        if self.stylized_dir is not None and not using:
+            able = [name for name, method in methods.items() if method.uses_stylized]
+            rule = f"is of --method {', '.join(able)}" if able else "is of ImageNet's methods"
+            return {"stylized_dir": f"{rule}; given: {', '.join(self.trained)}"}
+        return {}

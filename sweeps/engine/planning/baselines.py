@@ -17,7 +17,7 @@ def with_baselines(spec: SweepSpec, options: SweepOptions, scale: ScaleName) -> 
     reduced = methods.deviations(names, scale, benchmark)
     return replace(
         spec,
-        baselines={name: methods.at_scale(name, scale, benchmark) for name in names},
+        baselines={name: methods.as_given(name, options) for name in names},
         deviations=tuple(dict.fromkeys((*spec.deviations, *reduced))),
     )
 

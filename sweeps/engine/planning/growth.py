@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gon_core.config import Trained
+from gon_core.config import Trained, TrainingConfig
 from search_spaces.parameter import Point
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.plan import GROWING, Plan, default_proposals, resources_for
@@ -19,6 +19,7 @@ OPTIONS = {
     "data.dataset": "dataset",
     "data.folder.image_size": "image_size",
     "data.folder": "data_dir",
+    "data.stylized": "stylized_dir",
     "data.sample": None,  # it follows from others
     "data": "",  # each field is an option of its own
     "start.model": "model",
@@ -60,6 +61,7 @@ def grown(plan: Plan, recorded: SweepDescription, options: SweepOptions) -> Plan
         "seeds": tuple(sorted({*recorded.seeds, *config.seeds})),
         "proposals": max(recorded.proposals, default_proposals(spec, options, grid)),
         "baselines": baselines,
+        "recipes": {**_recipes(recorded), **config.recipes},
         "fixed": spec.fixed(),
     }
     config = config.model_copy(update=changes)
@@ -67,6 +69,11 @@ def grown(plan: Plan, recorded: SweepDescription, options: SweepOptions) -> Plan
         plan, spec=replace(spec, grid=grid), config=config,
         resources=resources_for(spec, options, config),
     )  # fmt: skip
+
+
+def _recipes(recorded: SweepDescription) -> dict[str, TrainingConfig]:
+    found = recorded.config.get("recipes", {})
+    return {name: TrainingConfig.model_validate(each) for name, each in found.items()}
 
 
 def _joined(spec: SweepSpec, recorded: SweepDescription) -> SweepSpec:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gon_core.benchmarks import Benchmark, Scale, ScaleName
-from gon_core.config import Trained
+from gon_core.config import Trained, TrainingConfig
 from search_spaces.parameter import Point
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.spec import with_values
@@ -26,6 +26,28 @@ def scale_of(options: SweepOptions) -> Scale:
     return options.benchmark.scales[scale_name(options)]
 
 
+def recipes(options: SweepOptions, given: Mapping[str, int]) -> dict[str, TrainingConfig]:
+    """Return the training of those methods of a sweep that have their own.
+
+    Args:
+        options: of the sweep.
+        given: what of each training the options decide, by field.
+    """
+    own = scale_of(options).recipes
+    changes = {"precision": options.precision, **given}
+    if options.max_epochs:
+        changes["max_epochs"] = options.max_epochs
+    return {name: own[name].model_copy(update=changes) for name in options.trained if name in own}
+
+
+def stylized_digest(options: SweepOptions) -> str | None:
+    """Return the SHA-256 of stylised training images; None if none are given."""
+    find = options.benchmark.stylized
+    if options.stylized_dir is None or options.data_dir is None or find is None:
+        return None
+    return find(options.data_dir, options.stylized_dir).digest
+
+
 def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: Any) -> Trained:
     """Return a method of ``Benchmark.methods`` as it is trained at a scale.
 
@@ -37,10 +59,16 @@ def at_scale(variant: str, scale: ScaleName, benchmark: Benchmark, **changes: An
     return type(method).model_validate(method.model_dump() | dict(reduced) | changes)
 
 
+def as_given(variant: str, options: SweepOptions) -> Trained:
+    """Return a method at the scale of the options, with what these alone decide of it."""
+    changes = {"step_size": options.uat_step_size} if variant == "uat" else {}
+    return at_scale(variant, scale_name(options), options.benchmark, **changes)
+
+
 def strength_problems(options: SweepOptions, name: str) -> dict[str, str]:
     """Return which values of an option's grid the searched method or the benchmark refuses."""
     variant, benchmark, faults = options.variant, options.benchmark, []
-    method = at_scale(variant, scale_name(options), benchmark)
+    method = as_given(variant, options)
     known = benchmark.strengths[variant]
     for value in getattr(options, name) or ():
         try:
@@ -68,7 +96,7 @@ def changes(variant: str, method: Trained, benchmark: Benchmark) -> list[str]:
     return [
         f"{name.replace('_', ' ')} {getattr(method, name):g} (not {getattr(whole, name):g})"
         for name in type(method).model_fields
-        if getattr(method, name) != getattr(whole, name)
+        if getattr(whole, name) is not None and getattr(method, name) != getattr(whole, name)
     ]
 
 

@@ -36,7 +36,7 @@ from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch, Sea
 from sweeps.engine.search.study import LINE_SAMPLERS
 from sweeps.engine.system.provenance import redact
 
-GROWING = ("grid", "seeds", "proposals", "baselines")
+GROWING = ("grid", "seeds", "proposals", "baselines", "recipes")
 """Fields of a sweep's config that may grow later: no part of its name."""
 
 
@@ -53,6 +53,8 @@ class SweepConfig(Frozen):
     training: TrainingConfig
     epochs: dict[str, int] = Field({}, exclude_if=lambda found: not found)
     """By variant of a method its limit of epochs, where that is lower than ``training``'s."""
+    recipes: dict[str, TrainingConfig] = Field({}, exclude_if=lambda found: not found)
+    """By variant of a method that has its own, the training of its trials."""
     evaluation: EvaluationConfig = EvaluationConfig()
     fixed: dict[str, Any]
     grid: tuple[tuple[float | int | str, ...], ...]
@@ -104,12 +106,13 @@ class Plan:
     def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of the trial of a point."""
         config, method = self.config, self.spec.method_at(point)
-        training = config.training
+        training = config.recipes.get(method.variant, config.training)
         if (epochs := config.epochs.get(method.variant)) is not None:
             training = training.model_copy(update={"max_epochs": epochs})
+        unused = {} if method.uses_stylized else {"stylized": None}
         return TrialConfig(
-            method=method, data=config.data, model=config.start.model, training=training,
-            start=config.start, evaluation=config.evaluation, seed=seed,
+            method=method, data=config.data.model_copy(update=unused), model=config.start.model,
+            training=training, start=config.start, evaluation=config.evaluation, seed=seed,
         )  # fmt: skip
 
     def search(self, known: Mapping[Point, Objectives]) -> Search:
@@ -167,6 +170,11 @@ def problems(options: SweepOptions) -> dict[str, str]:
         except files.DataFileError as error:
             hint = "" if benchmark.download is None else "; --download fetches it"
             problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
+    if not problems.get("data_dir"):
+        try:
+            methods.stylized_digest(options)
+        except files.DataFileError as error:
+            problems["stylized_dir"] = str(error)
     if options.corrupted_dir is not None:
         try:
             corrupted_digest(options.dataset, options.corrupted_dir)
@@ -213,6 +221,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         training_images=options.training_images or scale.training_images,
         validation_images=options.validation_images or scale.validation_images,
         test_images=options.test_images or scale.test_images,
+        stylized=methods.stylized_digest(options),
     )
     recipe = {
         name: value
@@ -245,6 +254,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         ),
         training=training.model_copy(update=recipe),
         epochs={} if options.max_epochs else dict(scale.epochs),
+        recipes=methods.recipes(options, recipe),
         evaluation=evaluation,
         fixed=spec.fixed(),
         grid=spec.grid,
@@ -280,7 +290,7 @@ def sampled(data: DataConfig, evaluation: EvaluationConfig) -> DataConfig:
 
 def default_name(spec: SweepSpec, config: SweepConfig) -> str:
     """Return the name of a sweep, made of what cannot be added to it later."""
-    nothing: dict[str, Any] = {"grid": (), "seeds": (), "proposals": 0, "baselines": {}}
+    nothing: dict[str, Any] = {name: type(getattr(config, name))() for name in GROWING}
     if spec.method is None:  # the methods are the points
         nothing["fixed"] = {}
     return f"{spec.name}-{config.scale}-{content_hash(config.model_copy(update=nothing))[:6]}"

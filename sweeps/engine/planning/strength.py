@@ -10,7 +10,7 @@ from search_spaces.strength import strength
 from sweeps.engine.cli.grids import line
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.ant_options import AntOptions
-from sweeps.engine.planning.methods import at_scale, deviations, published_rows, scale_name
+from sweeps.engine.planning.methods import as_given, deviations, published_rows, scale_name
 from sweeps.engine.planning.spec import SweepSpec
 
 TITLES = {
@@ -24,7 +24,7 @@ def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> S
     """Return the search for how strong ``--method`` should be, from a grid or that of the scale."""
     variant, scale, benchmark = options.variant, scale_name(options), options.benchmark
     known, parameter = benchmark.strengths[variant], strength(benchmark, variant)
-    method = at_scale(variant, scale, benchmark)
+    method = as_given(variant, options)
     reduced = deviations([variant], scale, benchmark)
     if isinstance(method, ANT) and isinstance(options, AntOptions):
         method, reduced = options.ant(), options.deviations() or reduced

@@ -13,6 +13,7 @@ from gon_core.config import (
     ANT,
     DDN,
     PGD,
+    SININ,
     AugMix,
     DataConfig,
     EvaluationConfig,
@@ -263,6 +264,8 @@ def further_images(method: Trained, training: TrainingConfig, images: int, devic
             return shares.gradient * method.steps * images
         case FreeAT():
             return (method.replays - 1) * images
+        case SININ():
+            return images  # their stylised versions
         case AugMix():
             return shares.mixtures * images
         case ANT():
@@ -306,7 +309,7 @@ def storage_bytes(plan: Plan) -> tuple[int, int]:
     benchmark, history = config.data.benchmark, EPOCH_BYTES * config.training.max_epochs
     for method in {method.method: method for method in plan.known_methods}.values():
         model = benchmark.make_model(config.start.model)
-        state = new_state(model, config.training, 0, method, benchmark.image_shape[0])
+        state = new_state(model, config.training, 0, method, benchmark.image_shape[0], own_images=1)
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         state.optimizer.step()  # momentum is there from the first step on

@@ -48,7 +48,7 @@ class LoadedModel:
             return self.given.name
         if trial is None or isinstance(trial.method, Given):
             return None
-        return methods.published_row(trial.method, self.benchmark)
+        return methods.published_row(trial.method, self.benchmark.beside(trial.model))
 
     @property
     def deviations(self) -> str:

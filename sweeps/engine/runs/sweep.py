@@ -43,7 +43,7 @@ from sweeps.engine.runs.session import (
 )
 from sweeps.engine.search.ledger import Objectives
 from sweeps.engine.search.search import Search
-from sweeps.engine.system import machine, provenance
+from sweeps.engine.system import provenance
 from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.signals import deferred_signals
@@ -51,10 +51,7 @@ from sweeps.engine.system.text import first_line, plural
 from sweeps.engine.tracking import Tracker
 
 if TYPE_CHECKING:  # they load torch: whatever can be refused is refused before
-    from gon_core.data.splits import Splits
     from sweeps.engine.trials.measures import TrialData
-
-WORTH_PROCESSES = 2_000  # images, whose decoding takes as long as processes take to start
 
 
 def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = Cluster) -> int:
@@ -312,30 +309,11 @@ class _Sweep:
     def _prepare_data(self) -> "TrialData":
         import torch
 
-        from gon_core.data.splits import split
+        from sweeps.engine.runs import sweep_images
         from sweeps.engine.trials import measures
 
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         data, evaluation = self.plan.config.data, self.plan.config.evaluation
-        splits = split(*data.benchmark.read(self.options.data_dir), data)
-        if data.folder is not None:
-            splits = self._own_images(splits)
+        splits = sweep_images.read(data, self.options, self.session.console.print)
         measures.write_examples(self.records.folder, splits, evaluation)
         return measures.prepare_data(splits, evaluation, self.options.corrupted_dir)
-
-    def _own_images(self, splits: "Splits") -> "Splits":
-        """Decode a folder's images into memory, those to train on too where they all fit."""
-        from gon_core.data.files import DataFileError
-        from gon_core.data.folder_images import keep
-
-        keeps, say = self.options.keeps_images, self.session.console.print
-        workers = 0 if len(splits.training) < WORTH_PROCESSES else machine.cpu_count()
-        try:
-            kept, by_pillow = keep(splits, keeps, workers, self.options.decoders)
-        except DataFileError as error:
-            refuse([f"--data-dir: {error}"])
-        if by_pillow:
-            say(f"{by_pillow:,} images are animated, or turned by EXIF: Pillow reads them.")
-        if not keeps:
-            say("Images to train on are decoded anew in every epoch: see data_seconds.")
-        return kept

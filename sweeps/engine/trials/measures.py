@@ -28,7 +28,8 @@ class TrialData:
     """What all trials of a sweep share: made once, read-only.
 
     Attributes:
-        training: the images to train on.
+        training: the images to train on; the last ``stylized`` of them are stylised versions of
+            others, for the methods that use them.
         validation: held-out images, clean and corrupted; model selection uses these alone.
         test: test images, clean and corrupted; reported, never searched on.
         benchmark: what they are of.
@@ -40,6 +41,13 @@ class TrialData:
     test: EvaluationSet
     benchmark: Benchmark
     prepared: Mapping[str, Prepared] = field(default_factory=dict)
+    stylized: int = 0
+
+    @property
+    def own(self) -> Images:
+        """The images to train on, without stylised ones."""
+        count = len(self.training) - self.stylized
+        return self.training[:count] if self.stylized else self.training
 
     def to(self, device: str) -> "TrialData":
         """Return the same data on ``device``."""
@@ -49,6 +57,7 @@ class TrialData:
             self.test.to(device),
             self.benchmark,
             {name: images.to(device) for name, images in self.prepared.items()},
+            self.stylized,
         )
 
 
@@ -76,6 +85,7 @@ def prepare_data(
         test=_test_set(splits, benchmark, seed, corrupted),
         benchmark=benchmark,
         prepared=prepared,
+        stylized=splits.stylized,
     )
 
 
@@ -132,7 +142,7 @@ def measure(
     with steps.watching(model):
         for name in (TOP1, *config.measures):
             subject = Subject(
-                model, data.benchmark, data.training, data.validation, data.test, config, bf16,
+                model, data.benchmark, data.own, data.validation, data.test, config, bf16,
                 accuracies, data.prepared.get(name),
             )  # fmt: skip
             measured = get(name).run(subject, steps)

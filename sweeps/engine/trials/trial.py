@@ -129,7 +129,7 @@ def begin_training(
         checkpoints.restore_model(model, start_weights)
     return new_state(
         model.to(device), config.training, config.seed, config.method, benchmark.image_shape[0],
-        benchmark.augment,
+        benchmark.augment, config.data.images_of_an_epoch,
     )  # fmt: skip
 
 
@@ -193,8 +193,10 @@ class _TrialRun:
 
     def train(self, checkpoint_every: int, report: Callable[[dict[str, float]], None]) -> None:
         """Train to the end, validating after each epoch; keep checkpoints at intervals and then."""
-        config, images = self.config, self.data.training
+        config, images = self.config, self.data.own
         assert not isinstance(config.method, Given), "given weights are not trained"
+        if config.method.uses_stylized:
+            images = self.data.training
         mixed = evaluation.mixed(self.data.validation) if self.evaluates else None
         with ranks.started(self.processes, config, self.state, images):
             for metrics in train(self.state, images, config.method, config.training, self.stop):

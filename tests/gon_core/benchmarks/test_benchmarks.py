@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gon_core import architectures, benchmarks, paper
-from gon_core.config import DataConfig
+from gon_core.config import WITHOUT_STRENGTH, DataConfig
 from gon_core.corruptions import mnist_c
 
 EVERY = pytest.mark.parametrize("name", benchmarks.names())
@@ -29,7 +29,7 @@ def test_its_parts_fit_together(name):
 @EVERY
 def test_every_strength_is_searched_around_the_papers_value(name):
     benchmark = benchmarks.get(name)
-    assert set(benchmark.strengths) == set(benchmark.methods) - {"vanilla"}
+    assert set(benchmark.strengths) == set(benchmark.methods) - set(WITHOUT_STRENGTH)
     for variant, strength in benchmark.strengths.items():
         value = getattr(benchmark.methods[variant], strength.parameter)
         assert strength.low <= value <= strength.high
@@ -96,3 +96,13 @@ def test_a_benchmark_of_ones_own_is_known_by_its_name(monkeypatch):
     own = replace(benchmarks.get("mnist"), name="own")
     benchmarks.register(own)
     assert benchmarks.get("own") is own and "own" in benchmarks.names()
+
+
+def test_other_networks_stand_beside_rows_of_their_own():
+    mnist = benchmarks.get("mnist")
+    rows = {row["model"]: row for row in paper.load(mnist.published.top1).to_pylist()}
+    for model, wanted in {"rony_cnn": (99.5, 89.8), "wong_small": (98.8, 74.3)}.items():
+        row = rows[mnist.beside(model).published.rows["vanilla"]]
+        assert (row["clean"], row["mean"]) == wanted
+        assert mnist.beside(model).published.curves == {}
+    assert mnist.beside(None) is mnist and mnist.beside("madry_cnn") is mnist

@@ -95,6 +95,22 @@ def test_the_recipe_is_the_papers():
     assert methods["gnt"].sigma == 0.5 and imagenet.IMAGENET.held_out == 25_000
 
 
+def test_each_methods_values_are_its_authors():
+    methods, scale = imagenet.IMAGENET.methods, imagenet.IMAGENET.scales["paper"]
+    patch = methods["patch_gaussian"]
+    assert (patch.patch_size, patch.random_size, patch.sigma_max) == (250, True, 1)
+    augmix = methods["augmix"]
+    assert (augmix.severity, augmix.consistency, augmix.width, augmix.max_depth) == (1, 12, 3, 3)
+    assert augmix.solarize and augmix.geometric
+    assert methods["uat"].epsilon == 10 / 255 and methods["uat"].step_size is None
+    targeted = methods["pgd_targeted"]
+    assert (targeted.epsilon, targeted.step_size, targeted.steps) == (16 / 255, 1 / 255, 30)
+    assert targeted.targeted and targeted.random_start
+    assert (targeted.clean_start_share, targeted.label_smoothing) == (0.2, 0.1)
+    assert methods["ford"].sigma_max == 0.4 and methods["ant_1x1_sin"].stylized_share == 15 / 70
+    assert scale.recipes["pgd_targeted"].decay_epochs == (35, 70, 95)
+
+
 def test_a_trial_of_each_is_another_trial():
     folder = imagenet.IMAGENET.folder.model_copy(update={"digest": "d"})
     ids = set()

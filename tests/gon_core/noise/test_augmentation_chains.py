@@ -235,3 +235,21 @@ def test_mixtures_of_photos_are_convex_and_independent_of_which_others_are_mixed
     assert (mixed <= ends.amax(1) + 1e-6).all() and (mixed >= ends.amin(1) - 1e-6).all()
     half = chains.mix(images, method, generator(3, "noise"), slice(1, 3))
     assert torch.equal(half, mixed[1:3])
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.999])
+def test_at_imagenets_severity_operations_go_as_far_as_their_authors_have_them(level):
+    """Severity 1 on 224 pixels: four bits, 0 to 2 degrees, 0 to 7 pixels."""
+    grey = torch.arange(256)[None]
+    one = torch.tensor([level])
+    kept = chains.posterize(grey, torch.ones_like(grey), one)
+    assert torch.equal(kept, grey & 0b11110000)
+    inverted = chains.solarize(grey, torch.ones_like(grey), one)
+    assert (inverted != grey).sum() == int(25.6 * level)
+    image = torch.zeros(1, 1, 224, 224)
+    image[..., 112] = 255.0
+    moved = affine.translate_x(image, one, torch.ones(1))
+    assert moved[0, 0, 100].argmax() == 112 - int(level * 224 / 30)
+    assert int(level * 224 / 30) == int(level * 7.47)
+    turned = affine._whole(one, 30.0)
+    assert turned.item() == int(3 * level) in (0, 1, 2)

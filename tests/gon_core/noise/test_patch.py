@@ -69,3 +69,12 @@ def test_a_patch_larger_than_twice_the_image_is_gaussian_noise():
 def test_a_patch_without_pixels_is_refused(size):
     with pytest.raises(ValueError, match=f"patch_size must be at least 1, got {size}"):
         add_patch_gaussian_noise(torch.zeros(1, 1, 2, 2), 0.1, size, generator(0, "noise"))
+
+
+def test_each_image_may_have_a_patch_of_its_own_size():
+    images = torch.zeros(5, 3, 12, 12)
+    sizes = torch.tensor([0, 1, 3, 4, 40])
+    patches = draw_patches(images, sizes, generator(4, "noise"))
+    for index, size in enumerate(sizes.tolist()):
+        whole = draw_patches(images, size or 1, generator(4, "noise"))[index]
+        assert torch.equal(patches[index], whole if size else torch.zeros_like(whole))

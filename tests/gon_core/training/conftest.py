@@ -29,8 +29,8 @@ def softmax_regression(seed: int = 0) -> nn.Module:
 @pytest.fixture(scope="session")
 def small_state():
     """Return a function: a new state around a softmax regression."""
-    return lambda config, seed=0, method=None: new_state(
-        softmax_regression(seed), config, seed, method
+    return lambda config, seed=0, method=None, own_images=None: new_state(
+        softmax_regression(seed), config, seed, method, own_images=own_images
     )
 
 

@@ -16,6 +16,8 @@ from gon_core.config import (
     DDN,
     GNT,
     PGD,
+    SININ,
+    UAT,
     AugMix,
     Ford,
     FreeAT,
@@ -40,20 +42,25 @@ EVERY = {
     "ford": Ford(),
     "patch_gaussian": PatchGaussian(),
     "pgd": PGD(epsilon=0.1, step_size=0.05, steps=2),
+    "pgd_targeted": PGD(epsilon=0.1, step_size=0.05, steps=2, targeted=True, clean_start_share=0.5),
     "free": FreeAT(epsilon=0.1, step_size=0.05, replays=2),
+    "uat": UAT(epsilon=0.1, step_size=0.02),
     "ddn": DDN(steps=2, init_norm=1.5, gamma=0.3),
     "augmix": AugMix(),
+    "sin_in": SININ(),
     "ant_1x1": ANT(epsilon=5, pretraining_steps=2, reset_interval=0.7),
     "ant_3x3": ANT(epsilon=5, kernel_size=3, pretraining_steps=1, reset_interval=1),
+    "ant_1x1_sin": ANT(epsilon=5, pretraining_steps=2, stylized_share=15 / 70),
 }
+STYLIZED = 5  # images behind the others, where some of a batch are stylised
 IMAGES = 31  # batches of 15, 15 and 1: uneven shares, and in the end none at all for some
 CONFIG = TrainingConfig(batch_size=15, learning_rate=0.05, max_epochs=2)
 
 
 @cache
-def digits():
+def digits(count=IMAGES):
     """Return the training images."""
-    return idx.load("mnist")[0][:IMAGES]
+    return idx.load("mnist")[0][:count]
 
 
 def untaught(name):
@@ -69,8 +76,8 @@ def untaught(name):
 
 def train_one(name, group=ALONE):
     """Train a method to its end; return the state, and the metrics of each epoch."""
-    method, data = EVERY[name], digits()
-    state = new_state(untaught(name), CONFIG, 0, method)
+    method, data = EVERY[name], digits(IMAGES + STYLIZED * name.endswith("_sin"))
+    state = new_state(untaught(name), CONFIG, 0, method, own_images=IMAGES)
     state.group = group
     history = []
     for metrics in train(state, data, method, CONFIG):

@@ -56,7 +56,7 @@ def test_the_loss_is_cross_entropy_and_weighted_divergence(digits):
     (entropy + 7 * apart).backward()
     state = new_state(MadryCNN(generator(0)), config, seed=0)
     step = METHODS[AugMix](method, config, data)
-    seen, loss = step(state, images, data.labels)
+    seen, loss, _ = step(state, images, data.labels)
     torch.testing.assert_close(seen, clean.detach())
     assert loss.item() == pytest.approx(entropy.item() + 7 * apart.item(), rel=1e-5)
     for ours, theirs in zip(state.model.parameters(), model.parameters(), strict=True):

@@ -40,7 +40,7 @@ class Recorder:
         self.batches.append(numbers.tolist())
         self.rates.append(state.optimizer.param_groups[0]["lr"])
         logits = nn.functional.one_hot(torch.zeros_like(labels), 10).float()
-        return logits, torch.tensor(self.losses[len(self.batches) - 1])
+        return logits, torch.tensor(self.losses[len(self.batches) - 1]), labels
 
     def epochs(self, batches):
         """Return the images of each epoch of so many batches."""
@@ -181,7 +181,7 @@ def test_a_step_is_sgd_with_momentum_as_in_the_textbook(small_state, digits):
     for start in (0, 40, 80):
         data = digits(120)[start : start + 40]
         images = data.images.float() / 255
-        logits, loss = descend(state, images, data.labels, bf16=False)
+        logits, loss, _ = descend(state, images, data.labels, bf16=False)
 
         x = images.flatten(1).double()
         expected = x @ weight.T + bias
@@ -208,7 +208,7 @@ def test_the_cnn_takes_the_step_of_a_plain_loop_in_float64(digits):
         optimizer.zero_grad()
         nn.functional.cross_entropy(reference(images.double()), data.labels).backward()
         optimizer.step()
-        _, loss = descend(state, images, data.labels, bf16=False)
+        _, loss, _ = descend(state, images, data.labels, bf16=False)
         assert not loss.requires_grad
     for ours, theirs in zip(state.model.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-5)

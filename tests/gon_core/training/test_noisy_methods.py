@@ -73,6 +73,15 @@ def test_patch_gaussian_gives_every_image_a_patch_of_its_own(digits, shown):
     assert (changed > 0).all() and (changed <= 81).all()
 
 
+def test_patch_gaussian_may_draw_the_size_of_each_patch(digits, shown):
+    data = digits(400)
+    (seen,) = shown(PatchGaussian(patch_size=10, random_size=True), data)
+    changed = (seen != data.images.float() / 255).flatten(2).any(1).view(-1, 28, 28)
+    sides = changed.any(1).sum(1)
+    assert sides.max() <= 9 and {0, 9} <= set(sides.tolist())
+    assert sides.float().mean().item() == pytest.approx(4.2, abs=0.5)  # 4.5, less at the border
+
+
 @pytest.mark.parametrize("method", [Ford(sigma_max=0), PatchGaussian(sigma_max=0)])
 def test_without_noise_the_images_are_clean(method, digits, shown):
     data = digits(20)

@@ -12,7 +12,7 @@ from gon_core.config import PGD, TrainingConfig, Vanilla
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
-from gon_core.training.pgd import make_step, perturb
+from gon_core.training.pgd import make_step, other_classes, perturb
 
 
 def floats(data):
@@ -151,3 +151,60 @@ def test_training_against_it_helps_against_it(taught, mnist):
         perturbed = perturb(model, floats(data), data.labels, attack, generator(0))
         right.append((model(perturbed).argmax(1) == data.labels).float().mean().item())
     assert right[1] > right[0] + 0.1
+
+
+def test_a_target_is_any_other_class_with_equal_odds():
+    labels = torch.arange(4).repeat(3000)
+    targets = other_classes(labels, 4, generator(0, "noise"))
+    assert (targets != labels).all() and targets.min() == 0 and targets.max() == 3
+    assert targets[labels == 2].bincount().tolist() == pytest.approx([1000, 1000, 0, 1000], abs=100)
+
+
+def test_a_targeted_search_goes_down_the_loss_of_the_target(taught, mnist):
+    data = mnist[1][:60]
+    images = floats(data)
+    method = PGD(epsilon=0.2, step_size=0.03, steps=8, targeted=True, random_start=False)
+    perturbed = perturb(taught, images, data.labels, method, generator(0, "noise"), classes=10)
+    targets = other_classes(data.labels, 10, generator(0, "noise"))
+    assert loss(taught, perturbed, targets) < 0.6 * loss(taught, images, targets)
+    assert loss(taught, perturbed, data.labels) > loss(taught, images, data.labels)
+    assert (perturbed - images).abs().max() <= 0.2 + 1e-6
+
+
+def test_one_targeted_step_on_a_linear_model_in_float64(small_state, digits):
+    model = small_state(TrainingConfig()).model.eval()
+    images, label = torch.full((1, 1, 28, 28), 0.5), digits(1).labels
+    method = PGD(epsilon=0.25, step_size=0.25, steps=1, random_start=False, targeted=True)
+    target = other_classes(label, 10, generator(0))
+    probabilities = model(images).double().softmax(1)[0]
+    gradient = model[1].weight.double().T @ (probabilities - nn.functional.one_hot(target, 10)[0])
+    expected = images - 0.25 * gradient.sign().view(1, 1, 28, 28).float()
+    found = perturb(model, images, label, method, generator(0), classes=10)
+    assert torch.equal(found, expected.detach())
+
+
+def test_a_share_of_the_batches_starts_at_the_images(small_state):
+    model = small_state(TrainingConfig()).model.eval()
+    images, labels = torch.full((2, 1, 28, 28), 0.5), torch.zeros(2, dtype=torch.int64)
+    method = PGD(epsilon=0.1, step_size=1e-9, steps=1, clean_start_share=0.2)
+    stream, clean = generator(0, "noise"), 0
+    for _ in range(400):
+        start = perturb(model, images, labels, method, stream)
+        is_clean = (start - images).abs().amax((1, 2, 3)) < 1e-6
+        assert is_clean.all() or not is_clean.any(), "a batch at a time"
+        clean += bool(is_clean[0])
+    assert clean == pytest.approx(80, abs=24)
+
+
+def test_labels_are_smoothed_in_the_classifiers_loss(small_state, digits):
+    data, config = digits(30), TrainingConfig()
+    weak = {"epsilon": 1e-9, "step_size": 1e-9, "steps": 1}
+    for smoothing in (0.0, 0.1):
+        method = PGD(label_smoothing=smoothing, **weak)
+        state = small_state(config)
+        with torch.no_grad():
+            logits = state.model(floats(data)).double()
+        wanted = (1 - smoothing) * nn.functional.one_hot(data.labels, 10) + smoothing / 10
+        expected = -(wanted * logits.log_softmax(1)).sum(1).mean().item()
+        _, found, _ = make_step(method, config, data)(state, floats(data), data.labels)
+        assert found.item() == pytest.approx(expected, rel=1e-5)

@@ -5,7 +5,7 @@ from PIL import Image
 
 from gon_core.benchmarks import image_folder
 from sweeps import method_comparison
-from sweeps.engine.planning.growth import conflicts
+from sweeps.engine.planning.growth import conflicts, grown
 from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.runs.sweep import describe_sweep
 from tests.class_folders import photo
@@ -22,12 +22,13 @@ def images(tmp_path_factory):
                 Image.fromarray(photo(label + 100 * index, 8, 8)).save(file)
     yield root
     image_folder.listing.cache_clear()
+    image_folder.stylized.cache_clear()
 
 
 def planned(images, **given):
     options = method_comparison.Options(
         dataset="imagenet100", data_dir=images, scale="paper", evaluate=(), seeds=1,
-        method=("vanilla", "gnt", "speckle", "ant_1x1"), **given,
+        **{"method": ("vanilla", "gnt", "speckle", "ant_1x1")} | given,
     )  # fmt: skip
     return make_plan(method_comparison.spec(options), options), options
 
@@ -42,6 +43,59 @@ def test_each_method_has_the_epochs_of_the_paper(images):
     assert plan.deviations == []
     plan, _ = planned(images, max_epochs=3)
     assert {trial.training.max_epochs for trial in plan.known_trials} == {3}
+
+
+def test_stylised_images_are_of_the_methods_that_use_them_alone(images):
+    plain, _ = planned(images)
+    names = ("vanilla", "ant_1x1", "ant_1x1_sin", "ant_3x3_sin", "sin_in")
+    assert "method" in planned(images, method=names)[1].problems()
+    plan, options = planned(images, method=names, stylized_dir=images, precision="bf16")
+    assert options.problems() == {} and plan.config.data.stylized
+    assert "stylized_dir" in planned(images, stylized_dir=images)[1].problems()
+    trials = {trial.method.variant: trial for trial in plan.known_trials}
+    assert [*trials] == [*names]
+    for variant, trial in trials.items():
+        assert (trial.data.stylized is not None) == variant.endswith(("_sin", "sin_in"))
+    same, _ = planned(images, method=names, stylized_dir=images)
+    ids = {trial.method.variant: trial.trial_id for trial in same.known_trials}
+    assert {trial.trial_id for trial in plain.known_trials} >= {ids["vanilla"], ids["ant_1x1"]}
+    recipe = trials["sin_in"].training
+    assert (recipe.batch_size, recipe.learning_rate, recipe.weight_decay) == (256, 0.1, 1e-4)
+    assert (recipe.decay_epochs, recipe.max_epochs, recipe.precision) == ((15, 30), 45, "bf16")
+    assert trials["ant_1x1_sin"].training.max_epochs == 80
+    assert [row["model"] for row in plan.spec.published["rows"]] == [
+        "standard-imagenet100", "ant-imagenet100",
+    ]  # fmt: skip
+    everything = planned(images, method=None)[1]
+    assert not {"sin_in", "ant_1x1_sin"} & set(everything.trained)
+    with_folder = planned(images, method=None, stylized_dir=images)[1]
+    assert set(with_folder.trained) - set(everything.trained) == set(names[2:])
+
+
+def test_a_step_of_universal_adversarial_training_has_no_default(images):
+    names = ("vanilla", "uat")
+    rule = "not given in the paper, nor found in any code: uat has no default for it"
+    assert rule in planned(images, method=names)[1].problems()["uat_step_size"]
+    assert (
+        "is of --method uat" in planned(images, uat_step_size=0.01)[1].problems()["uat_step_size"]
+    )
+    plan, options = planned(images, method=names, uat_step_size=0.01)
+    assert options.problems() == {} and plan.deviations == []
+    assert plan.known_trials[1].method.step_size == 0.01
+    assert "uat" not in planned(images, method=None)[1].trained
+    assert "uat" in planned(images, method=None, uat_step_size=0.01)[1].trained
+
+
+def test_a_sweep_of_plain_methods_grows_by_one_with_a_recipe(images):
+    given = {"stylized_dir": images, "name": "own"}
+    first, options = planned(images, method=("sin_in",), **given)
+    recorded = describe_sweep(first, options, "d")
+    plan, options = planned(images, method=("ant_1x1_sin",), **given)
+    assert conflicts(plan, recorded, "d") == []
+    both = grown(plan, recorded, options)
+    assert {t.training.max_epochs for t in both.known_trials} == {45, 80}
+    other, _ = planned(images, method=("gnt",), name="own")
+    assert conflicts(other, recorded, "d")[0].startswith("--stylized-dir: recorded ")
 
 
 def test_batch_and_decays_make_another_sweep_and_are_said(images):
