@@ -21,6 +21,8 @@ OPTIONS = {
     "data.folder": "data_dir",
     "data.sample": None,  # it follows from others
     "data": "",  # each field is an option of its own
+    "starts": "models",
+    "from_scratch": "start_epochs",
     "start.model": "model",
     "start.weights": "weights",
     "start.training.max_epochs": "start_epochs",
