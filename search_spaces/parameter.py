@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Value = float | int | str
 Point = tuple[Value, ...]
 """One value for each parameter of a space, in the space's order."""
+VARIANT = "variant"
+"""The parameter whose values are names of training methods."""
 
 
 @dataclass(frozen=True)

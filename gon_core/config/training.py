@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
 
 Precision = Literal["fp32", "bf16"]
+MOST_BATCH = 100_000  # a slip of the finger, which memory could not hold
 MOST_DECAYS = 5  # by 10 each: beyond them nothing changes
 
 

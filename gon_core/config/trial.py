@@ -209,6 +209,20 @@ class TrialConfig(Frozen):
         """The same configuration and seed are the same trial."""
         return content_hash(self)
 
+    @property
+    def initial_weights(self) -> str:
+        """Where training begins: at a model that is ``trained``, or at ``random`` weights."""
+        return "random" if self.start is None else "trained"
+
+    def value_of(self, name: str) -> Any:
+        """Return a field, or property, of the method, of the training or of the trial itself.
+
+        Raises:
+            AttributeError: none of them has it.
+        """
+        parts = (self.method, self.training)
+        return getattr(next((part for part in parts if hasattr(part, name)), self), name)
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TrialConfig":
         if self.model is None:

@@ -6,7 +6,7 @@ from tests.sweeps.here import run_here
 
 SCRIPTS = (
     "sigma_line_search", "epsilon_sphere", "generator_depth", "generator_reset_interval",
-    "experience_replay", "joint_search", "method_comparison",
+    "experience_replay", "joint_search", "method_comparison", "training_recipe", "backbones",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from sweeps.engine.backend.forecast import Forecast, Lengths, forecast
 from sweeps.engine.planning.plan import Plan, Resources
 from sweeps.engine.planning.sweep_cost import too_small
 from sweeps.engine.planning.trial_cost import after_training, estimate_time
-from sweeps.engine.records import Stop, SweepRecords, TrialResult, Usage
+from sweeps.engine.records import Stop, SweepRecords, TrialResult, Usage, starting_models
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.usage import (
     HOUR,
@@ -62,12 +62,13 @@ class Meter:
 
     A trial occupies its GPU while a process of it runs, with all that failed processes
     wasted; waiting for a machine, the first or another, costs nothing. The vanilla model, the one
-    trial without a start of its own, counts as well.
+    trial that others start from, counts as well.
 
     Attributes:
         estimate: seconds that a whole trial is expected to need at most; None: not known.
         after_training: seconds that a trial needs after its last epoch, by its configuration and
             the seconds of training in an epoch; used where there is no estimate.
+        vanilla: ids of the trials that train the models which others start from.
         stop: set before the end of the block: why the driver ends before all trials have.
         clock: seconds, from any start.
         most_allocated: trials that ever ran at the same time.
@@ -78,6 +79,7 @@ class Meter:
     budget: Budget
     estimate: float | None = None
     after_training: Callable[[TrialConfig, float], float] = lambda config, seconds: 0.0
+    vanilla: frozenset[str] = frozenset()
     stop: Stop | None = None
     clock: Callable[[], float] = time.monotonic
     most_allocated: int = 0
@@ -116,7 +118,7 @@ class Meter:
 
     def started(self, config: TrialConfig) -> None:
         """Listen: a trial will run, as soon as resources are free."""
-        is_start = config.start is None
+        is_start = config.trial_id in self.vanilla
         gpus = self.resources.start_gpus if is_start else self.resources.gpus
         self._trials[config.trial_id] = _Use(gpus, is_start)
 
@@ -139,7 +141,7 @@ class Meter:
 
     def reported(self, config: TrialConfig, metrics: dict[str, float]) -> None:
         """Listen: an epoch ended."""
-        if config.start is not None:
+        if config.trial_id not in self.vanilla:
             seconds = metrics.get("seconds", 0.0)
             epoch = seconds + metrics.get("validation_seconds", 0.0)
             whole = config.training.max_epochs * epoch + self.after_training(config, seconds)
@@ -276,7 +278,11 @@ def make_meter(
     Raises:
         SystemExit: 2, if the first trial of all would pass the budget.
     """
-    meter = Meter(records, plan.resources, budget, after_training=partial(after_training, plan))
+    vanilla = frozenset(starting_models.trial_config(start).trial_id for start in plan.starts)
+    meter = Meter(
+        records, plan.resources, budget, after_training=partial(after_training, plan),
+        vanilla=vanilla,
+    )  # fmt: skip
     if not budget.limits:
         return meter
     if (estimate := estimate_time(plan, storage)) is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gon_core.benchmarks.cifar10 import FROST_VARIABLE
 from sweeps.engine.backend.driver import Driver
+from sweeps.engine.backend.protocol import Starts
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records.checkpoint import differences
 from sweeps.engine.records.storage import Folder
@@ -115,12 +116,12 @@ class Cluster:
             raise cluster_check.ClusterError(reason) from error
         reinstall_handlers()
 
-    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
+    def run(self, driver: Driver, data: "TrialData", starts: Starts | None) -> None:
         """Run the trials that ``driver`` suggests where there is room; return when all ended."""
         from sweeps.engine.backend import tuner
 
         self._images = self._images or (put(data),)
-        tuner.run(driver, self._images, start_weights, self.scratch)
+        tuner.run(driver, self._images, starts, self.scratch)
 
     def stop(self) -> None:
         """Begin to end Ray and all its processes.

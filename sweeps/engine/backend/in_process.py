@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any, Self
 
 from sweeps.engine.backend.driver import Driver
+from sweeps.engine.backend.protocol import Starts, weights_of
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import TrialResult
 from sweeps.engine.trials.measures import TrialData
@@ -53,7 +54,7 @@ class InProcess:
     def join(self) -> None:
         """Return at once."""
 
-    def run(self, driver: Driver, data: TrialData, start_weights: bytes | None) -> None:
+    def run(self, driver: Driver, data: TrialData, starts: Starts | None) -> None:
         """Run the trials that ``driver`` suggests."""
         make_deterministic(self._resources.device, self._resources.cpus)
         on_device = data.to(self._resources.device)
@@ -62,10 +63,11 @@ class InProcess:
             if config is None:
                 break
             run = partial(
-                self._run, config, on_device, start_weights, driver.records.trial(config.trial_id),
+                self._run, config, on_device, weights_of(config, starts),
+                driver.records.trial(config.trial_id),
                 checkpoint_every=driver.plan.checkpoint_every,
                 report=partial(driver.reported, name), processes=self._resources.processes,
-                node=NODE, evaluates=config.start is not None, show=partial(_show, driver, name),
+                node=NODE, evaluates=starts is not None, show=partial(_show, driver, name),
             )  # fmt: skip
             _run_one(driver, name, run)
         if driver.lost is not None:

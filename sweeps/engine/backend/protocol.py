@@ -1,13 +1,23 @@
 """What a sweep needs of whatever runs its trials: Ray, or this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from gon_core.config import TrialConfig
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
 
 if TYPE_CHECKING:  # it loads torch: whatever can be refused is refused before
     from sweeps.engine.trials.measures import TrialData
+
+
+Starts = Mapping[str, bytes]
+"""The weights of the vanilla model of each architecture that trials start from, by its name."""
+
+
+def weights_of(config: TrialConfig, starts: Starts | None) -> bytes | None:
+    """Return the weights that a trial starts from; None if it starts from random ones."""
+    return None if config.start is None or starts is None else starts[config.start.model]
 
 
 class Backend(Protocol):
@@ -24,7 +34,7 @@ class Backend(Protocol):
     def wait(self) -> None:
         """Return when trials can run; raise ClusterError if they never will."""
 
-    def run(self, driver: Driver, data: "TrialData", start_weights: bytes | None) -> None:
+    def run(self, driver: Driver, data: "TrialData", starts: Starts | None) -> None:
         """Run the trials that ``driver`` suggests; return when it suggests no more.
 
         Each is run by ``run_trial``, which writes its record. ``driver`` is notified when a process
@@ -34,7 +44,7 @@ class Backend(Protocol):
         Args:
             driver: suggests trials.
             data: the images, the same in every call.
-            start_weights: the vanilla model; None while it is the trial, which is only trained.
+            starts: the vanilla models; None while one of them is the trial, which is only trained.
 
         Raises:
             StorageError: a record could not be written by the driver either.

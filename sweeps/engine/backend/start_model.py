@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from gon_core.config import TrialConfig
+from gon_core.config import StartConfig, TrialConfig
 from sweeps.engine.backend.budget import Meter, OutOfBudgetError
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.protocol import Backend
@@ -24,6 +24,7 @@ POINT = ("vanilla",)
 
 def start_weights(
     plan: Plan,
+    start: StartConfig,
     kept: Folder,
     backend: Backend,
     data: TrialData,
@@ -34,6 +35,7 @@ def start_weights(
 
     Args:
         plan: of the sweep.
+        start: how the model is trained.
         kept: where the model is, or will be; see ``starting_models.folder``.
         backend: trains it.
         data: of the sweep.
@@ -46,7 +48,7 @@ def start_weights(
         UnsharedStorageError: a machine does not see the records.
         OutOfBudgetError: the budget has no room for a trial any more.
     """
-    start, resources = plan.config.start, plan.resources
+    resources = plan.resources
     config = starting_models.trial_config(start)
     training = starting_models.training_records(kept, plan.name)
     trial = training.trial(config.trial_id)

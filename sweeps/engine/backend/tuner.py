@@ -27,6 +27,7 @@ from gon_core.training import StoppedError
 from sweeps.engine.backend.cluster import other_code, unshared
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.preemption import sigterm_notice
+from sweeps.engine.backend.protocol import Starts, weights_of
 from sweeps.engine.backend.schedulers import make_scheduler
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
@@ -54,7 +55,7 @@ class_cache.DEFAULT_ENV_VARS.pop("PL_DISABLE_FORK", None)
 logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
 
 
-def run(driver: Driver, images: Shared, start_weights: bytes | None, scratch: Path) -> None:
+def run(driver: Driver, images: Shared, starts: Starts | None, scratch: Path) -> None:
     """Run the trials that ``driver`` suggests on the Ray that has started; see ``Backend.run``.
 
     What Ray Tune keeps in the folder ``scratch`` is worth nothing afterwards.
@@ -62,7 +63,7 @@ def run(driver: Driver, images: Shared, start_weights: bytes | None, scratch: Pa
     resources = driver.plan.resources
     trainable = tune.with_resources(
         tune.with_parameters(
-            _trainable, images=images, start_weights=start_weights, folder=driver.records.folder,
+            _trainable, images=images, starts=starts, folder=driver.records.folder,
             resources=resources, checkpoint_every=driver.plan.checkpoint_every,
             code=training_code(),
         ),
@@ -81,7 +82,7 @@ def run(driver: Driver, images: Shared, start_weights: bytes | None, scratch: Pa
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name="trials" if start_weights else "vanilla",
+            name="trials" if starts is not None else "vanilla",
             storage_path=str(scratch),
             verbose=0,
             # The driver counts: it knows what a trial died of.
@@ -100,7 +101,7 @@ def fetch(images: Shared) -> TrialData:
 
 
 def _trainable(
-    config: dict[str, str], images: Shared, start_weights: bytes | None, folder: Folder,
+    config: dict[str, str], images: Shared, starts: Starts | None, folder: Folder,
     resources: Resources, checkpoint_every: int, code: dict[str, int | str],
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
@@ -114,9 +115,9 @@ def _trainable(
         make_deterministic(resources.device, resources.cpus)
         with sigterm_notice(trial.trial_id, node) as stop:
             result = run_trial(
-                trial, fetch(images).to(resources.device), start_weights, kept, checkpoint_every,
-                _report, resources.processes, stop, node, evaluates=trial.start is not None,
-                show=_show,
+                trial, fetch(images).to(resources.device), weights_of(trial, starts), kept,
+                checkpoint_every, _report, resources.processes, stop, node,
+                evaluates=starts is not None, show=_show,
             )  # fmt: skip
     except (StoppedError, RayError):  # to be resumed
         raise

@@ -83,6 +83,23 @@ def whole_numbers(legal: Sequence[int]) -> BeforeValidator:
     return BeforeValidator(lambda given: _read_list(given, read))
 
 
+def distinct(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """Return what checks each word by a function that raises ValueError, and that none is twice."""
+
+    def checked(given: tuple[str, ...]) -> tuple[str, ...]:
+        faults = [f"{word} is given twice" for word in {*given} if given.count(word) > 1]
+        for word in given:
+            try:
+                check(word)
+            except ValueError as error:
+                faults.append(f"{word}: {error}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return given
+
+    return checked
+
+
 def _read_list(given: object, read: Callable[[str], tuple[Value, str]]) -> list[Value] | None:
     if given is None:
         return None

@@ -42,6 +42,7 @@ KINDS = {int: "N", float: "X", Path: "FOLDER"}
 METAVARS = {
     "name": "NAME", "names": "NAME", "storage": "FOLDER|URI", "tracking_uri": "URI",
     "address": "auto|HOST:PORT", "checkpoints": "PATH", "weights": "FILE", "warm_start": "FOLDER",
+    "models": "NAME", "weights_of": "NAME=FILE",
 }  # fmt: skip
 FURTHER_CHOICES = {
     "dataset": benchmarks.names(),

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from gon_core import architectures, benchmarks
 from gon_core.benchmarks import image_folder
 from gon_core.config import DataConfig, FolderConfig, ImageSize, Precision, Variant
-from gon_core.config.training import MOST_DECAYS
+from gon_core.config.training import MOST_BATCH, MOST_DECAYS
 from gon_core.data.files import DataFileError
 from sweeps.engine.cli.command_options import MOST_CORES, CommandOptions, Cores, PositiveInt
 from sweeps.engine.cli.grids import WHOLE_NUMBER, words
@@ -23,7 +23,6 @@ Sampler = Literal["gp", "tpe", "nsga2", "random"]
 Scheduler = Literal["none", "asha"]
 MOST_SEEDS, MOST_PROPOSALS = 1_000, 10_000  # a slip of the finger, which memory could not hold
 MOST_GENERATOR_STEPS = 10_000_000  # records have 64 bits for them; the paper takes 1,000 alone
-MOST_BATCH = 100_000
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 # Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
 MOST_GPUS, MOST_HOURS, MOST_PRICE = 1_000, 1e9, 1e6
@@ -185,6 +184,19 @@ class SweepOptions(CommandOptions):
     several_methods: ClassVar[bool] = False
     """Whether the methods themselves are what is searched."""
 
+    searched: ClassVar[dict[str, str]] = {}
+    """By option that the sweep searches itself, the option that says where; "" if none does."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The classifiers that are trained, by name; none for the default of data set and scale."""
+        return (self.model,) if self.model else ()
+
+    @property
+    def files_of_weights(self) -> tuple[tuple[str | None, Path], ...]:
+        """The files that trials start from, each with the name of its classifier, if given."""
+        return ((self.model, self.weights),) if self.weights else ()
+
     @property
     def benchmark(self) -> benchmarks.Benchmark:
         """All that is known of the data set."""
@@ -256,6 +268,9 @@ class SweepOptions(CommandOptions):
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; sweeps may add to it."""
         found, benchmark = super().problems() | self.data_problems(self.benchmark), self.benchmark
+        for name, instead in self.searched.items():
+            if getattr(self, name, None) is not None:
+                found[name] = "is what this sweep searches" + (f": give {instead}" * bool(instead))
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
         if benchmark.folder is None:
@@ -282,12 +297,14 @@ class SweepOptions(CommandOptions):
                 found["uat_step_size"] = rule
         if self.objective == "extra" and not benchmark.has_extra:
             found["objective"] = f"{benchmark.title} has no corruptions that are kept for this"
-        if self.weights is not None and self.start_epochs is not None:
+        if self.files_of_weights and self.start_epochs is not None:
             found["start_epochs"] = "is of a vanilla training, there is none with --weights"
-        if self.model is not None and not architectures.is_from_outside(self.model):
-            rule = architectures.problem(self.model, benchmark.classes, benchmark.image_shape)
-            if rule:
-                found["model"] = f"{rule} on {benchmark.title}, given: {self.model}"
+        for name in self.networks:
+            if architectures.is_from_outside(name):
+                continue
+            if rule := architectures.problem(name, benchmark.classes, benchmark.image_shape):
+                option = "model" if self.model else "models"
+                found[option] = f"{rule} on {benchmark.title}, given: {name}"
         return found
 
     def _stylized_problems(self) -> dict[str, str]:

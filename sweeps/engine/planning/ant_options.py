@@ -36,8 +36,6 @@ class AntOptions(SweepOptions):
     """The values of adversarial noise training that a sweep does not search."""
 
     methods: ClassVar[tuple[str, ...]] = ("ant_1x1", "ant_3x3", "ant_1x1_without_replay")
-    searched: ClassVar[dict[str, str]] = {}
-    """By option that the sweep searches itself, the option that says where; "" if none does."""
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
         "training": (
             "epsilon", "kernel_size", "depth", "reset_interval", "generator_learning_rate",
@@ -77,9 +75,6 @@ class AntOptions(SweepOptions):
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
         found = super().problems()
-        for name, instead in self.searched.items():
-            if getattr(self, name, None) is not None:
-                found[name] = "is what this sweep searches" + (f": give {instead}" * bool(instead))
         found |= self._method_conflicts()
         try:
             method = self.ant()

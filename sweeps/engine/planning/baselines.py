@@ -30,7 +30,7 @@ def baseline_problem(spec: SweepSpec) -> str:
 
 def _is_point(spec: SweepSpec, method: Trained) -> bool:
     try:
-        searched = replace(spec, baselines={})
-        return searched.method_at(searched.point(method)) == method
+        point = tuple(getattr(method, parameter.name) for parameter in spec.space)
+        return replace(spec, baselines={}).method_at(point) == method
     except (AttributeError, ValidationError):  # it has no such parameter, or not such values
         return False

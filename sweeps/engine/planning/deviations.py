@@ -4,8 +4,9 @@ from gon_core.config import DataConfig, EvaluationConfig, StartConfig, TrainingC
 
 
 def training_deviations(
-    data: DataConfig, training: TrainingConfig, start: StartConfig | None
-) -> list[str]:
+    data: DataConfig, training: TrainingConfig, start: StartConfig | None,
+    searches_models: bool = False,
+) -> list[str]:  # fmt: skip
     """Return how trials are trained less, or otherwise, than in the paper, in words."""
     paper, source, deviations = data.benchmark.scales["paper"], data.benchmark.recipe, []
     available = data.benchmark.pool
@@ -24,7 +25,7 @@ def training_deviations(
         if ours != theirs and not training.is_scheduled:
             deviations.append(f"{name.replace('_', ' ')} {ours} ({source}: {theirs})")
     network = paper.model or data.benchmark.model
-    if start is not None and start.model != network:
+    if start is not None and start.model != network and not searches_models:
         deviations.append(f"model {start.model} ({source}: {network})")
     if start is not None and start.weights is not None:
         deviations.append("trials start from given weights")

@@ -27,18 +27,24 @@ class GivenWeights:
     head: str
 
 
-def given(options: SweepOptions) -> GivenWeights | None:
-    """Return the weights of ``--weights``; None if there are none.
+def given(options: SweepOptions) -> dict[str, GivenWeights]:
+    """Return the weights of ``--weights`` by the name of their classifier; none if none are given.
 
     Raises:
-        WeightsError: see ``gon_core.models.weights``.
-        ValueError: the model is for other images.
+        ValueError: a file is not what it should be, see ``gon_core.models.weights``, or its model
+            is for other images; says so of every file.
     """
-    if options.weights is None:
-        return None
     benchmark, scale = options.benchmark, methods.scale_of(options)
-    default = scale.model or benchmark.model
-    return _read(options.weights, options.model, default, benchmark.classes, benchmark.image_shape)
+    default, found, faults = scale.model or benchmark.model, {}, []
+    for model, file in options.files_of_weights:
+        try:
+            own = _read(file, model, default, benchmark.classes, benchmark.image_shape)
+            found[own.model] = own
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("; ".join(faults))
+    return found
 
 
 @cache

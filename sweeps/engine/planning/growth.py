@@ -22,6 +22,8 @@ OPTIONS = {
     "data.stylized": "stylized_dir",
     "data.sample": None,  # it follows from others
     "data": "",  # each field is an option of its own
+    "starts": "models",
+    "from_scratch": "start_epochs",
     "start.model": "model",
     "start.weights": "weights",
     "start.training.max_epochs": "start_epochs",

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gon_core.benchmarks import Benchmark, Scale, ScaleName
-from gon_core.config import Trained, TrainingConfig
+from gon_core.config import Trained
 from search_spaces.parameter import Point
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.spec import with_values
@@ -24,20 +24,6 @@ def scale_name(options: SweepOptions) -> ScaleName:
 def scale_of(options: SweepOptions) -> Scale:
     """Return how much is run, of the benchmark at the scale of the options."""
     return options.benchmark.scales[scale_name(options)]
-
-
-def recipes(options: SweepOptions, given: Mapping[str, int]) -> dict[str, TrainingConfig]:
-    """Return the training of those methods of a sweep that have their own.
-
-    Args:
-        options: of the sweep.
-        given: what of each training the options decide, by field.
-    """
-    own = scale_of(options).recipes
-    changes = {"precision": options.precision, **given}
-    if options.max_epochs:
-        changes["max_epochs"] = options.max_epochs
-    return {name: own[name].model_copy(update=changes) for name in options.trained if name in own}
 
 
 def stylized_digest(options: SweepOptions) -> str | None:

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import Field
 
 from gon_core import architectures, benchmarks
-from gon_core.benchmarks import ScaleName
 from gon_core.config import (
     DataConfig,
     EvaluationConfig,
@@ -21,12 +20,21 @@ from gon_core.config import (
     content_hash,
 )
 from gon_core.data import files
+from search_spaces.backbones import MODEL
 from search_spaces.parameter import Point, Real
+from search_spaces.training_recipe import INITIAL_WEIGHTS, RANDOM
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.baselines import with_baselines
 from sweeps.engine.planning.deviations import evaluation_deviations, training_deviations
 from sweeps.engine.planning.given_weights import given
+from sweeps.engine.planning.recipe import (
+    corrupted_digest,
+    make_evaluation,
+    recipe,
+    recipes,
+    sampled,
+)
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.resources import resources
@@ -50,7 +58,11 @@ class SweepConfig(Frozen):
     scale: str
     data: DataConfig
     start: StartConfig
+    starts: dict[str, StartConfig] = Field({}, exclude_if=lambda found: not found)
+    """By model, where models are searched, what its trials start from."""
     training: TrainingConfig
+    from_scratch: TrainingConfig | None = Field(None, exclude_if=lambda found: found is None)
+    """Training of the trials that start from random weights, where that is searched."""
     epochs: dict[str, int] = Field({}, exclude_if=lambda found: not found)
     """By variant of a method its limit of epochs, where that is lower than ``training``'s."""
     recipes: dict[str, TrainingConfig] = Field({}, exclude_if=lambda found: not found)
@@ -97,22 +109,40 @@ class Plan:
         return self.config.number_of_trials
 
     @property
-    def known_methods(self) -> list[Trained]:
-        """The method of each point that is known in advance, or one with the paper's values."""
-        grid = [self.spec.method_at(point) for point in self.config.grid]
-        typical = [self.spec.method] if self.spec.method is not None else []
-        return [*(grid or typical), *self.spec.baselines.values()]
+    def starts(self) -> list[StartConfig]:
+        """The models that trials start from."""
+        return list(self.config.starts.values()) or [self.config.start]
+
+    @property
+    def typical_trials(self) -> list[tuple[Trained, TrainingConfig, str]]:
+        """Method, training and model of each point that is known, or one of the paper's values."""
+        config, spec, seed = self.config, self.spec, self.config.seeds[0]
+        if not config.grid:
+            methods = [*([spec.method] if spec.method else []), *spec.baselines.values()]
+            return [(method, config.training, config.start.model) for method in methods]
+        points = (*config.grid, *spec.baseline_points)
+        trials = [self.trial(point, seed) for point in points]
+        return [
+            (spec.method_at(point), trial.training, str(trial.model))
+            for point, trial in zip(points, trials, strict=True)
+        ]
 
     def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of the trial of a point."""
         config, method = self.config, self.spec.method_at(point)
+        values = self.spec.values(point)
+        start = config.starts.get(str(values.get(MODEL)), config.start)
+        is_random = values.get(INITIAL_WEIGHTS.name) == RANDOM
         training = config.recipes.get(method.variant, config.training)
-        if (epochs := config.epochs.get(method.variant)) is not None:
-            training = training.model_copy(update={"max_epochs": epochs})
+        training = (config.from_scratch if is_random else None) or training
+        changes = {name: values[name] for name in values if name in TrainingConfig.model_fields}
+        if not is_random and (epochs := config.epochs.get(method.variant)) is not None:
+            changes["max_epochs"] = epochs
         unused = {} if method.uses_stylized else {"stylized": None}
         return TrialConfig(
-            method=method, data=config.data.model_copy(update=unused), model=config.start.model,
-            training=training, start=config.start, evaluation=config.evaluation, seed=seed,
+            method=method, data=config.data.model_copy(update=unused), model=start.model,
+            training=training.model_copy(update=changes), start=None if is_random else start,
+            evaluation=config.evaluation, seed=seed,
         )  # fmt: skip
 
     def search(self, known: Mapping[Point, Objectives]) -> Search:
@@ -140,7 +170,9 @@ class Plan:
         """What is smaller than in the paper, in words; empty if nothing is."""
         config = self.config
         return [
-            *training_deviations(config.data, config.training, config.start),
+            *training_deviations(
+                config.data, config.training, config.start, searches_models=bool(config.starts)
+            ),
             *evaluation_deviations(config.evaluation, config.data),
             *self.spec.deviations,
         ]
@@ -155,14 +187,15 @@ def data_digest(dataset: str, data_dir: Path | None) -> str:
 def problems(options: SweepOptions) -> dict[str, str]:
     """Return what the options ask of this machine or data set and it has not, by option name."""
     problems, benchmark = resources.problems(options), options.benchmark
-    if options.model is not None and architectures.is_from_outside(options.model):
-        rule = architectures.problem(options.model, benchmark.classes, benchmark.image_shape)
-        problems |= {"model": rule} if rule else {}
-    if not problems.get("model"):
+    option = "model" if options.model else "models"
+    for name in filter(architectures.is_from_outside, options.networks):
+        rule = architectures.problem(name, benchmark.classes, benchmark.image_shape)
+        problems |= {option: rule} if rule else {}
+    if not problems.get(option):
         try:
             given(options)
         except ValueError as error:
-            problems["weights"] = str(error)
+            problems["weights" if options.weights else "weights_of"] = str(error)
     embedded = benchmark.is_embedded
     if embedded or (options.data_dir and not options.download):
         try:
@@ -181,13 +214,6 @@ def problems(options: SweepOptions) -> dict[str, str]:
         except files.DataFileError as error:
             problems["corrupted_dir"] = str(error)
     return problems
-
-
-@cache
-def corrupted_digest(dataset: str, folder: Path) -> str | None:
-    """Return the SHA-256 of a folder of corrupted test images; None if none is read there."""
-    check = benchmarks.get(dataset).check_corrupted
-    return None if check is None else check(folder)
 
 
 def line_problems(options: SweepOptions) -> dict[str, str]:
@@ -213,8 +239,9 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     name = methods.scale_name(options)
     scale = methods.scale_of(options)
     spec = with_baselines(spec, options, name)
-    if (own := given(options)) is not None and own.head:
-        spec = replace(spec, deviations=(*spec.deviations, own.head))
+    own = given(options)
+    heads = tuple(each.head for each in own.values() if each.head)
+    spec = replace(spec, deviations=(*spec.deviations, *heads))
     data = DataConfig(
         dataset=options.dataset,
         folder=options.folder,
@@ -223,38 +250,36 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         test_images=options.test_images or scale.test_images,
         stylized=methods.stylized_digest(options),
     )
-    recipe = {
-        name: value
-        for name in ("batch_size", "decays")
-        if (value := getattr(options, name)) is not None
-    }
-    start, training = (
-        whole.model_copy(
-            update={"precision": options.precision, "max_epochs": epochs or whole.max_epochs}
-        )
-        for whole, epochs in (
-            (scale.start, options.start_epochs),
-            ((own and scale.fine_tuning) or scale.training, options.max_epochs),
-        )
-    )  # fmt: skip
+    epochs = options.start_epochs or scale.start.max_epochs
+    changes = {"precision": options.precision, "max_epochs": epochs}
+    start, training = scale.start.model_copy(update=changes), recipe(options)
     evaluation = make_evaluation(options, name)
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = DataConfig(
         dataset=data.dataset, folder=data.folder, training_images=data.training_images
     )
+    models = tuple(own) or options.networks or (scale.model or options.benchmark.model,)
+    starts = {
+        model: StartConfig(
+            data=start_data,
+            training=TrainingConfig() if own else start,
+            model=model,
+            weights=own[model].sha256 if own else None,
+        )
+        for model in models
+    }
+    searched = {parameter.name for parameter in spec.space}
+    scratch = start.model_copy(update={"batch_size": training.batch_size})
     config = SweepConfig(
         experiment=spec.name,
         scale=name,
         data=sampled(data, evaluation),
-        start=StartConfig(
-            data=start_data,
-            training=TrainingConfig() if own else start,
-            model=own.model if own else options.model or scale.model or options.benchmark.model,
-            weights=own.sha256 if own else None,
-        ),
-        training=training.model_copy(update=recipe),
+        start=starts[models[0]],
+        starts=starts if MODEL in searched else {},
+        training=training,
+        from_scratch=scratch if INITIAL_WEIGHTS.name in searched else None,
         epochs={} if options.max_epochs else dict(scale.epochs),
-        recipes=methods.recipes(options, recipe),
+        recipes=recipes(options),
         evaluation=evaluation,
         fixed=spec.fixed(),
         grid=spec.grid,
@@ -275,17 +300,6 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         max_failures=options.max_failures,
         max_node_losses=options.max_node_losses,
     )
-
-
-def sampled(data: DataConfig, evaluation: EvaluationConfig) -> DataConfig:
-    """Return which images are taken: as many of each class wherever they are not all."""
-    benchmark = data.benchmark
-    is_whole = (
-        data.validation_images == benchmark.held_out
-        and data.test_images == benchmark.test_images
-        and (evaluation.images or data.test_images) >= data.test_images
-    )
-    return data if is_whole else data.model_copy(update={"sample": "balanced"})
 
 
 def default_name(spec: SweepSpec, config: SweepConfig) -> str:
@@ -310,25 +324,6 @@ def resources_for(spec: SweepSpec, options: SweepOptions, config: SweepConfig) -
     return resources.make_resources(options, min(most, config.number_of_trials))
 
 
-def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:
-    """Return how final models are measured; nothing about measures that are not made."""
-    benchmark = options.benchmark
-    values: dict[str, Any] = {"left_out": benchmark.suites["test"].lacking()}
-    if options.corrupted_dir is not None:
-        values["corruption_set"] = corrupted_digest(options.dataset, options.corrupted_dir)
-    if options.objective == "corruptions" and benchmark.has_extra:
-        values["objective"] = options.objective
-    default = benchmark.measures if scale == "paper" else ()
-    asked = default if options.evaluate is None else options.evaluate
-    names = tuple(name for name in asked if name in benchmark.measures)
-    if not names:
-        return EvaluationConfig(**values)
-    values |= methods.scale_of(options).evaluation
-    if options.evaluation_images:
-        values["images"] = options.evaluation_images
-    return EvaluationConfig(measures=names, **values)
-
-
 def rebuild_search(
     plan: Plan, records: SweepRecords, known: Mapping[Point, Objectives]
 ) -> tuple[Search, int]:
@@ -341,7 +336,7 @@ def rebuild_search(
     configs = records.trials()
     for trial_id, result in records.ask_each(TrialRecords.result, list(configs)):
         config = configs[trial_id]
-        point = plan.spec.point(config.method)
+        point = plan.spec.point(config)
         search.ledger.propose(point)
         if result is not None and result.is_final:
             objectives = plan.objectives(result)

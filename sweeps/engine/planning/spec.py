@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gon_core.config import ANT, Given, GNTMult, Speckle, Trained
-from search_spaces.parameter import Parameter, Point, Value
+from gon_core.config import ANT, GNTMult, Speckle, Trained, TrialConfig
+from search_spaces.parameter import VARIANT, Parameter, Point, Value
 
 Objective = Literal["corrupted", "clean"]
 
@@ -17,12 +17,13 @@ class SweepSpec:
     Attributes:
         name: names the sweep and its MLflow experiment, ``gon/<name>``.
         title: the research question.
-        space: the searched parameters; each is a field of ``method``, see ``with_values``.
+        space: the searched parameters; each is a field of ``method``, see ``with_values``, or of
+            the training or the trial, see ``TrialConfig.value_of``.
         search: ``line``: a grid, then Optuna refines around the best; ``grid``: the grid alone;
             ``joint``: Optuna proposes points in the whole space.
         grid: the points to begin with.
         method: the training method whose searched fields are replaced; None in a comparison.
-        compared: in a comparison, the training methods by name. Each is a point of its name alone.
+        compared: in a comparison, the training methods by the name that ``variant`` has in a point.
         proposals: how many points Optuna adds by default, by scale.
         deviations: what of the methods deviates from the paper, in words.
         published: where the paper's figures stand in ``gon_core.paper``, for the report.
@@ -53,16 +54,20 @@ class SweepSpec:
         """The points of the methods that are trained beside what is searched."""
         return [(name,) for name in self.baselines]
 
-    def point(self, method: Trained | Given) -> Point:
-        """Return the point of a method: its name if it has one, else its searched fields.
+    def point(self, config: TrialConfig) -> Point:
+        """Return the point of a trial: its searched fields; of a baseline its name alone.
 
         Raises:
             AttributeError: it lacks a searched field.
         """
-        for name, named in (*self.baselines.items(), *self.compared.items()):
-            if method == named:
+        for name, named in self.baselines.items():
+            if config.method == named:
                 return (name,)
-        return tuple(getattr(method, parameter.name) for parameter in self.space)
+        names = [name for name, named in self.compared.items() if config.method == named]
+        return tuple(
+            names[0] if names and parameter.name == VARIANT else config.value_of(parameter.name)
+            for parameter in self.space
+        )
 
     def method_at(self, point: Point) -> Trained:
         """Return the training method of a point.
@@ -70,10 +75,13 @@ class SweepSpec:
         Raises:
             ValidationError: the method allows no such values.
         """
-        if len(point) == 1 and (named := {**self.compared, **self.baselines}.get(str(point[0]))):
-            return named
-        assert self.method is not None, f"{point} is no method of the comparison"
-        return with_values(self.method, self.values(point))
+        if len(point) == 1 and (baseline := self.baselines.get(str(point[0]))):
+            return baseline
+        values = self.values(point)
+        if self.method is None:
+            return self.compared[str(values[VARIANT])]
+        own = {name: value for name, value in values.items() if hasattr(self.method, name)}
+        return with_values(self.method, own)
 
     def fixed(self) -> dict[str, Any]:
         """Return the fields that the sweep leaves as they are; in a comparison, of each method."""

@@ -37,7 +37,10 @@ def price_lines(
     """
     left = plan.number_of_trials - sum(result.is_final for result in records.results()) - reusable
     resources, spent = plan.resources, records.usage.spent()
-    start = "from the vanilla model that is kept" if start_is_kept else "after one vanilla training"
+    vanilla = len(plan.starts)
+    start = f"after {'one' if vanilla == 1 else vanilla} vanilla training{'s' * (vanilla > 1)}"
+    if start_is_kept:
+        start = f"from the vanilla model{'s that are' if vanilla > 1 else ' that is'} kept"
     what = f"{plural(left, 'trial')} to run, {at_a_time(resources)} on {resources.device}, {start}"
     if reusable:
         are = "trial is" if reusable == 1 else "trials are"

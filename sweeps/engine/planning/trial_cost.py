@@ -5,7 +5,7 @@ import math
 import socket
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,15 +101,16 @@ def recorded_time(plan: Plan, storage: Folder) -> TimeEstimate | None:
     It is the newest with all of the plan's methods, whatever their numbers are, on a device that
     the plan's trials may run on: on this host if that is a CPU.
     """
-    kinds = [method.method for method in plan.known_methods]
+    kinds = {(method.method, model) for method, _, model in plan.typical_trials}
     for records in _comparable_sweeps(plan, storage):
-        found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+        found: dict[tuple[str, str], list[tuple[float, float]]] = {kind: [] for kind in kinds}
         devices = set()
         for trial in map(records.trial, records.names()):
             result = trial.result()
             if result is None or not result.history or not result.is_measured:
                 continue
-            kind, device = result.config.method.method, _device(plan, trial, result)
+            kind = result.config.method.method, str(result.config.model)
+            device = _device(plan, trial, result)
             if kind in kinds and device is not None:
                 found[kind].append(_seconds(result, plan.config.training.max_epochs))
                 devices.add(device)
@@ -119,9 +120,12 @@ def recorded_time(plan: Plan, storage: Folder) -> TimeEstimate | None:
                 {kind: statistics.fmean(one[part] for one in found[kind]) for kind in kinds}
                 for part in (0, 1)
             )
+            vanilla = {  # or slower
+                model: min(epochs[kind] for kind in kinds if kind[1] == model) for _, model in kinds
+            }
             return TimeEstimate(
                 statistics.fmean(whole[kind] for kind in kinds),
-                min(epochs.values()) * plan.config.start.training.max_epochs,  # vanilla, or slower
+                sum(vanilla[each.model] * each.training.max_epochs for each in plan.starts),
                 f"by the recorded speed of {count} earlier trial{'s' * (count > 1)} on "
                 f"{', '.join(sorted(devices))}",
             )
@@ -194,10 +198,12 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
         sharing, device = max(1, min(fit, resources.max_concurrent)), gpu_name()
     if sharing > 1:  # they take less where one of them leaves the GPU idle
         device += f", {sharing} times as long as alone for each of the {sharing} that share it"
-    model = config.data.benchmark.make_model(config.start.model)
-    speed = measure_speed(model, config.data, config.training, resources)
-    start = config.start.data.images_of_an_epoch * config.start.training.max_epochs * speed.train
-    trial = sharing * trial_seconds(plan, speed)
+    make, start, speeds = config.data.benchmark.make_model, 0.0, {}
+    for each in plan.starts:
+        speed = measure_speed(make(each.model), config.data, config.training, resources)
+        start += each.data.images_of_an_epoch * each.training.max_epochs * speed.train
+        speeds[each.model] = speed
+    trial = sharing * trial_seconds(plan, speeds)
     return TimeEstimate(trial, start, f"by the speed measured now on {device}")
 
 
@@ -229,18 +235,18 @@ def measure_speed(
     return Speed(train=epochs[-1].seconds / count, evaluate=evaluate / count)
 
 
-def trial_seconds(plan: Plan, speed: Speed) -> float:
-    """Return the mean wall time of trials that spend all their epochs."""
-    data, training = plan.config.data, plan.config.training
-    device, images = plan.resources.device, data.images_of_an_epoch
-    further = statistics.fmean(
-        further_images(method, training, images, device) for method in plan.known_methods
-    )
-    # Of several processes each trains on its share; one does the rest.
-    trained = (images + further) * training.max_epochs / plan.resources.processes
-    validated = data.validation_images * training.max_epochs
-    after = sum(evaluation_seconds(speed, device, data, plan.config.evaluation))
-    return trained * speed.train + validated * speed.evaluate + after
+def trial_seconds(plan: Plan, speeds: Mapping[str, Speed]) -> float:
+    """Return the mean wall time of trials that spend all their epochs, by the speed of models."""
+    data, device = plan.config.data, plan.resources.device
+    images, found = data.images_of_an_epoch, []
+    for method, training, model in plan.typical_trials:
+        speed, further = speeds[model], further_images(method, training, images, device)
+        # Of several processes each trains on its share; one does the rest.
+        trained = (images + further) * training.max_epochs / plan.resources.processes
+        validated = data.validation_images * training.max_epochs
+        after = sum(evaluation_seconds(speed, device, data, plan.config.evaluation))
+        found.append(trained * speed.train + validated * speed.evaluate + after)
+    return statistics.fmean(found)
 
 
 def after_training(plan: Plan, config: TrialConfig, epoch: float) -> float:
@@ -299,7 +305,8 @@ def evaluation_seconds(
 def storage_bytes(plan: Plan) -> tuple[int, int]:
     """Return the bytes of a checkpoint, and of what stays of a trial: its model and its result.
 
-    They are those of the largest of the plan's methods, by dumping the state of a training of each.
+    They are those of the largest of the plan's methods and models, by dumping the state of a
+    training of each.
     """
     import torch
 
@@ -307,8 +314,9 @@ def storage_bytes(plan: Plan) -> tuple[int, int]:
 
     config, sizes = plan.config, []
     benchmark, history = config.data.benchmark, EPOCH_BYTES * config.training.max_epochs
-    for method in {method.method: method for method in plan.known_methods}.values():
-        model = benchmark.make_model(config.start.model)
+    kinds = {(method.method, model): method for method, _, model in plan.typical_trials}
+    for (_, name), method in kinds.items():
+        model = benchmark.make_model(name)
         state = new_state(model, config.training, 0, method, benchmark.image_shape[0], own_images=1)
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)

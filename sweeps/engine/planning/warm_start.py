@@ -68,9 +68,10 @@ def read(plan: Plan) -> tuple[dict[Point, Objectives], str]:
 
 def _comparable_point(plan: Plan, result: TrialResult) -> Point | None:
     config, spec = result.config, plan.spec
-    if any(not hasattr(config.method, parameter.name) for parameter in spec.space):
+    try:
+        point = spec.point(config)
+    except AttributeError:  # its method has no such field
         return None
-    point = spec.point(config.method)
     inside = all(map(contains, spec.space, point))
     if not inside or plan.trial(point, config.seed) != config:
         return None

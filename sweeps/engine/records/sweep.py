@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from gon_core.config import Given, TrialConfig
-from search_spaces.parameter import Choice, Point, Real, Whole, value_text
+from search_spaces.parameter import VARIANT, Choice, Point, Real, Whole, value_text
 from sweeps.engine.records.result import TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.trial import TrialRecords
@@ -68,7 +68,7 @@ class SweepDescription(BaseModel):
         config: everything that decides what the sweep finds.
         deviations: what is smaller than in the paper, in words.
         search: how points are chosen.
-        parameters: what is searched; each is a field of the training method.
+        parameters: what is searched; each is a field of the training method, or of the trial.
         objectives: what is maximised, of the validation images.
         published: where the paper's answer stands in ``gon_core.paper``.
         seeds: of every point.
@@ -135,7 +135,16 @@ class SweepDescription(BaseModel):
             for name, baseline in self.baselines.items():
                 if fields == baseline:
                     return (name,)
-        return tuple(getattr(config.method, parameter.name) for parameter in self.parameters)
+        return tuple(
+            self._variant(config) if parameter.name == VARIANT else config.value_of(parameter.name)
+            for parameter in self.parameters
+        )
+
+    def _variant(self, config: TrialConfig) -> str:
+        """Return the name of a trial's method: in a comparison the one that it has there."""
+        fields = config.method.model_dump(mode="json")
+        compared = self.config.get("fixed", {}).items()
+        return next((name for name, each in compared if each == fields), config.method.variant)
 
     def numbers(self, configs: Iterable[TrialConfig]) -> dict[Point, int]:
         """Return each searched point's place in the order of the search, from 1.
@@ -163,7 +172,7 @@ class SweepDescription(BaseModel):
             name = f"#{number}"
         else:
             name = " ".join(
-                value_text(value) if parameter.name == "variant" else
+                value_text(value) if parameter.name == VARIANT else
                 f"{parameter.name}={value_text(value)}"
                 for parameter, value in zip(self.parameters, point, strict=True)
             )  # fmt: skip

@@ -13,7 +13,7 @@ from gon_core.data.splits import Splits, split
 from gon_core.evaluation import EvaluationSet
 from gon_core.evaluation.measure import total_passes
 from gon_core.measures import MEASURES
-from sweeps.engine.planning import plan
+from sweeps.engine.planning import plan, recipe
 from sweeps.engine.runs.checkpoint_options import IMAGENET_C, CheckpointOptions
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.trials import measures
@@ -53,7 +53,7 @@ def image_problems(options: CheckpointOptions) -> list[str]:
             return ["--data-dir: holds other images than the checkpoints were trained on"]
         if options.corrupted_dir is not None:
             option = "corrupted-dir"
-            plan.corrupted_digest(benchmark.name, options.corrupted_dir)
+            recipe.corrupted_digest(benchmark.name, options.corrupted_dir)
         if options.mnist_c is not None:
             option = "mnist-c"
             known = mnist_c_folder.MNIST
@@ -81,7 +81,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         names = tuple(name for name in names if not MEASURES[name].makes_severities)
     folder, corrupted = options.corrupted_dir, None
     if folder is not None:
-        corrupted = plan.corrupted_digest(benchmark.name, folder)
+        corrupted = recipe.corrupted_digest(benchmark.name, folder)
     config = EvaluationConfig(
         measures=names,
         images=options.evaluation_images,
@@ -96,7 +96,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         validation_images=options.validation_images or benchmark.held_out,
         test_images=options.test_images or benchmark.test_images,
     )
-    data = plan.sampled(data, config)
+    data = recipe.sampled(data, config)
     splits = split(*benchmark.read(options.data_dir), data)
     if benchmark.folder is not None:
         try:

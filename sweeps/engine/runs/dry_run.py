@@ -43,12 +43,13 @@ def _trials_table(plan: Plan, records: SweepRecords, reusable: Mapping[str, str]
     names, resources = [parameter.name for parameter in plan.spec.space], plan.resources
     table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
     for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
-        table.add_column(column, justify="left" if column in ("trial", "record") else "right")
+        justify = "left" if column in ("trial", "record") else "right"
+        table.add_column(column.replace("_", " "), justify=justify, no_wrap=column == "trial")
     needs = str(resources.all_cpus), f"{resources.gpus:g}"
     most = f"<= {plan.config.training.max_epochs}"
     for config in plan.known_trials:
         result = records.trial(config.trial_id).result()
-        values = [value_text(value) for value in plan.spec.point(config.method)]
+        values = [value_text(value) for value in plan.spec.point(config)]
         values += [""] * (len(names) - len(values))  # a baseline has its name alone
         status = result.status if result else "to run"
         if config.trial_id in reusable:

@@ -91,7 +91,7 @@ class Progress:
 
     def started(self, config: TrialConfig) -> None:
         """Add a trial, which waits until its resources are free."""
-        point = self._plan.spec.point(config.method)
+        point = self._plan.spec.point(config)
         self._running[config.trial_id] = Row(config, point, self._number(point))
 
     def allocated(self, config: TrialConfig) -> None:
@@ -168,7 +168,7 @@ class Progress:
             self._best = f"best so far: {named}, objective {accuracy:.1f} % ({of})"
 
     def _label(self, config: TrialConfig) -> str:
-        values = self._plan.spec.values(self._plan.spec.point(config.method))
+        values = self._plan.spec.values(self._plan.spec.point(config))
         named = " ".join(f"{name} {value_text(value)}" for name, value in values.items())
         return f"{config.trial_id} {named} seed {config.seed}:"
 

@@ -32,6 +32,7 @@ from sweeps.engine.records.lock import holder
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.usage import Budget
 from sweeps.engine.resources import cluster_check
+from sweeps.engine.runs import images
 from sweeps.engine.runs.dry_run import show_deviations, show_plan
 from sweeps.engine.runs.progress import Progress
 from sweeps.engine.runs.session import (
@@ -73,11 +74,13 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     console = Console(markup=False)
     asked = _what_is_asked(spec, options, console)
     plan, records, digest = asked.plan, asked.records, asked.description.data_digest
-    kept = starting_models.folder(asked.storage, plan.config.start, digest)
     budget = Budget(options.budget_gpu_hours, options.budget_hours)
     price, uses_cost = options.price_per_gpu_hour, options.dry_run or bool(budget.limits)
-    is_given = plan.config.start.weights is not None
-    start_is_kept = uses_cost and (is_given or starting_models.stored(kept) is not None)
+    start_is_kept = uses_cost and all(
+        start.weights is not None
+        or starting_models.stored(starting_models.folder(asked.storage, start, digest)) is not None
+        for start in plan.starts
+    )
     others = other_sweeps(plan, options, asked.storage, digest)
     if options.dry_run:
         reusable = reusable_trials(plan, records, others)
@@ -121,7 +124,7 @@ def _what_is_asked(spec: SweepSpec, options: SweepOptions, console: Console) -> 
         provenance.add_to_command({"--name": [plan.name]})
     records = SweepRecords(storage / plan.name)
     if options.download and not options.dry_run:
-        download(options)
+        images.download(options)
     has_data = not (options.dry_run and options.download)  # else it may not be there yet
     digest = planning.data_digest(options.dataset, options.data_dir) if has_data else ""
     description = describe_sweep(plan, options, digest)
@@ -150,19 +153,6 @@ def known_points(
     known, words = warm_start.read(plan)
     console.print(words)
     return list(known.items())
-
-
-def download(options: SweepOptions) -> None:
-    """Fetch the data set; exit with code 2 where that fails."""
-    from gon_core.data.files import DataFileError
-
-    fetch = options.benchmark.download
-    assert options.data_dir is not None and fetch is not None
-    try:
-        fetch(options.data_dir)
-        planning.data_digest(options.dataset, options.data_dir)
-    except DataFileError as error:
-        refuse([f"--dataset: {error}"])
 
 
 def describe_sweep(plan: Plan, options: SweepOptions, data_digest: str) -> SweepDescription:
@@ -266,18 +256,14 @@ class _Sweep:
         show_deviations(plan, self.session.console)
 
     def _train(self, backend: Backend, search: Search, finished: int, tracker: Tracker) -> None:
-        plan, config = self.plan, self.plan.config
+        plan = self.plan
         progress = Progress(plan, self.session.console, finished, self.meter.text, search.ledger)
         with progress.shown():
             progress.phase("loading torch")
             with deferred_signals():  # importing torch takes seconds, while Ray starts
-                from sweeps.engine.backend import start_model
                 from sweeps.engine.backend.in_process import InProcess
             progress.phase("making the corrupted images")
             data = self._prepare_data()
-            kept = starting_models.folder(
-                self.storage, config.start, self.session.description.data_digest
-            )
             is_here = self.options.address is None
             trainer: Backend = backend
             if is_here and plan.resources.device == "cpu":  # it has nothing else to do
@@ -286,16 +272,7 @@ class _Sweep:
             trainer.wait()
             if not is_here and self.records.folder.is_local:
                 refuse_unshared(self.records.folder, "sweep.json")
-            if (own := given(self.options)) is not None:
-                starting_models.keep(kept, config.start, own.content, [])
-            if starting_models.stored(kept) is None:
-                progress.phase("training the start model")
-            weights = start_model.start_weights(
-                plan, kept, trainer, data, self.meter, progress.start_trained
-            )
-            speed = starting_models.seconds_per_image(kept, config.start)
-            if speed is not None:
-                progress.expect(trial_seconds(plan, Speed.from_training(speed)))
+            weights = self._start_weights(trainer, data, progress)
             progress.phase("starting Ray" if is_here else "connecting to Ray")
             backend.wait()
             progress.phase("waiting for a machine")
@@ -306,14 +283,36 @@ class _Sweep:
             )  # fmt: skip
             backend.run(driver, data, weights)
 
+    def _start_weights(
+        self, trainer: Backend, data: "TrialData", progress: Progress
+    ) -> dict[str, bytes]:
+        """Return the model that the trials of each architecture start from."""
+        from sweeps.engine.backend import start_model
+
+        own, digest = given(self.options), self.session.description.data_digest
+        weights, speeds = {}, {}
+        for start in self.plan.starts:
+            kept = starting_models.folder(self.storage, start, digest)
+            if start.model in own:
+                starting_models.keep(kept, start, own[start.model].content, [])
+            if starting_models.stored(kept) is None:
+                progress.phase(f"training the start model, {start.model}")
+            weights[start.model] = start_model.start_weights(
+                self.plan, start, kept, trainer, data, self.meter, progress.start_trained
+            )
+            if (speed := starting_models.seconds_per_image(kept, start)) is not None:
+                speeds[start.model] = Speed.from_training(speed)
+        if len(speeds) == len(weights):
+            progress.expect(trial_seconds(self.plan, speeds))
+        return weights
+
     def _prepare_data(self) -> "TrialData":
         import torch
 
-        from sweeps.engine.runs import sweep_images
         from sweeps.engine.trials import measures
 
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         data, evaluation = self.plan.config.data, self.plan.config.evaluation
-        splits = sweep_images.read(data, self.options, self.session.console.print)
+        splits = images.read(data, self.options, self.session.console.print)
         measures.write_examples(self.records.folder, splits, evaluation)
         return measures.prepare_data(splits, evaluation, self.options.corrupted_dir)

@@ -17,9 +17,9 @@ from sweeps.engine.runs import sweep
 
 SWEEPS = (
     "sigma_line_search", "epsilon_sphere", "generator_depth", "generator_reset_interval",
-    "experience_replay", "joint_search", "method_comparison",
+    "experience_replay", "joint_search", "method_comparison", "training_recipe", "backbones",
 )  # fmt: skip
-SIGMA, EPSILON, DEPTH, RESET, REPLAY, JOINT, METHODS = SWEEPS
+SIGMA, EPSILON, DEPTH, RESET, REPLAY, JOINT, METHODS, RECIPE, BACKBONES = SWEEPS
 EVAL = "evaluate_checkpoint"
 REPORT = "engine.report.__main__"
 CHECK = "engine.records.__main__"

@@ -40,7 +40,8 @@ def clock():
 @pytest.fixture
 def meter(records, clock):
     def make(budget, resources=GPU, estimate=None):
-        return Meter(records, resources, budget, estimate, clock=clock)
+        vanilla = frozenset([VANILLA.trial_id])
+        return Meter(records, resources, budget, estimate, vanilla=vanilla, clock=clock)
 
     return make
 

@@ -26,7 +26,7 @@ def drive(records):
         )  # fmt: skip
         plan = make_plan(line_spec(options, options.sigmas), options)
         driver = Driver(plan, plan.search({}), records, [])
-        InProcess(Resources(1, 0, 1), run=run).run(driver, data, None)
+        InProcess(Resources(1, 0, 1), run=run).run(driver, data, {"madry_cnn": b""})
         return {result.config.method.sigma: result for result in records.results()}
 
     return drive

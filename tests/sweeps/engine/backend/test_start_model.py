@@ -47,11 +47,13 @@ def get(plan, kept, data, records):
     """Return a function that returns the weights; it trains them in this process."""
 
     def get(run=run_trial, budget=NO_BUDGET, show=lambda metrics: None, plan=plan, failures=0):
-        meter = Meter(records, plan.resources, budget)
+        start = plan.config.start
+        vanilla = frozenset([starting_models.trial_config(start).trial_id])
+        meter = Meter(records, plan.resources, budget, vanilla=vanilla)
         backend = InProcess(plan.resources, run=run)
         with meter:
             return start_weights(
-                replace(plan, max_failures=failures), kept, backend, data, meter, show,
+                replace(plan, max_failures=failures), start, kept, backend, data, meter, show,
             )  # fmt: skip
 
     return get

@@ -12,6 +12,7 @@ from sweeps.engine.cli.help import GROUPS, explain_option, grouped
 SCRIPTS = (
     "epsilon_sphere", "evaluate_checkpoint", "experience_replay", "generator_depth",
     "generator_reset_interval", "joint_search", "method_comparison", "sigma_line_search",
+    "training_recipe", "backbones",
 )  # fmt: skip
 LONGEST = 100  # characters of an option's help
 

@@ -201,7 +201,7 @@ def test_an_unknown_flag_takes_its_words_with_it(capsys):
 
 SCRIPTS = (
     "sigma_line_search", "epsilon_sphere", "generator_depth", "generator_reset_interval",
-    "experience_replay", "joint_search", "method_comparison",
+    "experience_replay", "joint_search", "method_comparison", "training_recipe", "backbones",
 )  # fmt: skip
 
 

@@ -61,9 +61,8 @@ def test_a_baseline_is_a_point_of_its_name_even_where_it_has_the_searched_field(
     plan = make("epsilon", "ant_1x1", "pgd", "ant_3x3")
     spec = plan.spec
     assert "epsilon" in type(MNIST.methods["pgd"]).model_fields
-    assert spec.point(at_scale("pgd", "demo", MNIST)) == ("pgd",)
-    assert spec.point(at_scale("ant_3x3", "demo", MNIST)) == ("ant_3x3",)
-    assert spec.point(spec.method_at((5.2,))) == (5.2,)
+    for point in (("pgd",), ("ant_3x3",), (5.2,)):
+        assert spec.point(plan.trial(point, 0)) == point
     assert spec.values(("pgd",)) == {"method": "pgd"}
 
 

@@ -93,15 +93,15 @@ def test_processes_share_the_training_and_change_nothing_else_of_the_sweep(monke
     two = plan_of(scale="demo", max_concurrent=1, processes_per_trial=2)
     assert two.config == one.config and two.name == one.name
     training = 10_000 * one.config.training.max_epochs * 1e-3
-    speed = Speed(train=1e-3, evaluate=1e-4)
-    assert trial_seconds(one, speed) - trial_seconds(two, speed) == pytest.approx(training / 2)
+    speeds = {one.config.start.model: Speed(train=1e-3, evaluate=1e-4)}
+    assert trial_seconds(one, speeds) - trial_seconds(two, speeds) == pytest.approx(training / 2)
 
 
 def test_the_expected_time_follows_from_the_work():
     plan = plan_of(scale="demo", max_concurrent=1)
     speed = Speed(train=1e-3, evaluate=1e-4)
     epochs = plan.config.training.max_epochs
-    one = trial_seconds(plan, speed)
+    one = trial_seconds(plan, {plan.config.start.model: speed})
     assert one == pytest.approx(10_000 * epochs * 1e-3 + (16 * 1500 + 500 * epochs) * 1e-4)
 
 

@@ -138,7 +138,8 @@ def test_trials_that_share_a_gpu_take_at_most_as_many_times_as_long(
     found = trial_cost.measured_time(plan)
     said = f", {sharing} times as long as alone for each of the {sharing} that share it"
     assert found.source == "by the speed measured now on NVIDIA L4" + (said if sharing > 1 else "")
-    assert found.trial == pytest.approx(sharing * trial_seconds(plan, Speed(1e-6, 1e-7))) != 0
+    speeds = {plan.config.start.model: Speed(1e-6, 1e-7)}
+    assert found.trial == pytest.approx(sharing * trial_seconds(plan, speeds)) != 0
     start = plan.config.start.training.max_epochs * plan.config.data.images_of_an_epoch
     assert found.start == pytest.approx(start * 1e-6)
 

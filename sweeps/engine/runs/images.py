@@ -1,20 +1,33 @@
-"""The clean images of a sweep: read, held out, and kept in memory where they all fit."""
+"""The images of a sweep: downloaded, read, and those of a folder decoded into memory."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gon_core.config import DataConfig
-from gon_core.data import stylized
 from gon_core.data.files import DataFileError
-from gon_core.data.folder_images import keep
-from gon_core.data.splits import Splits, split
 from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.planning.plan import data_digest
 from sweeps.engine.system import machine
 from sweeps.engine.system.leaving import refuse
+
+if TYPE_CHECKING:  # it loads torch
+    from gon_core.data.splits import Splits
 
 WORTH_PROCESSES = 2_000  # images, whose decoding takes as long as processes take to start
 
 
-def read(data: DataConfig, options: SweepOptions, say: Callable[[str], None]) -> Splits:
+def download(options: SweepOptions) -> None:
+    """Fetch the data set; exit with code 2 where that fails."""
+    fetch = options.benchmark.download
+    assert options.data_dir is not None and fetch is not None
+    try:
+        fetch(options.data_dir)
+        data_digest(options.dataset, options.data_dir)
+    except DataFileError as error:
+        refuse([f"--dataset: {error}"])
+
+
+def read(data: DataConfig, options: SweepOptions, say: Callable[[str], None]) -> "Splits":
     """Return the images that a sweep trains on and tests with.
 
     Args:
@@ -25,14 +38,18 @@ def read(data: DataConfig, options: SweepOptions, say: Callable[[str], None]) ->
     Raises:
         SystemExit: 2 with the reason, if some cannot be decoded.
     """
+    from gon_core.data.splits import split
+
     splits = split(*data.benchmark.read(options.data_dir), data)
     if data.folder is None:
         return splits
     return _kept(_with_stylized(splits, options, say), options, say)
 
 
-def _with_stylized(splits: Splits, options: SweepOptions, say: Callable[[str], None]) -> Splits:
+def _with_stylized(splits: "Splits", options: SweepOptions, say: Callable[[str], None]) -> "Splits":
     """Put stylised images behind those to train on, where there are any."""
+    from gon_core.data import stylized
+
     find = options.benchmark.stylized
     if options.stylized_dir is None or options.data_dir is None or find is None:
         return splits
@@ -44,8 +61,10 @@ def _with_stylized(splits: Splits, options: SweepOptions, say: Callable[[str], N
     return found
 
 
-def _kept(splits: Splits, options: SweepOptions, say: Callable[[str], None]) -> Splits:
+def _kept(splits: "Splits", options: SweepOptions, say: Callable[[str], None]) -> "Splits":
     """Decode images into memory, those to train on too where they all fit."""
+    from gon_core.data.folder_images import keep
+
     keeps = options.keeps_images
     workers = 0 if len(splits.training) < WORTH_PROCESSES else machine.cpu_count()
     try:

@@ -1,0 +1,46 @@
+"""Do batch size, decays or the start matter? (appendix B: one factor at a time)
+
+| parameter       | kind   | range              | unit                   | paper   |
+| --------------- | ------ | ------------------ | ---------------------- | ------- |
+| batch_size      | whole  | 50, 70, 100        | images a step          | 70      |
+| decays          | whole  | 0, 1, 2            | of the rate, by 10     | 1       |
+| initial_weights | choice | trained, random    | where training begins  | trained |
+
+On other data than ImageNet batches are half, and twice, the recipe's. Where the learning rate
+follows a schedule it has no decays at plateaus, and they are not searched.
+"""
+
+from collections.abc import Iterable
+
+from gon_core.config import TrainingConfig
+from gon_core.config.training import MOST_BATCH, MOST_DECAYS
+from search_spaces.parameter import Choice, Parameter, Point, Value, Whole
+
+TRAINED, RANDOM = "trained", "random"
+INITIAL_WEIGHTS = Choice("initial_weights", (TRAINED, RANDOM), "where training begins", TRAINED)
+OF_THE_PAPER = {70: (50, 70, 100)}  # batch sizes, by that of the recipe
+DECAYS = (0, 1, 2)
+
+
+def space(recipe: TrainingConfig) -> tuple[Parameter, ...]:
+    """Return what is varied around a recipe."""
+    batch = Whole("batch_size", 1, MOST_BATCH, "images a step", recipe.batch_size)
+    decays = Whole("decays", 0, MOST_DECAYS, "of the learning rate, by 10", recipe.decays)
+    return (batch, *(() if recipe.is_scheduled else (decays,)), INITIAL_WEIGHTS)
+
+
+def points(
+    recipe: TrainingConfig,
+    batch_sizes: Iterable[int] | None = None,
+    decays: Iterable[int] | None = None,
+) -> tuple[Point, ...]:
+    """Return the recipe itself, then what differs from it in one parameter."""
+    usual = recipe.batch_size
+    batches = batch_sizes or OF_THE_PAPER.get(usual, (max(1, usual // 2), usual, 2 * usual))
+    base = {parameter.name: parameter.paper for parameter in space(recipe)}
+    changes: list[tuple[str, Value]] = [("batch_size", size) for size in batches]
+    if not recipe.is_scheduled:
+        changes += [("decays", count) for count in decays or DECAYS]
+    changes.append((INITIAL_WEIGHTS.name, RANDOM))
+    varied = [tuple({**base, name: value}.values()) for name, value in changes]
+    return tuple(dict.fromkeys([tuple(base.values()), *varied]))

@@ -1,0 +1,68 @@
+"""What all trials of a sweep share, from its options: training, images and measures."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gon_core import benchmarks
+from gon_core.benchmarks import ScaleName
+from gon_core.config import DataConfig, EvaluationConfig, TrainingConfig
+from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.planning import methods
+
+
+def recipe(options: SweepOptions) -> TrainingConfig:
+    """Return how trials are trained, but for what the sweep varies."""
+    scale = methods.scale_of(options)
+    fine_tuning = scale.fine_tuning if options.files_of_weights else None
+    return (fine_tuning or scale.training).model_copy(update=_changes(options))
+
+
+def recipes(options: SweepOptions) -> dict[str, TrainingConfig]:
+    """Return the training of those methods of a sweep that have their own."""
+    own = methods.scale_of(options).recipes
+    changes = _changes(options)
+    return {name: own[name].model_copy(update=changes) for name in options.trained if name in own}
+
+
+def _changes(options: SweepOptions) -> dict[str, Any]:
+    names = ("batch_size", "decays", "max_epochs", "precision")
+    given = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def sampled(data: DataConfig, evaluation: EvaluationConfig) -> DataConfig:
+    """Return which images are taken: as many of each class wherever they are not all."""
+    benchmark = data.benchmark
+    is_whole = (
+        data.validation_images == benchmark.held_out
+        and data.test_images == benchmark.test_images
+        and (evaluation.images or data.test_images) >= data.test_images
+    )
+    return data if is_whole else data.model_copy(update={"sample": "balanced"})
+
+
+def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:
+    """Return how final models are measured; nothing about measures that are not made."""
+    benchmark = options.benchmark
+    values: dict[str, Any] = {"left_out": benchmark.suites["test"].lacking()}
+    if options.corrupted_dir is not None:
+        values["corruption_set"] = corrupted_digest(options.dataset, options.corrupted_dir)
+    if options.objective == "corruptions" and benchmark.has_extra:
+        values["objective"] = options.objective
+    default = benchmark.measures if scale == "paper" else ()
+    asked = default if options.evaluate is None else options.evaluate
+    names = tuple(name for name in asked if name in benchmark.measures)
+    if not names:
+        return EvaluationConfig(**values)
+    values |= methods.scale_of(options).evaluation
+    if options.evaluation_images:
+        values["images"] = options.evaluation_images
+    return EvaluationConfig(measures=names, **values)
+
+
+@cache
+def corrupted_digest(dataset: str, folder: Path) -> str | None:
+    """Return the SHA-256 of a folder of corrupted test images; None if none is read there."""
+    check = benchmarks.get(dataset).check_corrupted
+    return None if check is None else check(folder)
