@@ -14,7 +14,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from gon_core.data.corruption_folders import refuse
-from gon_core.data.decoding import Encoded, decode, decode_cropped
+from gon_core.data.decoding import Encoded, decode, decode_cropped, shorter_side
 from gon_core.data.files import DataFileError
 from gon_core.data.listing import Listing
 from gon_core.data.splits import LabelledImages, Splits
@@ -24,6 +24,7 @@ PREFETCHED = 4  # batches of each worker process
 # has decoded.
 LOST = (RuntimeError, OSError, EOFError)
 RESTARTS = 3  # of worker processes that died, in one pass through the images
+HEADS = 8  # files that are looked at together
 CHUNK = 64  # images that are decoded into memory at a time
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,15 @@ class FolderImages:
                 done += 1
         refuse(faults)
         return LabelledImages(images, self.labels.cpu()), by_pillow
+
+    def enlarged(self) -> int:
+        """Return how many are smaller than ``side``, by their shorter side."""
+
+        def is_small(number: int) -> bool:
+            return 0 < shorter_side(self.source.read(number)) < self.side
+
+        with ThreadPoolExecutor(HEADS) as pool:
+            return sum(pool.map(is_small, range(len(self))))
 
     def _numbers(self, index: slice | Tensor) -> list[int]:
         return torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index].tolist()

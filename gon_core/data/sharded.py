@@ -53,6 +53,11 @@ class Shards:
     def __getitem__(self, numbers: list[int]) -> "Shards":
         return Shards(self.path, self.rows[numbers])
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all images, as the shards say."""
+        return tuple(self._cell(number, "path").as_py() or "" for number in range(len(self)))
+
     def name(self, number: int) -> str:
         """Return the path of an image, as the shard says."""
         return self._cell(number, "path").as_py() or f"{self.path}: row {self.rows[number]}"
@@ -116,12 +121,15 @@ class ShardListing:
         """
         training, test = (
             (
-                Shards(local_copy(self, part), np.arange(len(self.labels[part]))),
+                Shards(self._place(part), np.arange(len(self.labels[part]))),
                 labels_of(self.labels[part].tolist()),
             )
             for part in PARTS
         )
         return training, test
+
+    def _place(self, part: str) -> Path:
+        return local_copy(self, part) if self.files[part] else Path()
 
 
 def is_sharded(uri: str) -> bool:
@@ -139,8 +147,13 @@ def as_uri(path: Path | str) -> str:
     return re.sub(r"^([a-z][a-z0-9+.-]+):/(?!/)", r"\1://", str(path))
 
 
-def scan(uri: str) -> ShardListing:
+def scan(uri: str, test_alone: bool = False) -> ShardListing:
     """Return what a folder of shards holds; of the columns only the labels are read.
+
+    Args:
+        uri: of the folder.
+        test_alone: to look at the shards of ``validation`` alone; then there is nothing to train
+            on.
 
     Raises:
         DataFileError: there are no shards of a part, one cannot be read or lacks a column, or its
@@ -148,11 +161,13 @@ def scan(uri: str) -> ShardListing:
     """
     filesystem, root = _open(uri)
     sizes, faults = _sizes(filesystem, root, uri), []
+    wanted = ("test",) if test_alone else tuple(PARTS)
+    sizes = {part: files if part in wanted else {} for part, files in sizes.items()}
     found = {part: tuple(files) for part, files in sizes.items()}
     names: tuple[str, ...] = ()
     labels: dict[str, Numbers] = {}
     for part, files in found.items():
-        if not files:
+        if not files and part in wanted:
             faults.append(f"{shown(uri)}: no {PARTS[part][0]}*.parquet")
         columns = []
         for name in files:
@@ -164,8 +179,8 @@ def scan(uri: str) -> ShardListing:
                 faults.append(f"{shown(uri)}/{name}: {_reason(error)}")
         labels[part] = np.concatenate([*columns, np.zeros(0, np.int64)])
     refuse(faults)
-    count = len(names) or int(labels["training"].max(initial=0)) + 1
-    for part, own in labels.items():
+    count = len(names) or int(labels[wanted[0]].max(initial=0)) + 1
+    for part, own in ((part, labels[part]) for part in wanted):
         wrong = own[(own < 0) | (own >= count)]
         missing = sorted(set(range(count)) - set(np.unique(own).tolist()))
         fault, which = f"{shown(uri)}: {part} images", f"of the {count:,} classes, such as"

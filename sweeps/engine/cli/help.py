@@ -42,6 +42,7 @@ KINDS = {int: "N", float: "X", Path: "FOLDER"}
 METAVARS = {
     "name": "NAME", "names": "NAME", "storage": "FOLDER|URI", "tracking_uri": "URI",
     "address": "auto|HOST:PORT", "checkpoints": "PATH", "weights": "FILE", "warm_start": "FOLDER",
+    "imagenet": "FOLDER|URI", "image_list": "FILE",
 }  # fmt: skip
 FURTHER_CHOICES = {
     "dataset": benchmarks.names(),
