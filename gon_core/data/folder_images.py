@@ -25,6 +25,7 @@ PREFETCHED = 4  # batches of each worker process
 LOST = (RuntimeError, OSError, EOFError)
 RESTARTS = 3  # of worker processes that died, in one pass through the images
 HEADS = 8  # files that are looked at together
+MOST_KEPT = 2**31  # bytes of decoded images to test on
 CHUNK = 64  # images that are decoded into memory at a time
 
 log = logging.getLogger(__name__)
@@ -261,11 +262,17 @@ def load(
     )
 
 
+def fits(images: FolderImages) -> bool:
+    """Whether images may be kept decoded: 7.5 GB are ImageNet's 50,000 for testing."""
+    return len(images) * 3 * images.side**2 <= MOST_KEPT
+
+
 def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) -> tuple[Splits, int]:
     """Return splits whose images are decoded in memory, and how many Pillow had to read.
 
     Args:
-        splits: of a folder.
+        splits: of a folder. Test images that would take more than 2 GiB are decoded whenever they
+            are wanted.
         all_of_them: images to train on too; else these are decoded in every epoch.
         workers: processes that decode here; 0 for threads of this one.
         in_trials: processes of each trial that decode, in every epoch.
@@ -276,7 +283,8 @@ def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) ->
     found, by_pillow = {}, 0
     for name in ("training", "validation", "test"):
         images = getattr(splits, name)
-        if name == "training" and not all_of_them:
+        is_kept = all_of_them if name == "training" else name != "test" or fits(images)
+        if not is_kept:
             found[name] = images.decoded_by(in_trials)
             continue
         found[name], slow = images.decoded_by(workers).in_memory()

@@ -39,19 +39,25 @@ Numbers = Int64[np.ndarray, " image"]
 class Shards:
     """Images in an Arrow file of this machine; see ``gon_core.data.decoding.Encoded``.
 
+    Another machine makes a file of its own when it reads the first of them.
+
     Attributes:
         path: of the file.
         rows: of it, in this order.
+        listing: what the file is a copy of.
+        part: which images.
     """
 
     path: Path
     rows: Numbers
+    listing: "ShardListing | None" = None
+    part: str = "training"
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, numbers: list[int]) -> "Shards":
-        return Shards(self.path, self.rows[numbers])
+        return replace(self, rows=self.rows[numbers])
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -72,10 +78,14 @@ class Shards:
 
     @cached_property
     def _file(self) -> ipc.RecordBatchFileReader:
-        return ipc.open_file(pa.memory_map(str(self.path)))
+        path = self.path
+        if self.listing is not None and not path.exists():
+            path = local_copy(self.listing, self.part)
+        return ipc.open_file(pa.memory_map(str(path)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "rows": self.rows}  # another process opens it anew
+        # Another process opens the file anew.
+        return {name: value for name, value in self.__dict__.items() if name != "_file"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class ShardListing:
         """
         training, test = (
             (
-                Shards(self._place(part), np.arange(len(self.labels[part]))),
+                Shards(self._place(part), np.arange(len(self.labels[part])), self, part),
                 labels_of(self.labels[part].tolist()),
             )
             for part in PARTS

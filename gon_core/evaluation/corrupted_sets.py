@@ -53,9 +53,10 @@ class EvaluationSet:
         moved: dict[Key, Images] = {}
         for key, images in self.images.items():
             # What decodes the clean images is shared, with its processes.
-            is_made_later = isinstance(images, CorruptedImages) and images.clean is self.clean
-            clean = moved.get(CLEAN_KEY) if is_made_later else None
-            moved[key] = images.to(device) if clean is None else replace(images, clean=clean)
+            if isinstance(images, CorruptedImages) and images.clean is self.clean:
+                moved[key] = replace(images, clean=moved[CLEAN_KEY])
+            else:
+                moved[key] = images.to(device)
         return replace(self, images=moved)
 
 

@@ -74,7 +74,9 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
     splits = split(*benchmark.read(options.data_dir), data)
     if benchmark.folder is not None:
         try:
-            splits, _ = folder_images.keep(splits, all_of_them=True, workers=0)
+            assert isinstance(splits.training, folder_images.FolderImages), "it is a folder's"
+            all_fit = folder_images.fits(splits.training)
+            splits, _ = folder_images.keep(splits, all_of_them=all_fit, workers=0)
         except DataFileError as error:
             refuse([f"--data-dir: {error}"])
     prepared = measures.prepare_data(splits, config, folder)
