@@ -94,9 +94,11 @@ class RedrawnDirections:
     ) -> Float[Tensor, "batch channel height width"]:
         """See ``Directions``."""
         stream = Generator(images.device)
-        seeds = self.seeds[index].tolist()
-        each = zip(images.split(1), seeds, strict=True)
-        return torch.cat([self.noise.sample(one, stream.manual_seed(seed)) for one, seed in each])
+        drawn = [
+            self.noise.sample(images[place : place + 1], stream.manual_seed(seed))
+            for place, seed in enumerate(self.seeds[index].tolist())
+        ]
+        return torch.cat([images[:0], *drawn])
 
 
 NOISES = {

@@ -41,7 +41,7 @@ class CheckpointOptions(CommandOptions):
     )
     evaluate: Measures = Field(measures.choices(), description="Further measures. Default: all.")
     evaluation_images: PositiveInt | None = Field(
-        None, description="Test images that --evaluate takes. Default: all."
+        None, description="Test images that --evaluate takes. Default: all, of ImageNet 5000."
     )
     test_images: PositiveInt | None = Field(
         None, description="Test images, equally many of each class. Default: all."
@@ -144,8 +144,10 @@ class CheckpointOptions(CommandOptions):
             found["checkpoints"] = f"{rule}: {', '.join(found.name for found in self.trained_on)}"
         else:
             found |= self.data_problems(self.benchmark)
-            if self.on_imagenet and self.data_dir is None:
+            if self.on_imagenet:
                 found.pop("data_dir", None)
+                if self.data_dir is not None:
+                    found["data_dir"] = "is of trials: give --imagenet FOLDER instead"
         for name in ("checkpoints", "names"):
             values = [str(value) for value in getattr(self, name) or ()]
             if twice := sorted({value for value in values if values.count(value) > 1}):
