@@ -5,7 +5,8 @@ state dict with --architecture. Results go into MLflow, Parquet and a report as 
 A trial of one of the paper's methods at its published strength stands beside the paper's row of it,
 with the deviations of its training; any other model does by its name, see --names.
 
-A trial is evaluated on the data set that it was trained on, weights alone on the default one.
+A trial is evaluated on the data set that it was trained on, weights alone on the default one, or
+with --imagenet on ImageNet's validation images and their corruptions.
 
 By default that is thorough, and takes one model an hour or more on a CPU: attacks on all test
 images, and two noise generators, each trained until it converges. The expected time is printed

@@ -12,8 +12,7 @@ from gon_core.benchmarks.benchmark import (
 from gon_core.benchmarks.cifar10 import CIFAR10
 from gon_core.benchmarks.fashion_mnist import FASHION_MNIST
 from gon_core.benchmarks.image_folder import IMAGE_FOLDER
-from gon_core.benchmarks.imagenet import IMAGENET, IMAGENET100
-from gon_core.benchmarks.imagenet_c import IMAGENET_C
+from gon_core.benchmarks.imagenet import IMAGENET, IMAGENET100, IMAGENET_C
 from gon_core.benchmarks.kmnist import KMNIST
 from gon_core.benchmarks.mnist import MNIST
 from gon_core.names import nearest

@@ -18,6 +18,7 @@ from gon_core.config.training import TrainingConfig
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from gon_core.benchmarks.attacks import Attack
     from gon_core.config.trial import FolderConfig, ImageSize
     from gon_core.data.listing import Listing
     from gon_core.data.splits import Images, LabelledImages
@@ -74,6 +75,8 @@ class CorruptionSuite:
             self,
             corruptions=tuple(name for name in self.corruptions if name not in names),
             left_out=tuple(name for name in self.corruptions if name in names),
+            # The mean of such errors is over all of the published corruptions.
+            reference_errors=None if names else self.reference_errors,
         )
 
     @property
@@ -211,6 +214,9 @@ class Benchmark:
             nothing is trained. With ``severities`` there is a third, an extension of test images
             whose rows enter no published mean.
         measures: what can be measured of a final model beside these accuracies.
+        attacks: by the setting of their rows, those of the measure ``attacks``.
+        evaluation: fields of ``EvaluationConfig`` that measures have here by default, where they
+            are not those of MNIST.
         published: published figures; None if it has none.
         augment: takes training images [batch, channel, height, width] in [0, 1] and a random stream
             on their device; returns what is trained on, before any noise. None for the images as
@@ -247,6 +253,8 @@ class Benchmark:
     scales: Mapping[ScaleName, Scale]
     suites: Mapping[str, CorruptionSuite]
     measures: tuple[str, ...]
+    attacks: Mapping[str, Attack] = field(default_factory=dict)
+    evaluation: Mapping[str, int] = field(default_factory=dict)
     published: Published | None = None
     augment: Callable[[Tensor, Generator], Tensor] | None = None
     check_corrupted: Callable[[Path], str] | None = None

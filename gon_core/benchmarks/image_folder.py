@@ -104,7 +104,7 @@ def _make(described: str) -> Benchmark:
         describe=describe,
         image_size=64,
         model=MODEL[side],
-        methods=_methods(side),
+        methods=methods(side),
         strengths=_strengths(side),
         scales={
             "demo": replace(
@@ -137,7 +137,8 @@ def held_out(folder: FolderConfig) -> int:
     return min(MOST_HELD_OUT, max(1, folder.training_images // HELD_OUT))
 
 
-def _methods(side: int) -> dict[str, Trained]:
+def methods(side: int) -> dict[str, Trained]:
+    """Return the training methods with their values for photos of a height and width."""
     sigma, epsilon, small = SIGMA[side], EPSILON[side], EPSILON_3X3[side]
     of_imagenet, norm = side > 64, 0.1 * side / 32
     own: dict[str, Trained] = {
@@ -216,12 +217,14 @@ def describe(data_dir: Path, image_size: ImageSize) -> FolderConfig:
 
 
 @lru_cache
-def listing(data_dir: Path) -> Listing:
+def listing(data_dir: Path, test_alone: bool = False) -> Listing:
     """Return what a folder holds, of images or of shards; it is looked at once."""
     from gon_core.data import image_folder, sharded
 
     place = sharded.as_uri(data_dir)
-    return sharded.scan(place) if sharded.is_sharded(place) else image_folder.scan(data_dir)
+    if sharded.is_sharded(place):
+        return sharded.scan(place, ("test",) if test_alone else tuple(sharded.PARTS))
+    return image_folder.scan(data_dir, test_alone)
 
 
 @lru_cache

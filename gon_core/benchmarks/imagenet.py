@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gon_core.benchmarks import cifar10, image_folder, imagenet_c
+from gon_core.benchmarks.attacks import ON_IMAGENET
 from gon_core.benchmarks.benchmark import Benchmark, CorruptionSuite, Published, Scale
 from gon_core.config.training import TrainingConfig
 from gon_core.config.trial import FolderConfig, ImageSize
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 CLASSES, STEP = 1000, 10  # ImageNet-100 has every tenth class, as in Kireev et al.
 HELD_OUT = 25  # training images of each class
 LEAST_AREA = 0.08  # of an image that a random crop shows
+
+MEASURES = ("attacks", "epsilon_star")
+# Of measures that take long, as many images as others report them on; the batch is that of ANT.
+MEASURED_IMAGES, GENERATOR_BATCH = 5_000, 70
 
 # Appendix B: from trained weights, decayed once by 10 at a plateau. That is three epochs, since the
 # speckle model took 10 epochs in all and the longest training 90.
@@ -101,20 +106,58 @@ def _make(described: str, step: int) -> Benchmark:
         },
         suites=_suites(f"{title}-C", f"{name}_c", is_whole),
         augment=None,  # crops are cut from whole images, while they are decoded
+        measures=MEASURES,
+        attacks=ON_IMAGENET,
+        evaluation=_evaluation(folder),
         # Published figures are of images of 224 pixels.
         published=None if folder.image_size != 224 else OF_IMAGENET if is_whole else OF_IMAGENET100,
     )
 
 
-def listing(data_dir: Path, step: int) -> Listing:
+def _evaluation(folder: FolderConfig) -> dict[str, int]:
+    images = min(MEASURED_IMAGES, folder.test_images)
+    return {"images": images, "generator_batch": GENERATOR_BATCH}
+
+
+def tested(folder: FolderConfig) -> Benchmark:
+    """Return the benchmark of ImageNet's validation images, on which models are only tested.
+
+    Their corruptions are made, instead of the published ones that ``imagenet_c`` reads.
+    """
+    side = folder.image_size
+    return replace(
+        imagenet_c.IMAGENET_C,
+        image_shape=(3, side, side),
+        classes=folder.classes,
+        test_images=folder.test_images,
+        read=partial(read, folder=folder, step=1, test_alone=True),
+        check=partial(check, step=1, test_alone=True),
+        folder=folder,
+        of_folder=tested,
+        describe=partial(describe, step=1, test_alone=True),
+        methods=image_folder.methods(side),
+        suites={"test": replace(imagenet_c.SUITE, corrupt=corrupt, lacking=cifar10.lacking)},
+        measures=MEASURES,
+        attacks=ON_IMAGENET,
+        evaluation=_evaluation(folder),
+        published=imagenet_c.IMAGENET_C.published if side == 224 else None,
+    )
+
+
+def listing(data_dir: Path, step: int, test_alone: bool = False) -> Listing:
     """Return what a folder holds, of every class or of each ``step``-th.
+
+    Args:
+        data_dir: the folder.
+        step: which classes.
+        test_alone: whether its validation images are all that is looked at.
 
     Raises:
         DataFileError: it has not the 1,000 classes of ImageNet, nor those that are taken alone.
     """
     from gon_core.data.files import DataFileError
 
-    found = image_folder.listing(data_dir)
+    found = image_folder.listing(data_dir, test_alone)
     count = len(found.classes)
     if count == CLASSES:
         return found.every(step) if step > 1 else found
@@ -127,23 +170,28 @@ def listing(data_dir: Path, step: int) -> Listing:
     )
 
 
-def describe(data_dir: Path, image_size: ImageSize, step: int) -> FolderConfig:
+def describe(
+    data_dir: Path, image_size: ImageSize, step: int, test_alone: bool = False
+) -> FolderConfig:
     """Return what there is to know of a folder; see ``listing``."""
-    return listing(data_dir, step).describe(image_size)
+    return listing(data_dir, step, test_alone).describe(image_size)
 
 
-def read(data_dir: Path | None, folder: FolderConfig, step: int) -> tuple[Images, Images]:
+def read(
+    data_dir: Path | None, folder: FolderConfig, step: int, test_alone: bool = False
+) -> tuple[Images, Images]:
     """Return training and test images, which are decoded when they are wanted."""
     from gon_core.data import folder_images
 
     assert data_dir is not None, "ImageNet is the user's own"
-    return folder_images.load(listing(data_dir, step), folder.image_size, LEAST_AREA)
+    found = listing(data_dir, step, test_alone)
+    return folder_images.load(found, folder.image_size, LEAST_AREA)
 
 
-def check(data_dir: Path | None, step: int) -> str:
+def check(data_dir: Path | None, step: int, test_alone: bool = False) -> str:
     """Return the SHA-256 that distinguishes what is read."""
     assert data_dir is not None, "ImageNet is the user's own"
-    return listing(data_dir, step).digest
+    return listing(data_dir, step, test_alone).digest
 
 
 def _not_trained(names: Sequence[str]) -> dict[str, str]:
@@ -193,6 +241,9 @@ OF_IMAGENET100 = Published(
         ),
     },
 )  # fmt: skip
+IMAGENET_C = replace(
+    imagenet_c.IMAGENET_C, of_folder=tested, describe=partial(describe, step=1, test_alone=True)
+)
 _BEFORE = {"digest": "", "image_size": 224}  # before it is known what the folder holds
 IMAGENET = make(
     FolderConfig(classes=1000, training_images=1_281_167, test_images=50_000, **_BEFORE), step=1

@@ -1,4 +1,7 @@
-"""ImageNet-C: published photos that given weights are evaluated on. Nothing is trained on it."""
+"""ImageNet-C: published photos that given weights are evaluated on. Nothing is trained on it.
+
+Where its corruptions are made of ImageNet's validation images instead, see ``imagenet.tested``.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gon_core.benchmarks.attacks import ON_DIGITS
 from gon_core.benchmarks.benchmark import Benchmark, CorruptionSuite, Published, Scale, Strength
 from gon_core.config.methods import (
     ANT,
@@ -192,6 +193,7 @@ MNIST = Benchmark(
         "severities": EXTENSION,
     },
     measures=("attacks", "epsilon_star", "severities"),
+    attacks=ON_DIGITS,
     published=Published(
         title="Table 6",
         top1="mnist_c_top1",

@@ -49,14 +49,14 @@ class FolderConfig(Frozen):
     Attributes:
         image_size: height and width that each image is brought to.
         classes: how many.
-        training_images: how many are not for testing.
+        training_images: how many are not for testing; none where models are only tested.
         test_images: how many are.
         digest: SHA-256 of the names and sizes of its files.
     """
 
     image_size: ImageSize
     classes: Annotated[int, Field(ge=2)]
-    training_images: PositiveInt
+    training_images: Annotated[int, Field(ge=0)]
     test_images: PositiveInt
     digest: str
 
@@ -72,6 +72,7 @@ class DataConfig(Frozen):
         test_images: how many of the test images; all by default.
         sample: which images of validation and test are taken where not all are: the first ones, or
             as many of each class, by ``split_seed``.
+        image_list: SHA-256 of a list of test images, which are taken in its order; None without.
         split_seed: seed of the permutation that holds out.
         stylized: SHA-256 of stylised versions of the training images, which some methods train on
             too; None of the trials of others.
@@ -83,6 +84,7 @@ class DataConfig(Frozen):
     validation_images: PositiveInt = Field(default_factory=_validation_images)
     test_images: PositiveInt = Field(default_factory=_test_images)
     sample: Literal["first", "balanced"] = "first"
+    image_list: str | None = None
     split_seed: int = 0
     stylized: str | None = None
 
@@ -98,7 +100,9 @@ class DataConfig(Frozen):
 
     @model_validator(mode="after")
     def _are_held_out(self) -> "DataConfig":
-        if (_benchmark(self.dataset, None).folder is None) != (self.folder is None):
+        known = _benchmark(self.dataset, None)
+        is_missing = known.folder is not None and self.folder is None
+        if is_missing or (known.of_folder is None and self.folder is not None):
             raise ValueError(f"folder must be given for one's own images alone, not {self.dataset}")
         if self.validation_images > (held_out := self.benchmark.held_out):
             raise ValueError(

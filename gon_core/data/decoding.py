@@ -28,6 +28,11 @@ class Encoded(Protocol):
         """Return some of the images."""
         ...
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where each image is, below the folder of the set; or its name alone."""
+        ...
+
     def name(self, number: int) -> str:
         """Return what to call an image in an error."""
         ...
@@ -100,6 +105,17 @@ def decode_cropped(
     part = F.resized_crop(image, *box, [side, side], antialias=True)
     is_mirrored = bool(torch.rand((), generator=stream) < 0.5)
     return part.flip(2) if is_mirrored else part, by_pillow
+
+
+def shorter_side(content: bytes) -> int:
+    """Return the smaller of an image's height and width, by the head of its file; 0 if unknown."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return min(image.size)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0  # the decoder says what is wrong
 
 
 def decode_whole(content: bytes, name: str) -> tuple[UInt8[Tensor, "3 height width"], bool]:

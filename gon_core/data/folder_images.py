@@ -14,7 +14,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from gon_core.data.corruption_folders import refuse
-from gon_core.data.decoding import Encoded, decode, decode_cropped
+from gon_core.data.decoding import Encoded, decode, decode_cropped, shorter_side
 from gon_core.data.files import DataFileError
 from gon_core.data.listing import Listing
 from gon_core.data.splits import LabelledImages, Splits
@@ -24,6 +24,8 @@ PREFETCHED = 4  # batches of each worker process
 # has decoded.
 LOST = (RuntimeError, OSError, EOFError)
 RESTARTS = 3  # of worker processes that died, in one pass through the images
+HEADS = 8  # files that are looked at together
+MOST_KEPT = 2**31  # bytes of decoded images to test on
 CHUNK = 64  # images that are decoded into memory at a time
 
 log = logging.getLogger(__name__)
@@ -144,6 +146,15 @@ class FolderImages:
         refuse(faults)
         return LabelledImages(images, self.labels.cpu()), by_pillow
 
+    def enlarged(self) -> int:
+        """Return how many are smaller than ``side``, by their shorter side."""
+
+        def is_small(number: int) -> bool:
+            return 0 < shorter_side(self.source.read(number)) < self.side
+
+        with ThreadPoolExecutor(HEADS) as pool:
+            return sum(pool.map(is_small, range(len(self))))
+
     def _numbers(self, index: slice | Tensor) -> list[int]:
         return torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index].tolist()
 
@@ -251,11 +262,17 @@ def load(
     )
 
 
+def fits(images: FolderImages) -> bool:
+    """Whether images may be kept decoded: 7.5 GB are ImageNet's 50,000 for testing."""
+    return len(images) * 3 * images.side**2 <= MOST_KEPT
+
+
 def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) -> tuple[Splits, int]:
     """Return splits whose images are decoded in memory, and how many Pillow had to read.
 
     Args:
-        splits: of a folder.
+        splits: of a folder. Test images that would take more than 2 GiB are decoded whenever they
+            are wanted.
         all_of_them: images to train on too; else these are decoded in every epoch.
         workers: processes that decode here; 0 for threads of this one.
         in_trials: processes of each trial that decode, in every epoch.
@@ -266,7 +283,8 @@ def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) ->
     found, by_pillow = {}, 0
     for name in ("training", "validation", "test"):
         images = getattr(splits, name)
-        if name == "training" and not all_of_them:
+        is_kept = all_of_them if name == "training" else name != "test" or fits(images)
+        if not is_kept:
             found[name] = images.decoded_by(in_trials)
             continue
         found[name], slow = images.decoded_by(workers).in_memory()

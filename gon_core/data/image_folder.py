@@ -77,8 +77,12 @@ class FolderListing:
         return training, test
 
 
-def scan(root: Path) -> FolderListing:
+def scan(root: Path, test_alone: bool = False) -> FolderListing:
     """Return what a folder holds, once the head of every file was looked at.
+
+    Args:
+        root: the folder.
+        test_alone: to look at ``val`` alone, which is enough to test a model that is trained.
 
     Raises:
         DataFileError: a class folder is missing in ``val``, unknown there, or empty, a file is no
@@ -90,8 +94,11 @@ def scan(root: Path) -> FolderListing:
     is_divided = TRAIN in names and TEST in names
     if not is_divided and {TRAIN, TEST} & set(names):
         faults.append(f"{root}: has {TRAIN} or {TEST}, and not both")
-        refuse(faults)
-    folders = [root / TRAIN, root / TEST] if is_divided else [root]
+    if test_alone:
+        is_divided, rule = False, "needs it, with one folder a class"
+        faults = [] if TEST in names else [f"{root}: has no folder {TEST}: {rule}"]
+    refuse(faults)
+    folders = [root / TRAIN, root / TEST] if is_divided else [root / TEST if test_alone else root]
     found = [_classes(folder) for folder in folders]
     classes = tuple(sorted(found[0]))
     if len(classes) < 2:
@@ -107,7 +114,7 @@ def scan(root: Path) -> FolderListing:
             for name in found[1]
             if name not in classes
         ]
-    else:
+    elif not test_alone:
         faults += [
             f"{root / name}: {len(paths)} images, a class needs {LEAST} to be divided"
             for name, paths in found[0].items()
@@ -117,7 +124,10 @@ def scan(root: Path) -> FolderListing:
     faults += _no_images(paths)
     refuse(faults)
     labelled = [_labelled(root, classes, of_class) for of_class in found]
-    training, test = labelled if is_divided else _divide(labelled[0])
+    if test_alone:
+        training, test = [], labelled[0]
+    else:
+        training, test = labelled if is_divided else _divide(labelled[0])
     return FolderListing(
         root, classes, tuple(training), tuple(test), _digest(root, training + test)
     )

@@ -1,8 +1,10 @@
 """ImageNet-C as published: <root>/<corruption>/<severity>/<class>/<image>, read in batches."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -31,6 +33,7 @@ class ImageNetC:
         classes: names of the class folders, sorted; a class's label is its place.
         side: height and width of each image.
         images: in each class, the names of its images, sorted; equal for all corruptions.
+        chosen: numbers of the images that are read, of all in their order; None for all.
     """
 
     root: Path
@@ -38,30 +41,57 @@ class ImageNetC:
     classes: tuple[str, ...]
     side: int
     images: tuple[tuple[str, ...], ...]
+    chosen: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         """The number of images under each corruption at each severity."""
-        return sum(map(len, self.images))
+        return sum(map(len, self.images)) if self.chosen is None else len(self.chosen)
+
+    def only(self, numbers: Sequence[int]) -> "ImageNetC":
+        """Return some of all images."""
+        return replace(self, chosen=tuple(numbers))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the names of all images, chosen or not."""
+        return hashlib.sha256(f"{self.classes} {self.images}".encode()).hexdigest()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """``class/image`` of each, in the order in which they are read."""
+        return tuple(path for path, _ in self._listed)
+
+    @property
+    def labels(self) -> Int64[Tensor, " image"]:
+        """The class of each."""
+        return torch.tensor([label for _, label in self._listed], dtype=torch.int64)
+
+    @cached_property
+    def _listed(self) -> list[tuple[str, int]]:
+        everything = [
+            (f"{name}/{image}", label)
+            for label, (name, images) in enumerate(zip(self.classes, self.images, strict=True))
+            for image in images
+        ]
+        if self.chosen is None:
+            return everything
+        return [everything[number] for number in self.chosen]
 
     def batches(
         self, corruption: str, severity: int, batch_size: int = 64
     ) -> Iterator[LabelledBatch]:
         """Yield RGB images 0..255 and their labels, read while they are iterated over.
 
-        The order is that of the sorted class folders and in each that of the sorted file names.
+        The order is that of the sorted class folders and in each that of the sorted file names, or
+        that of ``chosen``.
 
         Raises:
             DataFileError: an image cannot be decoded or has another size; names all of its batch.
         """
         folder = self.root / corruption / str(severity)
-        listed = [
-            (folder / name / image, label)
-            for label, (name, images) in enumerate(zip(self.classes, self.images, strict=True))
-            for image in images
-        ]
-        for start in range(0, len(listed), batch_size):
-            paths, labels = zip(*listed[start : start + batch_size], strict=True)
-            yield _read(paths, self.side), torch.tensor(labels)
+        for start in range(0, len(self), batch_size):
+            paths, labels = zip(*self._listed[start : start + batch_size], strict=True)
+            yield _read([folder / path for path in paths], self.side), torch.tensor(labels)
 
 
 def open_folder(

@@ -39,19 +39,30 @@ Numbers = Int64[np.ndarray, " image"]
 class Shards:
     """Images in an Arrow file of this machine; see ``gon_core.data.decoding.Encoded``.
 
+    Another machine makes a file of its own when it reads the first of them.
+
     Attributes:
         path: of the file.
         rows: of it, in this order.
+        listing: what the file is a copy of.
+        part: which images.
     """
 
     path: Path
     rows: Numbers
+    listing: "ShardListing | None" = None
+    part: str = "training"
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, numbers: list[int]) -> "Shards":
-        return Shards(self.path, self.rows[numbers])
+        return replace(self, rows=self.rows[numbers])
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all images, as the shards say."""
+        return tuple(self._cell(number, "path").as_py() or "" for number in range(len(self)))
 
     def name(self, number: int) -> str:
         """Return the path of an image, as the shard says."""
@@ -67,10 +78,14 @@ class Shards:
 
     @cached_property
     def _file(self) -> ipc.RecordBatchFileReader:
-        return ipc.open_file(pa.memory_map(str(self.path)))
+        path = self.path
+        if self.listing is not None and not path.exists():
+            path = local_copy(self.listing, self.part)
+        return ipc.open_file(pa.memory_map(str(path)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "rows": self.rows}  # another process opens it anew
+        # Another process opens the file anew.
+        return {name: value for name, value in self.__dict__.items() if name != "_file"}
 
 
 @dataclass(frozen=True)
@@ -116,12 +131,15 @@ class ShardListing:
         """
         training, test = (
             (
-                Shards(local_copy(self, part), np.arange(len(self.labels[part]))),
+                Shards(self._place(part), np.arange(len(self.labels[part])), self, part),
                 labels_of(self.labels[part].tolist()),
             )
             for part in PARTS
         )
         return training, test
+
+    def _place(self, part: str) -> Path:
+        return local_copy(self, part) if self.files[part] else Path()
 
 
 def is_sharded(uri: str) -> bool:
@@ -169,7 +187,7 @@ def scan(uri: str, parts: Collection[str] = tuple(PARTS)) -> ShardListing:
                 faults.append(f"{shown(uri)}/{name}: {_reason(error)}")
         labels[part] = np.concatenate([*columns, np.zeros(0, np.int64)])
     refuse(faults)
-    count = len(names) or int(labels["training"].max(initial=0)) + 1
+    count = len(names) or int(labels[next(iter(parts))].max(initial=0)) + 1
     for part, own in ((part, labels[part]) for part in parts):
         wrong = own[(own < 0) | (own >= count)]
         missing = sorted(set(range(count)) - set(np.unique(own).tolist()))

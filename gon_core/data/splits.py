@@ -28,6 +28,11 @@ class Images(Protocol):
         ...
 
     @property
+    def side(self) -> int:
+        """The larger of height and width, in pixels."""
+        ...
+
+    @property
     def least_area(self) -> float | None:
         """Of an image that a random crop shows, where it is cropped; None if it is not."""
         ...
@@ -71,6 +76,11 @@ class LabelledImages:
 
     images: UInt8[Tensor, "image channel height width"]
     labels: Int64[Tensor, " image"]
+
+    @property
+    def side(self) -> int:
+        """The larger of height and width, in pixels."""
+        return max(self.images.shape[2:])
 
     @property
     def least_area(self) -> None:

@@ -121,6 +121,11 @@ class Joined:
         assert numbers == [*range(len(self))], "the first source alone is ever taken from"
         return self
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where each image is, below the folder of its set."""
+        return (*self.first.paths, *self.second.paths)
+
     def name(self, number: int) -> str:
         """Return what to call an image in an error."""
         source, place = self._place(number)

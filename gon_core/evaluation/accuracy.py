@@ -12,6 +12,9 @@ from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.measurement import Measurement, accuracy_row
 
 BATCH_SIZE = 250
+LARGE, LARGE_BATCH_SIZE = 128, 64
+"""Pixels of a side, from which on fewer images go through a model at once: so they fit on a GPU
+also where gradients are computed."""
 
 Batch = tuple[UInt8[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]
 Answer = tuple[Float[Tensor, "batch label"], Int64[Tensor, " batch"]]
@@ -78,11 +81,16 @@ def count(model: nn.Module, labelled: Iterable[Batch], bf16: bool = False) -> Co
     return Counts(int(right.sum()), int(top5.sum()), len(right), right)
 
 
+def batch_size(data: Images) -> int:
+    """Return how many images go through a model at once, which is by their size alone."""
+    return BATCH_SIZE if data.side < LARGE else LARGE_BATCH_SIZE
+
+
 def batches(data: Images) -> Iterator[Batch]:
     """Yield the images in order, with their labels."""
-    for start in range(0, len(data), BATCH_SIZE):
-        index = slice(start, start + BATCH_SIZE)
-        yield data.batch(index), data.labels[index]
+    indices = torch.arange(len(data), device=data.device).split(batch_size(data))[: len(data)]
+    for index, images in zip(indices, data.batches(indices), strict=True):
+        yield images, data.labels[index]
 
 
 def evaluate(

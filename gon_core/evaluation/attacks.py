@@ -1,4 +1,4 @@
-"""Accuracy under the attacks of Table 7: PGD in l-infinity and DDN in l2, both foolbox's.
+"""Accuracy under the attacks of appendix F: PGD in l-infinity and DDN in l2, both foolbox's.
 
 Two things are added to foolbox. First, an image that is misclassified within the attack's size is
 kept and left out of further steps. PGD breaks no fewer images for it, DDN exactly the same.
@@ -8,17 +8,15 @@ confidence.
 """
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import ModuleType
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
+from gon_core.benchmarks.attacks import Attack, DDNAttack, PGDAttack
 from gon_core.data.splits import Images
 from gon_core.evaluation.accuracy import batches
 from gon_core.evaluation.frozen import frozen
@@ -26,71 +24,6 @@ from gon_core.measurement import Measurement
 
 PGD_STEPS_AT_A_TIME = 10
 """Steps between two checks of which images are broken; a check costs a third of a step."""
-
-
-@dataclass(frozen=True)
-class PGDAttack:
-    """Projected gradient descent from a random start in the l-infinity ball.
-
-    Attributes:
-        size: radius of the ball, in [0, 1] pixel units, > 0.
-        step_size: of each step along the sign of the gradient, in the same unit, > 0.
-        steps: at least 1.
-
-    Raises:
-        ValueError: names every attribute that is out of range.
-
-    References:
-        Madry et al., "Towards deep learning models resistant to adversarial attacks", 2017; the
-        defaults are those of appendix F for MNIST (ImageNet: 0.001, 0.0001, 200).
-    """
-
-    name: ClassVar[str] = "pgd"
-    norm: ClassVar[str] = "linf"
-    size: float = 0.1
-    step_size: float = 0.01
-    steps: int = 100
-
-    def __post_init__(self) -> None:
-        _check(self.steps, size=self.size, step_size=self.step_size)
-
-
-@dataclass(frozen=True)
-class DDNAttack:
-    """The nearest misclassified image in l2 that decoupling direction and norm finds.
-
-    The steps do not know ``size``: an image is broken, and left out of the others, once what was
-    found is that near.
-
-    Attributes:
-        size: largest l2 distance from an image in [0, 1], > 0.
-        gamma: share by which the norm shrinks or grows at each step, in (0, 1).
-        steps: at least 1.
-        init_norm: l2 size of the first step, > 0.
-
-    Raises:
-        ValueError: names every attribute that is out of range.
-
-    References:
-        Rony et al., "Decoupling direction and norm for efficient gradient-based l2 adversarial
-        attacks and defenses", 2019; the defaults are those of appendix F for MNIST (ImageNet:
-        0.125, 0.02, 200), which does not give ``init_norm``: it is Rony et al.'s.
-    """
-
-    name: ClassVar[str] = "ddn"
-    norm: ClassVar[str] = "l2"
-    size: float = 1.5
-    gamma: float = 0.05
-    steps: int = 100
-    init_norm: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self.steps, size=self.size, gamma=self.gamma, init_norm=self.init_norm)
-        if self.gamma >= 1:
-            raise ValueError(f"gamma must be below 1, got {self.gamma}")
-
-
-Attack = PGDAttack | DDNAttack
 
 
 def attack_accuracy(
@@ -304,17 +237,3 @@ def _global_stream(stream: Generator) -> Iterator[None]:
         else:
             torch.default_generator.manual_seed(seed)
         yield
-
-
-def _check(steps: int, **sizes: float) -> None:
-    # NaN is not > 0 either.
-    problems = [
-        f"{name} must be > 0, got {value}" for name, value in sizes.items() if not value > 0
-    ]
-    problems += [
-        f"{name} must be finite, got inf" for name, value in sizes.items() if value == math.inf
-    ]
-    if steps < 1:
-        problems.append(f"steps must be at least 1, got {steps}")
-    if problems:
-        raise ValueError("; ".join(problems))

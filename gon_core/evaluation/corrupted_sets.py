@@ -23,14 +23,15 @@ class EvaluationSet:
 
     Attributes:
         split: ``validation``, ``test`` or ``test_severities``.
-        images: by corruption and severity, those without corruption, (``clean``, 0), first.
+        images: by corruption and severity, those without corruption, (``clean``, 0), first; none
+            if there are no such images.
     """
 
     split: str
     images: Mapping[Key, Images]
 
     def __len__(self) -> int:
-        return len(self.clean)
+        return len(self.clean) if self.images else 0
 
     @property
     def clean(self) -> Images:
@@ -49,7 +50,13 @@ class EvaluationSet:
 
     def to(self, device: str | torch.device) -> "EvaluationSet":
         """Return the same set on ``device``."""
-        moved = {key: images.to(device) for key, images in self.images.items()}
+        moved: dict[Key, Images] = {}
+        for key, images in self.images.items():
+            # What decodes the clean images is shared, with its processes.
+            if isinstance(images, CorruptedImages) and images.clean is self.clean:
+                moved[key] = replace(images, clean=moved[CLEAN_KEY])
+            else:
+                moved[key] = images.to(device)
         return replace(self, images=moved)
 
 
@@ -74,6 +81,11 @@ class CorruptedImages:
         return self.clean.device
 
     @property
+    def side(self) -> int:
+        """That of the clean images."""
+        return self.clean.side
+
+    @property
     def least_area(self) -> None:
         """None: they are never cropped at random."""
         return None
@@ -85,7 +97,18 @@ class CorruptedImages:
         """Return some of the images; each is the same in any batch."""
         if isinstance(index, slice):
             index = torch.arange(*index.indices(len(self)), device=self.device)
-        made, size = self.clean.batch(index).clone(), self.suite.block
+        return self._corrupted(self.clean.batch(index), index)
+
+    def _corrupted(self, clean: Tensor, index: Tensor) -> Tensor:
+        made, size = clean.clone(), self.suite.block
+        if size == 1:  # each image by itself, and neighbours in one call
+            starts = torch.ones_like(index, dtype=torch.bool)
+            starts[1:] = index[1:] != index[:-1] + 1
+            first = [*starts.nonzero()[:, 0].tolist(), len(index)]
+            for here in map(slice, first, first[1:]):
+                number, how = int(index[here.start]), (self.corruption, self.severity, self.seed)
+                made[here] = self.suite.corrupt(clean[here], *how, number)
+            return made
         for block in (index // size).unique().tolist():
             here, first = index // size == block, block * size
             clean = self.clean.batch(slice(first, first + size))
@@ -96,8 +119,9 @@ class CorruptedImages:
     def batches(
         self, indices: Sequence[Tensor], seed: int | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        """Yield a batch for each of ``indices``."""
-        return map(self.batch, indices)
+        """Yield a batch for each of ``indices``; the clean images are read ahead."""
+        for index, clean in zip(indices, self.clean.batches(indices), strict=True):
+            yield self._corrupted(clean, index)
 
     def __getitem__(self, index: slice | Tensor) -> LabelledImages:
         """Return some of the images, corrupted, with their labels."""

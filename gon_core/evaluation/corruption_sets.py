@@ -32,20 +32,23 @@ def evaluate_imagenet_c(
     images: ImageNetC,
     batch_size: int = 64,
     bf16: bool = False,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
 ) -> Iterator[Measurement]:
     """Yield the accuracy of ``model`` under each corruption at each severity, as it is known.
 
     Args:
-        model: RGB images in [0, 1] -> logits, on ``device``; it normalises by itself.
+        model: RGB images in [0, 1] -> logits; it normalises by itself.
         images: see ``gon_core.data.imagenet_c_folder.open_folder``.
         batch_size: images in memory at a time.
         bf16: run the forward pass in bfloat16.
-        device: where the model is.
+        device: where the model is; by default that of its parameters.
 
     Raises:
         DataFileError: an image cannot be decoded or has another size.
     """
+
+    first = next(model.parameters(), None)
+    device = device or (first.device if first is not None else "cpu")
 
     def on_device(corruption: str, severity: int) -> Iterator[Batch]:
         for pixels, labels in images.batches(corruption, severity, batch_size):

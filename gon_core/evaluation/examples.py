@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gon_core.benchmarks import Benchmark, CorruptionSuite
 from gon_core.data.splits import Images
-from gon_core.evaluation.corrupted_sets import EvaluationSet
+from gon_core.evaluation.corrupted_sets import CorruptedImages, EvaluationSet
 from gon_core.measurement import CLEAN
 
 SAMPLES = 6
@@ -42,18 +42,21 @@ def make(data: Images, benchmark: Benchmark, seed: int, severities: bool) -> Exa
     """
     suite = _suite(benchmark)
     shown = suite.severities if severities or suite.published is None else (suite.published,)
-    # Corruptions draw for whole blocks, so that these are the very images of the evaluated set.
     block = data.first(LOOKED_AT)
-    index, images = _first_of_classes(block.labels), block.batch(slice(None))
+    index = _first_of_classes(block.labels)
     seed = 2 * seed + 1  # as ``corrupted_sets.build`` corrupts test images
+    images = block.batch(slice(None)) if suite.in_memory else None
+
+    def made(name: str, severity: int) -> Tensor:
+        if images is None:
+            return CorruptedImages(block, suite, name, severity, seed).batch(index).cpu()
+        # Those in memory may draw for whole blocks: these are the very images of the evaluated set.
+        return suite.corrupt(images, name, severity, seed, 0)[index].cpu()
+
     corrupted = {
-        name: {
-            severity: suite.corrupt(images, name, severity, seed, 0)[index].cpu()
-            for severity in shown
-        }
-        for name in suite.corruptions
+        name: {severity: made(name, severity) for severity in shown} for name in suite.corruptions
     }
-    return Examples(images[index].cpu(), corrupted)
+    return Examples(block.batch(index).cpu(), corrupted)
 
 
 def _suite(benchmark: Benchmark) -> CorruptionSuite:

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from gon_core.noise import NoiseGenerator, add_gaussian_noise, scale_to_sphere
 
 IMAGES, SAMPLES = 256, 16
+MOST_VALUES = 2**23  # of images together: of large ones fewer say as much
 BINS, WIDEST = 101, 5.0  # of the density, in standard deviations to both sides
 REACH = 2  # pixels; generators with 3x3 kernels correlate pixels up to two apart
 SIGMAS = torch.linspace(0.05, 2.0, 40)
@@ -51,11 +52,12 @@ def describe(
 
     Args:
         generator: for their channels, on the images' device.
-        images: levels 0..255; the first 256 are used.
+        images: levels 0..255; the first 256 are used, or fewer large ones.
         epsilon: l2 size of the noise in the samples.
         stream: source of the noise.
     """
-    clean = images[:IMAGES].float() / 255
+    most = max(SAMPLES, MOST_VALUES // images[0].numel())
+    clean = images[: min(IMAGES, most)].float() / 255
     noise = generator.sample(clean, stream)
     standard = (noise - noise.mean()) / noise.std()
     edges = torch.linspace(-WIDEST, WIDEST, BINS + 1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 
@@ -51,6 +51,54 @@ def speckle(
 ) -> Float[Tensor, "batch channel height width"]:
     """Return the images times N(0, 1): black pixels never change, so sizes are limited."""
     return torch.empty_like(images).normal_(generator=generator).mul_(images)
+
+
+@runtime_checkable
+class Directions(Protocol):
+    """One direction of noise for each image of a set."""
+
+    def of(
+        self, index: Int64[Tensor, " batch"], images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Return those of some images, which are given with their numbers in the set."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeptDirections:
+    """Directions that were drawn once, for small images."""
+
+    drawn: Float[Tensor, "image channel height width"]
+
+    def of(
+        self, index: Int64[Tensor, " batch"], images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """See ``Directions``."""
+        return self.drawn[index]
+
+
+@dataclass(frozen=True)
+class RedrawnDirections:
+    """Directions that are drawn whenever they are wanted, for large images: each by its own seed.
+
+    Attributes:
+        noise: of which kind.
+        seeds: one for each image.
+    """
+
+    noise: Noise
+    seeds: Int64[Tensor, " image"]
+
+    def of(
+        self, index: Int64[Tensor, " batch"], images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """See ``Directions``."""
+        stream = Generator(images.device)
+        drawn = [
+            self.noise.sample(images[place : place + 1], stream.manual_seed(seed))
+            for place, seed in enumerate(self.seeds[index].tolist())
+        ]
+        return torch.cat([images[:0], *drawn])
 
 
 NOISES = {

@@ -7,10 +7,15 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor, nn
 
 from gon_core.data.splits import Images
-from gon_core.evaluation.noise_directions import Noise
+from gon_core.evaluation.accuracy import LARGE, batch_size
+from gon_core.evaluation.noise_directions import (
+    Directions,
+    KeptDirections,
+    Noise,
+    RedrawnDirections,
+)
 from gon_core.noise import scale_to_sphere
 
-BATCH_SIZE = 250
 GRID = 32
 """Radii that a search for each image tries, up to the largest that any image can reach."""
 EDGE = 0.02  # of the distance of two tried sizes: no estimate is nearer to either
@@ -34,7 +39,7 @@ class Search:
 
     model: nn.Module
     data: Images
-    directions: Tensor
+    directions: Directions
     precision: float
     reach: Float64[Tensor, " image"]
     forwards: int = 0
@@ -64,8 +69,10 @@ class Search:
         self.forwards += len(index)
         wrong = [torch.zeros(0, dtype=torch.bool, device=index.device)]
         margins = [torch.zeros(0, dtype=torch.float64, device=index.device)]
-        for part, sizes in zip(index.split(BATCH_SIZE), size.split(BATCH_SIZE), strict=True):
-            images, direction = _pixels(self.data, part), self.directions[part]
+        together = batch_size(self.data)
+        for part, sizes in zip(index.split(together), size.split(together), strict=True):
+            images = _pixels(self.data, part)
+            direction = self.directions.of(part, images)
             within = sizes < self.reach[part]
             noisy = scale_to_sphere(images, direction, sizes.where(within, 0.0))
             noisy = torch.where(within.view(-1, 1, 1, 1), noisy, _farthest(images, direction))
@@ -141,17 +148,26 @@ def start(
 ) -> Search:
     """Draw the noise of all images, and classify them without it.
 
+    Of large images no more than a batch is in memory, and no more of their noise.
+
     Args:
         model: the classifier, ``frozen``.
         data, noise, stream, precision: as for ``median_perturbation_size``.
     """
-    directions, reach = [], []
-    for index in torch.arange(len(data), device=data.labels.device).split(BATCH_SIZE):
+    device, kept, reach = data.labels.device, [], []
+    redrawn: RedrawnDirections | None = None
+    if data.side >= LARGE:
+        seeds = torch.randint(2**62, (len(data),), generator=stream, device=device)
+        redrawn = RedrawnDirections(noise, seeds)
+    for index in torch.arange(len(data), device=device).split(batch_size(data)):
         images = _pixels(data, index)
-        directions.append(noise.sample(images, stream))
-        moved = (_farthest(images, directions[-1]) - images).flatten(1)
+        if redrawn is None:
+            kept.append(noise.sample(images, stream))
+        direction = kept[-1] if redrawn is None else redrawn.of(index, images)
+        moved = (_farthest(images, direction) - images).flatten(1)
         reach.append(moved.double().norm(dim=1))
-    return Search(model, data, torch.cat(directions), precision, torch.cat(reach))
+    directions = KeptDirections(torch.cat(kept)) if redrawn is None else redrawn
+    return Search(model, data, directions, precision, torch.cat(reach))
 
 
 def _pixels(data: Images, index: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from gon_core.evaluation import right_images
-from gon_core.evaluation.accuracy import BATCH_SIZE
+from gon_core.evaluation.accuracy import batch_size
 from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.evaluation.measure import Measure, Measured, Passes, Steps, Subject
 from gon_core.measurement import Finding
@@ -17,17 +17,18 @@ RIGHT = "right"
 
 def run(subject: Subject, steps: Steps) -> Measured:
     """Return the accuracies, and which test images are right as a file."""
-    sets = (subject.validation, subject.test)
-    batches = sum(len(each.images) * math.ceil(len(each) / BATCH_SIZE) for each in sets)
-    images = f"{len(sets[0]):,} validation and {len(sets[1]):,} test images"
+    sets = [each for each in (subject.validation, subject.test) if each.images]
+    batches = sum(len(each.images) * math.ceil(len(each) / batch_size(each.clean)) for each in sets)
+    images = f"{' and '.join(f'{len(each):,} {each.split}' for each in sets)} images"
     versions = [f"{each.split}-{each.name(key)}" for each in sets for key in each.images]
     left = sum(version not in steps.found for version in versions)
     text = f"accuracy on {images}, clean and corrupted"
     steps.begin(text, f"of {batches:,} batches", left)
-    validation, test = (accuracies(subject, steps, images) for images in sets)
-    right = {name: right_images.load(found.tensors)[name] for name, found in test.items()}
-    rows = [row for found in (*validation.values(), *test.values()) for row in found.measurements]
-    spread = right_images.mean_over_corruptions(right).std().item() if len(sets[1]) > 1 else None
+    found = [accuracies(subject, steps, images) for images in sets]
+    right = {name: right_images.load(each.tensors)[name] for name, each in found[-1].items()}
+    rows = [row for each in found for finding in each.values() for row in finding.measurements]
+    has_spread = len(sets[-1]) > 1 and len(right) > 1
+    spread = right_images.mean_over_corruptions(right).std().item() if has_spread else None
     return Measured(rows, {RIGHT: right_images.dump(right)}, spread)
 
 

@@ -52,6 +52,7 @@ OTHER = {
     "data": (data := {
         "dataset": "kmnist", "training_images": 100, "validation_images": 4_999,
         "test_images": 9_999, "split_seed": 1, "sample": "balanced",
+        "image_list": "e" * 64,
     }),
     "training": (training := {
         "batch_size": 299, "learning_rate": 0.002, "momentum": 0.8, "decay_factor": 0.2,

@@ -43,6 +43,7 @@ METAVARS = {
     "name": "NAME", "names": "NAME", "storage": "FOLDER|URI", "tracking_uri": "URI",
     "address": "auto|HOST:PORT", "checkpoints": "PATH", "weights": "FILE", "warm_start": "FOLDER",
     "models": "NAME", "weights_of": "NAME=FILE",
+    "imagenet": "FOLDER|URI", "image_list": "FILE",
 }  # fmt: skip
 FURTHER_CHOICES = {
     "dataset": benchmarks.names(),

@@ -15,8 +15,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(
         (
-            "checkpoints", "names", "architecture", "mnist_c", "imagenet_c", "cpus",
-            "gpus_per_shard",
+            "checkpoints", "names", "architecture", "mnist_c", "imagenet", "imagenet_c",
+            "image_list", "cpus", "gpus_per_shard",
         ),
         EVALUATION,
     ),

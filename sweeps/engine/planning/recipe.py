@@ -55,7 +55,7 @@ def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig
     names = tuple(name for name in asked if name in benchmark.measures)
     if not names:
         return EvaluationConfig(**values)
-    values |= methods.scale_of(options).evaluation
+    values |= {**benchmark.evaluation, **methods.scale_of(options).evaluation}
     if options.evaluation_images:
         values["images"] = options.evaluation_images
     return EvaluationConfig(measures=names, **values)

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,12 @@ from torch import nn
 
 from gon_core import evaluation
 from gon_core.config import TrainingConfig, TrialConfig
-from gon_core.data.imagenet_c_folder import ImageNetC
+from gon_core.data.files import DataFileError
+from gon_core.data.imagenet_c_folder import SEVERITIES, ImageNetC
+from gon_core.evaluation.accuracy import batch_size
 from gon_core.evaluation.measure import Accuracies, Measured
-from gon_core.measurement import Measurement, mean_top1
+from gon_core.measurement import Finding, Measurement, mean_top1
+from gon_core.training import checkpoints
 from search_spaces.parameter import Choice
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.planning import deviations
@@ -24,9 +28,11 @@ from sweeps.engine.records import OtherSweeps, SweepDescription, SweepRecords, T
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.resources import Resources
-from sweeps.engine.runs.checkpoint_images import Images, image_problems, load_images
+from sweeps.engine.runs.checkpoint_imagenet import figures
+from sweeps.engine.runs.checkpoint_images import image_problems, load_images
 from sweeps.engine.runs.checkpoint_models import LoadedModel, load_models
-from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+from sweeps.engine.runs.checkpoint_options import IMAGENET_C, CheckpointOptions
+from sweeps.engine.runs.evaluated_images import Images
 from sweeps.engine.runs.session import (
     Session,
     made_by,
@@ -56,13 +62,19 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
         SystemExit: 2 with every checkpoint and folder that cannot be read, before anything starts.
     """
     console = Console(markup=False)
-    make_deterministic("cpu", options.cpus)
+    device = options.device
+    make_deterministic(device, options.cpus)
     models, problems = load_models(options)
     problems += image_problems(options)
     if problems:
         refuse(problems)
     console.print("Making the corrupted images, or reading them.")
-    images = load_images(options, generator_steps)
+    try:
+        images = load_images(options, generator_steps)
+    except DataFileError as error:  # shards that cannot be copied to this machine
+        refuse([f"--imagenet: {error}"])
+    for note in images.notes:
+        console.print(note, highlight=False, soft_wrap=True)
     configs = [
         TrialConfig(
             method=loaded.given, data=images.data, training=TrainingConfig(), start=None,
@@ -77,7 +89,7 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
         refuse_conflicts(records, evaluation_conflicts(description, recorded))
         description = grown_evaluation(description, recorded)
     storage = Folder(options.storage)
-    others = OtherSweeps.under(storage, description.name, images.digest, "cpu")
+    others = OtherSweeps.under(storage, description.name, images.digest, device)
     session = Session(records, description, options, console)
 
     def evaluate_all(tracker: Tracker) -> None:
@@ -93,7 +105,9 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
                     tracker.ended(reused)
                     continue
                 accuracies = of_model(loaded.model)
+                loaded.model.to(device)
                 _evaluate(loaded, config, images, session, tracker, accuracies)
+                loaded.model.to("cpu")
 
     def run() -> int:
         if recorded is None or recorded.config != description.config:
@@ -101,13 +115,15 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
         if images.prepared is not None and images.splits is not None:
             given = images.prepared.test if options.mnist_c else None
             measures.write_examples(records.folder, images.splits, images.config, given)
-            here = Resources(torch.get_num_threads(), gpus=0, max_concurrent=1)
+            here = Resources(torch.get_num_threads(), float(device == "cuda"), max_concurrent=1)
+            timed = TrainingConfig(batch_size=batch_size(images.prepared.test.clean))
             costs = []
             for loaded, config in zip(models, configs, strict=True):
                 is_reused = others.find(config.trial_id) is not None
                 if not is_reused and records.trial(config.trial_id).result() is None:
-                    speed = measure_speed(loaded.model, images.data, config.training, here)
-                    costs.append(evaluation_seconds(speed, "cpu", images.data, images.config))
+                    training = timed if options.on_imagenet else config.training
+                    speed = measure_speed(loaded.model, images.data, training, here)
+                    costs.append(evaluation_seconds(speed, device, images.data, images.config))
             if costs:
                 session.say(cost_text(costs))
         if description.deviations:
@@ -247,16 +263,24 @@ def _evaluate(
     session.say(f"{name}: {loaded.given.architecture} from {loaded.source}, evaluated now")
     trial.write_config(config)
     tracker.started(config)
-    started = time.perf_counter()
-    if images.imagenet_c is not None:
-        found = Measured(_imagenet_rows(loaded.model, images.imagenet_c, session, accuracies))
-    else:
-        assert images.prepared is not None, "there are images of a benchmark or of a folder"
-        steps = Steps(notify=lambda text: session.say(f"  {text}"))
+    started, device = time.perf_counter(), next(loaded.model.parameters()).device.type
+    digest = hashlib.sha256(checkpoints.dump_model(loaded.model)).hexdigest()
+    done, _ = trial.findings(digest)  # of an evaluation that was interrupted; damage is logged
+    keep = partial(trial.write_finding, model=digest)
+    steps = Steps(done, keep, notify=lambda text: session.say(f"  {text}"))
+    before, found = steps.seconds, Measured()
+    if images.prepared is not None:
         found = measures.measure(
             loaded.model, images.prepared, images.config, accuracies=accuracies, steps=steps
         )
-    seconds = time.perf_counter() - started
+    if images.published is not None:
+        say = partial(session.say, style="dim")
+        found.measurements += _published_rows(
+            loaded.model, images.published, steps, accuracies, say
+        )
+    if images.data.dataset == IMAGENET_C:
+        session.say(f"{name}: {figures(found.measurements)}")
+    seconds = before + time.perf_counter() - started
     has_validation = any(row.split == "validation" for row in found.measurements)
     result = TrialResult(
         trial_id=config.trial_id,
@@ -267,26 +291,26 @@ def _evaluate(
         objective=mean_top1(found.measurements, "validation") if has_validation else None,
         seconds={"evaluation": seconds},
         ended=provenance.now(),
-        device=describe("cpu"),
-        device_type="cpu",
+        device=describe(device),
+        device_type=device,
     )
     trial.write_result(result, found.files)
     tracker.ended(result)
     session.say(f"{name}: done in {duration(seconds)}")
 
 
-def _imagenet_rows(
-    model: nn.Module, images: ImageNetC, session: Session, accuracies: Accuracies
-) -> list[Measurement]:
-    rows = []
+def _published_rows(
+    model: nn.Module, images: ImageNetC, steps: Steps, accuracies: Accuracies,
+    say: Callable[[str], None],
+) -> list[Measurement]:  # fmt: skip
+    """Return the accuracies on published images, a step for each corruption at each severity."""
+    names = {
+        corruption: [f"published-{corruption}-{severity}" for severity in SEVERITIES]
+        for corruption in images.corruptions
+    }
+    left = tuple(c for c, of in names.items() if any(name not in steps.found for name in of))
     with torch.inference_mode():
-        for row in accuracies.evaluate_imagenet_c(model, images):
-            rows.append(row)
-            session.say(f"  {row.setting} {row.severity}: {row.value:.1f} %", "dim")
-    errors = evaluation.errors_over_severities(rows, "test")
-    accuracy = {name: 100 - error for name, error in errors.items()}
-    session.say(
-        f"mCE {evaluation.mean_corruption_error(errors):.1f} %, without noise "
-        f"{evaluation.mean_without_noise(accuracy):.1f} % top-1"
-    )
-    return rows
+        for row in accuracies.evaluate_imagenet_c(model, replace(images, corruptions=left)):
+            steps.add(f"published-{row.setting}-{row.severity}", Finding(measurements=[row]))
+            say(f"  {row.setting} {row.severity}: {row.value:.1f} %")
+    return [row for of in names.values() for name in of for row in steps.found[name].measurements]

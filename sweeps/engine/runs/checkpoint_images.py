@@ -1,53 +1,30 @@
 """The images that checkpoints are evaluated on: their benchmark's, or those of a folder."""
 
 import hashlib
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from gon_core import architectures, evaluation
+from gon_core import evaluation
 from gon_core.config import DataConfig, EvaluationConfig
-from gon_core.data import folder_images, imagenet_c_folder, mnist_c_folder
+from gon_core.data import folder_images, mnist_c_folder
 from gon_core.data.files import DataFileError
-from gon_core.data.imagenet_c_folder import ImageNetC
-from gon_core.data.splits import Splits, split
+from gon_core.data.splits import split
 from gon_core.evaluation import EvaluationSet
 from gon_core.evaluation.measure import total_passes
 from gon_core.measures import MEASURES
 from sweeps.engine.planning import plan, recipe
-from sweeps.engine.runs.checkpoint_options import IMAGENET_C, CheckpointOptions
+from sweeps.engine.runs import checkpoint_imagenet
+from sweeps.engine.runs.checkpoint_options import CheckpointOptions
+from sweeps.engine.runs.evaluated_images import Images
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.trials import measures
-from sweeps.engine.trials.measures import TrialData
-
-
-@dataclass(frozen=True)
-class Images:
-    """What the models are evaluated on.
-
-    Attributes:
-        config: what is measured.
-        data: which images, and how many.
-        digest: SHA-256 of the data set.
-        prepared: clean and corrupted images of a benchmark, and ``splits``, what they come from.
-        imagenet_c: instead, a folder of photos under corruptions.
-    """
-
-    config: EvaluationConfig
-    data: DataConfig
-    digest: str
-    prepared: TrialData | None = None
-    splits: Splits | None = None
-    imagenet_c: ImageNetC | None = None
 
 
 def image_problems(options: CheckpointOptions) -> list[str]:
     """Return what is wrong with a folder of images, a line each; few of them are read."""
+    if options.on_imagenet:
+        return checkpoint_imagenet.problems(options)
     option, benchmark = "data-dir", options.benchmark
     try:
-        if options.imagenet_c is not None:
-            option = "imagenet-c"
-            _open_imagenet_c(options, options.imagenet_c)
-            return []
         digest = plan.data_digest(benchmark.name, options.data_dir)
         if benchmark.folder is not None and digest != benchmark.folder.digest:
             return ["--data-dir: holds other images than the checkpoints were trained on"]
@@ -67,11 +44,8 @@ def image_problems(options: CheckpointOptions) -> list[str]:
 
 def load_images(options: CheckpointOptions, generator_steps: int | None = None) -> Images:
     """Return what to evaluate on, in whose folder there is nothing wrong."""
-    if options.imagenet_c is not None:
-        folder = _open_imagenet_c(options, options.imagenet_c)
-        digest = hashlib.sha256(f"{folder.classes} {folder.images}".encode()).hexdigest()
-        config = EvaluationConfig(corruption_set=digest)
-        return Images(config, DataConfig(dataset=IMAGENET_C), digest, imagenet_c=folder)
+    if options.on_imagenet:
+        return checkpoint_imagenet.load(options, generator_limits(generator_steps))
     benchmark = options.benchmark
     published = evaluation.read_mnist_c(options.mnist_c) if options.mnist_c else None
     names = benchmark.measures
@@ -100,7 +74,9 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
     splits = split(*benchmark.read(options.data_dir), data)
     if benchmark.folder is not None:
         try:
-            splits, _ = folder_images.keep(splits, all_of_them=True, workers=0)
+            assert isinstance(splits.training, folder_images.FolderImages), "it is a folder's"
+            all_fit = folder_images.fits(splits.training)
+            splits, _ = folder_images.keep(splits, all_of_them=all_fit, workers=0)
         except DataFileError as error:
             refuse([f"--data-dir: {error}"])
     prepared = measures.prepare_data(splits, config, folder)
@@ -115,12 +91,6 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         data = data.model_copy(update={"test_images": len(test)})
     digest = plan.data_digest(benchmark.name, options.data_dir)
     return Images(config, data, digest, prepared, splits)
-
-
-def _open_imagenet_c(options: CheckpointOptions, folder: Path) -> ImageNetC:
-    assert options.architecture is not None, "ImageNet-C is read for an architecture"
-    classes = architectures.describe(options.architecture).classes
-    return imagenet_c_folder.open_folder(folder, classes=classes)
 
 
 def generator_limits(steps: int | None) -> dict[str, int]:

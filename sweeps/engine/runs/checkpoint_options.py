@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field, field_validator
 
 from gon_core import benchmarks, measures
-from gon_core.architectures import OF_IMAGENET
-from gon_core.config import Architecture, DataConfig, TrialConfig
+from gon_core.architectures import ARCHITECTURES, OF_IMAGENET, is_from_outside
+from gon_core.config import Architecture, DataConfig, FolderConfig, ImageSize, TrialConfig
+from gon_core.data.files import DataFileError
 from sweeps.engine.cli.command_options import CommandOptions, Cores, Measures, PositiveInt
 from sweeps.engine.records import MODEL, SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -24,7 +25,7 @@ class CheckpointOptions(CommandOptions):
 
     about: ClassVar[str] = "what is evaluated"
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "data": ("mnist_c", "imagenet_c"),
+        "data": ("mnist_c", "imagenet", "imagenet_c", "image_list"),
         "resources": ("cpus", "gpus_per_shard"),
     }
 
@@ -40,7 +41,7 @@ class CheckpointOptions(CommandOptions):
     )
     evaluate: Measures = Field(measures.choices(), description="Further measures. Default: all.")
     evaluation_images: PositiveInt | None = Field(
-        None, description="Test images that --evaluate takes. Default: all."
+        None, description="Test images that --evaluate takes. Default: all, of ImageNet 5000."
     )
     test_images: PositiveInt | None = Field(
         None, description="Test images, equally many of each class. Default: all."
@@ -51,8 +52,14 @@ class CheckpointOptions(CommandOptions):
     mnist_c: Path | None = Field(
         None, description="Folder of the published MNIST-C. Default: our own corruptions."
     )
+    imagenet: Path | None = Field(
+        None, description="ImageNet: a folder with val, or shards, also s3://... Default: none."
+    )
     imagenet_c: Path | None = Field(
-        None, description="Folder of ImageNet-C, for its architectures. Default: none."
+        None, description="Folder of ImageNet-C. Default: its corruptions are made of --imagenet."
+    )
+    image_list: Path | None = Field(
+        None, description="File with images of ImageNet, as paths below val. Default: all images."
     )
     cpus: Cores = Field(1, description="Threads; on a cluster those of each shard.")
     address: str | None = Field(
@@ -80,14 +87,41 @@ class CheckpointOptions(CommandOptions):
 
     @property
     def on_imagenet(self) -> bool:
-        """Whether the models are evaluated on ImageNet-C."""
-        return self.imagenet_c is not None
+        """Whether the models are evaluated on ImageNet, or ImageNet-C."""
+        return self.imagenet is not None or self.imagenet_c is not None
+
+    @property
+    def device(self) -> str:
+        """Where this process evaluates models for ImageNet: a GPU where there is one.
+
+        Others, which are small, are evaluated on the CPU; so are all where a cluster helps.
+        """
+        on_gpu = self.on_imagenet and self.address is None and machine.gpu_count() > 0
+        return "cuda" if on_gpu else "cpu"
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Height and width of ImageNet's images, as the architecture takes them."""
+        known = ARCHITECTURES.get(self.architecture or "")
+        return 299 if known is not None and known.image_shape[1] == 299 else 224
+
+    @property
+    def folder(self) -> FolderConfig | None:
+        """What ``--imagenet`` holds; None without it, or where it cannot be read."""
+        describe = benchmarks.get(IMAGENET_C).describe
+        if self.imagenet is None or describe is None:
+            return None
+        try:
+            return describe(self.imagenet, self.image_size)
+        except DataFileError:  # which `checkpoint_imagenet.problems` tells
+            return None
 
     @property
     def trained_on(self) -> tuple[benchmarks.Benchmark, ...]:
         """What the checkpoints were trained on; of weights alone it is the default data set."""
         if self.on_imagenet:
-            return (benchmarks.get(IMAGENET_C),)
+            known, folder = benchmarks.get(IMAGENET_C), self.folder
+            return (known if folder is None or not known.of_folder else known.of_folder(folder),)
         trials = [trial_of(path) or trial_of(path.parent.parent) for path in self.checkpoints]
         found: list[benchmarks.Benchmark] = []
         for trial in trials:
@@ -110,6 +144,10 @@ class CheckpointOptions(CommandOptions):
             found["checkpoints"] = f"{rule}: {', '.join(found.name for found in self.trained_on)}"
         else:
             found |= self.data_problems(self.benchmark)
+            if self.on_imagenet:
+                found.pop("data_dir", None)
+                if self.data_dir is not None:
+                    found["data_dir"] = "is of trials: give --imagenet FOLDER instead"
         for name in ("checkpoints", "names"):
             values = [str(value) for value in getattr(self, name) or ()]
             if twice := sorted({value for value in values if values.count(value) > 1}):
@@ -117,12 +155,21 @@ class CheckpointOptions(CommandOptions):
         if self.names and len(self.names) != len(self.checkpoints):
             counts = f"{len(self.names)} for {len(self.checkpoints)} checkpoints"
             found["names"] = f"must be as many as checkpoints, given: {counts}"
-        is_imagenet = self.architecture in OF_IMAGENET
+        name = self.architecture or ""
+        is_imagenet = name in OF_IMAGENET or (is_from_outside(name) and self.on_imagenet)
         if is_imagenet and not self.on_imagenet and self.benchmark.image_shape[0] != 3:
-            found["architecture"] = f"{self.architecture} is for ImageNet: give --imagenet-c FOLDER"
+            found["architecture"] = f"{name} is for ImageNet: give --imagenet FOLDER"
         if self.on_imagenet and not is_imagenet:
-            rule = f"must be one of {', '.join(OF_IMAGENET)} with --imagenet-c"
+            option = "--imagenet" if self.imagenet is not None else "--imagenet-c"
+            rule = f"must be one of {', '.join(OF_IMAGENET)} with {option}"
             found["architecture"] = f"{rule}, given: {self.architecture or 'nothing'}"
+        if self.image_size != 224 and self.imagenet is not None and self.imagenet_c is not None:
+            rule = f"holds images of 224 pixels, {name} takes 299: give --imagenet alone"
+            found["imagenet_c"] = rule
+        if self.image_list is not None and not self.on_imagenet:
+            found["image_list"] = "is of ImageNet's images: give --imagenet FOLDER"
+        elif self.image_list is not None and self.test_images is not None:
+            found["image_list"] = "names the images: give no --test-images"
         asked = self.evaluate if "evaluate" in self.model_fields_set else None
         made = [name for name in asked or () if measures.MEASURES[name].makes_severities]
         if self.mnist_c and made and asked != measures.choices():
@@ -133,7 +180,8 @@ class CheckpointOptions(CommandOptions):
         elif rule := resources.share_problem(self.gpus_per_shard):
             found["gpus_per_shard"] = rule
         if self.on_imagenet and self.mnist_c:
-            found["mnist_c"] = "is for MNIST, --imagenet-c for ImageNet: give one of them"
+            rule = "is for MNIST, --imagenet and --imagenet-c for ImageNet: give one of them"
+            found["mnist_c"] = rule
         return found
 
     def storage_problems(self) -> dict[str, str]:

@@ -29,8 +29,10 @@ from sweeps.engine.system.signals import (
 from sweeps.engine.tracking import Tracker, default_uri, make_tracker, ui_command
 
 STOPPING = "Stopping; writing checkpoints, about 15 s. Press again to stop now."
-BAD_INPUTS = {UnsharedStorageError: "--storage", DataFileError: "--imagenet-c"}
-"""Errors of the input that only the work can find, and the option that each is about."""
+BAD_INPUTS = {
+    UnsharedStorageError: ("storage",), DataFileError: ("imagenet_c", "imagenet", "data_dir"),
+}  # fmt: skip
+"""Errors of the input that only the work can find, and the options that each may be about."""
 
 
 @dataclass
@@ -99,7 +101,8 @@ class Session:
                 return INTERRUPTED
         except tuple(BAD_INPUTS) as error:
             tracker.close({}, failed=True, interrupted=True)
-            refuse([f"{BAD_INPUTS[type(error)]}: {error}"], "the sweep ended")
+            of = [n for n in BAD_INPUTS[type(error)] if getattr(self.options, n, None) is not None]
+            refuse([f"--{of[0].replace('_', '-')}: {error}"], "the sweep ended")
         except (DivergedStartError, ClusterError) as error:
             self.say(str(error), "red")
             missing = tracker.close({}, failed=True, interrupted=False)

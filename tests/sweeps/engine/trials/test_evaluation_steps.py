@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from gon_core import evaluation
+from gon_core.benchmarks.attacks import ON_DIGITS
 from gon_core.config import GNT, DataConfig, EvaluationConfig, TrainingConfig, TrialConfig
 from gon_core.data.splits import split
-from gon_core.evaluation import accuracy, under_attack
+from gon_core.evaluation import accuracy
 from gon_core.measurement import Measurement, accuracy_row
 from gon_core.training import StoppedError
 from sweeps.engine.records import MODEL, PERTURBED, RIGHT, Finding, SweepRecords, TrialRecords
@@ -45,10 +46,11 @@ class Killed(BaseException):
 @pytest.fixture(scope="module", autouse=True)
 def short_and_eager():
     """Attacks of few steps, and without the seconds of compiling the epsilon sphere."""
-    attacks = (evaluation.PGDAttack(steps=2), evaluation.DDNAttack(steps=2))
+    attacks = {"pgd": evaluation.PGDAttack(steps=2), "ddn": evaluation.DDNAttack(steps=2)}
     with pytest.MonkeyPatch.context() as patch:
         use_eager_kernels(patch)
-        patch.setattr(under_attack, "ATTACKS", attacks)
+        for name, attack in attacks.items():
+            patch.setitem(ON_DIGITS, name, attack)
         yield
 
 
