@@ -33,7 +33,7 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.records.usage import Budget
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.runs.dry_run import show_deviations, show_plan
-from sweeps.engine.runs.images import decoded, download
+from sweeps.engine.runs.images import decoded, download, image_lines
 from sweeps.engine.runs.progress import Progress
 from sweeps.engine.runs.session import (
     Session,
@@ -86,6 +86,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
         reusable = reusable_trials(plan, records, others)
         estimate = estimate_time(plan, asked.storage)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
+        costs += image_lines(plan.config.data, options)
         show_plan(plan, records, reusable, costs, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
