@@ -31,16 +31,25 @@ def space(recipe: TrainingConfig) -> tuple[Parameter, ...]:
 
 def points(
     recipe: TrainingConfig,
+    scratch: TrainingConfig,
     batch_sizes: Iterable[int] | None = None,
     decays: Iterable[int] | None = None,
 ) -> tuple[Point, ...]:
-    """Return the recipe itself, then what differs from it in one parameter."""
+    """Return the recipe itself, then what differs from it in one parameter.
+
+    Args:
+        recipe: what is varied.
+        scratch: training from random weights, whose schedule has decays of its own.
+        batch_sizes, decays: to try; None for those of the table.
+    """
     usual = recipe.batch_size
     batches = batch_sizes or OF_THE_PAPER.get(usual, (max(1, usual // 2), usual, 2 * usual))
     base = {parameter.name: parameter.paper for parameter in space(recipe)}
     changes: list[tuple[str, Value]] = [("batch_size", size) for size in batches]
     if not recipe.is_scheduled:
         changes += [("decays", count) for count in decays or DECAYS]
-    changes.append((INITIAL_WEIGHTS.name, RANDOM))
-    varied = [tuple({**base, name: value}.values()) for name, value in changes]
-    return tuple(dict.fromkeys([tuple(base.values()), *varied]))
+    varied = [{**base, name: value} for name, value in changes]
+    random = {**base, INITIAL_WEIGHTS.name: RANDOM}
+    if "decays" in base and scratch.is_scheduled:
+        random["decays"] = len(scratch.decay_epochs)
+    return tuple(dict.fromkeys(tuple(each.values()) for each in (base, *varied, random)))

@@ -2,7 +2,9 @@
 
 A line search as for sigma (appendix B of the paper): a coarse grid, then Optuna refines around the
 best. The figure's second axis shows the Gaussian sigma whose noise is as large on these images.
-With --method it searches the size of another method's perturbations instead.
+With --method it searches the size of another method's perturbations instead. With --kernel-size 3
+ANT 1x1 is trained as well, to see which epsilon makes the training as hard (appendix B: 70 beside
+135 on ImageNet).
 """
 
 if __name__ == "__main__":
@@ -10,16 +12,17 @@ if __name__ == "__main__":
 
     end_on_signals()
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field
 
-from gon_core.config import WITHOUT_STRENGTH, Variant
+from gon_core.config import ANT, WITHOUT_STRENGTH, Variant
 from sweeps.engine.cli.grids import real_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.methods import strength_problems
 from sweeps.engine.planning.plan import line_problems
-from sweeps.engine.planning.spec import SweepSpec
+from sweeps.engine.planning.spec import SweepSpec, with_values
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.runs.script import run_script
 from sweeps.engine.system.leaving import leave
@@ -46,7 +49,12 @@ class Options(AntOptions):
 
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
-    return line_spec(options, options.epsilons)
+    searched = line_spec(options, options.epsilons)
+    if not isinstance(searched.method, ANT) or searched.method.kernel_size == 1:
+        return searched
+    epsilon = options.benchmark.ant("ant_1x1").epsilon
+    plain = with_values(searched.method, {"kernel_size": 1, "epsilon": epsilon})
+    return replace(searched, baselines={plain.variant: plain})
 
 
 def main() -> int:

@@ -58,7 +58,8 @@ def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
     variant, scale, benchmark = options.variant, methods.scale_name(options), options.benchmark
     usual = recipe(options)
-    grid = points(usual, options.batch_sizes, options.decay_counts)
+    scratch = benchmark.scales[scale].start
+    grid = points(usual, scratch, options.batch_sizes, options.decay_counts)
     return SweepSpec(
         name="training_recipe",
         title="Do batch size, decays or the start of the training matter?",

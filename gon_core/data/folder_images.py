@@ -262,9 +262,9 @@ def load(
     )
 
 
-def fits(images: FolderImages) -> bool:
-    """Whether images may be kept decoded: 7.5 GB are ImageNet's 50,000 for testing."""
-    return len(images) * 3 * images.side**2 <= MOST_KEPT
+def fits(count: int, side: int) -> bool:
+    """Whether so many test images may be kept decoded: ImageNet's 50,000 would be 7.5 GB."""
+    return count * 3 * side**2 <= MOST_KEPT
 
 
 def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) -> tuple[Splits, int]:
@@ -283,7 +283,7 @@ def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) ->
     found, by_pillow = {}, 0
     for name in ("training", "validation", "test"):
         images = getattr(splits, name)
-        is_kept = all_of_them if name == "training" else name != "test" or fits(images)
+        is_kept = all_of_them if name == "training" else name != "test" or fits(len(images), images.side)
         if not is_kept:
             found[name] = images.decoded_by(in_trials)
             continue

@@ -221,6 +221,12 @@ def _open(uri: str) -> tuple[fs.FileSystem, str]:
     return filesystem, path.rstrip("/")
 
 
+def total_bytes(uri: str) -> int:
+    """Return the bytes of all shards at an address, which each machine copies once."""
+    filesystem, root = _open(uri)
+    return sum(sum(part.values()) for part in _sizes(filesystem, root, uri).values())
+
+
 def _sizes(filesystem: fs.FileSystem, root: str, uri: str) -> dict[str, dict[str, int]]:
     """Return the size of each shard in bytes, by part and by name, in the order of the names."""
     try:

@@ -12,12 +12,12 @@ from sweeps.engine.planning.spec import SweepSpec
 
 
 def with_baselines(spec: SweepSpec, options: SweepOptions, scale: ScaleName) -> SweepSpec:
-    """Return the spec with methods that are trained beside what it searches."""
+    """Return the spec with further methods that are trained beside what it searches."""
     names, benchmark = options.baselines, options.benchmark
     reduced = methods.deviations(names, scale, benchmark)
     return replace(
         spec,
-        baselines={name: methods.as_given(name, options) for name in names},
+        baselines={**{name: methods.as_given(name, options) for name in names}, **spec.baselines},
         deviations=tuple(dict.fromkeys((*spec.deviations, *reduced))),
     )
 

@@ -34,6 +34,7 @@ from sweeps.engine.report.tables.methods import build_methods, is_comparison
 from sweeps.engine.report.tables.perturbations import build_perturbations
 from sweeps.engine.report.tables.points import build_points, build_trials
 from sweeps.engine.report.tables.table import Table
+from sweeps.engine.report.tables.training_match import build_training_match
 from sweeps.engine.system.text import plural
 
 __all__ = ["Report", "export_report", "headline", "print_report", "write_report"]
@@ -121,7 +122,7 @@ def export_report(
 
 def _tables(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:
     return (
-        *build_generator_depths(summary), *build_methods(summary),
+        *build_generator_depths(summary), *build_training_match(summary), *build_methods(summary),
         *build_imagenet_tables(summary), *build_corruption_errors(summary),
         *build_perturbations(summary),
         *build_comparisons(summary, records), build_points(summary),

@@ -1,5 +1,6 @@
 """What the sweep found, in sentences; each page and picture takes its words from here."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.importance import Importances
 from sweeps.engine.report.summary.published import paper_model
 from sweeps.engine.report.summary.selection import selection_bias
+from sweeps.engine.report.summary.training_match import KINDS, TrainingMatch, match_training
 from sweeps.engine.system.text import plural
 
 INTERVALS = (
@@ -51,6 +53,7 @@ def answer(summary: SweepSummary, importances: Importances) -> list[str]:
     return [
         *_best(summary),
         *_baselines(summary),
+        *_trains_alike(summary),
         *_front(summary),
         *_importance(summary, importances),
         *_unattainable(summary),
@@ -154,6 +157,32 @@ def _baselines(summary: SweepSummary) -> list[str]:
     if not texts:
         return []
     return [f"Baselines with the same start, epochs and seeds: {'; '.join(texts)}."]
+
+
+def _trains_alike(summary: SweepSummary) -> list[str]:
+    found = match_training(summary)
+    return [] if found is None else training_match(summary, found)
+
+
+def training_match(summary: SweepSummary, found: TrainingMatch) -> list[str]:
+    """Return which epsilon trains as the reference does, by how much it differs."""
+    name, texts, nearest = found.reference.point.point[0], [], []
+    for kind, words in KINDS.items():
+        each = found.nearest(kind)
+        difference, unit = each.differences[kind], "" if kind == "train_loss" else " points"
+        digits = 3 if kind == "train_loss" else 1
+        text = f"{words} at epsilon {value_text(each.point.point[0])} "
+        text += f"({difference.estimate:+.{digits}f}{unit}"
+        if not math.isnan(difference.low):
+            text += f", 95 % interval {difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
+        crossing = found.crossing(kind)
+        where = "nowhere" if crossing is None else f"at {crossing:.3g}"
+        texts.append(f"{text}; the line through the means crosses it {where})")
+        nearest.append(each)
+    what = "Nearest to the training of"
+    if nearest[0] is nearest[1]:
+        what = f"Epsilon {value_text(nearest[0].point.point[0])} matches best the training of"
+    return [f"{what} {name}: {', '.join(texts)}."]
 
 
 def _front(summary: SweepSummary) -> list[str]:

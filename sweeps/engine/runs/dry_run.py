@@ -44,7 +44,9 @@ def _trials_table(plan: Plan, records: SweepRecords, reusable: Mapping[str, str]
     table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
     for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
         justify = "left" if column in ("trial", "record") else "right"
-        table.add_column(column.replace("_", " "), justify=justify, no_wrap=column == "trial")
+        table.add_column(
+            column.replace("_", " "), justify=justify, no_wrap=column == "trial", overflow="fold"
+        )
     needs = str(resources.all_cpus), f"{resources.gpus:g}"
     most = f"<= {plan.config.training.max_epochs}"
     for config in plan.known_trials:

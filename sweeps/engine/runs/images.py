@@ -1,5 +1,6 @@
 """The images of a sweep: downloaded, read, and those of a folder decoded into memory."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from sweeps.engine.system.leaving import refuse
 if TYPE_CHECKING:  # it loads torch
     from gon_core.data.splits import Splits
 
+GIGABYTE = 1e9
 WORTH_PROCESSES = 2_000  # images, whose decoding takes as long as processes take to start
 
 
@@ -25,6 +27,32 @@ def download(options: SweepOptions) -> None:
         data_digest(options.dataset, options.data_dir)
     except DataFileError as error:
         refuse([f"--dataset: {error}"])
+
+
+def image_lines(data: DataConfig, options: SweepOptions) -> list[str]:
+    """Return what images of a folder take on each machine: memory, and what is copied."""
+    if data.folder is None:
+        return []
+    from gon_core.data import folder_images, sharded  # slow: they load pyarrow and torch
+
+    kept, rest, shape = data.validation_images, [], data.benchmark.image_shape
+    if folder_images.fits(data.test_images, shape[-1]):
+        kept += data.test_images
+    else:
+        rest.append("those to test on are decoded when they are wanted")
+    if options.keeps_images:
+        kept += data.images_of_an_epoch
+    else:
+        rest.append("those to train on are decoded in every epoch")
+    size = kept * math.prod(shape) / GIGABYTE
+    kept_words = f"{kept:,} images kept decoded take {size:.3g} GB"
+    lines = [f"Memory of each machine: {'; '.join([kept_words, *rest])}."]
+    assert options.data_dir is not None, "a folder was given"
+    uri = sharded.as_uri(options.data_dir)
+    if sharded.is_sharded(uri):
+        size = sharded.total_bytes(uri) / GIGABYTE
+        return [*lines, f"Each machine copies the shards once into its cache: {size:.3g} GB."]
+    return [*lines, "Images are read where they are: nothing is copied."]
 
 
 def read(data: DataConfig, options: SweepOptions, say: Callable[[str], None]) -> "Splits":

@@ -86,6 +86,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
         reusable = reusable_trials(plan, records, others)
         estimate = estimate_time(plan, asked.storage)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
+        costs += images.image_lines(plan.config.data, options)
         show_plan(plan, records, reusable, costs, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,10 +23,12 @@ from sweeps.engine.report.figures.joint_search import (
 from sweeps.engine.report.figures.learned_noise import Portraits, draw_overview, draw_portrait
 from sweeps.engine.report.figures.perturbations import draw_perturbations
 from sweeps.engine.report.figures.severities import draw_severities
+from sweeps.engine.report.figures.training_match import draw_training_match
 from sweeps.engine.report.files import first_of_seeds, read_file
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.importance import Importances
 from sweeps.engine.report.summary.perturbations import perturbation_title
+from sweeps.engine.report.summary.training_match import match_training
 
 IN_TABLES = "The tables below hold the numbers."
 IN_PARQUET = "results.parquet holds the numbers."
@@ -65,7 +68,12 @@ def search_drawings(
     caption = f"{summary.measure} test accuracy by {' and '.join(summary.labels)}."
     noise = next((noise for _, noise in portraits.values()), None)
     accuracy = Drawing(name, caption, lambda: draw_accuracy(summary, noise), IN_TABLES)
-    return [accuracy, *_noise(summary, portraits)]
+    found = [accuracy]
+    if (match := match_training(summary)) is not None:
+        caption = "Training loss and accuracy of each epsilon, beside those of ANT 1x1."
+        draw = partial(draw_training_match, summary, match)
+        found.append(Drawing("training_beside_1x1", caption, draw, IN_TABLES))
+    return [*found, *_noise(summary, portraits)]
 
 
 def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
