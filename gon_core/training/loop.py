@@ -18,6 +18,7 @@ from gon_core.config import TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.convergence import Convergence, Event, advance, ended
 from gon_core.training.learning_rate import learning_rate
+from gon_core.training.normalisation import normalised_together
 from gon_core.training.parallel import ALONE, Group
 
 
@@ -238,12 +239,23 @@ def train_epochs(
 
     Raises:
         StoppedError: ``stop`` returned True in any of the processes.
-        ValueError: several processes cannot train this model.
+        ValueError: several processes cannot train this model, or not with such a configuration.
     """
     if ended(state.convergence, config) is not None:
         return
+    with normalised_together(state.model, state.group, config.batch_norm_parts):
+        yield from _epochs(state, data, config, step, stop, prepare)
+
+
+def _epochs(
+    state: TrainingState,
+    data: Images,
+    config: TrainingConfig,
+    step: Step,
+    stop: Callable[[], bool],
+    prepare: Prepare,
+) -> Iterator[EpochMetrics]:
     group = state.group
-    group.check(state.model)
     steps_per_epoch = math.ceil(len(data) / config.batch_size)
     while True:
         progress = state.progress or _begin_epoch(data, state.streams["data order"])

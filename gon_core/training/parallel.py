@@ -9,9 +9,7 @@ This is ``torch.distributed`` without its ``DistributedDataParallel``, which ass
 averages gradients in every backward pass, and needs every process in each. Here shares differ by a
 row, or one is empty, and attacks and the generator need backward passes without an update.
 
-Rule for batch normalisation: one process trains such a model; several refuse it, with ValueError
-before the first step. The statistics would be those of one share of the batch, and
-``torch.nn.SyncBatchNorm``, which computes them over all shares, needs GPUs.
+What looks at the rows of a batch together is in ``gon_core.training.normalisation``.
 """
 
 import hashlib
@@ -25,7 +23,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @dataclass(frozen=True)
@@ -101,14 +98,6 @@ class Group:
         distributed.all_reduce(most, distributed.ReduceOp.MAX)
         if least.item() != most.item():
             raise RuntimeError(f"the {self.size} processes of this training are no longer in step")
-
-    def check(self, model: nn.Module) -> None:
-        """Raise ValueError if several processes cannot train ``model`` as one would."""
-        if self.size > 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
-            raise ValueError(
-                f"batch normalisation sees a share of each batch alone: {type(model).__name__} "
-                "cannot be trained by several processes"
-            )
 
 
 ALONE = Group()

@@ -127,6 +127,10 @@ class SweepOptions(CommandOptions):
         None, description="At how many plateaus the learning rate falls by 10. Default: 1."
     )
     precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
+    batch_norm: Literal["synchronised", "local"] = Field(
+        "synchronised",
+        description="local: each process of a trial normalises its own images: another training.",
+    )
     checkpoint_every: PositiveInt | None = Field(
         None, description="Epochs between checkpoints. Default: 1 (demo), 10 (paper)."
     )

@@ -219,6 +219,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         for name in ("batch_size", "decays")
         if (value := getattr(options, name)) is not None
     }
+    if options.batch_norm == "local":
+        recipe["batch_norm_parts"] = resources.make_resources(options, at_once=1).processes
     start, training = (
         whole.model_copy(
             update={"precision": options.precision, "max_epochs": epochs or whole.max_epochs}

@@ -79,6 +79,9 @@ def problems(options: SweepOptions) -> dict[str, str]:
                  "mount one (docker run --shm-size 4g), or give a cluster"}  # fmt: skip
     else:
         found = _machine_problems(options, capacity(options).largest, wanted)
+    if options.batch_norm == "local" and wanted.processes == 1:
+        rule = "is of trials of several processes (--gpus-per-trial, --processes-per-trial)"
+        found["batch_norm"] = f"{rule}, here each has one"
     if not wanted.gpus:
         rule = "no trial of this sweep has a GPU"
         if options.budget_gpu_hours is not None:
