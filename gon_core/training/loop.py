@@ -19,7 +19,7 @@ from gon_core.data.splits import Images
 from gon_core.training.convergence import Convergence, Event, advance, ended
 from gon_core.training.learning_rate import learning_rate
 from gon_core.training.normalisation import normalised_together
-from gon_core.training.parallel import ALONE, Group
+from gon_core.training.parallel import ALONE, Group, Stops
 
 
 class StoppedError(Exception):
@@ -230,7 +230,8 @@ def train_epochs(
         data: training images, on the model's device.
         config: batch size, learning rates and the rules of the end.
         step: the method's optimiser step.
-        stop: called after each step, and after each part of ``prepare``; True stops there.
+        stop: called after each step, and after each part of ``prepare``; True stops there, or,
+            with several processes, at most ``parallel.MOST_STEPS`` later.
         prepare: called before each step.
 
     Yields:
@@ -255,7 +256,7 @@ def _epochs(
     stop: Callable[[], bool],
     prepare: Prepare,
 ) -> Iterator[EpochMetrics]:
-    group = state.group
+    group, stops = state.group, Stops(state.group, stop, data.device)
     steps_per_epoch = math.ceil(len(data) / config.batch_size)
     while True:
         progress = state.progress or _begin_epoch(data, state.streams["data order"])
@@ -265,14 +266,15 @@ def _epochs(
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
         for images, labels in progress.timed(select(data, indices, progress.crop_seed)):
             while prepare(state, len(labels)):
-                _stop_if(stop(), state, started)
+                _stop_if(stops.here(), state, started)
             rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
             for parameters in state.optimizer.param_groups:
                 parameters["lr"] = rate
             # Drawn only now: a training that was stopped while it prepared draws it again.
             images = state.augmented(images)
             progress.count(*step(state, images, labels), group.own(labels))
-            _stop_if(stop(), state, started)
+            is_last = progress.steps == steps_per_epoch
+            _stop_if(stops.here(is_last), state, started)
         state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / len(data)
@@ -294,10 +296,10 @@ def _epochs(
             return
 
 
-def _stop_if(here: bool, state: TrainingState, started: float) -> None:
-    """Raise StoppedError, with the state ready for a checkpoint, if any process has to stop."""
-    assert state.progress is not None
-    if state.group.any(here, state.progress.permutation.device):
+def _stop_if(is_due: bool, state: TrainingState, started: float) -> None:
+    """Raise StoppedError, with the state ready for a checkpoint, if a stop is due."""
+    if is_due:
+        assert state.progress is not None
         state.progress.seconds = time.perf_counter() - started
         state.count_together()
         raise StoppedError

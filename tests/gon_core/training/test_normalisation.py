@@ -3,10 +3,6 @@
 Threads stand for the processes here; ``test_parallel`` has real ones.
 """
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-
 import pytest
 import torch
 from torch import nn
@@ -15,31 +11,7 @@ from torch.nn.functional import batch_norm
 from gon_core.seeding import generator
 from gon_core.training.normalisation import normalised_together
 from gon_core.training.parallel import ALONE, Group
-
-
-@dataclass
-class Meeting:
-    """Where threads add their values."""
-
-    size: int
-    given: dict = field(default_factory=dict)
-
-    def __post_init__(self):
-        self.barrier = threading.Barrier(self.size)
-
-
-@dataclass(frozen=True)
-class Thread(Group):
-    """A group whose processes are threads."""
-
-    meeting: Meeting | None = None
-
-    def total(self, value):
-        self.meeting.given[self.rank] = value.clone()
-        self.meeting.barrier.wait(30)
-        found = sum(self.meeting.given[rank] for rank in range(self.size))
-        self.meeting.barrier.wait(30)
-        return found
+from tests.gon_core.training.threads import Meeting, Thread, in_threads
 
 
 def network():
@@ -76,15 +48,13 @@ def passes(model, images, weights, group):
 
 def together(size, rows, parts=1, mean=0.0):
     """Return what every thread found."""
-    meeting = Meeting(size)
 
-    def one(rank):
-        group, model = Thread(rank, size, meeting), network()
+    def one(group):
+        model = network()
         with normalised_together(model, group, parts):
             return passes(model, *batch(rows, mean), group)
 
-    with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(one, range(size)))
+    return [future.result() for future in in_threads(size, one)]
 
 
 @pytest.mark.parametrize(("size", "rows"), [(2, 8), (3, 7), (4, 3), (3, 2)])
@@ -132,19 +102,16 @@ def test_evaluation_and_what_comes_after_are_torchs_own():
 
 
 def test_one_value_a_channel_is_refused_by_all():
-    meeting = Meeting(2)
-
-    def one(rank):
+    def one(group):
         layer = nn.BatchNorm1d(3)
-        with normalised_together(layer, Thread(rank, 2, meeting)):
-            layer(torch.ones(1, 3)[rank:])
+        with normalised_together(layer, group):
+            layer(torch.ones(1, 3)[group.rows])
 
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         batch_norm(torch.ones(1, 3), None, None, training=True)  # as torch does
-    with ThreadPoolExecutor(2) as pool:
-        for result in [pool.submit(one, rank) for rank in range(2)]:
-            with pytest.raises(ValueError, match="one value a channel cannot be normalised"):
-                result.result()
+    for result in in_threads(2, one):
+        with pytest.raises(ValueError, match="one value a channel cannot be normalised"):
+            result.result()
 
 
 class Another(nn.BatchNorm2d):
