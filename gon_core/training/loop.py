@@ -187,7 +187,8 @@ class EpochMetrics:
 class Step(Protocol):
     """One optimiser step on a batch; returns the logits and the mean loss it had before it.
 
-    Every process of ``state.group`` is given the whole batch; it returns what is of its own rows.
+    Every process of ``state.group`` is given the whole batch, of which it may look at the values of
+    its own rows alone (``select``); it returns what is of these.
 
     A step can be captured as a CUDA graph for each size of batch (AugMix's excepted): it takes
     tensors on the device and the random streams, reads no value from the device, and its shapes
@@ -264,7 +265,8 @@ def _epochs(
         started = time.perf_counter() - progress.seconds
         state.model.train()
         indices = progress.permutation.split(config.batch_size)[progress.steps :]
-        for images, labels in progress.timed(select(data, indices, progress.crop_seed)):
+        selected = select(data, indices, progress.crop_seed, group)
+        for images, labels in progress.timed(selected):
             while prepare(state, len(labels)):
                 _stop_if(stops.here(), state, started)
             rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
@@ -330,11 +332,16 @@ def permutation(data: Images, order: Generator) -> Int64[Tensor, " image"]:
 
 
 def select(
-    data: Images, indices: Sequence[Tensor], crop_seed: int | None = None
+    data: Images,
+    indices: Sequence[Tensor],
+    crop_seed: int | None = None,
+    group: Group = ALONE,
 ) -> Iterator[LabelledBatch]:
     """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels.
 
-    What can be cropped at random is, where there is a seed: by it and the index of each image.
+    What can be cropped at random is, where there is a seed: by it and the index of each image. What
+    is decoded for each batch is only this process's rows: the others of the ``group`` are black.
     """
-    for index, images in zip(indices, data.batches(indices, crop_seed), strict=True):
+    rows = None if group.size == 1 else group.rows
+    for index, images in zip(indices, data.batches(indices, crop_seed, rows), strict=True):
         yield images.float().div_(255), data.labels[index]

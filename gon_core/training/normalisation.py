@@ -50,11 +50,11 @@ def normalised_together(model: nn.Module, group: Group, parts: int = 1) -> Itera
             )
     try:
         for layer in layers:
-            layer.forward = partial(_normalised, layer, group, parts > 1)
+            vars(layer)["forward"] = partial(_normalised, layer, group, parts > 1)
         yield
     finally:
         for layer in layers:
-            del layer.forward  # that of its class again
+            del vars(layer)["forward"]  # that of its class again
 
 
 def _normalised(layer: _BatchNorm, group: Group, is_local: bool, images: Tensor) -> Tensor:

@@ -331,7 +331,7 @@ class _Sweep:
         keeps, say = self.options.keeps_images, self.session.console.print
         workers = 0 if len(splits.training) < WORTH_PROCESSES else machine.cpu_count()
         try:
-            kept, by_pillow = keep(splits, keeps, workers, self.options.decoders)
+            kept, by_pillow = keep(splits, keeps, workers, self.plan.resources.decoders)
         except DataFileError as error:
             refuse([f"--data-dir: {error}"])
         if by_pillow:

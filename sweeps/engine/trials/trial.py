@@ -37,6 +37,7 @@ from sweeps.engine.system.provenance import now
 from sweeps.engine.trials import ranks
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import TrialData, measure
+from sweeps.engine.trials.ranks.images import of_one_rank
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +194,7 @@ class _TrialRun:
 
     def train(self, checkpoint_every: int, report: Callable[[dict[str, float]], None]) -> None:
         """Train to the end, validating after each epoch; keep checkpoints at intervals and then."""
-        config, images = self.config, self.data.training
+        config, images = self.config, of_one_rank(self.data.training, self.processes)
         assert not isinstance(config.method, Given), "given weights are not trained"
         mixed = evaluation.mixed(self.data.validation) if self.evaluates else None
         with ranks.started(self.processes, config, self.state, images):
