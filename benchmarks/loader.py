@@ -1,8 +1,8 @@
 """How many photos a core decodes for training, beside torchvision's ImageFolder on Pillow?
 
-Run it as ``python benchmarks/loader.py``. Photos are made of the 20 that foolbox ships, at the usual
-size of ImageNet's; both sides show random parts at 224 pixels, mirrored at random, in batches of
-their ``DataLoader``. Ours leave as uint8, torchvision's as its examples have them: float, in [0, 1].
+Run it as ``python benchmarks/loader.py``. Photos are made of the 20 that foolbox ships, at the
+usual size of ImageNet's; both sides show random parts at 224 pixels, mirrored at random, in batches
+of a ``DataLoader``. Ours are uint8, torchvision's, as in its examples, floats in [0, 1].
 Everything runs in one process on one thread, in turns, and is compared by CPU time.
 """
 

@@ -16,7 +16,10 @@ SLOW_BF16 = (
 )
 
 
-SEVERAL_GPUS = "Each trial takes {gpus:g} GPUs: use them as {gpus:g} trials at once unless one would not fit a GPU."
+SEVERAL_GPUS = (
+    "Each trial takes {gpus:g} GPUs: use them for {gpus:g} trials at once unless one would not fit "
+    "a GPU (--gpus-per-trial)."
+)
 
 
 def show_plan(
