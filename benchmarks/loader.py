@@ -63,14 +63,16 @@ def ours(folder: Path) -> Callable[[int], int]:
     import torch
 
     from gon_core.benchmarks.image_folder import listing
-    from gon_core.data.folder_images import _Loader, load
+    from gon_core.data.folder_images import Wanted, _Loader, load
 
     data = load(listing(folder), SIDE, LEAST_AREA)[0]
     loader = _Loader(data)  # what each of the worker processes does, in this one
 
     def run(seed: int) -> int:
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-        wanted = [[(number, seed) for number in part.tolist()] for part in order.split(BATCH)]
+        wanted: list[list[Wanted]] = [
+            [(number, seed) for number in part.tolist()] for part in order.split(BATCH)
+        ]
         return sum(len(data._joined(found)) for found in loader.batches(wanted))
 
     return run
