@@ -38,6 +38,8 @@ class TrainingConfig(Frozen):
         min_improvement: the relative drop of the training loss that counts as improvement.
         max_epochs: the limit of epochs; a trial that reaches it has not converged.
         precision: bf16 runs forward and backward in bfloat16, with fp32 weights.
+        batch_norm_parts: of each batch that batch normalisation has statistics of, one for each
+            process that trains; with 1 they are of the whole batch, however many processes train.
 
     References:
         Appendix B: "After convergence, we decayed the learning rate once by a factor of 10 and
@@ -58,6 +60,7 @@ class TrainingConfig(Frozen):
     min_improvement: Annotated[float, Field(ge=0, lt=1), UnsignedZero] = 1e-3
     max_epochs: PositiveInt = 600
     precision: Precision = "fp32"
+    batch_norm_parts: PositiveInt = 1
 
     @property
     def is_scheduled(self) -> bool:

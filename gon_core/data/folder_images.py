@@ -88,16 +88,25 @@ class FolderImages:
         wanted = [(number, seed) for number in self._numbers(index)]
         with ThreadPoolExecutor(max(1, self.workers)) as pool:
             found = list(pool.map(read.one, wanted))
-        return _joined(found).to(self.device)
+        return self._joined(found).to(self.device)
 
     def batches(
-        self, indices: Sequence[Tensor], seed: int | None = None
+        self, indices: Sequence[Tensor], seed: int | None = None, rows: slice | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
         """Yield a batch for each of ``indices``; the next ones are decoded meanwhile.
+
+        Of each batch only ``rows`` are decoded, where they are given; the others are black.
 
         The processes serve one pass at a time: what is asked for during a pass, as by a noise
         generator that trains alone, threads of this process decode.
         """
+        if rows is not None:
+            own = self.batches([index[rows] for index in indices], seed)
+            for index, images in zip(indices, own, strict=True):
+                whole = images.new_zeros(len(index), *images.shape[1:])
+                whole[rows] = images
+                yield whole
+            return
         if not self.workers or self._is_passing:
             yield from (self._decoded(index, seed) for index in indices)
             return
@@ -125,7 +134,7 @@ class FolderImages:
                         raise
                     log.warning("a process that decodes images died; new ones go on (%s)", error)
                     self._loader, coming, restarts = None, None, restarts + 1
-            yield _joined(found).to(self.device, non_blocking=True)
+            yield self._joined(found).to(self.device, non_blocking=True)
 
     def in_memory(self) -> tuple[LabelledImages, int]:
         """Return the same images decoded, and how many of them Pillow had to read.
@@ -154,6 +163,12 @@ class FolderImages:
 
         with ThreadPoolExecutor(HEADS) as pool:
             return sum(pool.map(is_small, range(len(self))))
+
+    def _joined(self, found: Sequence["Decoded"]) -> UInt8[Tensor, "batch 3 height width"]:
+        refuse([image for image in found if isinstance(image, str)])
+        if not found:  # no row of a small batch is this process's
+            return torch.empty(0, 3, self.side, self.side, dtype=torch.uint8)
+        return torch.stack([image[0] for image in found if not isinstance(image, str)])
 
     def _numbers(self, index: slice | Tensor) -> list[int]:
         return torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index].tolist()
@@ -240,11 +255,6 @@ class _Loader:
         yield from self._loader
 
 
-def _joined(found: Sequence[Decoded]) -> UInt8[Tensor, "batch 3 height width"]:
-    refuse([image for image in found if isinstance(image, str)])
-    return torch.stack([image[0] for image in found if not isinstance(image, str)])
-
-
 def load(
     listing: Listing, side: int, least_area: float | None = None
 ) -> tuple[FolderImages, FolderImages]:
@@ -283,7 +293,9 @@ def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) ->
     found, by_pillow = {}, 0
     for name in ("training", "validation", "test"):
         images = getattr(splits, name)
-        is_kept = all_of_them if name == "training" else name != "test" or fits(len(images), images.side)
+        is_kept = (
+            all_of_them if name == "training" else name != "test" or fits(len(images), images.side)
+        )
         if not is_kept:
             found[name] = images.decoded_by(in_trials)
             continue

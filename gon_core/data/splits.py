@@ -44,11 +44,12 @@ class Images(Protocol):
         ...
 
     def batches(
-        self, indices: Sequence[Tensor], seed: int | None = None
+        self, indices: Sequence[Tensor], seed: int | None = None, rows: slice | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
         """Yield a batch for each of ``indices``; what is read from files is read ahead.
 
-        With a ``seed`` images that can be cropped at random are: by it and the index of each.
+        With a ``seed`` images that can be cropped at random are: by it and the index of each. Where
+        only some ``rows`` of each batch are wanted, the others may be black instead of read.
         """
         ...
 
@@ -103,9 +104,9 @@ class LabelledImages:
         return self.images[index]
 
     def batches(
-        self, indices: Sequence[Tensor], seed: int | None = None
+        self, indices: Sequence[Tensor], seed: int | None = None, rows: slice | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        """Yield a batch for each of ``indices``: the images as they are, whatever the seed."""
+        """Yield a batch for each of ``indices``: the images as they are, and all of them."""
         return map(self.batch, indices)
 
     def first(self, count: int | None) -> "LabelledImages":

@@ -117,7 +117,7 @@ class CorruptedImages:
         return made
 
     def batches(
-        self, indices: Sequence[Tensor], seed: int | None = None
+        self, indices: Sequence[Tensor], seed: int | None = None, rows: slice | None = None
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
         """Yield a batch for each of ``indices``; the clean images are read ahead."""
         for index, clean in zip(indices, self.clean.batches(indices), strict=True):

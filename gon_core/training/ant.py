@@ -172,7 +172,8 @@ def train_alone(
     if opponent.order_alone is None or first == 0:
         opponent.order_alone = permutation(data, state.streams["pretraining order"], count)
     seed = None if state.progress is None else state.progress.crop_seed
-    ((images, labels),) = select(data, [opponent.order_alone[first : first + batch_size]], seed)
+    index = opponent.order_alone[first : first + batch_size]
+    ((images, labels),) = select(data, [index], seed, state.group)
     ascend(state, opponent, state.augmented(images), labels, bf16)
     opponent.steps_alone += 1
     return True

@@ -20,7 +20,8 @@ from gon_core.data.splits import Images
 from gon_core.training.convergence import Convergence, Event, advance, ended
 from gon_core.training.epoch_progress import EpochProgress, LabelledBatch, Learned
 from gon_core.training.learning_rate import learning_rate
-from gon_core.training.parallel import ALONE, Group
+from gon_core.training.normalisation import normalised_together
+from gon_core.training.parallel import ALONE, Group, Stops
 from gon_core.training.second_source import STREAM, SecondSource, rows_of_batch
 
 
@@ -160,8 +161,9 @@ class EpochMetrics:
 class Step(Protocol):
     """One optimiser step on a batch; returns what it learned on, as it was before the step.
 
-    Every process of ``state.group`` is given the whole batch; it returns what is of its own rows.
-    The images of a second source, ``state.second``, are the last rows.
+    Every process of ``state.group`` is given the whole batch, of which it may look at the values of
+    its own rows alone (``select``); it returns what is of these. The images of a second source,
+    ``state.second``, are the last rows, and there for every process.
 
     A step can be captured as a CUDA graph for each size of batch (AugMix's excepted): it takes
     tensors on the device and the random streams, reads no value from the device, and its shapes
@@ -204,7 +206,8 @@ def train_epochs(
         data: training images, on the model's device, and those of ``state.second`` behind them.
         config: batch size, learning rates and the rules of the end.
         step: the method's optimiser step.
-        stop: called after each step, and after each part of ``prepare``; True stops there.
+        stop: called after each step, and after each part of ``prepare``; True stops there, or,
+            with several processes, at most ``parallel.MOST_STEPS`` later.
         prepare: called before each step.
 
     Yields:
@@ -213,24 +216,38 @@ def train_epochs(
 
     Raises:
         StoppedError: ``stop`` returned True in any of the processes.
-        ValueError: several processes cannot train this model.
+        ValueError: several processes cannot train this model, or not with such a configuration.
     """
     if ended(state.convergence, config) is not None:
         return
-    group = state.group
-    group.check(state.model)
+    with normalised_together(state.model, state.group, config.batch_norm_parts):
+        yield from _epochs(state, data, config, step, stop, prepare)
+
+
+def _epochs(
+    state: TrainingState,
+    data: Images,
+    config: TrainingConfig,
+    step: Step,
+    stop: Callable[[], bool],
+    prepare: Prepare,
+) -> Iterator[EpochMetrics]:
+    group, stops = state.group, Stops(state.group, stop, data.device)
     images_of_an_epoch = state.images_of_an_epoch(data)
     steps_per_epoch = math.ceil(images_of_an_epoch / config.batch_size)
+    # Rows of a second source change their place in the batch: every process decodes all of it.
+    sharing = group if state.second is None else ALONE
     while True:
         progress = state.progress or _begin_epoch(data, state)
         state.progress = progress
         started = time.perf_counter() - progress.seconds
         state.model.train()
         indices = _indices(progress, data, config.batch_size, state.second)
-        for images, labels in progress.timed(select(data, indices, progress.crop_seed)):
+        selected = select(data, indices, progress.crop_seed, sharing)
+        for images, labels in progress.timed(selected):
             rows = rows_of_batch(len(labels), state.second.share if state.second else 0.0)
             while prepare(state, rows):
-                _stop_if(stop(), state, started)
+                _stop_if(stops.here(), state, started)
             rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
             for parameters in state.optimizer.param_groups:
                 parameters["lr"] = rate
@@ -239,7 +256,8 @@ def train_epochs(
             with state.randomness():
                 learned = step(state, images, labels)
             progress.count(*learned)
-            _stop_if(stop(), state, started)
+            is_last = progress.steps == steps_per_epoch
+            _stop_if(stops.here(is_last), state, started)
         state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / images_of_an_epoch
@@ -261,10 +279,10 @@ def train_epochs(
             return
 
 
-def _stop_if(here: bool, state: TrainingState, started: float) -> None:
-    """Raise StoppedError, with the state ready for a checkpoint, if any process has to stop."""
-    assert state.progress is not None
-    if state.group.any(here, state.progress.permutation.device):
+def _stop_if(is_due: bool, state: TrainingState, started: float) -> None:
+    """Raise StoppedError, with the state ready for a checkpoint, if a stop is due."""
+    if is_due:
+        assert state.progress is not None
         state.progress.seconds = time.perf_counter() - started
         state.count_together()
         raise StoppedError
@@ -314,11 +332,16 @@ def permutation(
 
 
 def select(
-    data: Images, indices: Sequence[Tensor], crop_seed: int | None = None
+    data: Images,
+    indices: Sequence[Tensor],
+    crop_seed: int | None = None,
+    group: Group = ALONE,
 ) -> Iterator[LabelledBatch]:
     """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels.
 
-    What can be cropped at random is, where there is a seed: by it and the index of each image.
+    What can be cropped at random is, where there is a seed: by it and the index of each image. What
+    is decoded for each batch is only this process's rows: the others of the ``group`` are black.
     """
-    for index, images in zip(indices, data.batches(indices, crop_seed), strict=True):
+    rows = None if group.size == 1 else group.rows
+    for index, images in zip(indices, data.batches(indices, crop_seed, rows), strict=True):
         yield images.float().div_(255), data.labels[index]

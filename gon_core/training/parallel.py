@@ -9,15 +9,14 @@ This is ``torch.distributed`` without its ``DistributedDataParallel``, which ass
 averages gradients in every backward pass, and needs every process in each. Here shares differ by a
 row, or one is empty, and attacks and the generator need backward passes without an update.
 
-Rule for batch normalisation: one process trains such a model; several refuse it, with ValueError
-before the first step. The statistics would be those of one share of the batch, and
-``torch.nn.SyncBatchNorm``, which computes them over all shares, needs GPUs.
+What looks at the rows of a batch together is in ``gon_core.training.normalisation``.
 """
 
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +24,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class Group:
     """This process among those of one training; by default there is no other.
 
     More than one need the default group of ``torch.distributed``, with the same ranks. Every
-    process must call ``add_gradients``, ``total``, ``any`` and ``check_in_step`` equally often, in
-    the same order.
+    process must call ``add_gradients``, ``total`` and ``check_in_step`` equally often, in the same
+    order.
 
     Attributes:
         rank: of this process, from 0.
@@ -65,7 +63,7 @@ class Group:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         together = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        distributed.all_reduce(together.mul_(own / whole))
+        self.add_up(together.mul_(own / whole))
         parts = together.split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
@@ -75,17 +73,12 @@ class Group:
         if self.size == 1:
             return value
         summed = value.clone()
-        distributed.all_reduce(summed)
+        self.add_up(summed)
         return summed
 
-    def any(self, here: bool, device: torch.device) -> bool:
-        """Return whether the condition holds in any process.
-
-        Args:
-            here: whether it holds in this one.
-            device: that the group's collectives work on.
-        """
-        return here if self.size == 1 else bool(self.total(torch.tensor(int(here), device=device)))
+    def add_up(self, value: Tensor) -> None:
+        """Replace ``value`` by its sum over the processes; there are several."""
+        distributed.all_reduce(value)
 
     def check_in_step(self, state: Mapping[str, bytes], device: torch.device) -> None:
         """Raise RuntimeError unless all processes hold the same ``state``, as files by name.
@@ -95,23 +88,53 @@ class Group:
             device: that the group's collectives work on.
         """
         digest = hashlib.sha256(b"".join(state[name] for name in sorted(state))).digest()
-        number = int.from_bytes(digest[:8], "big", signed=True)
-        least, most = (torch.tensor(number, device=device) for _ in range(2))
-        distributed.all_reduce(least, distributed.ReduceOp.MIN)
-        distributed.all_reduce(most, distributed.ReduceOp.MAX)
-        if least.item() != most.item():
+        numbers = torch.zeros(self.size, dtype=torch.int64, device=device)
+        numbers[self.rank] = int.from_bytes(digest[:8], "big", signed=True)
+        if len(self.total(numbers).unique()) > 1:
             raise RuntimeError(f"the {self.size} processes of this training are no longer in step")
 
-    def check(self, model: nn.Module) -> None:
-        """Raise ValueError if several processes cannot train ``model`` as one would."""
-        if self.size > 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
-            raise ValueError(
-                f"batch normalisation sees a share of each batch alone: {type(model).__name__} "
-                "cannot be trained by several processes"
-            )
+
+class Stops:
+    """When a training stops, on which its processes agree: all of them at the same step.
+
+    They ask each other about once a second, and at most every ``MOST_STEPS`` steps: each time a GPU
+    has to end what it was given so far.
+
+    Args:
+        group: the processes.
+        stop: whether this one has to stop.
+        device: that the group's collectives work on.
+    """
+
+    def __init__(self, group: Group, stop: Callable[[], bool], device: torch.device) -> None:
+        self._group, self._stop, self._device = group, stop, device
+        self._here, self._steps, self._most = False, 0, 1
+        self._asked = time.perf_counter()
+
+    def here(self, is_last: bool = False) -> bool:
+        """Return whether to stop now; every process must call this after each of its steps.
+
+        Args:
+            is_last: whether the step is the last before something that takes long.
+        """
+        self._here = self._stop() or self._here
+        if self._group.size == 1:
+            return self._here
+        self._steps += 1
+        if self._steps < self._most and not is_last:
+            return False
+        taken = time.perf_counter() - self._asked
+        own = torch.tensor([float(self._here), taken], dtype=torch.float64, device=self._device)
+        stops, seconds = self._group.total(own).tolist()
+        each = seconds / self._group.size / self._steps
+        self._most = max(1, min(MOST_STEPS, int(ASK_SECONDS / max(each, 1e-9))))
+        self._steps, self._asked = 0, time.perf_counter()
+        return stops > 0
 
 
 ALONE = Group()
+MOST_STEPS = 50  # between two times that processes ask each other whether to stop
+ASK_SECONDS = 1.0  # about: a machine that is taken away gives notice of 30 seconds or more
 JOIN_SECONDS = 60.0  # for all processes, started by then, to join
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 

@@ -21,3 +21,10 @@ def test_a_dry_run_lists_the_trials_and_the_proposals(tmp_path):
     words = ("--dry-run", "--sigmas", "0", "0.5", "--seeds", "2", "--num-trials", "1")
     code, printed = run_here(tmp_path, "sigma_line_search", *words)
     assert code == 0 and printed.count("to run") == 4 + 1 and "1 proposal" in printed
+
+
+def test_a_dry_run_says_that_gpus_are_better_used_apart(tmp_path):
+    words, said = ("--dry-run", "--scale", "demo", "--gpus-per-trial"), "2 trials at once unless"
+    for gpus in (2, 1):
+        code, printed = run_here(tmp_path, "sigma_line_search", *words, str(gpus))
+        assert code == 0 and (said in " ".join(printed.split())) == (gpus == 2), printed

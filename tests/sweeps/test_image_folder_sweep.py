@@ -93,7 +93,6 @@ def test_everything_wrong_with_it_is_said_and_nothing_is_written(photos, tmp_pat
 
 def test_processes_that_decode_take_cores_of_a_trial(photos, monkeypatch):
     monkeypatch.setattr("sweeps.engine.system.machine.cpu_count", lambda: 4)
-    monkeypatch.setattr("sweeps.engine.cli.options.cpu_count", lambda: 4)
 
     def asked(**given):
         options = Options(dataset="image_folder", data_dir=photos, image_size=32, **given)
@@ -107,8 +106,31 @@ def test_processes_that_decode_take_cores_of_a_trial(photos, monkeypatch):
     rule = "must be at most 3: each takes one of the 4 cores of this machine, given: 4"
     assert resources.problems(options) == {"data_workers": rule}
     assert options.problems() == {}
-    several, _ = asked(cache_images="none", processes_per_trial=2)
-    assert "must be 1" in several.problems()["processes_per_trial"]
+    several, found = asked(cache_images="none", processes_per_trial=2)
+    assert several.problems() == {} and (found.decoders, found.all_cpus) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "decoders", "at_once"),
+    [
+        ({}, 11, 8),  # 96 cores, 8 GPUs: 12 for each trial, of which one trains
+        ({"gpus_per_trial": 0.5}, 5, 16),
+        ({"gpus_per_trial": 2}, 22, 4),
+        ({"gpus_per_trial": 8}, 88, 1),
+        ({"cpus_per_trial": 4}, 8, 8),
+        ({"max_concurrent": 2}, 16, 2),
+        ({"data_workers": 3}, 3, 8),
+        ({"cpus_per_trial": 12}, 0, 8),
+    ],
+)
+def test_the_trials_of_a_machine_divide_its_cores(given, decoders, at_once, photos, monkeypatch):
+    monkeypatch.setattr("sweeps.engine.system.machine.cpu_count", lambda: 96)
+    monkeypatch.setattr("sweeps.engine.system.machine.gpu_count", lambda: 8)
+    given = {"cache_images": "none"} | given
+    options = Options(dataset="image_folder", data_dir=photos, image_size=32, **given)
+    found = resources.make_resources(options, 1)
+    assert (found.decoders, found.max_concurrent) == (decoders, at_once)
+    assert found.all_cpus * found.max_concurrent <= 96 and resources.problems(options) == {}
 
 
 @pytest.mark.system

@@ -16,7 +16,7 @@ from gon_core.data.files import DataFileError
 from sweeps.engine.cli.command_options import MOST_CORES, CommandOptions, Cores, PositiveInt
 from sweeps.engine.cli.grids import WHOLE_NUMBER, words
 from sweeps.engine.cli.messages import hint
-from sweeps.engine.system.machine import cpu_count, memory
+from sweeps.engine.system.machine import memory
 
 Scale = Literal["demo", "paper"]
 Sampler = Literal["gp", "tpe", "nsga2", "random"]
@@ -26,7 +26,6 @@ MOST_GENERATOR_STEPS = 10_000_000  # records have 64 bits for them; the paper ta
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 # Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
 MOST_GPUS, MOST_HOURS, MOST_PRICE = 1_000, 1e9, 1e6
-MOST_DECODERS = 2  # by default
 MEMORY_SHARE = 4  # the part of the memory that images may take: Ray keeps a copy for the trials
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 Methods = Annotated[
@@ -97,7 +96,7 @@ class SweepOptions(CommandOptions):
     )
     data_workers: Annotated[int, Field(ge=0, le=MOST_CORES)] | None = Field(
         None,
-        description="Processes of a trial that decode images in every epoch. Default: up to 2.",
+        description="Processes of a trial that decode images. Default: its share of the cores.",
     )
     model: ModelName | None = Field(
         None,
@@ -134,6 +133,10 @@ class SweepOptions(CommandOptions):
         description="Step of uat's perturbation; no source gives it. Default: none, uat needs it.",
     )
     precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
+    batch_norm: Literal["synchronised", "local"] = Field(
+        "synchronised",
+        description="local: each process of a trial normalises its own images: another training.",
+    )
     checkpoint_every: PositiveInt | None = Field(
         None, description="Epochs between checkpoints. Default: 1 (demo), 10 (paper)."
     )
@@ -230,16 +233,6 @@ class SweepOptions(CommandOptions):
         return count * 3 * folder.image_size**2 <= memory() // MEMORY_SHARE
 
     @property
-    def decoders(self) -> int:
-        """Processes of a trial that decode images, which need cores of their own."""
-        if self.keeps_images:
-            return 0
-        if self.data_workers is not None:
-            return self.data_workers
-        free = cpu_count() - self.cpus_per_trial
-        return MOST_DECODERS if self.address else max(0, min(MOST_DECODERS, free))
-
-    @property
     def variant(self) -> str:
         """The one training method that is searched."""
         legal = self.benchmark.methods.keys() & set(self.methods)
@@ -281,8 +274,6 @@ class SweepOptions(CommandOptions):
             found["download"] = "these images are where they are"
         elif self.folder is None:  # nothing is known of it
             return {name: rule for name, rule in found.items() if not name.endswith("_images")}
-        elif not self.keeps_images and (self.processes_per_trial or 1) > 1:
-            found["processes_per_trial"] = "must be 1 where images are decoded in every epoch"
         if foreign := [name for name in self.method or () if name not in benchmark.methods]:
             known = ", ".join(benchmark.methods)
             found["method"] = f"on {benchmark.title} must be one of {known}, given: {foreign[0]}"

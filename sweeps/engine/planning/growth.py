@@ -33,6 +33,7 @@ OPTIONS = {
     "training.decays": "decays",
     "epochs": "max_epochs",
     "training.precision": "precision",
+    "training.batch_norm_parts": "batch_norm",
     "evaluation.measures": "evaluate",
     "evaluation.images": "evaluation_images",
     "evaluation.left_out": "frost_dir",

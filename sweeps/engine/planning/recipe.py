@@ -9,6 +9,7 @@ from gon_core.benchmarks import ScaleName
 from gon_core.config import DataConfig, EvaluationConfig, TrainingConfig
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
+from sweeps.engine.resources import resources
 
 
 def recipe(options: SweepOptions) -> TrainingConfig:
@@ -28,6 +29,8 @@ def recipes(options: SweepOptions) -> dict[str, TrainingConfig]:
 def _changes(options: SweepOptions) -> dict[str, Any]:
     names = ("batch_size", "decays", "max_epochs", "precision")
     given = {name: getattr(options, name) for name in names}
+    if options.batch_norm == "local":
+        given["batch_norm_parts"] = resources.make_resources(options, at_once=1).processes
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from sweeps.engine.cli.command_options import MOST_CORES
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.resources.cluster_check import Capacity, ClusterError, Node
@@ -14,6 +15,7 @@ from sweeps.engine.system import machine
 
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARE = 0.01  # of a GPU: what CUDA itself needs of its memory; Ray rounds to 0.0001
+FEW_DECODERS, MOST_DECODERS = 2, 16  # processes for a trial, and for a GPU
 # A search that learns from every trial should not request all at once, and how far a cluster grows
 # only its owner knows.
 JOINT_AT_ONCE = 8
@@ -79,6 +81,9 @@ def problems(options: SweepOptions) -> dict[str, str]:
                  "mount one (docker run --shm-size 4g), or give a cluster"}  # fmt: skip
     else:
         found = _machine_problems(options, capacity(options).largest, wanted)
+    if options.batch_norm == "local" and wanted.processes == 1:
+        rule = "is of trials of several processes (--gpus-per-trial, --processes-per-trial)"
+        found["batch_norm"] = f"{rule}, here each has one"
     if not wanted.gpus:
         rule = "no trial of this sweep has a GPU"
         if options.budget_gpu_hours is not None:
@@ -186,7 +191,8 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
     if gpus is None:
         gpus = 1.0 if there.largest.gpus else 0.0
     processes = options.processes_per_trial or max(1, math.ceil(gpus))
-    most = there.room_for(options.cpus_per_trial * processes + options.decoders, gpus)
+    decoders = _decoders(options, there, gpus, processes)
+    most = there.room_for(options.cpus_per_trial * processes + decoders, gpus)
     if there.grows:
         most = max(most, options.max_concurrent or at_once)
     elif not most:  # a dry run for GPUs that this machine has not
@@ -197,5 +203,27 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
         max_concurrent=min(most, options.max_concurrent or most),
         processes=processes,
         grows=there.grows,
-        decoders=options.decoders,
+        decoders=decoders,
     )
+
+
+def _decoders(options: SweepOptions, there: Capacity, gpus: float, processes: int) -> int:
+    """Return how many processes decode images for a trial: its share of a machine's cores.
+
+    A machine with GPUs runs as many trials as they suffice for, which divide its cores; of several
+    machines, the one with the fewest cores for each decides. Without GPUs training is so slow that
+    few decoders keep it busy.
+    """
+    if options.keeps_images:
+        return 0
+    if options.data_workers is not None:
+        return options.data_workers
+    trains = options.cpus_per_trial * processes
+    if with_gpus := [node for node in there.nodes if gpus and node.gpus >= gpus]:
+        trials = {node: node._replace(cpus=MOST_CORES).fits(1, gpus) for node in with_gpus}
+        most = options.max_concurrent or MOST_CORES
+        share = min(int(node.cpus) // min(count, most) for node, count in trials.items())
+        return max(0, min(MOST_DECODERS * processes, share - trains))
+    if options.address is not None:  # what its machines have is not known yet
+        return FEW_DECODERS * processes
+    return max(0, min(FEW_DECODERS, int(there.largest.cpus) - trains))

@@ -75,7 +75,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
     if benchmark.folder is not None:
         try:
             assert isinstance(splits.training, folder_images.FolderImages), "it is a folder's"
-            all_fit = folder_images.fits(splits.training)
+            all_fit = folder_images.fits(len(splits.training), splits.training.side)
             splits, _ = folder_images.keep(splits, all_of_them=all_fit, workers=0)
         except DataFileError as error:
             refuse([f"--data-dir: {error}"])

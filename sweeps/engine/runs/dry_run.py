@@ -16,6 +16,12 @@ SLOW_BF16 = (
 )
 
 
+SEVERAL_GPUS = (
+    "Each trial takes {gpus:g} GPUs: use them for {gpus:g} trials at once unless one would not fit "
+    "a GPU (--gpus-per-trial)."
+)
+
+
 def show_plan(
     plan: Plan, records: SweepRecords, reusable: Mapping[str, str], costs: Sequence[str],
     console: Console,
@@ -36,6 +42,8 @@ def show_plan(
     for line in costs:
         console.print(line, highlight=False)
     show_deviations(plan, console)
+    if plan.resources.gpus > 1:
+        console.print(SEVERAL_GPUS.format(gpus=plan.resources.gpus), highlight=False)
     console.print("Dry run: nothing was started, nothing was written.")
 
 

@@ -55,12 +55,15 @@ def image_lines(data: DataConfig, options: SweepOptions) -> list[str]:
     return [*lines, "Images are read where they are: nothing is copied."]
 
 
-def read(data: DataConfig, options: SweepOptions, say: Callable[[str], None]) -> "Splits":
+def read(
+    data: DataConfig, options: SweepOptions, decoders: int, say: Callable[[str], None]
+) -> "Splits":
     """Return the images that a sweep trains on and tests with.
 
     Args:
         data: which images.
         options: where they are, and where they are kept.
+        decoders: processes of each trial that decode, in every epoch.
         say: prints what there is to know of them.
 
     Raises:
@@ -71,7 +74,7 @@ def read(data: DataConfig, options: SweepOptions, say: Callable[[str], None]) ->
     splits = split(*data.benchmark.read(options.data_dir), data)
     if data.folder is None:
         return splits
-    return _kept(_with_stylized(splits, options, say), options, say)
+    return _kept(_with_stylized(splits, options, say), options, decoders, say)
 
 
 def _with_stylized(splits: "Splits", options: SweepOptions, say: Callable[[str], None]) -> "Splits":
@@ -89,14 +92,16 @@ def _with_stylized(splits: "Splits", options: SweepOptions, say: Callable[[str],
     return found
 
 
-def _kept(splits: "Splits", options: SweepOptions, say: Callable[[str], None]) -> "Splits":
+def _kept(
+    splits: "Splits", options: SweepOptions, decoders: int, say: Callable[[str], None]
+) -> "Splits":
     """Decode images into memory, those to train on too where they all fit."""
     from gon_core.data.folder_images import keep
 
     keeps = options.keeps_images
     workers = 0 if len(splits.training) < WORTH_PROCESSES else machine.cpu_count()
     try:
-        kept, by_pillow = keep(splits, keeps, workers, options.decoders)
+        kept, by_pillow = keep(splits, keeps, workers, decoders)
     except DataFileError as error:
         refuse([f"--data-dir: {error}"])
     if by_pillow:

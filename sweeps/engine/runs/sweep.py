@@ -314,6 +314,7 @@ class _Sweep:
 
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         data, evaluation = self.plan.config.data, self.plan.config.evaluation
-        splits = images.read(data, self.options, self.session.console.print)
+        decoders = self.plan.resources.decoders
+        splits = images.read(data, self.options, decoders, self.session.console.print)
         measures.write_examples(self.records.folder, splits, evaluation)
         return measures.prepare_data(splits, evaluation, self.options.corrupted_dir)

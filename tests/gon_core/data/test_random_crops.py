@@ -12,7 +12,9 @@ from gon_core.data import decoding, folder_images, image_folder
 from gon_core.data.augmentation import ASPECT, crop_box
 from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, checkpoints, new_state, train
+from gon_core.training.parallel import ALONE
 from tests.class_folders import fill, photo
+from tests.gon_core.training.threads import in_threads
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +135,46 @@ def test_each_epoch_shows_other_parts(divided):
     seen, data = [], images(divided)
     batches = data.batches
 
-    def spy(indices, seed=None):
+    def spy(indices, seed=None, rows=None):
         seen.append(seed)
-        return batches(indices, seed)
+        return batches(indices, seed, rows)
 
     data.batches = spy
     state, config = state_of(GNT(sigma=0.1))
     list(train(state, data, GNT(sigma=0.1), config))
     assert len(set(seen)) == 2 and None not in seen
+
+
+def test_each_process_decodes_its_own_rows_and_trains_what_one_does(divided, monkeypatch):
+    """Batches of 8, 8, 8 and 1: in the last one two of three processes have no row."""
+    method, read = GNT(sigma=0.1), {}
+
+    def decode(content, name, side, least_area, seed, index):
+        read.setdefault(seed, []).append(index)
+        return decode_cropped(content, name, side, least_area, seed, index)
+
+    decode_cropped = decoding.decode_cropped
+    monkeypatch.setattr(folder_images, "decode_cropped", decode)
+
+    def trained(group):
+        state, config = state_of(method)
+        state.group = group
+        history = list(train(state, images(divided)[torch.arange(25)], method, config))
+        return state.model.state_dict(), [metrics.train_loss for metrics in history]
+
+    weights, losses = trained(ALONE)
+    read.clear()
+    for future in in_threads(3, trained):
+        own, own_losses = future.result()
+        assert own_losses == pytest.approx(losses, rel=1e-5)
+        torch.testing.assert_close(own, weights, rtol=1e-4, atol=1e-6)
+    assert len(read) == 2 and all(sorted(indices) == [*range(25)] for indices in read.values())
+
+
+def test_rows_that_are_not_wanted_are_black(divided):
+    index = torch.tensor([5, 17, 2, 29, 8])
+    (whole,) = images(divided).batches([index], seed=7)
+    (some,) = images(divided).batches([index], 7, slice(1, None, 2))
+    assert torch.equal(some[1::2], whole[1::2]) and not some[::2].any()
+    (none,) = images(divided).batches([index[:1]], 7, slice(1, None, 2))
+    assert none.shape == (1, 3, 32, 32) and not none.any()

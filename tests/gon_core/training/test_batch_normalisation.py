@@ -11,7 +11,6 @@ from gon_core import seeding
 from gon_core.config import TrainingConfig
 from gon_core.models.madry_cnn import initialise
 from gon_core.training import METHODS, ant, checkpoints, new_state
-from gon_core.training.parallel import Group
 from tests.gon_core.training.test_every_method import EVERY_METHOD
 
 CONFIG = TrainingConfig(batch_size=8, learning_rate=0.05)
@@ -73,8 +72,3 @@ def test_a_generator_step_leaves_running_statistics_alone(new):
     state.model.train()
     ant.ascend(state, ant.opponent_of(state), IMAGES, LABELS, bf16=False)
     assert all(map(torch.equal, before, state.model.buffers())) and state.model.training
-
-
-def test_several_processes_refuse_it():
-    with pytest.raises(ValueError, match="batch normalisation sees a share of each batch"):
-        Group(0, 2).check(normalised())

@@ -10,18 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from torch import nn
 
-from gon_core.models import MadryCNN
 from gon_core.noise.share import EVERY_ROW, counted_from
 from gon_core.training import checkpoints
 from gon_core.training.parallel import Group
-from tests.gon_core.training.parallel_rank import EVERY, train_one
+from tests.gon_core.training.parallel_rank import ALL, train_one
 
 SCRIPT = Path(__file__).with_name("parallel_rank.py")
 # Sums of single-precision numbers in another order differ by a few times 6e-8 of their size, here
 # below 1, at each of six steps. A sign that flips in PGD moves a pixel by a tenth.
-TOLERANCE = {name: 2e-6 for name in EVERY} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
+TOLERANCE = {name: 2e-6 for name in ALL} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
 
 
 @pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 3])
@@ -52,7 +50,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ALL)
 def test_several_processes_end_where_one_does(name, several, alone):
     size, folder, found = several
     reference, history = alone(name)
@@ -104,11 +102,3 @@ def test_shares_are_disjoint_whole_and_even(batch, size, first):
 def test_alone_a_batch_is_left_as_it_is():
     images = torch.zeros(2, 3, 4, 4).to(memory_format=torch.channels_last)
     assert Group().own(images) is images and Group().rows == EVERY_ROW
-
-
-def test_batch_normalisation_is_refused():
-    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
-    with pytest.raises(ValueError, match="cannot be trained by several processes"):
-        Group(0, 2).check(model)
-    Group().check(model)
-    Group(0, 2).check(MadryCNN())

@@ -16,16 +16,17 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from gon_core.config import TrialConfig
 from gon_core.data.splits import Images
 from gon_core.training import TrainingState, checkpoints
 from gon_core.training.parallel import ALONE, abort, joined
 from sweeps.engine.system.temporary_folder import TemporaryFolder
+from sweeps.engine.trials.ranks.images import leave
 
-TRAINING, DATA = "training.json", "data.safetensors"
-READY = "ready"
+TRAINING = "training.json"
+MODULE, READY = "sweeps.engine.trials.ranks", "ready"
+SILENT = "ignore::UserWarning:multiprocessing.resource_tracker"
 START = 300.0  # seconds in which a rank reads what it trains; it loads torch, on a busy machine too
 TIMEOUT = 1800.0  # seconds; meanwhile rank 0 validates, and may wait for an object store
 PATIENCE = 5.0  # seconds in which a rank that breaks a connection says, or shows, what broke it
@@ -46,7 +47,7 @@ def started(
         config: of the trial.
         state: where the training begins or resumes, and whose group is that of all processes
             meanwhile; on a GPU, each process takes one of its own.
-        data: the training images.
+        data: the training images, see ``images.of_one_rank``.
         timeout: seconds after which a process that does not answer is an error.
 
     Raises:
@@ -66,8 +67,7 @@ def started(
             files = checkpoints.dump(state)
             for name, content in files.items():
                 (folder.path / name).write_bytes(content)
-            images = data.batch(slice(None)).cpu().contiguous()
-            save_file({"images": images, "labels": data.labels.cpu()}, folder.path / DATA)
+            leave(data, folder.path)
             training = {
                 "size": count, "device": device_type, "timeout": timeout, "state": list(files),
                 "threads": torch.get_num_threads(), "trial": config.model_dump_json(),
@@ -101,10 +101,11 @@ class _Others:
         deadline = time.monotonic() + START
         ready = [threading.Event() for _ in range(1, self._count)]
         for rank, event in enumerate(ready, 1):
-            # -P: no module of the working directory is taken for one of ours. In a session of their
-            # own: Ctrl-C is for rank 0 alone.
+            # -P: no module of the working directory is taken for one of ours. -W: nothing is said
+            # when a rank that has processes decoding is killed, as all are in the end. In a session
+            # of their own: Ctrl-C is for rank 0 alone.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sweeps.engine.trials.ranks", str(rank), str(folder)],
+                [sys.executable, "-P", "-W", SILENT, "-m", MODULE, str(rank), str(folder)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
             self._processes.append(process)

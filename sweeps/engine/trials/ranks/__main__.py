@@ -12,13 +12,12 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from gon_core.config import Given, TrialConfig
-from gon_core.data.splits import LabelledImages
 from gon_core.training import StoppedError, checkpoints, train
 from gon_core.training.parallel import joined
-from sweeps.engine.trials.ranks import DATA, PATIENCE, READY, TRAINING
+from sweeps.engine.trials.ranks import PATIENCE, READY, TRAINING
+from sweeps.engine.trials.ranks.images import take
 from sweeps.engine.trials.trial import begin_training, cause, make_deterministic
 
 
@@ -62,7 +61,7 @@ def _follow(rank: int, folder: Path, group: ExitStack, ready: Callable[[], None]
     make_deterministic(device, training["threads"])
     config = TrialConfig.model_validate_json(training["trial"])
     assert not isinstance(config.method, Given), "given weights are not trained"
-    data = LabelledImages(**load_file(folder / DATA)).to(device)
+    data = take(folder).to(device)
     state = begin_training(config, device)
     files = {name: (folder / name).read_bytes() for name in training["state"]}
     checkpoints.restore(state, files)

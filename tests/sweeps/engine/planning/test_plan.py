@@ -97,6 +97,16 @@ def test_processes_share_the_training_and_change_nothing_else_of_the_sweep(monke
     assert trial_seconds(one, speeds) - trial_seconds(two, speeds) == pytest.approx(training / 2)
 
 
+def test_statistics_of_each_process_are_another_training(monkeypatch):
+    monkeypatch.setattr(machine, "cpu_count", lambda: 6)
+    whole = plan_of(processes_per_trial=2)
+    parts = [plan_of(processes_per_trial=count, batch_norm="local") for count in (2, 3)]
+    assert [plan.config.training.batch_norm_parts for plan in (whole, *parts)] == [1, 2, 3]
+    assert len({plan.trial((0.5,), 0).trial_id for plan in (whole, *parts)}) == 3
+    assert {plan.config.start for plan in parts} == {whole.config.start}, "one process trains it"
+    assert len({plan.name for plan in (whole, *parts)}) == 3
+
+
 def test_the_expected_time_follows_from_the_work():
     plan = plan_of(scale="demo", max_concurrent=1)
     speed = Speed(train=1e-3, evaluate=1e-4)

@@ -92,6 +92,7 @@ def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine
             0, 4, {"cpus_per_trial": 2, "processes_per_trial": 3},
             "processes_per_trial", "at most 2: each process of a trial takes 2 of the 4 cores",
         ),
+        (2, 8, {"batch_norm": "local"}, "batch_norm", "is of trials of several processes"),
     ],
 )  # fmt: skip
 def test_what_the_machine_has_not_is_refused(gpus, cpus, given, key, rule, a_machine):
