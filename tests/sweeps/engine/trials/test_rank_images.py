@@ -7,6 +7,7 @@ from gon_core.benchmarks import image_folder
 from gon_core.config import DataConfig, EvaluationConfig, TrainingConfig, TrialConfig, Vanilla
 from gon_core.data import folder_images, sharded, shards
 from gon_core.data.splits import split
+from gon_core.data.stylized import Joined
 from sweeps.engine.trials.measures import prepare_data
 from sweeps.engine.trials.ranks.images import leave, of_one_rank, take
 from sweeps.engine.trials.trial import make_deterministic, run_trial
@@ -67,3 +68,16 @@ def test_two_processes_with_decoders_and_batch_normalisation_find_what_one_does(
         assert result.status == "max_epochs", result.reason
         found.append([entry["train_loss"] for entry in result.history])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_ranks_read_stylised_images_behind_the_others(photos, tmp_path):
+    listing = image_folder.listing(photos)
+    ours = folder_images.load(listing, 32, least_area=0.08)[0]
+    stylised = folder_images.load(listing, 32)[0][torch.arange(0, 20, 3)]
+    both = folder_images.FolderImages(
+        Joined(ours.source, stylised.source), torch.cat([ours.labels, stylised.labels]), 32
+    )
+    leave(both, tmp_path)
+    theirs, last = take(tmp_path), torch.arange(len(both) - 9, len(both))
+    (expected,), (found,) = (each.batches([last]) for each in (both, theirs))
+    assert torch.equal(found, expected) and torch.equal(theirs.labels, both.labels)
