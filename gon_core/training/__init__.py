@@ -47,6 +47,7 @@ from gon_core.training.loop import (
     train_epochs,
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
+from gon_core.training.optimizers import SGD
 
 METHODS = {
     Vanilla: vanilla.make_step,
@@ -84,7 +85,7 @@ def new_state(
         augment: what is done to the images of each batch before any noise.
     """
     device = next(model.parameters()).device
-    optimizer = torch.optim.SGD(
+    optimizer = SGD(
         model.parameters(),
         lr=config.learning_rate,
         momentum=config.momentum,
