@@ -1,5 +1,6 @@
 """What all tests share. Imports nothing of gon_core: pytest's hook must see its first import."""
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *received: None)
 
 
+# The modules are a million objects, which each full collection looks at again.
+gc.set_threshold(50_000, 20, 100)
+
 # A busy machine must fail no test: time is measured in benchmarks.
 settings.register_profile("untimed", deadline=None, max_examples=50)
 settings.load_profile("untimed")
@@ -28,6 +32,12 @@ SHAPES_ARE_CHECKED = ("gon_core", "gpu", "sweeps/engine/trials")
 TESTS = Path(__file__).parent
 REAL_SWEEPS = TESTS / "sweeps"
 MAY_START_PROCESSES = {"end_to_end", "system", "slow", "cluster", "gpu"}
+
+
+def pytest_collection_finish():
+    """Let no collection look again at the modules, millions of objects, which live to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

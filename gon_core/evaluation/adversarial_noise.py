@@ -17,6 +17,7 @@ from gon_core.training.ant import ascend
 from gon_core.training.checkpoints import restore_model
 from gon_core.training.loop import TrainingState, batches
 from gon_core.training.opponent import STREAMS, adam, new_opponent
+from gon_core.training.optimizers import SGD
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def adversarial_noise(
     opponent.optimizer = adam(opponent.generator, method.pretraining_learning_rate)
     with frozen(model):
         # Its optimiser takes no step: the classifier stays as it is.
-        state = TrainingState(model, torch.optim.SGD(model.parameters()), streams, opponent)
+        state = TrainingState(model, SGD(model.parameters()), streams, opponent)
         order = streams["pretraining order"]  # a new one each time through the images
         endless = (
             labelled for _ in itertools.count() for labelled in batches(data, batch_size, order)

@@ -53,6 +53,7 @@ from gon_core.training.loop import (
     train_epochs,
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
+from gon_core.training.optimizers import SGD
 from gon_core.training.second_source import STREAM, SecondSource
 
 METHODS = {
@@ -98,7 +99,7 @@ def new_state(
         ValueError: the method takes some stylised images, and ``own_images`` is not given.
     """
     device = next(model.parameters()).device
-    optimizer = torch.optim.SGD(
+    optimizer = SGD(
         model.parameters(),
         lr=config.learning_rate,
         momentum=config.momentum,

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from gon_core.config import ANT, Method
 from gon_core.noise import NoiseGenerator, Replay
 from gon_core.training.loop import TrainingState
+from gon_core.training.optimizers import Adam
 
 # Random streams: initial weights, the images that a fresh generator trains alone on, and the choice
 # of past generators. Noise itself comes from the stream that every method has.
@@ -204,4 +205,4 @@ def fresh_generator(
 
 def adam(generator: NoiseGenerator, learning_rate: float) -> torch.optim.Adam:
     """Return a fresh optimiser of a generator's parameters."""
-    return torch.optim.Adam(generator.parameters(), lr=learning_rate, fused=True)
+    return Adam(generator.parameters(), lr=learning_rate, fused=True)

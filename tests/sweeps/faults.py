@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
+from sweeps.engine.tracking.mlflow import sqlite_store
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
@@ -32,9 +33,12 @@ class Sweep:
         arguments: of the command, without the sizes.
         script: of ``sweeps/``.
         name: of the sweep.
+        has_store: whether MLflow's store is there before, here a copy; else the command makes it,
+            which takes seconds.
     """
 
-    def __init__(self, folder, arguments, script="sigma_line_search", name="small"):
+    def __init__(self, folder, arguments, script="sigma_line_search", name="small", has_store=True):
+        self.has_store = has_store
         self.cwd = folder
         self.folder = folder / "results" / name
         self.command = [sys.executable, str(SWEEPS / f"{script}.py"), *SMALL, "--name", name,
@@ -42,6 +46,8 @@ class Sweep:
         self.records = SweepRecords(Folder(str(self.folder)))
 
     def start(self, **environment):
+        if self.has_store:
+            sqlite_store.ensure_store(self.cwd / "results/mlflow.db")
         return subprocess.Popen(
             self.command, cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=ENVIRONMENT | environment, start_new_session=True,

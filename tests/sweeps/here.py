@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from matplotlib.figure import Figure
 
 from sweeps.engine import report
 from sweeps.engine.backend.in_process import InProcess
@@ -16,8 +17,10 @@ from sweeps.engine.report.figures import style
 from sweeps.engine.runs import sweep
 from tests.eager import use_eager_kernels
 
+PIXEL = style.render("pixel", lambda: Figure(figsize=(0.1, 0.1)), ("png",), dpi=20)["pixel.png"]
 
-def run_here(folder, script, *arguments, patched=MappingProxyType({})):
+
+def run_here(folder, script, *arguments, patched=MappingProxyType({}), draws=True):
     """Run a script as its command does.
 
     Args:
@@ -25,6 +28,8 @@ def run_here(folder, script, *arguments, patched=MappingProxyType({})):
         script: of ``sweeps/``.
         arguments: of the command.
         patched: what stands in for something meanwhile, by its dotted name.
+        draws: whether the report's figures are drawn, half of the time of a small sweep; else
+            each is one pixel, where another test draws those of such a sweep.
 
     Returns:
         The exit code, and all that it printed.
@@ -36,7 +41,7 @@ def run_here(folder, script, *arguments, patched=MappingProxyType({})):
         patch.setenv("COLUMNS", "100")
         patch.setattr(sys, "argv", [f"sweeps/{script}.py", *map(str, arguments)])
         patch.setattr(sweep, "run_sweep", partial(sweep.run_sweep, backend=InProcess))
-        patch.setattr(report, "render", render_small)
+        patch.setattr(report, "render", render_small if draws else render_nothing)
         use_eager_kernels(patch)
         for name, value in patched.items():
             patch.setattr(name, value)
@@ -53,7 +58,13 @@ def render_small(name, draw):
     return style.render(name, draw, ("png",), dpi=20) | {f"{name}.svg": b"<svg/>"}
 
 
-def repeat_here(sweep, *arguments, patched=MappingProxyType({})):
+def render_nothing(name, draw):
+    """Return an empty figure, for a test that looks at something else of a sweep."""
+    return {f"{name}.png": PIXEL, f"{name}.svg": b"<svg/>"}
+
+
+def repeat_here(sweep, *arguments, patched=MappingProxyType({}), draws=True):
     """Run the command of a ``tests.sweeps.faults.Sweep``, with further arguments."""
     script = Path(sweep.command[1]).stem
-    return run_here(sweep.cwd, script, *sweep.command[2:], *arguments, patched=patched)
+    words = (*sweep.command[2:], *arguments)
+    return run_here(sweep.cwd, script, *words, patched=patched, draws=draws)

@@ -104,11 +104,11 @@ def test_resumed_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, fini
     before = sweep.result_stamps()
     asked = json.loads((sweep.folder / "sweep.json").read_text())
     sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
-    code, text = repeat_here(sweep)
+    code, text = repeat_here(sweep, draws=False)
     assert code == 3 and sweep.result_stamps() == before and "vanilla start" not in text
     assert "Stopped by its budget of 0.5 hours: 2 of 6 trials ended; 1 value" in one_line(text)
     sweep.command[-1] = "100"
-    code, text = repeat_here(sweep)
+    code, text = repeat_here(sweep, draws=False)
     assert code == 0, text
     assert "Stopped by" not in text and "of 100 hours used" in text
     assert before.items() <= sweep.result_stamps().items()  # nothing was trained again

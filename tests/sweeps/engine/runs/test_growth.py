@@ -23,7 +23,12 @@ def run(tmp_path):
     def run(script, words, code=0, name=None):
         before = set(Folder(str(tmp_path / "results")).names())
         found, printed = run_here(
-            tmp_path, script, *SMALL, *shlex.split(words), *(("--name", name) if name else ())
+            tmp_path,
+            script,
+            *SMALL,
+            *shlex.split(words),
+            *(("--name", name) if name else ()),
+            draws=False,
         )
         assert found == code, printed
         storage = Folder(str(tmp_path / "results"))

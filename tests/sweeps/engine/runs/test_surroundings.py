@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 def results(tmp_path_factory):
     """A folder of one sweep, which commands that only read can look at."""
     folder = tmp_path_factory.mktemp("surroundings")
-    code, printed = run_here(folder, "sigma_line_search", *WORDS, "--name", "s")
+    code, printed = run_here(folder, "sigma_line_search", *WORDS, "--name", "s", draws=False)
     assert code == 0, printed
     return folder
 
@@ -134,13 +134,13 @@ def test_a_storage_of_any_name_is_tracked_and_shown_as_it_is(name, tmp_path, mon
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
     storage = tmp_path / name
     words = [*WORDS, "--storage", str(storage), "--name", "s"]
-    code, printed = run_here(tmp_path, "sigma_line_search", *words)
+    code, printed = run_here(tmp_path, "sigma_line_search", *words, draws=False)
     assert code == 0 and name in printed.replace("\n", ""), printed
     client = MlflowClient(default_uri(str(storage)))
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     assert sorted(run.data.tags["kind"] for run in runs) == ["sweep", "trial"]
     assert (storage / "s/tracked.json").exists()
-    code, printed = run_here(tmp_path, "sigma_line_search", *words, "--seeds", "2")
+    code, printed = run_here(tmp_path, "sigma_line_search", *words, "--seeds", "2", draws=False)
     assert code == 0 and "grows by seeds 1" in printed, printed
 
 
@@ -151,13 +151,13 @@ def test_a_deleted_experiment_is_named_with_how_to_restore_it(tmp_path):
     from sweeps.engine.tracking import default_uri
     from sweeps.engine.tracking.__main__ import main as tracking
 
-    assert run_here(tmp_path, "sigma_line_search", *WORDS, "--name", "s")[0] == 0
+    assert run_here(tmp_path, "sigma_line_search", *WORDS, "--name", "s", draws=False)[0] == 0
     client = MlflowClient(default_uri(str(tmp_path / "results")))
     found = client.get_experiment_by_name("gon/sigma")
     assert found is not None
     client.delete_experiment(found.experiment_id)
     words = [*WORDS, "--name", "s", "--seeds", "2"]
-    code, printed = run_here(tmp_path, "sigma_line_search", *words)
+    code, printed = run_here(tmp_path, "sigma_line_search", *words, draws=False)
     said = " ".join(printed.split())
     assert code == 0 and "experiment gon/sigma was deleted there" in said
     assert f"experiments restore --experiment-id {found.experiment_id}" in said
