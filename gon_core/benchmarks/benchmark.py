@@ -76,7 +76,6 @@ class CorruptionSuite:
             corruptions=tuple(name for name in self.corruptions if name not in names),
             left_out=tuple(name for name in self.corruptions if name in names),
             # The mean of such errors is over all of the published corruptions.
-            reference_errors=None if names else self.reference_errors,
         )
 
     @property

@@ -30,7 +30,7 @@ def test_madry_cnn_is_made_for_other_classes_and_images():
 
 
 def test_those_that_fit_are_known():
-    assert fitting(10, DIGITS) == ("madry_cnn", "wong_small", "wong_large")
+    assert fitting(10, DIGITS) == ("madry_cnn", "wong_small", "wong_large", "rony_cnn")
     assert OF_IMAGENET == (
         "resnet18", "resnet50", "resnet152", "alexnet", "densenet121", "inception_v3",
         "resnet50_antialiased", "resnet152_denoising",
