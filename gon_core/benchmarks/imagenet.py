@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gon_core.architectures import OF_IMAGENET as OF_IMAGENET_MODELS
 from gon_core.benchmarks import cifar10, image_folder, imagenet_c
 from gon_core.benchmarks.attacks import ON_IMAGENET
 from gon_core.benchmarks.benchmark import Benchmark, CorruptionSuite, Published, Scale
@@ -216,6 +217,10 @@ OF_IMAGENET = Published(
         "ant_3x3_sin": "ant_3x3_sin",
     },
     not_trained=_not_trained(("shift_inv",)),
+    of_models={
+        **{name: {} for name in OF_IMAGENET_MODELS if name != "resnet50"},
+        "resnet50_antialiased": {"vanilla": "shift_inv"},
+    },
     curves={"gnt": ("imagenet_c_vs_sigma", "sigma", "imagenet_c_top1")},
 )
 OF_IMAGENET100 = Published(

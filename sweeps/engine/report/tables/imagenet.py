@@ -14,10 +14,8 @@ from sweeps.engine.report.summary.published import paper_model
 from sweeps.engine.report.tables.methods import OURS, OUTSIDE, Cell, make_cell
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
-EVALUATE = "python sweeps/evaluate_checkpoint.py --imagenet-c FOLDER"
-TRAIN = (
-    "python sweeps/{script}.py --dataset imagenet --data-dir FOLDER --weights FILE --scale paper"
-)
+EVALUATE = "python sweeps/evaluate_checkpoint.py --imagenet FOLDER"
+TRAIN = "python sweeps/{script}.py --dataset imagenet --data-dir FOLDER {weights} --scale paper"
 KINDS = ("ours", "paper", "official", "difference")
 BESIDE = (
     "Paper: as printed. Official: the authors' result files, means over their corruptions. "
@@ -161,15 +159,18 @@ def how_to_fill(name: str) -> str:
 
 def _training(name: str) -> str:
     model = MODELS[name]
-    script, options = "method_comparison", ["--method", model.method]
-    if name in DEPTHS:
+    script, options, weights = "method_comparison", ["--method", model.method], "--weights FILE"
+    if model.architecture in ("densenet121", "inception_v3"):
+        script, weights = "backbones", f"--weights-of {model.architecture}=FILE"
+        options = ["--models", model.architecture]
+    elif name in DEPTHS:
         script, options = "generator_depth", []
-    elif "sigma" in model.fields:
-        script, options = "sigma_line_search", ["--sigmas", str(model.fields["sigma"])]
+    elif model.architecture != "resnet50":
+        options += ["--model", model.architecture]
     if "sin" in model.method.split("_"):
         options += ["--stylized-dir", "FOLDER"]
-    if model.architecture != "resnet50":
-        options += ["--model", model.architecture]
+    if model.method == "uat":
+        options += ["--uat-step-size", "X"]
     if (side := architectures.describe(model.architecture).image_shape[-1]) != 224:
         options += ["--image-size", str(side)]
-    return " ".join([TRAIN.format(script=script), *options])
+    return " ".join([TRAIN.format(script=script, weights=weights), *options])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gon_core import intervals
-from gon_core.benchmarks import THE_PAPER
+from gon_core.benchmarks import THE_PAPER, Benchmark
 from gon_core.measurement import CLEAN, Measurement
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
@@ -17,7 +17,7 @@ from sweeps.engine.report.summary.space import CHECKPOINT
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 MEAN = "mean"  # over the corruptions
-ATTACKS = {"ddn": "l2 (1.5), DDN", "pgd": "l-inf (0.1), PGD"}
+NORMS = {"l2": "l2", "linf": "l-inf"}
 OUTSIDE = "†"
 Z = 1.96  # standard errors on either side of a 95 % interval
 OURS = (
@@ -103,10 +103,23 @@ def table_6(summary: SweepSummary) -> dict[str, dict[str, Cell]]:
 
 def table_7(summary: SweepSummary) -> dict[str, dict[str, Cell]]:
     """Return what was measured, by method and column: clean, and each attack."""
+    columns = (CLEAN, *attack_heads(summary.benchmark))
     return {
-        str(point.point[0]): _cells(summary, point, (CLEAN, *ATTACKS), summary.published.attacks)
+        str(point.point[0]): _cells(summary, point, columns, summary.published.attacks)
         for point in summary.points
-        if any(_measured(trial, name) for trial in point.trials for name in ATTACKS)
+        if any(trial.of("attacks") for trial in point.trials)
+    }
+
+
+def attack_heads(benchmark: Benchmark) -> dict[str, str]:
+    """Return by attack its norm, size and method in words, those in l2 first."""
+    names = sorted(benchmark.attacks)
+    steps = {benchmark.attacks[name].steps for name in names}
+    return {
+        name: f"{NORMS[attack.norm]} ({attack.size:g}), {attack.name.upper()}"
+        + f", {attack.steps} steps" * (len(steps) > 1)
+        for name in names
+        if (attack := benchmark.attacks[name])
     }
 
 
@@ -129,8 +142,8 @@ def _cells(
 
 
 def _measured(trial: TrialResult, column: str) -> list[Measurement]:
-    if column in ATTACKS:
-        return [row for row in trial.of("attacks") if row.setting == column]
+    if attacked := [row for row in trial.of("attacks") if row.setting == column]:
+        return attacked
     if column == CLEAN:
         return clean_rows(trial)
     return [row for row in corrupted_rows(trial) if column in (MEAN, row.setting)]
@@ -166,7 +179,7 @@ def build_methods(summary: SweepSummary) -> tuple[Table, ...]:
     heads = {name: name.replace("_", " ") for name in (CLEAN, MEAN, *summary.suite.corruptions)}
     tables = [_table(summary, title, six, heads, others, note)]
     if seven:
-        heads = {CLEAN: CLEAN} | ATTACKS
+        heads = {CLEAN: CLEAN} | attack_heads(summary.benchmark)
         tables.append(_table(summary, title_7, seven, heads, others_7, _images_note(summary)))
     return tuple(tables)
 

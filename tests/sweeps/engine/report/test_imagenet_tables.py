@@ -186,7 +186,7 @@ def test_the_tables_are_printed_without_a_sweep(capsys):
     text = capsys.readouterr().out
     assert text.index("Table 10: ") < text.index("Table 9: ") and "71.6" in text
     assert "--architecture densenet121 --names vanilla_dn121" in text
-    assert "--sigmas 0.4 --model inception_v3 --image-size 299" in text
+    assert "backbones.py" in text and "--models inception_v3 --image-size 299" in text
     assert "vanilla_ford: no weights are published" in text
 
 
