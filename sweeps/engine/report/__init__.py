@@ -36,7 +36,7 @@ from sweeps.engine.report.tables.points import build_points, build_trials
 from sweeps.engine.report.tables.table import Table
 from sweeps.engine.system.text import plural
 
-__all__ = ["Report", "export_report", "headline", "print_report", "write_report"]
+__all__ = ["Report", "drawings", "export_report", "headline", "print_report", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
     importances = measure_importances(summary)
     answer, tables = sentences.answer(summary, importances), _tables(summary, records)
     contents, pictures = {}, {}
-    for drawing in _drawings(summary, records, importances):
+    for drawing in drawings(summary, records, importances):
         contents |= render(drawing.name, drawing.draw)
         pictures[drawing] = contents[f"{drawing.name}.svg"]
     contents["table.md"] = to_document(summary, tables, answer).encode()
@@ -105,8 +105,8 @@ def export_report(
     summary = summarise(records)
     contents: dict[str, bytes] = {}
     captions = [sentences.deviations(summary)]
-    drawings = _drawings(summary, records, measure_importances(summary)) if figures else []
-    for drawing in drawings:
+    shown = drawings(summary, records, measure_importances(summary)) if figures else []
+    for drawing in shown:
         contents |= render(drawing.name, drawing.draw, figures, is_bare=is_bare, has_paths=False)
         captions.append(f"{drawing.name}: {drawing.caption}")
     if is_bare:
@@ -128,9 +128,10 @@ def _tables(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:
     )  # fmt: skip
 
 
-def _drawings(
+def drawings(
     summary: SweepSummary, records: SweepRecords, importances: Importances
 ) -> list[Drawing]:
+    """Return the figures that the report of a sweep has, in its order."""
     portraits = read_portraits(records, summary)
     return [
         *search_drawings(summary, importances, portraits),

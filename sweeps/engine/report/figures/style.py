@@ -6,7 +6,8 @@ Matplotlib without pyplot: no global state, no display.
 import io
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -70,9 +71,7 @@ def render(
             else they are text, which a drawing program can change.
     """
     files = {}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # nothing of a user's matplotlibrc
-        matplotlib.rcParams.update(STYLE)
+    with in_style():
         if not has_paths:
             matplotlib.rcParams.update({"svg.fonttype": "none", "pdf.fonttype": TRUE_TYPE})
         figure = draw()
@@ -87,6 +86,15 @@ def render(
             )  # fmt: skip
             files[f"{name}.{ending}"] = buffer.getvalue()
     return files
+
+
+@contextmanager
+def in_style() -> Iterator[None]:
+    """Set the common style for a while, and nothing of a user's matplotlibrc."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 def new_axes(title: str, pad: float = 12) -> Axes:
