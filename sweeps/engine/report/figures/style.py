@@ -6,6 +6,7 @@ Matplotlib without pyplot: no global state, no display.
 import io
 import math
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +50,7 @@ CAPTION: dict[str, Any] = {
 TITLE_LETTERS, CAPTION_LETTERS = 9.0, 14.5  # that fit in an inch
 CAPTION_GAP = 0.12  # inches between a figure of several plots and its caption
 LEGEND_ORDER = ("mean", "one", "published", "trial")  # first words; the rest follows as drawn
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def render(
@@ -90,8 +92,11 @@ def render(
 
 @contextmanager
 def in_style() -> Iterator[None]:
-    """Set the common style for a while, and nothing of a user's matplotlibrc."""
-    with matplotlib.rc_context():
+    """Set the common style for a while, and nothing of a user's matplotlibrc.
+
+    The style is the whole process's: one thread draws at a time.
+    """
+    with _ONE_AT_A_TIME, matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
