@@ -12,6 +12,7 @@ from rich.console import Console
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import sentences
+from sweeps.engine.report.charts.catalogue import charts
 from sweeps.engine.report.figures.catalogue import (
     Drawing,
     appendix_drawings,
@@ -68,17 +69,19 @@ def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
     importances = measure_importances(summary)
     answer, tables = sentences.answer(summary, importances), _tables(summary, records)
     contents, pictures = {}, {}
-    for drawing in drawings(summary, records, importances):
+    for drawing in (found := drawings(summary, records, importances)):
         contents |= render(drawing.name, drawing.draw)
-        pictures[drawing] = contents[f"{drawing.name}.svg"]
+        if not drawing.is_a_chart:
+            pictures[drawing] = contents[f"{drawing.name}.svg"]
     contents["table.md"] = to_document(summary, tables, answer).encode()
-    page = to_page(summary, (*tables, build_trials(summary)), answer, pictures)
+    shown = charts(summary, importances)
+    page = to_page(summary, (*tables, build_trials(summary)), answer, pictures, shown)
     contents["report.html"] = page.encode()
     output = output or records.folder
     output.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
         (output / "report").write(name, content)
-    return Report(output.uri, len(pictures), tuple(answer), summary, tables)
+    return Report(output.uri, len(found), tuple(answer), summary, tables)
 
 
 def export_report(
