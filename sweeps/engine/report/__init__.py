@@ -12,6 +12,7 @@ from rich.console import Console
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import sentences
+from sweeps.engine.report.charts.catalogue import charts
 from sweeps.engine.report.figures.catalogue import (
     Drawing,
     appendix_drawings,
@@ -37,7 +38,7 @@ from sweeps.engine.report.tables.table import Table
 from sweeps.engine.report.tables.training_match import build_training_match
 from sweeps.engine.system.text import plural
 
-__all__ = ["Report", "export_report", "headline", "print_report", "write_report"]
+__all__ = ["Report", "drawings", "export_report", "headline", "print_report", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,19 @@ def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
     importances = measure_importances(summary)
     answer, tables = sentences.answer(summary, importances), _tables(summary, records)
     contents, pictures = {}, {}
-    for drawing in _drawings(summary, records, importances):
+    for drawing in (found := drawings(summary, records, importances)):
         contents |= render(drawing.name, drawing.draw)
-        pictures[drawing] = contents[f"{drawing.name}.svg"]
+        if not drawing.is_a_chart:
+            pictures[drawing] = contents[f"{drawing.name}.svg"]
     contents["table.md"] = to_document(summary, tables, answer).encode()
-    page = to_page(summary, (*tables, build_trials(summary)), answer, pictures)
+    shown = charts(summary, importances)
+    page = to_page(summary, (*tables, build_trials(summary)), answer, pictures, shown)
     contents["report.html"] = page.encode()
     output = output or records.folder
     output.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
         (output / "report").write(name, content)
-    return Report(output.uri, len(pictures), tuple(answer), summary, tables)
+    return Report(output.uri, len(found), tuple(answer), summary, tables)
 
 
 def export_report(
@@ -106,8 +109,8 @@ def export_report(
     summary = summarise(records)
     contents: dict[str, bytes] = {}
     captions = [sentences.deviations(summary)]
-    drawings = _drawings(summary, records, measure_importances(summary)) if figures else []
-    for drawing in drawings:
+    shown = drawings(summary, records, measure_importances(summary)) if figures else []
+    for drawing in shown:
         contents |= render(drawing.name, drawing.draw, figures, is_bare=is_bare, has_paths=False)
         captions.append(f"{drawing.name}: {drawing.caption}")
     if is_bare:
@@ -129,9 +132,10 @@ def _tables(summary: SweepSummary, records: SweepRecords) -> tuple[Table, ...]:
     )  # fmt: skip
 
 
-def _drawings(
+def drawings(
     summary: SweepSummary, records: SweepRecords, importances: Importances
 ) -> list[Drawing]:
+    """Return the figures that the report of a sweep has, in its order."""
     portraits = read_portraits(records, summary)
     return [
         *search_drawings(summary, importances, portraits),

@@ -34,6 +34,7 @@ from sweeps.engine.records.usage import Budget
 from sweeps.engine.resources import cluster_check
 from sweeps.engine.runs import images
 from sweeps.engine.runs.dry_run import show_deviations, show_plan
+from sweeps.engine.runs.live_report import LiveReport
 from sweeps.engine.runs.progress import Progress
 from sweeps.engine.runs.session import (
     Session,
@@ -254,6 +255,7 @@ class _Sweep:
             f"{plural(left, 'trial')}, {at_a_time(resources)} on "
             f"{resources.device}, {precision}; kept in {self.records.folder.path}"
         )
+        say(f"Report, from the first minutes on: {self.records.folder.path}/report/report.html")
         show_deviations(plan, self.session.console)
 
     def _train(self, backend: Backend, search: Search, finished: int, tracker: Tracker) -> None:
@@ -277,12 +279,13 @@ class _Sweep:
             progress.phase("starting Ray" if is_here else "connecting to Ray")
             backend.wait()
             progress.phase("waiting for a machine")
-            driver = Driver(
-                plan, search, self.records, (self.meter, progress, tracker),
-                self.meter.may_start, self.meter.may_wait, (self.meter, progress), self.others,
-                progress.evaluating,
-            )  # fmt: skip
-            backend.run(driver, data, weights)
+            with LiveReport(self.records) as live:
+                driver = Driver(
+                    plan, search, self.records, (self.meter, progress, tracker, live),
+                    self.meter.may_start, self.meter.may_wait, (self.meter, progress), self.others,
+                    progress.evaluating,
+                )  # fmt: skip
+                backend.run(driver, data, weights)
 
     def _start_weights(
         self, trainer: Backend, data: "TrialData", progress: Progress

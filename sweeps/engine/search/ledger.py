@@ -42,7 +42,7 @@ class Entry:
 
 
 class Ledger:
-    """Points in their order, and the trials still to run.
+    """Points in their order, and the trials still to run: the grid's seed by seed.
 
     No call for a trial takes longer the more trials there are.
 
@@ -70,11 +70,9 @@ class Ledger:
         self._baselines = tuple(baselines)
         self._left_of_grid = len(self.entries) * len(self.seeds)  # trials
         self._queue: OrderedDict[tuple[Point, int], None] = OrderedDict()
-        for point in (*self.entries, *self._baselines):
-            self._put(point)
-
-    def _put(self, point: Point) -> None:
-        self._queue.update(dict.fromkeys((point, seed) for seed in self.seeds))
+        # Seed by seed: every point has a first figure after a part of the time.
+        points = (*self.entries, *self._baselines)
+        self._queue.update(dict.fromkeys((point, seed) for seed in self.seeds for point in points))
 
     @property
     def has_queued(self) -> bool:
@@ -86,7 +84,7 @@ class Ledger:
         if point not in self.entries and point not in self._baselines:
             self.entries[point] = Entry(point, True)
             self.proposed.append(self.entries[point])
-            self._put(point)
+            self._queue.update(dict.fromkeys((point, seed) for seed in self.seeds))
 
     def record(
         self, point: Point, seed: int, status: Status, objectives: Objectives | None

@@ -4,10 +4,12 @@ Nothing here is stored: a study is rebuilt from the trial records, by way of the
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from search_spaces.parameter import Parameter, Point
+from search_spaces.parameter import Choice, Parameter, Point, Value
 from sweeps.engine.search.ledger import Ledger, Objectives
 
 if TYPE_CHECKING:
@@ -102,6 +104,87 @@ def known_trial(
         state=state,
         system_attrs=attributes,
     )
+
+
+class Recorded(NamedTuple):
+    """A recorded point of a search, for a study of Optuna.
+
+    Attributes:
+        point: the values of the searched parameters.
+        state: ``COMPLETE``, ``PRUNED``, ``FAIL`` or ``RUNNING``, as Optuna names them.
+        objectives: their means over seeds, in percent; None unless it is complete.
+        begun, ended: when, as far as it is known.
+        attributes: what else a person may want to see of it.
+    """
+
+    point: Point
+    state: str
+    objectives: Objectives | None
+    begun: datetime | None
+    ended: datetime | None
+    attributes: dict[str, Any]
+
+
+def recorded_study(
+    name: str,
+    space: Sequence[Parameter],
+    objectives: Sequence[str],
+    points: Iterable[Recorded],
+    storage: str | None = None,
+) -> "Study":
+    """Return a study with all points of a search, each a trial, to look at with Optuna's tools.
+
+    Args:
+        name: of the study.
+        space: the searched parameters.
+        objectives: names of what is maximised.
+        points: in the order of the search.
+        storage: Optuna's URL of a database that keeps it, such as ``sqlite:///study.db``; None for
+            memory.
+
+    Raises:
+        ValueError: the storage has a study of that name.
+    """
+    import optuna
+    from optuna.trial import TrialState, create_trial
+
+    directions: Any = ["maximize"] * len(objectives)
+    try:
+        study = optuna.create_study(directions=directions, study_name=name, storage=storage)
+    except optuna.exceptions.DuplicatedStudyError:
+        raise ValueError(f"{storage} has a study {name!r} already: give another name") from None
+    with warnings.catch_warnings():  # "experimental" since 2023
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([f"{each} accuracy (%)" for each in objectives])
+    known = list(points)
+    distributions = {
+        parameter.name: _wide_enough(parameter, [each.point[index] for each in known])
+        for index, parameter in enumerate(space)
+    }
+    for number, each in enumerate(known):
+        trial = create_trial(
+            params=dict(zip(distributions, each.point, strict=True)),
+            distributions=distributions,
+            values=None if each.objectives is None else list(each.objectives),
+            state=TrialState[each.state],
+            user_attrs=each.attributes,
+        )
+        trial.number = number
+        trial.datetime_start = each.begun or each.ended or datetime.now()
+        trial.datetime_complete = None if each.state == "RUNNING" else each.ended
+        study.add_trial(trial)
+    return study
+
+
+def _wide_enough(parameter: Parameter, values: Sequence[Value]) -> Any:
+    """Return Optuna's distribution, widened to the values that a grid had beyond the range."""
+    if isinstance(parameter, Choice):
+        return replace(
+            parameter, values=tuple(dict.fromkeys((*parameter.values, *values)))
+        ).distribution()
+    numbers = [value for value in values if not isinstance(value, str)]
+    low, high = min([parameter.low, *numbers]), max([parameter.high, *numbers])
+    return replace(parameter, low=low, high=high).distribution()
 
 
 def importances(

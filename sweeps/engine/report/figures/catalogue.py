@@ -44,12 +44,14 @@ class Drawing:
         caption: what it shows, in a sentence.
         draw: draws it, in the style that is set.
         numbers: where its numbers can be read, in a sentence; empty if nowhere as text.
+        is_a_chart: whether the page has a chart of the same, to be explored, instead.
     """
 
     name: str
     caption: str
     draw: Callable[[], Figure]
     numbers: str = ""
+    is_a_chart: bool = False
 
 
 def search_drawings(
@@ -67,7 +69,7 @@ def search_drawings(
     name = summary.published.figure or f"accuracy_vs_{'_and_'.join(summary.labels)}"
     caption = f"{summary.measure} test accuracy by {' and '.join(summary.labels)}."
     noise = next((noise for _, noise in portraits.values()), None)
-    accuracy = Drawing(name, caption, lambda: draw_accuracy(summary, noise), IN_TABLES)
+    accuracy = Drawing(name, caption, lambda: draw_accuracy(summary, noise), IN_TABLES, True)
     found = [accuracy]
     if (match := match_training(summary)) is not None:
         caption = "Training loss and accuracy of each epsilon, beside those of ANT 1x1."
@@ -80,15 +82,25 @@ def _joint(summary: SweepSummary, importances: Importances) -> list[Drawing]:
     found = []
     if len(summary.objectives) == 2:
         caption = "Accuracy on clean and on corrupted validation images, with the Pareto front."
-        found.append(Drawing("pareto_front", caption, lambda: draw_front(summary), IN_TABLES))
+        front = Drawing("pareto_front", caption, lambda: draw_front(summary), IN_TABLES, True)
+        found.append(front)
     caption = "Accuracy on corrupted validation images, point by point in the order of the search."
-    found.append(Drawing("accuracy_by_point", caption, lambda: draw_progress(summary), IN_TABLES))
+    found.append(
+        Drawing("accuracy_by_point", caption, lambda: draw_progress(summary), IN_TABLES, True)
+    )
     if importances:
         caption = "How much of the validation accuracy's variation each parameter explains."
-        found.append(Drawing("importance", caption, lambda: draw_importances(summary, importances)))
+        found.append(
+            Drawing(
+                "importance",
+                caption,
+                lambda: draw_importances(summary, importances),
+                is_a_chart=True,
+            )
+        )
     if summary.known or any(point.is_complete for point in summary.points):
         caption = "Validation accuracy against each parameter; the others vary as well."
-        found.append(Drawing("slices", caption, lambda: draw_slices(summary), IN_TABLES))
+        found.append(Drawing("slices", caption, lambda: draw_slices(summary), IN_TABLES, True))
     return found
 
 
@@ -138,7 +150,7 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
     if summary.measured:
         name = f"{summary.suite.name}_per_corruption"
         caption = f"{summary.suite.title}, corruption by corruption."
-        found.append(Drawing(name, caption, lambda: draw_corruption_bars(summary), IN_TABLES))
+        found.append(Drawing(name, caption, lambda: draw_corruption_bars(summary), IN_TABLES, True))
     if shown is not None:
         caption = "Every corruption on the same test images."
         benchmark = summary.benchmark

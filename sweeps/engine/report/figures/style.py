@@ -6,7 +6,9 @@ Matplotlib without pyplot: no global state, no display.
 import io
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -48,6 +50,7 @@ CAPTION: dict[str, Any] = {
 TITLE_LETTERS, CAPTION_LETTERS = 9.0, 14.5  # that fit in an inch
 CAPTION_GAP = 0.12  # inches between a figure of several plots and its caption
 LEGEND_ORDER = ("mean", "one", "published", "trial")  # first words; the rest follows as drawn
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def render(
@@ -70,9 +73,7 @@ def render(
             else they are text, which a drawing program can change.
     """
     files = {}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # nothing of a user's matplotlibrc
-        matplotlib.rcParams.update(STYLE)
+    with in_style():
         if not has_paths:
             matplotlib.rcParams.update({"svg.fonttype": "none", "pdf.fonttype": TRUE_TYPE})
         figure = draw()
@@ -87,6 +88,18 @@ def render(
             )  # fmt: skip
             files[f"{name}.{ending}"] = buffer.getvalue()
     return files
+
+
+@contextmanager
+def in_style() -> Iterator[None]:
+    """Set the common style for a while, and nothing of a user's matplotlibrc.
+
+    The style is the whole process's: one thread draws at a time.
+    """
+    with _ONE_AT_A_TIME, matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 def new_axes(title: str, pad: float = 12) -> Axes:

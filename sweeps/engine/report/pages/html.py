@@ -6,8 +6,11 @@ from html import escape
 from importlib import resources
 from string import Template
 
+from plotly.offline import get_plotlyjs
+
 from search_spaces.parameter import value_text
 from sweeps.engine.report import sentences
+from sweeps.engine.report.charts.chart import Chart
 from sweeps.engine.report.figures.catalogue import Drawing
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.space import range_text
@@ -15,14 +18,27 @@ from sweeps.engine.report.tables.table import Column, Row, Table
 from sweeps.engine.system.text import plural
 
 MOST_ROWS = 500  # of a table: a page of ten thousand is no page any more
-PAGE = resources.files("sweeps.engine.report.pages").joinpath("page.html")
+PAGE, SCRIPT = (
+    resources.files("sweeps.engine.report.pages").joinpath(name)
+    for name in ("page.html", "page.js")
+)
+NUMBERS = "The tables below hold the numbers."
+MOST_UNFILTERED = 8  # rows of a table that needs no filter
 
 
 def to_page(
     summary: SweepSummary, tables: Sequence[Table], answer: Sequence[str],
-    pictures: Mapping[Drawing, bytes],
+    pictures: Mapping[Drawing, bytes], charts: Sequence[Chart] = (),
 ) -> str:  # fmt: skip
-    """Return report.html: what was found, the figures with their SVG, and the tables."""
+    """Return report.html: what was found, charts to explore, pictures with their SVG, tables.
+
+    Args:
+        summary: of the sweep.
+        tables: in their order.
+        answer: what was found, in sentences.
+        pictures: what charts cannot show, as SVG.
+        charts: what plotly draws; its script is in the page.
+    """
     reduced = sentences.deviations(summary)
     best, *rest = answer
     return Template(PAGE.read_text()).substitute(
@@ -30,11 +46,13 @@ def to_page(
         deviations=f'<p class="reduced"><strong>{escape(reduced)}</strong></p>' if reduced else "",
         answer=_paragraph([best], "best-value") + _paragraph(rest),
         config=escape(_config(summary)),
-        figures_title="Figure" if len(pictures) == 1 else "Figures",
+        charts="\n".join(map(_chart, charts)),
         figures="\n".join(_figure(drawing, svg) for drawing, svg in pictures.items()),
         tables="\n".join(map(_table, tables)),
         provenance=_provenance(summary),
         next=_next(summary),
+        plotly=get_plotlyjs() if charts else "",
+        script=SCRIPT.read_text(),
     )
 
 
@@ -70,6 +88,18 @@ def _searched(summary: SweepSummary) -> str:
     return f"{units} at {texts}{further}"
 
 
+def _chart(chart: Chart) -> str:
+    note = f'<p class="note">{escape(chart.note)}</p>' if chart.note else ""
+    kind = "chart wide-chart" if chart.is_wide else "chart"
+    label = escape(f"{chart.title}. {NUMBERS}")
+    return (
+        f'<section class="{kind}"><h2>{escape(chart.title)}</h2>'
+        f'<div class="plot" id="{chart.name}" role="img" aria-label="{label}"></div>{note}'
+        f'<script type="application/json" data-for="{chart.name}">{chart.to_json()}</script>'
+        "</section>"
+    )
+
+
 def _figure(drawing: Drawing, svg: bytes) -> str:
     source = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
     caption = escape(drawing.caption)
@@ -92,6 +122,8 @@ def _table(table: Table) -> str:
         f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
     )
     note = _paragraph(lines, "note")
+    if len(shown.rows) > MOST_UNFILTERED:
+        element = f'<input class="filter" type="search" placeholder="Filter rows">{element}'
     return f"<h2>{escape(table.title)}</h2>\n{element if table.rows else ''}{note}"
 
 

@@ -73,7 +73,8 @@ def render_parquet(summary: SweepSummary) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
+def trial_columns(summary: SweepSummary, trial: TrialResult) -> dict[str, Any]:
+    """Return what is the same in every row of a trial; a baseline has no searched values."""
     point = summary.description.point_of(trial.config)
     is_baseline = summary.is_baseline(point)
     values = {}
@@ -81,7 +82,7 @@ def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
         for parameter, value in zip(summary.parameters, point, strict=True):
             is_text = column_type(parameter) == TEXT
             values[parameter.name] = value_text(value) if is_text else value
-    common = {
+    return {
         "trial_id": trial.trial_id,
         **values,
         "seed": trial.config.seed,
@@ -95,6 +96,10 @@ def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
         "device": trial.device,
         "ended": trial.ended,
     }
+
+
+def _trial_rows(summary: SweepSummary, trial: TrialResult) -> list[dict]:
+    common = trial_columns(summary, trial)
     settings = {name: index for index, name in enumerate((CLEAN, *summary.suite.corruptions))}
 
     def position(row: Measurement) -> tuple[int, ...]:

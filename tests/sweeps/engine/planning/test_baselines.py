@@ -103,5 +103,5 @@ def test_a_resumed_sweep_does_not_propose_its_baselines_again():
     assert list(ledger.entries) == [(0.1,)]
     ledger.record(("vanilla",), 1, "converged", (50.0,))
     waiting = [ledger.next_trial()[:2] for _ in range(3)]
-    assert waiting == [((0.1,), 0), ((0.1,), 1), (("vanilla",), 0)]
+    assert waiting == [((0.1,), 0), (("vanilla",), 0), ((0.1,), 1)]
     assert ledger.next_trial() is None

@@ -123,7 +123,7 @@ def test_a_bracket_without_untried_steps_ends_the_refinement():
 
 def test_a_grid_search_runs_its_points_and_proposes_nothing():
     grid = GridSearch(Ledger([(1, 1), (2, 3)], (0, 1), lambda *_: None))
-    assert run(grid, 3) == [((1, 1), 0), ((1, 1), 1), ((2, 3), 0), ((2, 3), 1)]
+    assert run(grid, 3) == [((1, 1), 0), ((2, 3), 0), ((1, 1), 1), ((2, 3), 1)]
 
 
 def joint(**changes) -> JointSearch:

@@ -1,0 +1,195 @@
+"""Charts of the points of a search: accuracy by value, in their order, and the Pareto front."""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+from gon_core.intervals import Interval
+from search_spaces.parameter import Choice, Parameter, value_text
+from sweeps.engine.report import sentences
+from sweeps.engine.report.charts.chart import (
+    COLORS,
+    GREY,
+    OURS,
+    PUBLISHED,
+    SYMBOLS,
+    Chart,
+    error_bars,
+    scatter,
+)
+from sweeps.engine.report.summary.aggregate import LONG_STATUS, PointSummary, SweepSummary
+from sweeps.engine.report.summary.estimates import corrupted_rows, interval_over_images
+from sweeps.engine.report.summary.importance import Importances
+from sweeps.engine.report.summary.space import label, point_text
+
+MOST_SERIES = 12
+INTERVALS = "Bars: 95 % intervals, over seeds or, of one seed, over test images."
+
+
+def accuracy_chart(summary: SweepSummary) -> Chart | None:
+    """Return the test accuracy by value of the first parameter, a series for each of the others."""
+    first, points = summary.parameters[0], summary.measured
+    rests = list(dict.fromkeys(point.point[1:] for point in points))
+    if not points or len(rests) > MOST_SERIES:
+        return None
+    traces = []
+    if summary.published.means:
+        means = summary.published.means
+        text = [
+            f"published: {summary.text(point)}<br>{mean:.1f} %" for point, mean in means.items()
+        ]
+        curve = summary.published.curve
+        traces.append(
+            scatter([x_of(first, point[0]) for point in means], list(means.values()), "published",
+                    text, "lines+markers" if curve else "markers", PUBLISHED)
+        )  # fmt: skip
+    for number, rest in enumerate(rests):
+        some = [point for point in points if point.point[1:] == rest]
+        color, symbol = COLORS[number % len(COLORS)], SYMBOLS[number % len(SYMBOLS)]
+        name = point_text(summary.parameters[1:], rest) if len(rests) > 1 else "mean"
+        x = [x_of(first, point.point[0]) for point in some]
+        intervals = [point.test.interval for point in some if point.test]
+        traces.append(
+            scatter(
+                x, [interval.estimate for interval in intervals], name, _hover(summary, some),
+                "markers" if isinstance(first, Choice) else "lines+markers", color,
+                error_y=error_bars(intervals), marker={"color": color, "size": 9, "symbol": symbol},
+            )
+        )  # fmt: skip
+    traces += list(_trials(summary, points, first))
+    axis: dict[str, Any] = {"title": {"text": f"{label(first)} (in {first.unit})"}}
+    if isinstance(first, Choice):
+        axis = {"title": {"text": label(first)}, "type": "category"}
+    layout = {"xaxis": axis, "yaxis": {"title": {"text": f"{summary.measure}, test accuracy (%)"}}}
+    return Chart(
+        "accuracy", f"{summary.measure} by {label(first)}", INTERVALS, traces, layout, True
+    )
+
+
+def x_of(parameter: Parameter, value: Any) -> Any:
+    """Return where a value stands on its axis: words and choices are categories."""
+    return value_text(value) if isinstance(parameter, Choice) else value
+
+
+def _trials(
+    summary: SweepSummary, points: Sequence[PointSummary], first: Parameter
+) -> Iterator[dict[str, Any]]:
+    trials = [(point, trial) for point in points for trial in point.trials if trial.measurements]
+    rows = [corrupted_rows(trial) for _, trial in trials]
+    values = [
+        interval_over_images(trial, found).estimate
+        for (_, trial), found in zip(trials, rows, strict=True)
+    ]
+    hover = [
+        f"{summary.text(point.point)}, seed {trial.config.seed}<br>{value:.1f} %<br>"
+        f"{LONG_STATUS[trial.status]}"
+        for (point, trial), value in zip(trials, values, strict=True)
+    ]
+    x = [x_of(first, point.point[0]) for point, _ in trials]
+    yield scatter(
+        x, values, "trials", hover,
+        marker={"color": GREY, "size": 6, "symbol": "circle-open"}, visible="legendonly",
+    )  # fmt: skip
+
+
+def _hover(summary: SweepSummary, points: Sequence[PointSummary]) -> list[str]:
+    found = []
+    for point in points:
+        lines = [sentences.row_name(summary, point)]
+        lines += [f"{name} {value_text(value)}" for name, value in zip(
+            summary.labels, point.point, strict=False) if len(summary.labels) > 1]  # fmt: skip
+        if point.test is not None:
+            lines.append(f"test, corrupted: {_words(point.test.interval)}")
+        if point.clean is not None:
+            lines.append(f"test, clean: {_words(point.clean.interval)}")
+        if point.objective is not None:
+            lines.append(f"validation, corrupted: {_words(point.objective)}")
+        lines.append(f"{len(point.trials)} trials")
+        found.append("<br>".join(lines))
+    return found
+
+
+def _words(interval: Interval) -> str:
+    if interval.low != interval.low:
+        return f"{interval.estimate:.1f} %"
+    return f"{interval.estimate:.1f} % ({interval.low:.1f} to {interval.high:.1f})"
+
+
+def search_charts(summary: SweepSummary, importances: Importances) -> Iterator[Chart]:
+    """Yield how the search went, its Pareto front, slices, and the importance of parameters."""
+    complete = sorted(
+        (point for point in summary.points if point.is_complete), key=lambda point: point.number
+    )
+    if summary.search == "grid" or not complete:
+        return
+    intervals = [point.objectives["corrupted"] for point in complete]
+    numbers = [point.number for point in complete]
+    best = list(accumulate((interval.estimate for interval in intervals), max))
+    y_title = "corrupted validation accuracy (%)"
+    yield Chart(
+        "progress",
+        "The search, point by point",
+        "Line: the best so far.",
+        [
+            scatter(numbers, [each.estimate for each in intervals], "mean over seeds",
+                    _hover(summary, complete), error_y=error_bars(intervals)),
+            scatter(numbers, best, "best so far", mode="lines", color=PUBLISHED,
+                    line={"shape": "hv", "color": PUBLISHED}),
+        ],
+        {"xaxis": {"title": {"text": "point"}}, "yaxis": {"title": {"text": y_title}}},
+        is_wide=summary.search == "line",
+    )  # fmt: skip
+    if len(summary.objectives) == 2:
+        yield _front(summary, complete)
+    if summary.search == "joint":
+        for index, parameter in enumerate(summary.parameters):
+            if len({point.point[index] for point in complete}) < 2:
+                continue
+            axis: dict[str, Any] = {"title": {"text": f"{parameter.name} (in {parameter.unit})"}}
+            if isinstance(parameter, Choice):
+                axis["type"] = "category"
+            elif getattr(parameter, "log", False):
+                axis["type"] = "log"
+            yield Chart(
+                f"slice_{parameter.name}",
+                f"Slice: {parameter.name}",
+                "The other parameters vary as well. Colour: the order of the search.",
+                [
+                    scatter(
+                        [x_of(parameter, point.point[index]) for point in complete],
+                        [each.estimate for each in intervals], "points", _hover(summary, complete),
+                        marker={"color": numbers, "colorscale": "Viridis", "size": 8},
+                    )
+                ],
+                {"xaxis": axis, "yaxis": {"title": {"text": y_title}}, "showlegend": False},
+            )  # fmt: skip
+    for objective, shares in importances.items():
+        names = sorted(shares, key=shares.__getitem__)
+        yield Chart(
+            f"importance_{objective}",
+            f"Importance for {objective} accuracy",
+            "How much of its variation each parameter explains.",
+            [{"type": "bar", "orientation": "h", "y": names, "marker": {"color": OURS},
+              "x": [100 * shares[name] for name in names],
+              "hovertemplate": "%{y}: %{x:.0f} %<extra></extra>"}],
+            {"xaxis": {"title": {"text": "share of the variation (%)"}},
+             "yaxis": {"automargin": True}, "showlegend": False},
+        )  # fmt: skip
+
+
+def _front(summary: SweepSummary, complete: Sequence[PointSummary]) -> Chart:
+    first, second = summary.objectives
+    front = summary.front
+    return Chart(
+        "front",
+        "Pareto front",
+        "Points that no other surpasses in both accuracies are joined.",
+        [
+            scatter([p.means[0] for p in complete], [p.means[1] for p in complete], "points",
+                    _hover(summary, complete), color=GREY),
+            scatter([p.means[0] for p in front], [p.means[1] for p in front], "Pareto front",
+                    _hover(summary, front), "lines+markers", PUBLISHED),
+        ],
+        {"xaxis": {"title": {"text": f"{first} validation accuracy (%)"}},
+         "yaxis": {"title": {"text": f"{second} validation accuracy (%)"}}},
+    )  # fmt: skip
