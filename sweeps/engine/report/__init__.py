@@ -36,14 +36,15 @@ from sweeps.engine.report.tables.points import build_points, build_trials
 from sweeps.engine.report.tables.table import Table
 from sweeps.engine.system.text import plural
 
-__all__ = ["Report", "export_report", "headline", "print_report", "write_report"]
+__all__ = ["Report", "export_report", "found", "print_report", "write_report"]
 
 
 @dataclass(frozen=True)
 class Report:
     """A report that was written: what was found, in sentences, and the tables of table.md.
 
-    ``folder`` is the path or URI of the folder it is in, ``figures`` how many there are.
+    ``folder`` is the path or URI of the folder it is in, ``figures`` how many there are, ``figure``
+    the name of the first, which shows the answer.
     """
 
     folder: str
@@ -51,6 +52,29 @@ class Report:
     answer: tuple[str, ...]
     summary: SweepSummary
     tables: tuple[Table, ...]
+    figure: str = ""
+
+    @property
+    def found(self) -> dict[str, str]:
+        """What a tracker shows of the whole sweep, as text."""
+        return _found(self.summary, self.answer, self.figure)
+
+
+def _found(summary: SweepSummary, answer: Sequence[str], figure: str) -> dict[str, str]:
+    return headline(summary) | {"answer": " ".join(answer), "figure": figure}
+
+
+def found(records: SweepRecords) -> dict[str, str]:
+    """Return what a tracker shows of a whole sweep, as text; nothing is drawn or written.
+
+    Raises:
+        FileNotFoundError: the folder holds no sweep.json.
+        ValueError: sweep.json or a result is not what it should be.
+    """
+    summary = summarise(records)
+    importances = measure_importances(summary)
+    drawing, *_ = search_drawings(summary, importances, {})
+    return _found(summary, sentences.answer(summary, importances), drawing.name)
 
 
 def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
@@ -68,7 +92,7 @@ def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
     importances = measure_importances(summary)
     answer, tables = sentences.answer(summary, importances), _tables(summary, records)
     contents, pictures = {}, {}
-    for drawing in _drawings(summary, records, importances):
+    for drawing in (drawings := _drawings(summary, records, importances)):
         contents |= render(drawing.name, drawing.draw)
         pictures[drawing] = contents[f"{drawing.name}.svg"]
     contents["table.md"] = to_document(summary, tables, answer).encode()
@@ -78,7 +102,7 @@ def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
     output.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
         (output / "report").write(name, content)
-    return Report(output.uri, len(pictures), tuple(answer), summary, tables)
+    return Report(output.uri, len(pictures), tuple(answer), summary, tables, drawings[0].name)
 
 
 def export_report(

@@ -285,7 +285,7 @@ def test_a_killed_driver_leaves_no_run_running_once_it_is_replayed(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     for _ in range(2):
-        assert replay(records, proxy.uri) == 2
+        assert replay(records, proxy.uri).trials == 2
         client, (parent,), children = runs_of(server, tmp_path)
         status = {run.data.tags["seed"]: (run.info.status, run.data.tags["status"])
                   for run in children}  # fmt: skip
