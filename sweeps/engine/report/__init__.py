@@ -61,7 +61,7 @@ class Report:
 
 
 def _found(summary: SweepSummary, answer: Sequence[str], figure: str) -> dict[str, str]:
-    return headline(summary) | {"answer": " ".join(answer), "figure": figure}
+    return headline(summary) | {"answer": "\n\n".join(answer), "figure": figure}
 
 
 def found(records: SweepRecords) -> dict[str, str]:

@@ -13,6 +13,7 @@ from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
 from sweeps.engine.system.text import plural
 from sweeps.engine.tracking.mlflow.replay import BehindError, replay
+from sweeps.engine.tracking.mlflow.sqlite_store import store_problem
 from sweeps.engine.tracking.mlflow.uris import default_uri, explain, how_to_compare, uri_problem
 
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         storage = records.folder.parent
         own = default_uri(storage.path if storage.is_local else storage.uri)
         uri = given.uri or description.tracking_uri or own
-        if problem := uri_problem(uri):
+        if problem := uri_problem(uri) or store_problem(uri):
             return _stop(f"{problem}; give another one behind the folder")
         try:
             count, link = replay(records, uri, given.log_models)

@@ -66,11 +66,13 @@ def of_sweep(
         answer: in words; empty while it is not known.
         image: address of the figure, see ``image_address``; empty for none.
     """
-    command = records.command_here(description.command, description.name)
+    command = description.command
+    if command:
+        command = records.command_here(command, description.name)
     parts = [
         f"**{description.title}**",
         answer or "It has not ended yet.",
-        f"![the figure of the answer]({image})" if image else "",
+        f"![what was found]({image})" if image else "",
         f"Report: `{REPORT}/report.html` among the artifacts." if answer else "",
         f"Repeat or resume it:\n\n```sh\n{command}\n```" if command else "",
     ]

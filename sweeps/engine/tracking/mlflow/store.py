@@ -302,8 +302,9 @@ class Store:
         report = self._records.folder / "report"
         files = {name: report.read(name) for name in report.names()}
         self._files.log(self._parent.id, files, notes.REPORT)
-        image = notes.image_address(self._parent.id, f"{notes.REPORT}/{figure}.png")
-        self._describe(answer, image if f"{figure}.png" in files else "")
+        picture = f"{figure}.svg"  # the UI shows it at its own size, a PNG larger than the page
+        image = notes.image_address(self._parent.id, f"{notes.REPORT}/{picture}")
+        self._describe(answer, image if picture in files else "")
 
     def _log_changed(self, run: KnownRun, metrics: dict[str, float], step: int, time: int) -> None:
         """Log the metrics that are not there with the same value; a new one comes a step later."""
