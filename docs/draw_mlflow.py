@@ -16,7 +16,7 @@ from sweeps.engine.tracking import replay
 from tests.sweeps.engine.tracking.browser import Browser
 from tests.sweeps.engine.tracking.mlflow_server import Server
 
-WIDTH, HEIGHT, COLOURS = 1500, 780, 128
+WIDTH, HEIGHT, COLOURS = 1500, 880, 256
 # A new browser shows an assistant, which covers what the figure is about.
 CLOSE_ASSISTANT = """
 [...document.querySelectorAll('button')]

@@ -7,6 +7,7 @@ beside it, as a model that ``mlflow.pyfunc.load_model`` opens where this project
 import json
 from importlib import metadata
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,9 @@ def write_model(folder: Path, facts: dict[str, Any], weights: bytes) -> None:
         Schema([TensorSpec(single, (-1, facts["classes"]))]),
     )
     model = Model(signature=signature)
-    model.add_flavor(FLAVOR_NAME, loader_module=__name__, data="data")
+    model.add_flavor(
+        FLAVOR_NAME, loader_module=__name__, data="data", python_version=python_version()
+    )
     model.save(str(folder / "MLmodel"))
 
 

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from gon_core.config import TrialConfig
+from gon_core.config import (
+    DataConfig,
+    EvaluationConfig,
+    StartConfig,
+    TrainingConfig,
+    TrialConfig,
+    whole,
+)
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.system.text import plural
 from sweeps.engine.tracking.mlflow.points import CLEAN_METRIC, corrupted_mean
@@ -18,6 +25,10 @@ REPORT = "report"  # the folder of artifacts
 LONGEST_DIGEST = 36  # that MLflow takes
 GROWING = ("grid", "seeds", "proposals", "baselines", "trials")
 """Settings that a resumed sweep may add to: tags, since a parameter of MLflow never changes."""
+KINDS = {
+    "data": DataConfig, "start": StartConfig, "training": TrainingConfig,
+    "evaluation": EvaluationConfig,
+}  # fmt: skip
 
 
 def settings(description: SweepDescription) -> dict[str, str]:
@@ -25,6 +36,9 @@ def settings(description: SweepDescription) -> dict[str, str]:
     config = {key: each for key, each in description.config.items() if key not in GROWING}
     for trial in description.config.get("trials", [])[:1]:  # given weights: what all have
         config |= {key: each for key, each in trial.items() if key not in ("method", "seed")}
+    for key, kind in KINDS.items():  # a record leaves out what has its default
+        if config.get(key) is not None:
+            config[key] = whole(kind.model_validate(config[key]))
     facts = {
         "scale": description.scale, "search": description.search,
         "searched": " ".join(parameter.name for parameter in description.parameters),

@@ -27,6 +27,7 @@ COMPARISON, MODEL_METRICS = (
     "Model metrics",
 )  # sections of charts
 LETTER, MARGIN, NARROWEST = 8, 36, 90  # pixels of columns
+LONGEST_STATUS = 10  # letters
 CURVES = (VALIDATION_METRIC, "train_loss")
 LINE = {  # what a chart of lines must have, at MLflow's defaults
     "xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear", "range": {},
@@ -103,7 +104,9 @@ def _column(kind: str, name: str) -> str:
 
 
 def _width(column: str) -> int:
-    return max(NARROWEST, MARGIN + LETTER * len(column.split("`")[1]))
+    kind, name, _ = column.split("`")
+    letters = len(name) if kind != "tags." else LONGEST_STATUS
+    return max(NARROWEST, MARGIN + LETTER * letters)
 
 
 def _section(name: str) -> dict[str, Any]:

@@ -129,7 +129,8 @@ def test_the_sweep_has_its_settings_question_answer_figure_and_command(tmp_path,
     assert found[0] == found[1], "a second replay changes nothing"
     parameters, tags, files = found[0]
     expected = {"data.dataset": "mnist", "training.max_epochs": "2", "sampler": "tpe",
-                "searched": "sigma", "scale": "demo", "packages.torch": "2.9.1"}  # fmt: skip
+                "searched": "sigma", "scale": "demo", "packages.torch": "2.9.1",
+                "training.batch_size": "300"}  # fmt: skip
     assert expected.items() <= parameters.items()
     assert tags["seeds"] == "0 1" and tags["points"] == "0.5" and "seeds" not in parameters
     note = tags[notes.NOTE]
