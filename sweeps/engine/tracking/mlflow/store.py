@@ -326,11 +326,13 @@ class Store:
         return [metric.step for metric in self._client.get_metric_history(run.id, name)]
 
     def _tag(self, run: KnownRun, tags: dict[str, str]) -> None:
-        for name, whole in tags.items():
-            text = whole[:LONGEST_TAG]
-            if run.tags.get(name) != text:
-                self._client.set_tag(run.id, name, text)
-                run.tags[name] = text
+        from mlflow.entities import RunTag
+
+        short = {name: text[:LONGEST_TAG] for name, text in tags.items()}
+        changed = {name: text for name, text in short.items() if run.tags.get(name) != text}
+        if changed:
+            self._client.log_batch(run.id, tags=[RunTag(*each) for each in changed.items()])
+            run.tags |= changed
 
     def _end(self, run: KnownRun, status: str, time: int) -> None:
         self._client.set_terminated(run.id, status, time)

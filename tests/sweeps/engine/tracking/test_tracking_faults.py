@@ -280,7 +280,7 @@ def test_a_killed_driver_leaves_no_run_running_once_it_is_replayed(
         wait_until(lambda: len(runs_of(server, tmp_path)[2]) == 2)
         wait_until(lambda: logged_epochs(server, tmp_path.name) != [])
     else:
-        assert process.stdout is not None and "cannot be reached" in process.stdout.readline()
+        assert process.stdout is not None and "takes nothing now" in process.stdout.readline()
         proxy.open()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
