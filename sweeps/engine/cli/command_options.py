@@ -78,6 +78,9 @@ class CommandOptions(BaseModel):
     tracking_uri: Annotated[str, AfterValidator(checked_tracking_uri)] | None = Field(
         None, description="MLflow store. Default: mlflow.db in --storage, or in results/ if remote."
     )
+    log_models: bool = Field(
+        False, description="Log final models with their weights to MLflow. Default: no."
+    )
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name; commands may add to it."""

@@ -32,7 +32,7 @@ GROUPS = {  # other options are what the command is about
         "max_failures", "max_node_losses", "wait_for_driver",
     ),
     "budget": ("budget_gpu_hours", "budget_hours", "price_per_gpu_hour", "dry_run"),
-    "storage and tracking": ("name", "storage", "fresh", "tracking_uri"),
+    "storage and tracking": ("name", "storage", "fresh", "tracking_uri", "log_models"),
 }  # fmt: skip
 GENERAL = {
     "--help": "Show this text.",

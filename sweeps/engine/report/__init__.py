@@ -38,14 +38,15 @@ from sweeps.engine.report.tables.table import Table
 from sweeps.engine.report.tables.training_match import build_training_match
 from sweeps.engine.system.text import plural
 
-__all__ = ["Report", "drawings", "export_report", "headline", "print_report", "write_report"]
+__all__ = ["Report", "drawings", "export_report", "found", "print_report", "write_report"]
 
 
 @dataclass(frozen=True)
 class Report:
     """A report that was written: what was found, in sentences, and the tables of table.md.
 
-    ``folder`` is the path or URI of the folder it is in, ``figures`` how many there are.
+    ``folder`` is the path or URI of the folder it is in, ``figures`` how many there are, ``figure``
+    the name of the first, which shows the answer.
     """
 
     folder: str
@@ -53,6 +54,29 @@ class Report:
     answer: tuple[str, ...]
     summary: SweepSummary
     tables: tuple[Table, ...]
+    figure: str = ""
+
+    @property
+    def found(self) -> dict[str, str]:
+        """What a tracker shows of the whole sweep, as text."""
+        return _found(self.summary, self.answer, self.figure)
+
+
+def _found(summary: SweepSummary, answer: Sequence[str], figure: str) -> dict[str, str]:
+    return headline(summary) | {"answer": "\n\n".join(answer), "figure": figure}
+
+
+def found(records: SweepRecords) -> dict[str, str]:
+    """Return what a tracker shows of a whole sweep, as text; nothing is drawn or written.
+
+    Raises:
+        FileNotFoundError: the folder holds no sweep.json.
+        ValueError: sweep.json or a result is not what it should be.
+    """
+    summary = summarise(records)
+    importances = measure_importances(summary)
+    drawing, *_ = search_drawings(summary, importances, {})
+    return _found(summary, sentences.answer(summary, importances), drawing.name)
 
 
 def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
@@ -70,7 +94,7 @@ def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
     importances = measure_importances(summary)
     answer, tables = sentences.answer(summary, importances), _tables(summary, records)
     contents, pictures = {}, {}
-    for drawing in (found := drawings(summary, records, importances)):
+    for drawing in (drawn := drawings(summary, records, importances)):
         contents |= render(drawing.name, drawing.draw)
         if not drawing.is_a_chart:
             pictures[drawing] = contents[f"{drawing.name}.svg"]
@@ -82,7 +106,7 @@ def write_report(records: SweepRecords, output: Folder | None = None) -> Report:
     output.write("results.parquet", render_parquet(summary))
     for name, content in contents.items():
         (output / "report").write(name, content)
-    return Report(output.uri, len(found), tuple(answer), summary, tables)
+    return Report(output.uri, len(drawn), tuple(answer), summary, tables, drawn[0].name)
 
 
 def export_report(

@@ -15,6 +15,7 @@ from sweeps.engine.cli.command_options import CommandOptions, Cores, Measures, P
 from sweeps.engine.records import MODEL, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources import resources
+from sweeps.engine.runs.script import tracking_problems
 from sweeps.engine.system import machine
 
 IMAGENET_C = "imagenet_c"
@@ -221,7 +222,7 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
             found["address"] = problem
     elif options.cpus > (cores := machine.cpu_count()):
         found["cpus"] = f"must be at most {cores}, the cores of this machine, given: {options.cpus}"
-    return found
+    return found | tracking_problems(options)
 
 
 def _fault_of(folder: Folder) -> str:

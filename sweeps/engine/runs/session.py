@@ -26,7 +26,7 @@ from sweeps.engine.system.signals import (
     as_keyboard_interrupt,
     deferred_signals,
 )
-from sweeps.engine.tracking import Tracker, default_uri, make_tracker, ui_command
+from sweeps.engine.tracking import Tracker, default_uri, how_to_compare, make_tracker
 
 STOPPING = "Stopping; writing checkpoints, about 15 s. Press again to stop now."
 BAD_INPUTS = {
@@ -56,6 +56,7 @@ class Session:
     wait_seconds: float = 0.0
     used_line: Callable[[], str] = lambda: ""
     stop: Stop | None = None
+    _tracker: Tracker | None = None
 
     def alone(self, run: Callable[[], int]) -> int:
         """Return what ``run`` returns; exit with code 2 if another driver runs the sweep."""
@@ -86,7 +87,11 @@ class Session:
         with deferred_signals():  # before any thread that needs a part of it
             from sweeps.engine.report.figures.learned_noise import render_trial
 
-        tracker = make_tracker(self._uri, self.description, self.records, self.say, render_trial)
+        tracker = make_tracker(
+            self._uri, self.description, self.records, self.say, render_trial,
+            self.options.log_models,
+        )  # fmt: skip
+        self._tracker = tracker
         interrupted = False
         try:
             with answered_signals(lambda: self.say(STOPPING, "yellow")), as_keyboard_interrupt():
@@ -129,7 +134,7 @@ class Session:
         self.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
     def _report(self, tracker: Tracker, interrupted: bool) -> int:
-        from sweeps.engine.report import headline, print_report, write_report
+        from sweeps.engine.report import print_report, write_report
 
         try:
             report = write_report(self.records)
@@ -144,7 +149,7 @@ class Session:
         if not interrupted:
             print_report(report, self.console)
         has_more = interrupted or self.stop is not None
-        missing = tracker.close(headline(report.summary), bool(failed), has_more)
+        missing = tracker.close(report.found, bool(failed), has_more)
         for result in failed:
             reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
             self.say(f"trial {result.trial_id} failed: {reason}", "red")
@@ -169,7 +174,8 @@ class Session:
                 text = f"Stopped by its {self.stop.budget}. Resume with a larger one:"
                 lines.append(f"{text}\n  {self.stop.resume_command}")
             lines.append(f"Report: {self.records.folder.path}/report/report.html")
-        lines += [missing, f"Compare runs in the MLflow UI:\n  {ui_command(self._uri)}"]
+        link = self._tracker.link if self._tracker is not None else ""
+        lines += [missing, how_to_compare(self._uri, link)]
         self.say("\n".join(line for line in lines if line))
 
 

@@ -13,7 +13,8 @@ from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
 from sweeps.engine.system.text import plural
 from sweeps.engine.tracking.mlflow.replay import BehindError, replay
-from sweeps.engine.tracking.mlflow.uris import default_uri, explain, ui_command, uri_problem
+from sweeps.engine.tracking.mlflow.sqlite_store import store_problem
+from sweeps.engine.tracking.mlflow.uris import default_uri, explain, how_to_compare, uri_problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replaying = commands.add_parser("replay", help=text, description=f"{text.capitalize()}.")
     replaying.add_argument("folder", help="of a sweep: a path, or s3://... or gs://...")
     replaying.add_argument("uri", nargs="?", help="MLflow store; default: the sweep's own")
+    text = "with their weights, as models that mlflow.pyfunc.load_model opens"
+    replaying.add_argument("--log-models", action="store_true", help=f"final models {text}")
     given = parser.parse_args(arguments)
     shown = redact(given.folder)
     try:
@@ -38,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         storage = records.folder.parent
         own = default_uri(storage.path if storage.is_local else storage.uri)
         uri = given.uri or description.tracking_uri or own
-        if problem := uri_problem(uri):
+        if problem := uri_problem(uri) or store_problem(uri):
             return _stop(f"{problem}; give another one behind the folder")
         try:
-            count = replay(records, uri)
+            count, link = replay(records, uri, given.log_models)
         except BehindError as error:
             where = f"MLflow at {redact(uri)}"
             return _stop(f"{where} lacks a part ({error}): try again later", SOME_FAILED)
@@ -49,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _stop(f"{shown}: its driver runs, and sends everything to MLflow: {error}")
     except (OSError, ValueError, KeyError, TypeError, StorageError) as error:
         return _stop(f"{shown}: sweep.json cannot be read ({explain(error)})")
-    print(f"MLflow holds {plural(count, 'trial')} of sweep {description.name}. {ui_command(uri)}")
+    print(f"MLflow holds {plural(count, 'trial')} of sweep {description.name}.")
+    print(how_to_compare(uri, link))
     return DONE
 
 

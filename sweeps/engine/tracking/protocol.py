@@ -10,6 +10,9 @@ Artifacts = Callable[[TrialResult, bytes], dict[str, bytes]]
 """From a result and its noise.safetensors to files that a tracker shows beside it, by name."""
 
 
+ANSWER, FIGURE = "answer", "figure"  # in what ``Tracker.close`` is given
+
+
 class Tracker(Protocol):
     """Is notified of trials, and passes everything on without ever delaying them."""
 
@@ -25,11 +28,17 @@ class Tracker(Protocol):
         """A trial ended; its record is written."""
         ...
 
+    @property
+    def link(self) -> str:
+        """Address of a page that compares the trials; "" while it is not known, without secrets."""
+        ...
+
     def close(self, summary: dict[str, str], failed: bool, interrupted: bool) -> str:
         """Send what is missing and end all runs; wait for that, for a limited time.
 
         Args:
-            summary: what was found, by name, as text.
+            summary: what was found, by name, as text; ``ANSWER`` is sentences, ``FIGURE`` the name
+                of the report's picture that shows it.
             failed: whether some trial failed.
             interrupted: whether there is more to run.
 

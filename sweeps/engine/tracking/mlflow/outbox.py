@@ -45,6 +45,8 @@ class Outbox:
         records: of the sweep.
         say: called once, with one line, if MLflow cannot be reached while the sweep runs.
         artifacts: makes files to show beside a trial with learned noise; None for none.
+        logs_models: whether final models are logged, with their weights.
+        link: to the comparison of the sweep's runs in the UI; "" until the store was reached.
         problem: the last reason why MLflow lacks a part, in one line; "" if it lacks nothing.
     """
 
@@ -53,6 +55,8 @@ class Outbox:
     records: SweepRecords
     say: Callable[[str], None] | None = None
     artifacts: Artifacts | None = None
+    logs_models: bool = False
+    link: str = ""
     problem: str = ""
     _store: Store | None = None
     _is_away: bool = False
@@ -139,7 +143,10 @@ class Outbox:
             return self._store
         self._is_away = True
         try:
-            store = Store(self.uri, self.description, self.records, self.artifacts)
+            store = Store(
+                self.uri, self.description, self.records, self.artifacts, self.logs_models
+            )
+            self.link = store.link
             if self._is_live:
                 store.begin_sweep()
         except Exception as error:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 OBJECTIVE = "accuracy/objective"  # MLflow lists metrics by name, and this one is to be the first
+CLEAN_METRIC = "clean/top1"
 
 
 class Epoch(NamedTuple):
@@ -91,6 +92,11 @@ def final_metrics(result: TrialResult) -> dict[str, float]:
     return metrics | {f"seconds/{part}": seconds for part, seconds in result.seconds.items()}
 
 
+def corrupted_mean(suite: CorruptionSuite) -> str:
+    """Return what the mean accuracy over the corruptions of the test images is called."""
+    return f"{suite.name}/mean"
+
+
 def _accuracies(rows: Sequence[Measurement], suite: CorruptionSuite) -> dict[str, float]:
     """Return the accuracies on one split, by corruption (over its severities) and their means."""
     corrupted = [row for row in rows if row.setting != CLEAN]
@@ -114,7 +120,7 @@ def _accuracies(rows: Sequence[Measurement], suite: CorruptionSuite) -> dict[str
         metrics[f"{suite.name}/mean_top5"] = fmean(top5 or 0.0 for top5 in top5s)
     for row in rows:
         if row.setting == CLEAN:
-            metrics["clean/top1"] = row.value
+            metrics[CLEAN_METRIC] = row.value
             if (top5 := row.number("top5")) is not None:
                 metrics["clean/top5"] = top5
     return metrics
@@ -136,7 +142,9 @@ def parameters_of(config: TrialConfig) -> dict[str, str]:
     parameters = config.method.model_dump()
     if not isinstance(config.method, Given):  # which was trained by others
         parameters |= config.training.model_dump()
-    parameters |= {"seed": config.seed, "dataset": config.data.dataset}
+    parameters |= {
+        "variant": config.method.variant, "seed": config.seed, "dataset": config.data.dataset,
+    }  # fmt: skip
     return {name: str(value) for name, value in parameters.items()}
 
 

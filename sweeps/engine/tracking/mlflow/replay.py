@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.lock import SweepIsRunningError, SweepLock, holder
@@ -27,8 +28,15 @@ class BehindError(RuntimeError):
     """MLflow did not take everything; the text says why, without passwords."""
 
 
-def replay(records: SweepRecords, uri: str) -> int:
-    """Send the records of a sweep to MLflow; return how many trials it holds.
+class Replayed(NamedTuple):
+    """How many trials of a sweep MLflow holds, and the link to their comparison."""
+
+    trials: int
+    link: str
+
+
+def replay(records: SweepRecords, uri: str, logs_models: bool = False) -> Replayed:
+    """Send the records of a sweep to MLflow, with or without the final models.
 
     A trial that was begun and never ended is ``interrupted``: its driver has ended.
 
@@ -41,8 +49,8 @@ def replay(records: SweepRecords, uri: str) -> int:
     if description is None:
         raise ValueError(f"{records.folder.uri} holds no sweep.json")
     # Slow: they load torch.
+    from sweeps.engine.report import found
     from sweeps.engine.report.figures.learned_noise import render_trial
-    from sweeps.engine.report.summary.aggregate import headline, summarise
 
     with _alone(records.folder):
         results, begun = records.results(), records.trials()
@@ -50,11 +58,11 @@ def replay(records: SweepRecords, uri: str) -> int:
         points = len(description.points) + description.proposals
         planned = points * len(description.seeds)
 
-        outbox = Outbox(uri, description, records, artifacts=render_trial)
-        summary = headline(summarise(records))
+        outbox = Outbox(uri, description, records, artifacts=render_trial, logs_models=logs_models)
+        summary = found(records)
         is_short = len(results) < max(planned, len(begun))
         if not outbox.end_sweep(summary, failed, interrupted=is_short):
             raise BehindError(outbox.problem)
         if not is_short:
-            write_tracked(records, uri)
-    return len(begun.keys() | {result.trial_id for result in results})
+            write_tracked(records, uri, outbox.link, logs_models)
+    return Replayed(len(begun.keys() | {result.trial_id for result in results}), outbox.link)

@@ -31,6 +31,7 @@ class KnownRun:
         tags, parameters: all of them.
         metrics: the latest value of each.
         epochs: whose points it holds; None if it was not looked up yet.
+        has_images: whether its data sets are listed.
     """
 
     id: str
@@ -39,6 +40,7 @@ class KnownRun:
     parameters: dict[str, str]
     metrics: dict[str, float]
     epochs: set[int] | None = None
+    has_images: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -55,5 +57,8 @@ class KnownRun:
 
 def known_run(run: "RecordedRun") -> KnownRun:
     """Return what MLflow says of a run."""
-    data = run.data
-    return KnownRun(run.info.run_id, run.info.status, data.tags, data.params, data.metrics)
+    data, info = run.data, run.info
+    has_images = bool(run.inputs and run.inputs.dataset_inputs)
+    return KnownRun(
+        info.run_id, info.status, data.tags, data.params, data.metrics, has_images=has_images
+    )

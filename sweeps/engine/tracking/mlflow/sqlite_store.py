@@ -7,14 +7,19 @@ makes it under another name and renames it once it is whole.
 
 import contextlib
 import fcntl
+import importlib.util
+import re
+import shlex
 import sqlite3
+from functools import cache
 from pathlib import Path
 
-from sweeps.engine.tracking.mlflow.uris import sqlite_uri
+from sweeps.engine.tracking.mlflow.uris import sqlite_path, sqlite_uri
 
 PATIENCE_SECONDS = 20  # for another process that writes
 ARTIFACTS = "mlartifacts"  # the folder beside the store
 ADDRESSES = {"experiments": "artifact_location", "runs": "artifact_uri"}  # columns by table
+VERSION = re.compile(r"^(revision|down_revision)\b[^=\n]*= *['\"](\w+)['\"]", re.MULTILINE)
 SIDECARS = ("-journal", "-wal", "-shm")
 
 
@@ -22,7 +27,7 @@ def ensure_store(path: Path) -> None:
     """Make a store at ``path`` unless there is one; any number of processes may do so at once.
 
     Raises:
-        ValueError: the file is something else.
+        ValueError: the file is something else, or a store of another version of MLflow.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +37,8 @@ def ensure_store(path: Path) -> None:
             _create(path)
         else:
             _refuse_other_content(path)
+            if problem := schema_problem(path):
+                raise ValueError(problem)
             _follow(path)
 
 
@@ -75,6 +82,49 @@ def _refuse_other_content(path: Path) -> None:
         raise ValueError(f"{path} is not a whole store of MLflow ({error})") from None
     if found is None:
         raise ValueError(f"{path} is not a whole store of MLflow (it has no experiment)")
+
+
+def store_problem(uri: str) -> str:
+    """Return why the MLflow of now cannot use what is at a URI; empty if it can, or no file is."""
+    path = sqlite_path(uri)
+    return schema_problem(path) if path is not None else ""
+
+
+def schema_problem(path: Path) -> str:
+    """Return why the MLflow of now cannot use a store, and what to do; empty if it can.
+
+    A store that is not whole, or not there, has no such problem.
+    """
+    if not path.exists():
+        return ""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as database:
+            found = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError:
+        return ""
+    steps = _schema_steps()
+    if found is None or not steps:
+        return ""
+    (version,) = found
+    if version not in steps.values():  # no step starts from it
+        is_newest = version in steps
+        return "" if is_newest else f"{path} is of a newer MLflow than the one installed here"
+    command = shlex.join(["uv", "run", "mlflow", "db", "upgrade", sqlite_uri(path)])
+    return f"{path} is of an older MLflow: copy the file, then run {command}"
+
+
+@cache
+def _schema_steps() -> dict[str, str]:
+    """Return for each version of MLflow's tables the one before it, without importing MLflow."""
+    spec = importlib.util.find_spec("mlflow")
+    places = (spec.submodule_search_locations if spec is not None else None) or []
+    steps = {}
+    for place in places:
+        for file in (Path(place) / "store/db_migrations/versions").glob("*.py"):
+            said = dict(VERSION.findall(file.read_text()))
+            if "revision" in said and "down_revision" in said:
+                steps[said["revision"]] = said["down_revision"]
+    return steps
 
 
 def _create(path: Path) -> None:

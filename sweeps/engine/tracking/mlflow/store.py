@@ -8,38 +8,36 @@ have been made twice all the same, the later one is removed.
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-
 from gon_core.config import TrialConfig
 from search_spaces.parameter import Point
 from sweeps.engine.records import (
-    NOISE,
     VALIDATION_METRIC,
     SweepDescription,
     SweepRecords,
     TrialResult,
 )
 from sweeps.engine.system.provenance import redact
-from sweeps.engine.tracking.mlflow import points, runs
+from sweeps.engine.tracking.mlflow import notes, points, runs, view
 from sweeps.engine.tracking.mlflow.environment import settle_environment
+from sweeps.engine.tracking.mlflow.files import Files
 from sweeps.engine.tracking.mlflow.points import Epoch
 from sweeps.engine.tracking.mlflow.runs import KILLED, PARENT_TAG, RUNNING, KnownRun
 from sweeps.engine.tracking.mlflow.sqlite_store import ARTIFACTS, ensure_store
 from sweeps.engine.tracking.mlflow.uris import sqlite_path
-from sweeps.engine.tracking.protocol import Artifacts
+from sweeps.engine.tracking.protocol import ANSWER, FIGURE, Artifacts
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as RecordedRun
 
 PARENT = ""  # its key among the runs, whose others are trial ids
 RUNS_PER_REQUEST = 1000
-
-log = logging.getLogger(__name__)
+PARAMETERS_PER_REQUEST = 100
+LONGEST_TAG = 5000  # that every server takes whole
+MODEL_TAG = "logged_model"  # says that --log-models has done its work
 
 
 class DeletedError(RuntimeError):
@@ -58,20 +56,23 @@ class Store:
         description: SweepDescription,
         records: SweepRecords,
         artifacts: Artifacts | None = None,
+        logs_models: bool = False,
     ) -> None:
         settle_environment()
         from mlflow import MlflowClient  # slow: seconds, in the tracking thread
 
         for name in ("mlflow", "alembic"):  # the caller reports errors
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._description, self._records, self._artifacts = description, records, artifacts
-        self._folder = redact(records.folder.uri)
+        self._uri, self._description, self._records = uri, description, records
+        self._folder, self._logs_models = redact(records.folder.uri), logs_models
         # Folders move, and several sweeps have one name. A path is never part of a query.
         self._id = description.id or hashlib.sha256(self._folder.encode()).hexdigest()[:16]
         if (path := sqlite_path(uri)) is not None:
             ensure_store(path)
         self._client = MlflowClient(uri)
+        self._files = Files(self._client, records, artifacts, logs_models)
         self._experiment = self._ensure_experiment(path)
+        self._save_view()
         self._runs = self._find_runs()
         self._numbers: dict[Point, int] | None = None  # of a joint search's points; None: not read
         self._parent = self._runs.get(PARENT) or self._create(PARENT, description.name, {})
@@ -103,6 +104,12 @@ class Store:
                 raise
             return found.experiment_id
 
+    def _save_view(self) -> None:
+        """Keep the comparison of this sweep, unless it is there: somebody may have changed it."""
+        name, text = view.saved_view(self._description, self._id)
+        if name not in self._client.get_experiment(self._experiment).tags:
+            self._client.set_experiment_tag(self._experiment, name, text)
+
     def _find_runs(self) -> dict[str, KnownRun]:
         """Return the sweep's runs, the parent's and by trial id; remove those made twice."""
         query = f"tags.sweep_id = '{self._id}'"
@@ -114,12 +121,19 @@ class Store:
             if key in found:  # the first one is kept: what it lacks is sent again
                 twice.append(run.info.run_id)
             elif key is not None:
-                found[key] = runs.known_run(run)
-                found[key].forget()
+                found[key] = known = runs.known_run(run)
+                if self._logs_models and MODEL_TAG not in known.tags:
+                    known.tags.pop("status", None)  # it lacks a part
+                known.forget()
         for run_id in twice:  # only now: it would shift the pages of the search
             self._client.set_terminated(run_id, KILLED)
             self._client.delete_run(run_id)
         return found
+
+    @property
+    def link(self) -> str:
+        """To the comparison of the sweep's runs in the UI."""
+        return view.link(self._uri, self._experiment, self._id)
 
     @property
     def complete(self) -> set[str]:
@@ -158,9 +172,17 @@ class Store:
 
     def begin_sweep(self) -> None:
         """Set the parent run to running, also that of a sweep that is resumed."""
-        self._tag(self._parent, {"sweep_folder": self._folder})
+        self._describe()
         self._set_running(self._parent)
         self._tag_stop()
+
+    def _describe(self, answer: str = "", image: str = "") -> None:
+        """Log what the sweep's run says of all of it, at its start and at its end."""
+        description = self._records.read_sweep() or self._description
+        note = notes.of_sweep(description, self._records, answer, image)
+        self._log_parameters(self._parent, notes.settings(description))
+        tags = {"sweep_folder": self._folder, notes.NOTE: note}
+        self._tag(self._parent, notes.growing_settings(description) | tags)
 
     def _set_running(self, run: KnownRun) -> None:
         if run.status != RUNNING:
@@ -192,14 +214,23 @@ class Store:
             run = self._create(config.trial_id, self._name(config), tags, started)
         elif run.is_complete:  # and is run again: its record was lost
             run = self._runs[config.trial_id] = runs.known_run(self._client.get_run(run.id))
-        parameters = points.parameters_of(config)
-        if missing := {key: text for key, text in parameters.items() if key not in run.parameters}:
-            from mlflow.entities import Param
-
-            params = [Param(key, text) for key, text in missing.items()]
-            self._client.log_batch(run.id, params=params)
-            run.parameters |= missing
+        self._log_parameters(run, points.parameters_of(config))
+        if not run.has_images:
+            images = notes.images_of(config, self._description.data_digest)
+            self._client.log_inputs(run.id, datasets=images)
+            run.has_images = True
         return run
+
+    def _log_parameters(self, run: KnownRun, parameters: Mapping[str, str]) -> None:
+        """Log those that are not there: MLflow refuses another value of one that is."""
+        from mlflow.entities import Param
+
+        missing = {key: text for key, text in parameters.items() if key not in run.parameters}
+        params = [Param(key, text) for key, text in missing.items()]
+        for first in range(0, len(params), PARAMETERS_PER_REQUEST):
+            some = params[first : first + PARAMETERS_PER_REQUEST]
+            self._client.log_batch(run.id, params=some)
+        run.parameters |= missing
 
     def _name(self, config: TrialConfig) -> str:
         description, number = self._description, None
@@ -231,37 +262,18 @@ class Store:
         run = self._child(result.config, epochs)
         self.log_epochs(result.config, epochs)
         ended = points.end_of(result)
-        self._log_changed(run, points.final_metrics(result), len(result.history), ended)
+        metrics = points.final_metrics(result)
+        self._log_changed(run, metrics, len(result.history), ended)
+        self._tag(run, {notes.NOTE: notes.of_trial(self._name(result.config), result, metrics)})
         self._end(run, runs.RUN_STATUS[result.status], ended)
         # Last, the artifacts: their store may be broken while that of the runs is not.
-        self._client.log_dict(run.id, result.config.model_dump(mode="json"), "config.json")
-        self._log_learned_noise(run, result)
-        if result.reason:
-            self._client.log_text(run.id, result.reason, "reason.txt")
-        if result.notes:
-            self._client.log_text(run.id, "\n".join(result.notes), "notes.txt")
+        self._files.log_trial(run.id, result)
         if result.reused_from:
             self._tag(run, {"reused_from": result.reused_from})
+        if self._logs_models:
+            self._tag(run, {MODEL_TAG: "yes"})
         self._tag(run, {"status": result.status})  # at the end: it says that everything is there
         run.forget()
-
-    def _log_learned_noise(self, run: KnownRun, result: TrialResult) -> None:
-        folder = self._records.trial(result.trial_id).folder
-        if self._artifacts is None or not folder.exists(NOISE):
-            return
-        try:
-            files = self._artifacts(result, folder.read(NOISE))
-        except (SafetensorError, KeyError, ValueError) as error:
-            log.warning("%s of trial %s is passed over: %s", NOISE, result.trial_id, error)
-            return
-        self._log_files(run, files, "learned_noise")
-
-    def _log_files(self, run: KnownRun, files: Mapping[str, bytes], target: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in files.items():
-                (Path(folder) / name).write_bytes(content)
-            if files:
-                self._client.log_artifacts(run.id, folder, target)
 
     def interrupt(self, config: TrialConfig, epochs: Sequence[Epoch], time: int) -> None:
         """Log what is missing of a trial that did not end, and end its run, at ``time`` in ms.
@@ -279,6 +291,8 @@ class Store:
         self, summary: dict[str, str], failed: bool, interrupted: bool, time: int
     ) -> None:
         """Log the sweep's answer and its report, and end the parent run; see ``Tracker.close``."""
+        summary = dict(summary)
+        answer, figure = summary.pop(ANSWER, ""), summary.pop(FIGURE, "")
         self._tag(self._parent, summary)  # as metrics they would fill the charts of the trials
         status = KILLED if interrupted else "FAILED" if failed else "FINISHED"
         self._tag_stop()
@@ -287,7 +301,10 @@ class Store:
         self._client.log_dict(self._parent.id, description.model_dump(mode="json"), "sweep.json")
         report = self._records.folder / "report"
         files = {name: report.read(name) for name in report.names()}
-        self._log_files(self._parent, files, "report")
+        self._files.log(self._parent.id, files, notes.REPORT)
+        picture = f"{figure}.svg"  # the UI shows it at its own size, a PNG larger than the page
+        image = notes.image_address(self._parent.id, f"{notes.REPORT}/{picture}")
+        self._describe(answer, image if picture in files else "")
 
     def _log_changed(self, run: KnownRun, metrics: dict[str, float], step: int, time: int) -> None:
         """Log the metrics that are not there with the same value; a new one comes a step later."""
@@ -309,10 +326,13 @@ class Store:
         return [metric.step for metric in self._client.get_metric_history(run.id, name)]
 
     def _tag(self, run: KnownRun, tags: dict[str, str]) -> None:
-        for name, text in tags.items():
-            if run.tags.get(name) != text:
-                self._client.set_tag(run.id, name, text)
-                run.tags[name] = text
+        from mlflow.entities import RunTag
+
+        short = {name: text[:LONGEST_TAG] for name, text in tags.items()}
+        changed = {name: text for name, text in short.items() if run.tags.get(name) != text}
+        if changed:
+            self._client.log_batch(run.id, tags=[RunTag(*each) for each in changed.items()])
+            run.tags |= changed
 
     def _end(self, run: KnownRun, status: str, time: int) -> None:
         self._client.set_terminated(run.id, status, time)

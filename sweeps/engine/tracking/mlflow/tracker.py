@@ -12,7 +12,7 @@ from sweeps.engine.system.provenance import redact
 from sweeps.engine.tracking.mlflow.environment import settle_environment
 from sweeps.engine.tracking.mlflow.outbox import Outbox, milliseconds
 from sweeps.engine.tracking.mlflow.points import Epoch
-from sweeps.engine.tracking.mlflow.tracked import is_tracked, write_tracked
+from sweeps.engine.tracking.mlflow.tracked import tracked_link, write_tracked
 from sweeps.engine.tracking.protocol import Artifacts
 
 DRAIN_SECONDS = 60  # how long the end of a sweep waits for MLflow before leaving it to a replay
@@ -33,10 +33,11 @@ class MLflowTracker:
         records: SweepRecords,
         say: Callable[[str], None] | None = None,
         artifacts: Artifacts | None = None,
+        logs_models: bool = False,
     ) -> None:
         settle_environment()
-        self._uri, self._records = uri, records
-        self._outbox = Outbox(uri, description, records, say, artifacts)
+        self._uri, self._records, self._logs_models = uri, records, logs_models
+        self._outbox = Outbox(uri, description, records, say, artifacts, logs_models)
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ending: tuple[dict[str, str], bool, bool] = ({}, False, False)
         self._thread: threading.Thread | None = None
@@ -60,10 +61,18 @@ class MLflowTracker:
         """About how many events were not sent yet; 0 only if there is none."""
         return self._events.qsize() + (not self._outbox.is_empty)
 
+    @property
+    def link(self) -> str:
+        """To the comparison of the sweep's runs in the UI; see ``Tracker.link``."""
+        return self._outbox.link
+
     def close(self, summary: dict[str, str], failed: bool, interrupted: bool) -> str:
         """Send what MLflow has missed and end all runs; see ``Tracker.close``."""
-        if self._thread is None and is_tracked(self._records, self._uri):
-            return ""
+        if self._thread is None:
+            link = tracked_link(self._records, self._uri, self._logs_models)
+            if link is not None:
+                self._outbox.link = link
+                return ""
         self._ending = summary, failed, interrupted
         thread = self._put(None)
         thread.join(DRAIN_SECONDS)
@@ -71,7 +80,8 @@ class MLflowTracker:
             return ""
         late = f"it took more than {DRAIN_SECONDS} s" if thread.is_alive() else "its thread broke"
         reason = self._outbox.problem or late
-        words = shlex.join([redact(self._records.folder.uri), redact(self._uri)])
+        flag = ["--log-models"] * self._logs_models
+        words = shlex.join([redact(self._records.folder.uri), redact(self._uri), *flag])
         return (
             f"MLflow misses a part ({reason}); nothing is lost, send it with:\n"
             f"  uv run python -m sweeps.engine.tracking replay {words}"
@@ -95,7 +105,7 @@ class MLflowTracker:
         _, _, interrupted = self._ending
         self._is_sent = self._outbox.end_sweep(*self._ending)
         if self._is_sent and not interrupted:
-            write_tracked(self._records, self._uri)
+            write_tracked(self._records, self._uri, self._outbox.link, self._logs_models)
 
     def _gather(self, not_before: float) -> bool:
         """Pass events to the outbox until it is time to send them; return False at the end."""

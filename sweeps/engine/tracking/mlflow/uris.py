@@ -12,6 +12,8 @@ REDACTED = "***"
 # MLflow sends what they hold with every request.
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 SHOWN_CHARACTERS = 300
+UI_HOST, UI_PORT = "127.0.0.1", 5000
+LOCAL_UI = f"http://{UI_HOST}:{UI_PORT}"  # of a store that is no server
 
 
 def default_uri(storage: str) -> str:
@@ -33,7 +35,20 @@ def ui_command(uri: str) -> str:
     if uri.startswith("http"):
         return redact(uri)
     store = shlex.quote(redact(uri))
-    return f"uv run mlflow ui --backend-store-uri {store} --host 127.0.0.1 --port 5000"
+    return f"uv run mlflow ui --backend-store-uri {store} --host {UI_HOST} --port {UI_PORT}"
+
+
+def how_to_compare(uri: str, link: str) -> str:
+    """Return in lines what opens the comparison of a sweep's runs, without any password.
+
+    Args:
+        uri: of the store.
+        link: see ``Tracker.link``; "" where it is not known.
+    """
+    opens = [link] if link else []
+    if not (opens and uri.startswith("http")):
+        opens.insert(0, ui_command(uri))
+    return "\n  ".join(["Compare runs in the MLflow UI:", *opens])
 
 
 def uri_problem(uri: str) -> str | None:

@@ -17,7 +17,7 @@ from sweeps.engine.records import VALIDATION_METRIC, Checkpoint, SweepRecords
 from sweeps.engine.records.lock import SweepLock
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.system.errors import StorageError
-from sweeps.engine.tracking import default_uri, make_tracker, replay, ui_command, uri_problem
+from sweeps.engine.tracking import default_uri, make_tracker, replay, uri_problem
 from sweeps.engine.tracking.__main__ import main
 from sweeps.engine.tracking.mlflow import tracker
 from sweeps.engine.tracking.mlflow.points import Epoch, dated
@@ -25,7 +25,7 @@ from sweeps.engine.tracking.mlflow.replay import BehindError
 from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 from sweeps.engine.tracking.mlflow.store import Store
 from sweeps.engine.tracking.mlflow.tracked import is_tracked, write_tracked
-from sweeps.engine.tracking.mlflow.uris import explain
+from sweeps.engine.tracking.mlflow.uris import explain, ui_command
 from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.tracked_sweeps import (
     all_points,
@@ -133,7 +133,7 @@ def test_a_replay_fills_an_empty_store_and_a_second_changes_nothing(
                           measurements=[], objective=None))  # fmt: skip
     found = []
     for _ in range(2):
-        assert replay(records, uri) == 2
+        assert replay(records, uri).trials == 2
         client, parents, children = runs(uri)
         assert len(parents) == 1 and parents[0].info.status == "FAILED"
         assert {run.info.status for run in children} == {"FINISHED", "FAILED"}
@@ -173,7 +173,7 @@ def test_a_replay_ends_the_runs_of_trials_whose_driver_has_ended(config, records
     checkpoint = Checkpoint(2, {"model.safetensors": b"weights"}, [epoch(1), epoch(2)])
     records.trial(trained.trial_id).write_checkpoint(checkpoint)
     for _ in range(2):
-        assert replay(records, uri) == 3
+        assert replay(records, uri).trials == 3
         client, (parent,), children = runs(uri)
         assert {run.info.status for run in (parent, *children)} == {"KILLED"}
         assert {run.data.tags["status"] for run in children} == {"interrupted"}
@@ -246,12 +246,12 @@ def test_a_trial_that_failed_again_while_mlflow_was_away_shows_the_second_failur
         config, status="failed", measurements=[], objective=None, reason="OSError: the first"
     )
     record(records, first)
-    assert replay(records, uri) == 1
+    assert replay(records, uri).trials == 1
     again = first.model_copy(
         update={"reason": "out of memory: the second", "history": [epoch(n) for n in range(1, 6)]}
     )
     record(records, again)
-    assert replay(records, uri) == 1
+    assert replay(records, uri).trials == 1
     client, _, (child,) = runs(uri)
     assert all_points(client, child)["train_loss"] == [1, 2, 3, 4, 5]
     assert child.info.status == "FAILED"
@@ -277,7 +277,7 @@ def test_what_is_sent_twice_is_there_once(config, records, description, uri, mon
             return answer
 
         monkeypatch.setattr(MlflowClient, name, once)
-    assert replay(records, uri) == 1
+    assert replay(records, uri).trials == 1
     assert len(lost) > 5
     assert_whole(uri, [ended(config)])
     _, (parent,), _ = runs(uri)

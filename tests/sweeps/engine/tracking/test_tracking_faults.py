@@ -280,12 +280,12 @@ def test_a_killed_driver_leaves_no_run_running_once_it_is_replayed(
         wait_until(lambda: len(runs_of(server, tmp_path)[2]) == 2)
         wait_until(lambda: logged_epochs(server, tmp_path.name) != [])
     else:
-        assert process.stdout is not None and "cannot be reached" in process.stdout.readline()
+        assert process.stdout is not None and "takes nothing now" in process.stdout.readline()
         proxy.open()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     for _ in range(2):
-        assert replay(records, proxy.uri) == 2
+        assert replay(records, proxy.uri).trials == 2
         client, (parent,), children = runs_of(server, tmp_path)
         status = {run.data.tags["seed"]: (run.info.status, run.data.tags["status"])
                   for run in children}  # fmt: skip

@@ -1,0 +1,109 @@
+"""Headless Chromium, asked by its DevTools protocol: what a page says, and a picture of it."""
+
+import asyncio
+import base64
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+STARTING_SECONDS, PATIENCE_SECONDS = 60, 90
+LARGEST_ANSWER = 2**26  # bytes: a picture comes as one message
+
+
+class Browser:
+    """A browser with one page; a context manager, which ends it.
+
+    Args:
+        folder: for its profile.
+        width, height: of the page, in pixels.
+    """
+
+    def __init__(self, folder: Path, width: int = 1600, height: int = 1000) -> None:
+        self._folder, self._size = folder, f"{width},{height}"
+
+    def __enter__(self) -> "Browser":
+        assert CHROMIUM is not None
+        command = [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--remote-debugging-port=0", "--hide-scrollbars", f"--window-size={self._size}",
+            f"--user-data-dir={self._folder}", "about:blank",
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._port = self._read_port()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _read_port(self) -> int:
+        file, deadline = self._folder / "DevToolsActivePort", time.monotonic() + STARTING_SECONDS
+        while not (file.exists() and file.read_text().strip()):
+            assert self._process.poll() is None, "the browser ended"
+            assert time.monotonic() < deadline, "the browser did not start in time"
+            time.sleep(0.1)
+        return int(file.read_text().split()[0])
+
+    def open(
+        self, address: str, wanted: tuple[str, ...] = (), seconds: float = PATIENCE_SECONDS,
+        then: float = 1.0, script: str = "",
+    ) -> tuple[str, bytes]:  # fmt: skip
+        """Open a page and wait until it says something.
+
+        Args:
+            address: of the page.
+            wanted: texts to wait for.
+            seconds: how long at most.
+            then: how many seconds more, for what is drawn.
+            script: JavaScript to run before the last look.
+
+        Returns:
+            Its text, and a picture as PNG.
+        """
+        return asyncio.run(self._open(address, wanted, seconds, then, script))
+
+    async def _open(
+        self, address: str, wanted: tuple[str, ...], seconds: float, then: float, script: str
+    ) -> tuple[str, bytes]:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{self._port}/json") as answer:
+                pages = await answer.json()
+            (page, *_) = (page for page in pages if page["type"] == "page")
+            address_of_page = page["webSocketDebuggerUrl"]
+            async with session.ws_connect(address_of_page, max_msg_size=LARGEST_ANSWER) as socket:
+                await _ask(socket, "Page.navigate", url="about:blank")
+                await _ask(socket, "Page.navigate", url=address)
+                deadline = time.monotonic() + seconds
+                while time.monotonic() < deadline:
+                    text = await _text(socket)
+                    if all(each in text for each in wanted):
+                        break
+                    await asyncio.sleep(0.3)
+                if script:
+                    await _ask(socket, "Runtime.evaluate", expression=script)
+                await asyncio.sleep(then)
+                picture = await _ask(socket, "Page.captureScreenshot", format="png")
+                return await _text(socket), base64.b64decode(picture["data"])
+
+
+async def _text(socket: aiohttp.ClientWebSocketResponse) -> str:
+    said = await _ask(socket, "Runtime.evaluate", expression="document.body?.innerText ?? ''")
+    return str(said["result"].get("value", ""))
+
+
+async def _ask(socket: aiohttp.ClientWebSocketResponse, method: str, **arguments: Any) -> Any:
+    await socket.send_json({"id": 1, "method": method, "params": arguments})
+    async for message in socket:  # in between come events
+        answer = json.loads(message.data)
+        if answer.get("id") == 1:
+            assert "error" not in answer, answer
+            return answer["result"]
+    raise AssertionError("the browser has closed the connection")
