@@ -1,0 +1,95 @@
+"""The scripts of cluster/slurm in jobs of a real Slurm with two nodes, on this machine."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.storage import Folder
+from tests.cluster.definitions import ROOT
+from tests.cluster.local_slurm import LocalSlurm, missing
+from tests.cluster.test_local_cluster import LONG, timeless_table
+from tests.sweeps.faults import SWEEPS
+
+pytestmark = pytest.mark.cluster
+
+SCRIPT = "cluster/slurm/sweep.sbatch"
+# Two trials at a time, for a minute or more.
+ARGUMENTS = (
+    "--scale", "demo", "--sigmas", "0", "0.5", "--seeds", "2", "--num-trials", "0",
+    "--training-images", "3000", "--validation-images", "30", "--test-images", "30",
+    "--max-epochs", "8", "--start-epochs", "1", "--name", "sweep", "--max-failures", "0",
+    "--checkpoint-every", "100",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    if why := missing():
+        pytest.skip(why)
+    with LocalSlurm() as slurm:
+        yield slurm
+
+
+def submit(slurm, folder, *command, nodes=1, notice=300):
+    """Submit a command as docs/slurm.md does; return the job's number."""
+    said = slurm.run(
+        "sbatch", "--parsable", f"--nodes={nodes}", "--cpus-per-task=1", f"--signal=B:TERM@{notice}",
+        f"--output={folder}/log", SCRIPT, *map(str, command), cwd=ROOT,
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", GON_FUSION="eager",
+    )  # fmt: skip
+    assert said.strip().isdecimal(), said
+    return said.strip()
+
+
+def facts(slurm, job):
+    """Return what Slurm says of a job, by name."""
+    return dict(re.findall(r"(\w+)=(\S*)", slurm.run("scontrol", "show", "job", job)))
+
+
+def wait_until_over(slurm, job, folder):
+    """Return what Slurm says of a job once it has ended."""
+    ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+    try:
+        slurm.until(lambda: facts(slurm, job)["JobState"] in ended, LONG)
+    finally:
+        print((folder / "log").read_text(), slurm.said())
+    return facts(slurm, job)
+
+
+def test_a_sweep_outlives_the_time_limit_and_ends_like_a_local_one(slurm, tmp_path):
+    local = tmp_path / "local"
+    ended = subprocess.run(
+        [sys.executable, str(SWEEPS / "sigma_line_search.py"), *ARGUMENTS, "--storage", str(local)],
+        capture_output=True, text=True, timeout=LONG, env=os.environ | {"GON_FUSION": "eager"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    command = ("sweeps/sigma_line_search.py", *ARGUMENTS, "--storage", tmp_path)
+    job = submit(slurm, tmp_path, *command, nodes=2)
+    records = SweepRecords(Folder(str(tmp_path)) / "sweep")
+
+    def trials():
+        found = records.trials() if records.folder.exists("trials") else ()
+        return [records.trial(trial_id) for trial_id in found]
+
+    slurm.until(lambda: any(trial.attempts() for trial in trials()), LONG)
+    # Now it has at least four minutes, and the signal is due: Slurm looks every half minute.
+    minutes = int(facts(slurm, job)["RunTime"].split(":")[1]) + 5
+    slurm.run("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}")
+    slurm.until(lambda: facts(slurm, job)["JobState"] == "PENDING", LONG)
+    stopped = {trial.trial_id for trial in trials() if trial.attempts()[-1].stopped}
+    assert 1 <= len(stopped) <= 2
+    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm waits two minutes
+    said = wait_until_over(slurm, job, tmp_path)
+    assert (said["JobState"], said["Restarts"]) == ("COMPLETED", "1")
+    resumed = {trial.trial_id: trial.attempts() for trial in trials() if trial.trial_id in stopped}
+    assert all(len(attempts) == 2 for attempts in resumed.values())
+    nodes = {attempt.node for trial in trials() for attempt in trial.attempts()}
+    assert len(nodes) == 4  # two of each run
+    assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
+    assert not list(Path("/tmp").glob(f"gon-{job}-*"))
