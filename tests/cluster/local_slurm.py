@@ -1,7 +1,7 @@
 """A real Slurm of two nodes on this machine, for tests: Debian's munged, slurmctld and slurmd.
 
 Its daemons run in namespaces of their own: their network is a loopback that nothing outside reaches
-and they end, with all their jobs, when the process that holds the namespaces does. Needs root.
+and they end, with all their jobs, when this process does, however it ends. Needs root.
 """
 
 import os
@@ -11,8 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch", "unshare", "nsenter", "ip")
-NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--mount-proc", "--fork", "--kill-child=KILL")
+DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch", "setpriv", "unshare", "nsenter", "ip")
+NAMESPACES = (
+    "setpriv", "--pdeathsig=KILL", "unshare", "--net", "--pid", "--mount", "--mount-proc", "--fork",
+    "--kill-child=KILL",
+)  # fmt: skip
 NODES = {"one": "10.99.0.1", "two": "10.99.0.2"}
 PATIENCE = 60.0  # seconds until it takes jobs, on a busy machine
 
@@ -98,12 +101,14 @@ class LocalSlurm:
 
     def run(self, *command, cwd=None, **environment):
         """Return what a command prints that talks to this Slurm."""
-        pid = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text().split()
-        inside = ["nsenter", f"--target={pid[0]}", "--net", "--pid", "--mount"] if pid else ["false"]
-        wdns = [f"--wdns={cwd}"] if cwd and pid else []
+        children = f"/proc/{self._holder.pid}/task/{self._holder.pid}/children"
+        first = Path(children).read_text().split()  # none yet, for a moment
+        if not first:
+            return ""
+        inside = ["nsenter", f"--target={first[0]}", "--net", "--pid", "--mount"]
         return subprocess.run(
-            [*inside, *wdns, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=self._environment | environment,
+            [*inside, *([f"--wdns={cwd}"] if cwd else []), *command], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, env=self._environment | environment,
         ).stdout  # fmt: skip
 
     def until(self, condition, seconds):
