@@ -84,7 +84,8 @@ def test_a_sweep_outlives_the_time_limit_and_ends_like_a_local_one(slurm, tmp_pa
     slurm.until(lambda: facts(slurm, job)["JobState"] == "PENDING", LONG)
     stopped = {trial.trial_id for trial in trials() if trial.attempts()[-1].stopped}
     assert 1 <= len(stopped) <= 2
-    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm waits two minutes
+    # The next run has time; by itself Slurm would wait two minutes.
+    slurm.run("scontrol", "update", f"JobId={job}", "TimeLimit=60", "StartTime=now")
     said = wait_until_over(slurm, job, tmp_path)
     assert (said["JobState"], said["Restarts"]) == ("COMPLETED", "1")
     resumed = {trial.trial_id: trial.attempts() for trial in trials() if trial.trial_id in stopped}
@@ -93,3 +94,38 @@ def test_a_sweep_outlives_the_time_limit_and_ends_like_a_local_one(slurm, tmp_pa
     assert len(nodes) == 4  # two of each run
     assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
     assert not list(Path("/tmp").glob(f"gon-{job}-*"))
+
+
+def test_scancel_ends_a_job_for_good_and_bad_commands_start_nothing(slurm, tmp_path):
+    script = tmp_path / "waits.py"
+    script.write_text("import time; print('it runs', flush=True); time.sleep(600)")
+    job = submit(slurm, tmp_path, script)
+    log = tmp_path / "log"
+    slurm.until(lambda: log.exists() and "it runs" in log.read_text(), LONG)
+    slurm.run("scancel", job)
+    said = wait_until_over(slurm, job, tmp_path)
+    assert (said["JobState"], said["Restarts"]) == ("CANCELLED", "0")
+    slurm.until(lambda: not slurm.run("squeue", "--noheader"), LONG)
+    assert not list(Path("/tmp").glob(f"gon-{job}-*"))
+
+    job = submit(slurm, tmp_path, "sweeps/no_such_question.py")
+    said = wait_until_over(slurm, job, tmp_path)
+    assert (said["JobState"], said["ExitCode"]) == ("FAILED", "2:0")
+    assert "usage, from the root of the clone" in log.read_text()
+
+
+def test_two_jobs_share_a_node_each_with_its_own_ray(slurm, tmp_path):
+    """Here both nodes are one machine, with one set of ports and one /tmp."""
+    script = tmp_path / "asks.py"
+    script.write_text(
+        "import sys\nfrom sweeps.engine.resources.cluster_check import ask\n"
+        "print('cores:', ask(sys.argv[2]).room_for(1, 0))\n"
+    )
+    folders = [tmp_path / "first", tmp_path / "second"]
+    jobs = []
+    for folder in folders:
+        folder.mkdir()
+        jobs.append(submit(slurm, folder, script, notice=60))
+    for job, folder in zip(jobs, folders, strict=True):
+        said = wait_until_over(slurm, job, folder)
+        assert said["JobState"] == "COMPLETED" and "cores: 1" in (folder / "log").read_text()
