@@ -1,6 +1,7 @@
 """The pages of docs/: every link leads somewhere, and every page stands in the index."""
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,9 @@ def test_every_page_stands_in_the_index():
     index = (ROOT / "docs/README.md").read_text()
     pages = [page.name for page in PAGES if page.name != "README.md"]
     assert [name for name in pages if f"]({name})" not in index] == []
+
+
+def test_torch_without_cuda_has_the_versions_of_the_pinned_date():
+    pinned = re.findall(r" (torch\w*)==([\d.]+)", (ROOT / "docs/workstation.md").read_text())
+    assert len(pinned) == 3
+    assert dict(pinned) == {name: version(name).partition("+")[0] for name, _ in pinned}

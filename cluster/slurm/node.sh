@@ -20,7 +20,7 @@ start_ray() {
     until (exec 3<> "/dev/tcp/${HEAD%:*}/${HEAD#*:}") 2> /dev/null; do sleep 1; done
     options+=(--address="$HEAD")
   fi
-  export CUBLAS_WORKSPACE_CONFIG=:4096:8
+  export CUBLAS_WORKSPACE_CONFIG=:4096:8 RAY_worker_niceness=0 # else other jobs of a shared node starve the trials
   ulimit -n "$(ulimit -Hn)"
   exec ray start "${options[@]}" &> "$TMPDIR/ray.log"
 }
