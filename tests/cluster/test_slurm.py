@@ -115,7 +115,10 @@ def test_scancel_ends_a_job_for_good_and_bad_commands_start_nothing(slurm, tmp_p
 
 
 def test_two_jobs_share_a_node_each_with_its_own_ray(slurm, tmp_path):
-    """Here both nodes are one machine, with one set of ports and one /tmp."""
+    """Here both nodes are one machine, with one set of ports and one /tmp.
+
+    A Ray that lets in who has no token would be refused by ``ask``.
+    """
     script = tmp_path / "asks.py"
     script.write_text(
         "import sys\nfrom sweeps.engine.resources.cluster_check import ask\n"
