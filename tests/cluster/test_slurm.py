@@ -82,14 +82,15 @@ def test_a_sweep_outlives_the_time_limit_and_ends_like_a_local_one(slurm, tmp_pa
     minutes = int(facts(slurm, job)["RunTime"].split(":")[1]) + 5
     slurm.run("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}")
     slurm.until(lambda: facts(slurm, job)["JobState"] == "PENDING", LONG)
-    stopped = {trial.trial_id for trial in trials() if trial.attempts()[-1].stopped}
-    assert 1 <= len(stopped) <= 2
+    stopped = [trial for trial in trials() if trial.attempts()[-1].stopped]
+    # No other checkpoint is written before a trial's end.
+    assert stopped and all(trial.latest_checkpoint() is not None for trial in stopped)
     # The next run has time; by itself Slurm would wait two minutes.
     slurm.run("scontrol", "update", f"JobId={job}", "TimeLimit=60", "StartTime=now")
     said = wait_until_over(slurm, job, tmp_path)
     assert (said["JobState"], said["Restarts"]) == ("COMPLETED", "1")
-    resumed = {trial.trial_id: trial.attempts() for trial in trials() if trial.trial_id in stopped}
-    assert all(len(attempts) == 2 for attempts in resumed.values())
+    # Two attempts, or three: Ray may restart a trial on the other node before that one is drained.
+    assert all([a.stopped for a in trial.attempts()][-2:] == [True, False] for trial in stopped)
     nodes = {attempt.node for trial in trials() for attempt in trial.attempts()}
     assert len(nodes) == 4  # two of each run
     assert timeless_table(tmp_path / "sweep") == timeless_table(local / "sweep")
