@@ -77,7 +77,7 @@ def test_a_sweep_outlives_the_time_limit_and_ends_like_a_local_one(slurm, tmp_pa
         found = records.trials() if records.folder.exists("trials") else ()
         return [records.trial(trial_id) for trial_id in found]
 
-    slurm.until(lambda: any(trial.attempts() for trial in trials()), LONG)
+    slurm.until(lambda: sum(bool(trial.attempts()) for trial in trials()) == 2, LONG)
     # Now it has at least four minutes, and the signal is due: Slurm looks every half minute.
     minutes = int(facts(slurm, job)["RunTime"].split(":")[1]) + 5
     slurm.run("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}")
