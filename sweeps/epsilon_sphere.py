@@ -31,6 +31,11 @@ from sweeps.engine.system.leaving import leave
 class Options(AntOptions):
     """The options of every sweep over ANT, and the grid of epsilon."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--epsilons 2 5 10 --num-trials 3": "a grid of your own, then three proposals of Optuna",
+        **AntOptions.examples,
+    }
+
     methods: ClassVar[tuple[str, ...]] = (
         "ant_1x1",
         *(name for name in get_args(Variant) if name not in ("ant_1x1", *WITHOUT_STRENGTH)),

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
     end_on_signals()
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -31,6 +31,11 @@ from sweeps.engine.system.leaving import leave
 
 class Options(CheckpointOptions):
     """Which checkpoints, on which images, what is measured, and how thoroughly."""
+
+    examples: ClassVar[dict[str, str]] = {
+        "--checkpoints TRIAL --evaluate none": "clean and corrupted images alone",
+        "--checkpoints FILE --architecture resnet50 --imagenet-c DIR": "the published ImageNet-C",
+    }
 
     generator_steps: Annotated[int, Field(ge=1, le=MOST_GENERATOR_STEPS)] | None = Field(
         None, description="Limit of a noise generator's steps for epsilon*. Default: 10000."

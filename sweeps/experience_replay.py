@@ -24,6 +24,11 @@ from sweeps.engine.system.leaving import leave
 class Options(AntOptions):
     """The options of every sweep over ANT."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--epsilon 10 --seeds 5": "at one size of the noise, with five seeds",
+        **AntOptions.examples,
+    }
+
     searched: ClassVar[dict[str, str]] = {"past_share": "", "current_share": ""}
 
 

@@ -25,6 +25,11 @@ from sweeps.engine.system.leaving import leave
 class Options(AntOptions):
     """The options of every sweep over ANT, and the rows of the table."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--depths 1 4 --kernel-sizes 1 3 --method vanilla pgd": "beside two other methods",
+        **AntOptions.examples,
+    }
+
     searched: ClassVar[dict[str, str]] = {"depth": "--depths", "kernel_size": "--kernel-sizes"}
 
     depths: Annotated[tuple[int, ...] | None, whole_numbers(range(1, 9))] = Field(

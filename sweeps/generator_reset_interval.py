@@ -26,6 +26,11 @@ from sweeps.engine.system.leaving import leave
 class Options(AntOptions):
     """The options of every sweep over ANT, and the intervals."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--reset-intervals 0.5 1 never": "half an epoch, an epoch, and never",
+        **AntOptions.examples,
+    }
+
     searched: ClassVar[dict[str, str]] = {"reset_interval": "--reset-intervals"}
 
     reset_intervals: Annotated[

@@ -28,6 +28,11 @@ from sweeps.engine.system.leaving import leave
 class Options(AntOptions):
     """The options of every sweep over ANT, and those of a joint search."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--objectives 2 --sampler nsga2 --num-trials 40": "a Pareto front",
+        **AntOptions.examples,
+    }
+
     searched: ClassVar[dict[str, str]] = dict.fromkeys((*NAMES, "current_share"), "")
 
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = Field(

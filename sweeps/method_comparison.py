@@ -30,6 +30,11 @@ from sweeps.engine.system.leaving import leave
 class Options(SweepOptions):
     """The options of every sweep; here --method takes several, and everything is measured."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--scale demo --seeds 1 --method gnt pgd": "two methods only, in minutes",
+        **SweepOptions.examples,
+    }
+
     several_methods: ClassVar[bool] = True
 
     evaluate: Measures = Field(

@@ -28,6 +28,11 @@ from sweeps.engine.system.leaving import leave
 class Options(SweepOptions):
     """The options of every sweep, and the grid of sigma."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--sigmas 0 0.3 0.6 --seeds 5": "a grid of your own, with five seeds",
+        **SweepOptions.examples,
+    }
+
     methods: ClassVar[tuple[str, ...]] = (
         "gnt", *(name for name in get_args(Variant) if name not in ("gnt", *WITHOUT_STRENGTH))
     )  # fmt: skip

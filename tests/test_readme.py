@@ -11,7 +11,7 @@ from tests.class_folders import fill
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SCRIPTS = [path.stem for path in (ROOT / "sweeps").glob("*.py") if path.stem != "__init__"]
+SCRIPTS = [path.stem for path in (ROOT / "sweeps").glob("[!_]*.py")]
 
 
 def test_the_two_commands_are_there_as_promised():

@@ -48,7 +48,7 @@ def started(request, tmp_path_factory):
 
 
 def make_group(ec2):
-    """Do what docs/cluster.md says."""
+    """Do what docs/aws.md says."""
     vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     group = ec2.create_security_group(
         GroupName="game-of-noise", Description="game-of-noise", VpcId=vpcs[0]["VpcId"]

@@ -1,4 +1,4 @@
-"""docs/cluster.md fits the definitions, and its commands open nothing but SSH."""
+"""The pages on clusters fit the definitions, and their commands open nothing but SSH."""
 
 import os
 import re
@@ -13,7 +13,8 @@ import yaml
 
 from tests.cluster.definitions import ROOT, plain_secrets, read, strings
 
-DOCS = (ROOT / "docs/cluster.md").read_text()
+PAGES = ("cluster", "aws", "google_cloud", "kubernetes", "ray_cluster", "slurm", "workstation")
+DOCS = "\n".join((ROOT / f"docs/{page}.md").read_text() for page in PAGES)
 WRITTEN_ELSEWHERE = "SECURITY.md"
 
 

@@ -52,6 +52,8 @@ class CommandOptions(BaseModel):
     """The group of the options that only this command has, in its help."""
     groups: ClassVar[dict[str, tuple[str, ...]]] = {}
     """Further options of this command in the groups of ``cli.help.GROUPS``."""
+    examples: ClassVar[dict[str, str]] = {}
+    """By options of a command, what it then does: the last lines of its help."""
 
     name: Annotated[str, AfterValidator(checked_name)] | None = Field(
         None, description="Folder of the sweep below --storage. Default: made from its options."

@@ -63,7 +63,12 @@ def print_help(model: type[CommandOptions], description: str) -> None:
     for title, options in {"general": GENERAL, **grouped(model)}.items():
         console.print(f"\n{title}", style="bold")
         for left, text in options.items():
-            console.print("\n".join(_entry(left, text, width)))
+            console.print("\n".join(entry(left, text, width)))
+    script = Path(sys.argv[0])
+    console.print("\nexamples", style="bold")
+    for words, text in model.examples.items():
+        command = textwrap.wrap(f"python {script.parent.name}/{script.name} {words}", width - 8)
+        console.print(f"  # {text}\n  " + " \\\n      ".join(command))
 
 
 def grouped(model: type[CommandOptions]) -> dict[str, dict[str, str]]:
@@ -126,7 +131,8 @@ def _parts(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def _entry(left: str, text: str, width: int) -> list[str]:
+def entry(left: str, text: str, width: int) -> list[str]:
+    """Return the lines that say what an option, or a command, does."""
     indent, head = " " * INDENT, f"  {left}"
     if len(head) < INDENT - 1:
         return textwrap.wrap(f"{head:{INDENT}}{text}", width, subsequent_indent=indent)

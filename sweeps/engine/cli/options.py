@@ -52,6 +52,13 @@ ModelName = Annotated[str, AfterValidator(architectures.known)]
 class SweepOptions(CommandOptions):
     """The options of every sweep; each adds those of what it searches."""
 
+    examples: ClassVar[dict[str, str]] = {
+        "--dry-run": "the trials and what they will cost; starts nothing",
+        "--scale paper --gpus-per-trial 0.5": "in full, with two trials on each GPU",
+        "--dataset cifar10 --data-dir data --download": "photos instead of digits",
+        "--address auto --storage s3://bucket/sweeps": "on the Ray cluster of this machine",
+    }
+
     scale: Scale | None = Field(
         None,
         description="demo: minutes on two cores; paper: in full. Default: demo without a GPU.",

@@ -184,7 +184,7 @@ def test_a_tool_that_waits_for_a_silent_store_ends_at_a_signal(tool):
     assert shlex.split(again)[:-1] == ["uv", "run", "python", *words[:-1]]
 
 
-SCRIPTS = [path for path in Path(sweeps.__file__).parent.glob("*.py") if path.name != "__init__.py"]
+SCRIPTS = list(Path(sweeps.__file__).parent.glob("[!_]*.py"))
 
 
 @pytest.mark.system
