@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sweeps.engine.tracking")
     commands = parser.add_subparsers(dest="command", required=True)
     text = "send the records of a sweep to MLflow; doing it twice changes nothing"
-    replaying = commands.add_parser("replay", help=text, description=f"{text.capitalize()}.")
+    replaying = commands.add_parser(
+        "replay", help=text, description=f"{text.capitalize()}.",
+        usage="%(prog)s FOLDER [URI] [--log-models]",
+    )  # fmt: skip
     replaying.add_argument("folder", help="of a sweep: a path, or s3://... or gs://...")
     replaying.add_argument("uri", nargs="?", help="MLflow store; default: the sweep's own")
     text = "with their weights, as models that mlflow.pyfunc.load_model opens"

@@ -7,13 +7,20 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
+from gon_core.config import AugMix
 from gon_core.evaluation import examples, perturbed
 from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1
 from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
 from sweeps.engine.report.figures import point_rows
 from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
-from sweeps.engine.report.figures.examples import draw_corruptions, draw_perturbed, draw_sigmas
+from sweeps.engine.report.figures.examples import (
+    JPEG,
+    draw_corruptions,
+    draw_perturbed,
+    draw_posterize,
+    draw_sigmas,
+)
 from sweeps.engine.report.figures.joint_search import (
     draw_front,
     draw_importances,
@@ -137,6 +144,10 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
     if shown is not None and sigmas:
         caption = f"Test images with Gaussian noise of each sigma, as Fig. 3 {paper}."
         found.append(Drawing("examples_by_sigma", caption, lambda: draw_sigmas(shown, sigmas)))
+    if shown is not None and _has_augmix(summary) and len(shown.corrupted.get(JPEG, {})) > 1:
+        caption = f"AugMix's posterize beside JPEG compression, as Fig. 5 {paper}."
+        draw = partial(draw_posterize, shown)
+        found.append(Drawing("posterize_beside_jpeg", caption, draw))
     points = point_rows.shown(summary)
     noisy = dict(first_of_seeds(records, points, PERTURBED, perturbed.load))
     if any(images.keys() - {CLEAN} for _, images in noisy.values()):
@@ -156,6 +167,10 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
         benchmark = summary.benchmark
         found.append(Drawing("corruptions", caption, lambda: draw_corruptions(shown, benchmark)))
     return found
+
+
+def _has_augmix(summary: SweepSummary) -> bool:
+    return any(isinstance(trial.config.method, AugMix) for trial in summary.trials)
 
 
 def _sigmas(summary: SweepSummary) -> list[float]:

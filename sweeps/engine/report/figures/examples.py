@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from gon_core import seeding
 from gon_core.benchmarks import Benchmark
+from gon_core.corruptions.photos.strengths import STRENGTHS
 from gon_core.evaluation.examples import Examples
 from gon_core.evaluation.perturbed import Perturbed
 from gon_core.measurement import CLEAN
@@ -16,13 +18,15 @@ from gon_core.noise import add_gaussian_noise
 from search_spaces.parameter import Point, value_text
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.figures import point_rows
-from sweeps.engine.report.figures.image_sheet import draw_sheet
+from sweeps.engine.report.figures.image_sheet import SMALL, draw_sheet
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.perturbations import in_order
 
-BESIDE = 3  # images in a cell with other cells beside it
+BESIDE = 3  # small images in a cell with other cells beside it
 ACROSS = 18  # images of a sheet of sigmas, about
 COLUMNS = 4  # of a sheet of one severity
+JPEG = "jpeg_compression"
+BITS = (5, 4, 3, 2, 1)  # that posterize keeps
 SEED = 0  # of the noise in Fig. 3
 
 
@@ -35,13 +39,16 @@ def draw_corruptions(examples: Examples, benchmark: Benchmark) -> Figure:
     is_one = len(severities) <= 1
     title = f"The corruptions of {suite.title}"
     texts = [name.replace("_", " ") for name in examples.corrupted]
-    count = len(examples.clean) if is_one else BESIDE
+    beside = _beside(examples.clean)
+    count = len(examples.clean) if is_one else beside
     line = f"The first test images of {count} classes, as they are evaluated."
+    if count == 1:
+        line = "The first test image, as it is evaluated."
     if is_one:
         cells = [examples.clean, *(images for found in every for images in found.values())]
         notes = _in_rows([CLEAN, *texts], "")
         return draw_sheet(_in_rows(cells, ()), title, [line], notes=notes)
-    rows = [[images[:BESIDE] for images in (examples.clean, *found.values())] for found in every]
+    rows = [[images[:beside] for images in (examples.clean, *found.values())] for found in every]
     names = [f"severity {s}{' (published)' if s == published else ''}" for s in severities]
     if published is not None:
         title += f", and our extension to {len(severities)} severities"
@@ -53,6 +60,10 @@ def draw_corruptions(examples: Examples, benchmark: Benchmark) -> Figure:
 def _in_rows(items: Sequence[Any], empty: Any) -> list[Sequence[Any]]:
     filled = [*items, *[empty] * (-len(items) % COLUMNS)]
     return [filled[start : start + COLUMNS] for start in range(0, len(filled), COLUMNS)]
+
+
+def _beside(images: Tensor) -> int:
+    return BESIDE if images.shape[-1] <= SMALL else 1
 
 
 def draw_sigmas(examples: Examples, sigmas: Sequence[float]) -> Figure:
@@ -73,7 +84,7 @@ def draw_sigmas(examples: Examples, sigmas: Sequence[float]) -> Figure:
     ]
     sizes = [float((images - clean).flatten(1).norm(dim=1).mean()) for images in noisy]
     columns = [(255 * images).round().to(torch.uint8) for images in noisy]
-    beside = max(1, min(BESIDE, ACROSS // max(len(sigmas), 1)))
+    beside = max(1, min(_beside(clean), ACROSS // max(len(sigmas), 1)))
     starts = range(0, len(clean), beside)
     cells = [[images[start : start + beside] for images in columns] for start in starts]
     notes = [[""] * len(sigmas)] * (len(cells) - 1) + [[f"{size:.1f}" for size in sizes]]
@@ -83,6 +94,29 @@ def draw_sigmas(examples: Examples, sigmas: Sequence[float]) -> Figure:
     ]
     title = "Example images with Gaussian noise of standard deviation sigma"
     return draw_sheet(cells, title, lines, list(map(value_text, sigmas)), notes=notes, gap=4)
+
+
+def draw_posterize(examples: Examples) -> Figure:
+    """Return Fig. 5 for these images: JPEG compression beside an operation of AugMix.
+
+    Args:
+        examples: of photos, under ``JPEG`` at each severity.
+    """
+    found = examples.corrupted[JPEG]
+    side, beside = examples.clean.shape[-1], _beside(examples.clean)
+    jpegs = [examples.clean[:beside], *(images[:beside] for images in found.values())]
+    kept = [8, *BITS]
+    posterized = [(examples.clean[:beside] >> (8 - bits)) << (8 - bits) for bits in kept]
+    notes = [
+        [CLEAN, *(f"quality {STRENGTHS[side][JPEG][severity - 1][0]}" for severity in found)],
+        [f"{bits} bits" for bits in kept],
+    ]
+    lines = [
+        f"Above: {JPEG.replace('_', ' ')} at severities 1 to 5. Below: posterize, which keeps the "
+        "upper bits of each level; AugMix keeps 4 at severity 1, its own on ImageNet."
+    ]
+    title = "AugMix's posterize beside JPEG compression"
+    return draw_sheet([jpegs, posterized], title, lines, notes=notes, gap=4)
 
 
 def draw_perturbed(
@@ -100,8 +134,10 @@ def draw_perturbed(
     noises = in_order({noise for _, images in trials for noise in images} - {CLEAN})
     rows = ["without noise", *(point_rows.name(summary, point) for point in shown)]
     bold = [False, *(point is summary.best for point in shown)]
-    clean = trials[0][1][CLEAN][:BESIDE]
-    cells = [[images.get(noise, ())[:BESIDE] for noise in noises] for _, images in trials]
+    clean = trials[0][1][CLEAN]
+    beside = _beside(clean)
+    clean = clean[:beside]
+    cells = [[images.get(noise, ())[:beside] for noise in noises] for _, images in trials]
     cells.insert(0, [clean] * len(noises))
     notes = [[_size_text(trial, noise) for noise in noises] for trial, _ in trials]
     notes.insert(0, [""] * len(noises))

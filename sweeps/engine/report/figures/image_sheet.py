@@ -13,7 +13,8 @@ from sweeps.engine.report.figures.style import OURS, add_title_and_caption
 
 FRAME = 1  # pixels of grey around each image, which may be as white as the paper
 GREY_LEVEL, PAPER = 128, 255
-WIDTH, LARGEST = 8.8, 0.52  # inches: of a sheet at most, and of an image at most
+SMALL = 64  # pixels: larger images are shown larger, and fewer
+WIDTH, LARGEST, LARGEST_PHOTO = 8.8, 0.52, 1.35  # inches: of a sheet and of an image, at most
 LETTER = 0.068  # inches, of a row's name
 NAME, NOTE = 9.0, 8.5  # points
 NOTE_LINE, NAME_LINE = 0.22, 0.08  # inches: for a note, and between names of columns and images
@@ -51,7 +52,10 @@ def draw_sheet(
     lefts = [column * (cell + gap) for column in range(len(cells[0]))]
     width = lefts[-1] + cell
     margin = 0.12 + LETTER * max(map(len, rows)) if rows else 0.0
-    inch = max(width / (WIDTH - margin), high / LARGEST)  # pixels in an inch
+    largest, interpolation = (
+        (LARGEST, "nearest") if high <= SMALL else (LARGEST_PHOTO, "antialiased")
+    )
+    inch = max(width / (WIDTH - margin), high / largest)  # pixels in an inch
     note, row_gap = round(NOTE_LINE * inch), round(ROW_GAP * inch)
     top, tops = round((NAME_LINE + (NOTE_LINE if columns else 0)) * inch), []
     for row in range(len(cells)):
@@ -67,7 +71,7 @@ def draw_sheet(
     share = margin / (margin + width / inch)
     axes = figure.add_axes((share, 0, 1 - share, 1))
     shown = canvas if channels == 3 else canvas[..., 0]
-    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=interpolation, aspect="auto")
     axes.set_axis_off()
     centres = [left + cell / 2 for left in lefts]
     for x, name in zip(centres, columns, strict=bool(columns)):

@@ -11,19 +11,21 @@ import pytest
 import torch
 
 from gon_core.benchmarks.mnist import MNIST
-from gon_core.config import GNT, Vanilla
+from gon_core.config import GNT, AugMix, Vanilla
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import perturbed
-from gon_core.evaluation.examples import Examples
+from gon_core.evaluation.examples import Examples, dump
 from gon_core.intervals import percent_interval
 from gon_core.measurement import SEVERITIES_SPLIT, TOP1
-from sweeps.engine.records import PERTURBED
+from search_spaces.parameter import Choice
+from sweeps.engine.records import EXAMPLES, PERTURBED
 from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.figures.catalogue import appendix_drawings
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import (
     draw_corruptions,
     draw_perturbed,
+    draw_posterize,
     draw_sigmas,
 )
 from sweeps.engine.report.figures.image_sheet import FRAME
@@ -417,3 +419,28 @@ def test_equal_examples_give_equal_bytes():
     shown = Examples(images(77), {})
     first, again = (render("sheet", lambda: draw_sigmas(shown, [0.1, 0.5])) for _ in range(2))
     assert first == again
+
+
+def test_posterize_stands_beside_jpeg_where_augmix_was_trained_on_photos(tmp_path):
+    stream = torch.Generator().manual_seed(0)
+    photos = torch.randint(0, 256, (2, 3, 224, 224), generator=stream, dtype=torch.uint8)
+    jpegs = {severity: photos // severity for severity in range(1, 6)}
+    shown = Examples(photos, {"jpeg_compression": jpegs})
+    names = {}
+    for method in (AugMix(), GNT(sigma=0.5)):
+        ended = [result(method, 0, "max_epochs", 85.0)]
+        space = (Choice("variant", (method.variant,), "method", method.variant),)
+        kind = {"space": space, "search": "grid", "published": None, "seeds": 1}
+        records = write_sweep(tmp_path / method.variant, ended, **kind)
+        records.folder.write(EXAMPLES, dump(shown))
+        found = appendix_drawings(summarise(records), records)
+        names[method.variant] = [drawing.name for drawing in found]
+    assert "posterize_beside_jpeg" in names["augmix"]
+    assert "posterize_beside_jpeg" not in names["gnt"]
+    with matplotlib.rc_context(STYLE):
+        figure = draw_posterize(shown)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "quality 25" in texts and "4 bits" in texts
+    (image,) = figure.axes[0].get_images()
+    levels = set(np.unique(image.get_array()[-10:-2, -10:-2]))
+    assert levels <= {0, 128}, "one bit is kept in the last cell"
