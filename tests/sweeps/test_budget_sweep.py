@@ -68,13 +68,13 @@ def test_it_ends_with_an_exit_code_of_its_own_after_the_trials_that_fit(stopped)
 def test_window_page_and_table_say_what_is_missing_for_the_budget(stopped):
     sweep, _, text = stopped
     said = (
-        "Stopped by its budget of 2.5 hours: 2 of 6 trials ended; 1 value without any figure: "
-        "sigma 0.5; 1 value not yet proposed by the search."
+        "Stopped by its budget of 2.5 hours: 2 of 6 trials ended; 1 value not yet proposed by the "
+        "search."
     )
     report = sweep.folder / "report"
     for shown in (text, *((report / name).read_text() for name in ("report.html", "table.md"))):
         assert said in one_line(shown)
-        assert "Best of the values measured so far: sigma 0," in one_line(shown)
+        assert "No best value: no value has been measured with all its seeds" in one_line(shown)
     assert "2 of 2.5 hours used" in text
     assert "Used in all, by every run of this sweep: 2" in text
     assert "Interrupted" not in text

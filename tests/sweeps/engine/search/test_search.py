@@ -46,7 +46,7 @@ def run(search, at_a_time: int = 1, answer=answer) -> list:
 def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, at_a_time):
     line = search(grid=COARSE_GRID, sampler=sampler, refinements=4)
     order = run(line, at_a_time)
-    grid = [((value,), seed) for value in COARSE_GRID for seed in (0, 1)]
+    grid = [((value,), seed) for seed in (0, 1) for value in COARSE_GRID]
     assert order[: len(grid)] == grid
     refined = [entry.point[0] for entry in line.ledger.proposed]
     assert len(refined) == 4 and len(order) == len(set(order)) == len(grid) + 8
