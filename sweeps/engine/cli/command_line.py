@@ -17,7 +17,7 @@ from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import refuse
 from sweeps.engine.system.provenance import note_command
 
-JUDGED_WITH = {"data_dir": "dataset", "download": "dataset"}
+JUDGED_WITH = {"data_dir": "dataset", "download": "dataset", "weights_of": "models"}
 """Options that can be checked only while another one is legal."""
 FLAG = re.compile("--[A-Za-z]|-(?!inf$|nan$)[A-Za-z]")  # not a negative number
 Options = TypeVar("Options", bound=CommandOptions)

@@ -72,13 +72,19 @@ def real_numbers(
     return BeforeValidator(lambda given: _read_list(given, read))
 
 
+MOST_NAMED = 20  # legal numbers in a message; of more only the first and the last
+
+
 def whole_numbers(legal: Sequence[int]) -> BeforeValidator:
     """Return what reads the whole numbers of a grid, of which these are legal."""
 
     def read(word: str) -> tuple[Value, str]:
         number = int(word) if word.isdigit() else -1
-        names = ", ".join(map(str, legal))
-        return number, "" if number in legal else f"{word} is not one of {names}"
+        if number in legal:
+            return number, ""
+        if isinstance(legal, range) and len(legal) > MOST_NAMED:
+            return number, f"{word} is not from {legal[0]:,} to {legal[-1]:,}"
+        return number, f"{word} is not one of {', '.join(map(str, legal))}"
 
     return BeforeValidator(lambda given: _read_list(given, read))
 

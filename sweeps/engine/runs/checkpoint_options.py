@@ -216,6 +216,12 @@ def problems(options: CheckpointOptions) -> dict[str, str]:
         folder = getattr(options, name)
         if folder is not None and not os.path.isdir(folder):
             found[name] = f"no such folder: {folder}"
+    place = options.imagenet  # a path, or an address whose slashes a Path has merged
+    is_address = re.match(r"[a-z][a-z0-9+.-]+:/", str(place)) is not None
+    if place is not None and not is_address and not os.path.isdir(place):
+        found["imagenet"] = f"no such folder: {place}"
+    if options.image_list is not None and not os.path.isfile(options.image_list):
+        found["image_list"] = f"no such file: {options.image_list}"
     if options.address is not None:
         gpus = options.gpus_per_shard
         if problem := resources.no_machine_for(options.address, options.cpus, gpus):

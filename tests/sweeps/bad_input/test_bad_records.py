@@ -9,11 +9,13 @@ from safetensors.torch import save_file
 
 from sweeps.engine.runs import checkpoint_models, checkpoint_options
 from tests.sweeps.bad_input.cases import (
+    BACKBONES,
     CHECK,
     DEPTH,
     EVAL,
     JOINT,
     NESTED,
+    RECIPE,
     REPORT,
     SIGMA,
     SWEEP_JSON,
@@ -98,6 +100,11 @@ CHECKPOINTS = [
     case(EVAL, "", "--checkpoints: needs at least one"),
     case(EVAL, "--checkpoints", "--checkpoints: needs at least one"),
     case(EVAL, GIVEN, "--checkpoints: no such file or folder: given"),
+    case(EVAL, "--checkpoints no --imagenet nowhere --image-list none --architecture resnet50",
+         "--checkpoints: no such file", "--imagenet: no such folder: nowhere",
+         "--image-list: no such file: none", problems=3),
+    case(RECIPE, "--batch-sizes 0", "--batch-sizes: 0 is not from 1 to 100,000"),
+    case(BACKBONES, "--models resnet5 --weights-of resnet50=x", "did you mean resnet50?"),
     case(EVAL, "--checkpoints good ./good", "--checkpoints: given twice: good", prepare=good),
     case(EVAL, f"--checkpoints {'x' * 300}", "--checkpoints: no such file or folder: xxx"),
     case(EVAL, "--checkpoints /dev/zero", "--checkpoints: /dev/zero: not a regular file"),
