@@ -1,6 +1,7 @@
 """One searched hyper-parameter: real, whole or a choice."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ class Real:
         high: greatest value that the search proposes.
         step: values are multiples of it, so that no two trials differ by less.
         unit: for axes and tables.
-        paper: the paper's choice.
+        paper: the paper's choice; None if it made none.
         log: whether equal ratios, rather than equal differences, are equally far apart.
     """
 
@@ -37,7 +38,7 @@ class Real:
     high: float
     step: float
     unit: str
-    paper: float
+    paper: float | None
     log: bool = False
 
     def distribution(
@@ -71,7 +72,7 @@ class Whole:
     low: int
     high: int
     unit: str
-    paper: int
+    paper: int | None
 
     def distribution(self) -> "IntDistribution":
         """Return Optuna's distribution over the whole range."""
@@ -91,7 +92,7 @@ class Choice:
     name: str
     values: tuple[Value, ...]
     unit: str
-    paper: Value
+    paper: Value | None
 
     def distribution(self) -> "CategoricalDistribution":
         """Return Optuna's distribution over the values."""
@@ -105,6 +106,12 @@ class Choice:
 
 
 Parameter = Real | Whole | Choice
+
+
+def papers_point(space: Sequence[Parameter]) -> Point | None:
+    """Return the paper's value of each parameter; None where it has none of one."""
+    values = tuple(parameter.paper for parameter in space if parameter.paper is not None)
+    return values if len(values) == len(space) else None
 
 
 def contains(parameter: Parameter, value: Value) -> bool:

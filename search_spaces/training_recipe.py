@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from gon_core.config import TrainingConfig
 from gon_core.config.training import MOST_BATCH, MOST_DECAYS
-from search_spaces.parameter import Choice, Parameter, Point, Value, Whole
+from search_spaces.parameter import Choice, Parameter, Point, Value, Whole, papers_point
 
 TRAINED, RANDOM = "trained", "random"
 INITIAL_WEIGHTS = Choice("initial_weights", (TRAINED, RANDOM), "where training begins", TRAINED)
@@ -44,7 +44,9 @@ def points(
     """
     usual = recipe.batch_size
     batches = batch_sizes or OF_THE_PAPER.get(usual, (max(1, usual // 2), usual, 2 * usual))
-    base = {parameter.name: parameter.paper for parameter in space(recipe)}
+    parameters = space(recipe)
+    names = [parameter.name for parameter in parameters]
+    base = dict(zip(names, papers_point(parameters) or (), strict=True))
     changes: list[tuple[str, Value]] = [("batch_size", size) for size in batches]
     if not recipe.is_scheduled:
         changes += [("decays", count) for count in decays or DECAYS]

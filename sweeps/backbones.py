@@ -17,12 +17,13 @@ from pydantic import AfterValidator, Field
 
 from gon_core import architectures
 from search_spaces.backbones import OF_TABLE_8, models, points, space, variants
+from search_spaces.parameter import papers_point
 from sweeps.engine.cli.grids import distinct
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec
-from sweeps.engine.runs.script import run_script
+from sweeps.engine.runs.script import Script
 from sweeps.engine.system.leaving import leave
 
 
@@ -78,15 +79,13 @@ def spec(options: Options) -> SweepSpec:
         compared={name: compared.get(name) or OF_TABLE_8[name] for name in names},
         deviations=methods.deviations(known, scale, benchmark),
         published=methods.published_rows(
-            {name: (parameters[0].paper, name) for name in names}, benchmark
+            {name: (*(papers_point(parameters[:1]) or ()), name) for name in names}, benchmark
         ),
     )
 
 
-def main() -> int:
-    """Run the sweep; return its exit code."""
-    return run_script(Options, __doc__, spec, grid_problems)
-
+SWEEP = Script(Options, __doc__, spec, grid_problems)
+main = SWEEP.main
 
 if __name__ == "__main__":
     leave(main)

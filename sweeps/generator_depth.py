@@ -18,7 +18,7 @@ from sweeps.engine.cli.grids import whole_numbers
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import grid_problems
 from sweeps.engine.planning.spec import SweepSpec
-from sweeps.engine.runs.script import run_script
+from sweeps.engine.runs.script import Script
 from sweeps.engine.system.leaving import leave
 
 
@@ -61,10 +61,8 @@ def spec(options: Options) -> SweepSpec:
     )
 
 
-def main() -> int:
-    """Run the sweep; return its exit code."""
-    return run_script(Options, __doc__, spec, grid_problems)
-
+SWEEP = Script(Options, __doc__, spec, grid_problems)
+main = SWEEP.main
 
 if __name__ == "__main__":
     leave(main)

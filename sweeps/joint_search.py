@@ -21,7 +21,7 @@ from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.ant_options import AntOptions
 from sweeps.engine.planning.plan import problems
 from sweeps.engine.planning.spec import SweepSpec
-from sweeps.engine.runs.script import run_script
+from sweeps.engine.runs.script import Script
 from sweeps.engine.system.leaving import leave
 
 
@@ -72,10 +72,8 @@ def spec(options: Options) -> SweepSpec:
     )
 
 
-def main() -> int:
-    """Run the sweep; return its exit code."""
-    return run_script(Options, __doc__, spec, problems)
-
+SWEEP = Script(Options, __doc__, spec, problems)
+main = SWEEP.main
 
 if __name__ == "__main__":
     leave(main)

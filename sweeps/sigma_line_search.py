@@ -21,7 +21,7 @@ from sweeps.engine.planning.methods import strength_problems
 from sweeps.engine.planning.plan import line_problems
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.strength import line_spec
-from sweeps.engine.runs.script import run_script
+from sweeps.engine.runs.script import Script
 from sweeps.engine.system.leaving import leave
 
 
@@ -52,10 +52,8 @@ def spec(options: Options) -> SweepSpec:
     return line_spec(options, options.sigmas)
 
 
-def main() -> int:
-    """Run the sweep; return its exit code."""
-    return run_script(Options, __doc__, spec, line_problems)
-
+SWEEP = Script(Options, __doc__, spec, line_problems)
+main = SWEEP.main
 
 if __name__ == "__main__":
     leave(main)

@@ -32,6 +32,7 @@ from gon_core.config.methods import (
     Vanilla,
     Variant,
 )
+from gon_core.config.own import OwnFunction
 from gon_core.config.training import Precision, TrainingConfig
 from gon_core.config.trial import (
     DataConfig,
@@ -63,6 +64,7 @@ __all__ = [
     "ImageSize",
     "Method",
     "MethodConfig",
+    "OwnFunction",
     "PatchGaussian",
     "PositiveFloat",
     "PositiveInt",

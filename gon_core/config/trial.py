@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from gon_core import architectures, measures
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, content_hash
 from gon_core.config.methods import Architecture, Given, Trained
+from gon_core.config.own import OwnFunction
 from gon_core.config.training import TrainingConfig
 from gon_core.names import nearest
 
@@ -200,7 +201,7 @@ class TrialConfig(Frozen):
         seed: of everything random.
     """
 
-    method: Annotated[Trained | Given, Field(discriminator="method")]
+    method: Annotated[Trained | OwnFunction | Given, Field(discriminator="method")]
     data: DataConfig
     model: Architecture | None = Field(default_factory=_trial_model)
     training: TrainingConfig
@@ -221,9 +222,13 @@ class TrialConfig(Frozen):
     def value_of(self, name: str) -> Any:
         """Return a field, or property, of the method, of the training or of the trial itself.
 
+        Of a user's own function it is one of its values, before all others.
+
         Raises:
             AttributeError: none of them has it.
         """
+        if isinstance(self.method, OwnFunction) and name in self.method.values:
+            return self.method.values[name]
         parts = (self.method, self.training)
         return getattr(next((part for part in parts if hasattr(part, name)), self), name)
 

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any, Self
 
 from sweeps.engine.backend.driver import Driver
-from sweeps.engine.backend.protocol import Starts, weights_of
+from sweeps.engine.backend.protocol import Starts, own, weights_of
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import TrialResult
 from sweeps.engine.trials.measures import TrialData
@@ -68,6 +68,7 @@ class InProcess:
                 checkpoint_every=driver.plan.checkpoint_every,
                 report=partial(driver.reported, name), processes=self._resources.processes,
                 node=NODE, evaluates=starts is not None, show=partial(_show, driver, name),
+                function=own(config, driver.plan.spec.function),
             )  # fmt: skip
             _run_one(driver, name, run)
         if driver.lost is not None:

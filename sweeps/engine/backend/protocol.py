@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from gon_core.config import TrialConfig
+from gon_core.config import OwnFunction, TrialConfig
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.planning.plan import Resources
 
@@ -18,6 +18,11 @@ Starts = Mapping[str, bytes]
 def weights_of(config: TrialConfig, starts: Starts | None) -> bytes | None:
     """Return the weights that a trial starts from; None if it starts from random ones."""
     return None if config.start is None or starts is None else starts[config.start.model]
+
+
+def own(config: TrialConfig, function: Callable[..., None] | None) -> Callable[..., None] | None:
+    """Return the sweep's own training function for a trial that it trains, None for others."""
+    return function if isinstance(config.method, OwnFunction) else None
 
 
 class Backend(Protocol):

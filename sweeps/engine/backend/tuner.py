@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import traceback
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from gon_core.training import StoppedError
 from sweeps.engine.backend.cluster import other_code, unshared
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.preemption import sigterm_notice
-from sweeps.engine.backend.protocol import Starts, weights_of
+from sweeps.engine.backend.protocol import Starts, own, weights_of
 from sweeps.engine.backend.schedulers import make_scheduler
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
@@ -65,7 +66,7 @@ def run(driver: Driver, images: Shared, starts: Starts | None, scratch: Path) ->
         tune.with_parameters(
             _trainable, images=images, starts=starts, folder=driver.records.folder,
             resources=resources, checkpoint_every=driver.plan.checkpoint_every,
-            code=training_code(),
+            code=training_code(), function=driver.plan.spec.function,
         ),
         {"cpu": resources.all_cpus, "gpu": resources.gpus},
     )  # fmt: skip
@@ -103,6 +104,7 @@ def fetch(images: Shared) -> TrialData:
 def _trainable(
     config: dict[str, str], images: Shared, starts: Starts | None, folder: Folder,
     resources: Resources, checkpoint_every: int, code: dict[str, int | str],
+    function: Callable[..., None] | None,
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)
@@ -117,7 +119,7 @@ def _trainable(
             result = run_trial(
                 trial, fetch(images).to(resources.device), weights_of(trial, starts), kept,
                 checkpoint_every, _report, resources.processes, stop, node,
-                evaluates=starts is not None, show=_show,
+                evaluates=starts is not None, show=_show, function=own(trial, function),
             )  # fmt: skip
     except (StoppedError, RayError):  # to be resumed
         raise

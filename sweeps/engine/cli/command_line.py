@@ -51,22 +51,36 @@ def parse(
         from_file, file_problems = read_config(Path(path), list(model.model_fields))
         given = from_file | given
         problems += file_problems
-    options, faulty = _validate(model, given)
-    problems += [f"{_flag(name)}: {text}" for name, text in faulty.items()]
-    if options is not None:
-        # Both wait where nothing answers: they wait at the same time.
-        of_storage = in_background(options.storage_problems)
-        found = options.problems() | check(options)
-        found = of_storage.result() | found
-        problems += [
-            f"{_flag(name)}: {text}"
-            for name, text in found.items()
-            if name not in faulty and JUDGED_WITH.get(name) not in faulty
-        ]
+    options, found = judge(model, given, check)
+    problems += [f"{_flag(name)}: {text}" for name, text in found.items()]
     if problems:
         refuse(problems)
     assert options is not None
     return options
+
+
+def judge(
+    model: type[Options], given: dict[str, Any], check: Callable[[Options], dict[str, str]]
+) -> tuple[Options | None, dict[str, str]]:
+    """Return the options, if what is legal among them makes such, and every problem by option.
+
+    Args:
+        model: the command's options.
+        given: the values by option.
+        check: as of ``parse``.
+    """
+    options, faulty = _validate(model, given)
+    if options is None:
+        return None, faulty
+    # Both wait where nothing answers: they wait at the same time.
+    of_storage = in_background(options.storage_problems)
+    found = options.problems() | check(options)
+    found = of_storage.result() | found
+    return options, faulty | {
+        name: text
+        for name, text in found.items()
+        if name not in faulty and JUDGED_WITH.get(name) not in faulty
+    }
 
 
 def _words(value: Any) -> list[str]:

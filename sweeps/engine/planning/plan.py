@@ -13,6 +13,7 @@ from gon_core.config import (
     DataConfig,
     EvaluationConfig,
     Frozen,
+    OwnFunction,
     StartConfig,
     Trained,
     TrainingConfig,
@@ -114,7 +115,7 @@ class Plan:
         return list(self.config.starts.values()) or [self.config.start]
 
     @property
-    def typical_trials(self) -> list[tuple[Trained, TrainingConfig, str]]:
+    def typical_trials(self) -> list[tuple[Trained | OwnFunction, TrainingConfig, str]]:
         """Method, training and model of each point that is known, or one of the paper's values."""
         config, spec, seed = self.config, self.spec, self.config.seeds[0]
         if not config.grid:

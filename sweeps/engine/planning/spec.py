@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gon_core.config import ANT, GNTMult, Speckle, Trained, TrialConfig
+from gon_core.config import ANT, GNTMult, OwnFunction, Speckle, Trained, TrialConfig
 from search_spaces.parameter import VARIANT, Parameter, Point, Value
 
 Objective = Literal["corrupted", "clean"]
@@ -23,6 +23,7 @@ class SweepSpec:
             ``joint``: Optuna proposes points in the whole space.
         grid: the points to begin with.
         method: the training method whose searched fields are replaced; None in a comparison.
+        function: the training function, where the method is a user's own.
         compared: in a comparison, the training methods by the name that ``variant`` has in a point.
         proposals: how many points Optuna adds by default, by scale.
         deviations: what of the methods deviates from the paper, in words.
@@ -39,7 +40,8 @@ class SweepSpec:
     space: tuple[Parameter, ...]
     search: Literal["line", "grid", "joint"]
     grid: tuple[Point, ...] = ()
-    method: Trained | None = None
+    method: Trained | OwnFunction | None = None
+    function: Callable[..., None] | None = None
     compared: Mapping[str, Trained] = field(default_factory=dict)
     proposals: Mapping[str, int] = field(default_factory=lambda: {"demo": 1, "paper": 6})
     deviations: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ class SweepSpec:
             for parameter in self.space
         )
 
-    def method_at(self, point: Point) -> Trained:
+    def method_at(self, point: Point) -> Trained | OwnFunction:
         """Return the training method of a point.
 
         Raises:
@@ -80,6 +82,8 @@ class SweepSpec:
         values = self.values(point)
         if self.method is None:
             return self.compared[str(values[VARIANT])]
+        if isinstance(self.method, OwnFunction):
+            return self.method.model_copy(update={"values": self.method.values | values})
         own = {name: value for name, value in values.items() if hasattr(self.method, name)}
         return with_values(self.method, own)
 

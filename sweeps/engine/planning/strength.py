@@ -5,7 +5,7 @@ from typing import Any
 
 from gon_core.benchmarks import Benchmark
 from gon_core.config import ANT
-from search_spaces.parameter import Point, Real
+from search_spaces.parameter import Point, Real, papers_point
 from search_spaces.strength import strength
 from sweeps.engine.cli.grids import line
 from sweeps.engine.cli.options import SweepOptions
@@ -42,7 +42,7 @@ def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> S
 
 
 def _published(benchmark: Benchmark, variant: str, parameter: Real) -> dict[str, Any] | None:
-    points: dict[str, Point] = {variant: (parameter.paper,)}
+    points: dict[str, Point] = {variant: papers_point([parameter]) or ()}
     if variant == "gnt":
         points = {"vanilla": (0.0,), **points}  # sigma 0 trains on clean images
     found = published_rows(points, benchmark)

@@ -19,6 +19,7 @@ from gon_core.config import (
     EvaluationConfig,
     FreeAT,
     Given,
+    OwnFunction,
     Trained,
     TrainingConfig,
     TrialConfig,
@@ -259,10 +260,13 @@ def after_training(plan: Plan, config: TrialConfig, epoch: float) -> float:
     return sum(evaluation_seconds(speed, device, data, plan.config.evaluation))
 
 
-def further_images(method: Trained, training: TrainingConfig, images: int, device: str) -> float:
+def further_images(
+    method: Trained | OwnFunction, training: TrainingConfig, images: int, device: str
+) -> float:
     """Return how many images of plain training an epoch costs beside its own ``images``.
 
-    ANT has a generator's steps, adversarial training its attacks, AugMix its mixtures.
+    ANT has a generator's steps, adversarial training its attacks, AugMix its mixtures. What a
+    user's own function does is not known: it is taken for plain training.
     """
     shares = SHARES[device]
     match method:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gon_core.benchmarks import THE_PAPER, Published
-from search_spaces.parameter import Choice, value_text
+from search_spaces.parameter import Choice, papers_point, value_text
 from sweeps.engine.report.summary.aggregate import SHORT_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import Estimate
 from sweeps.engine.report.summary.importance import Importances
@@ -235,7 +235,9 @@ def _paper(summary: SweepSummary) -> list[str]:
             f"No checkpoint bears the name of a row of {known.source}'s {known.title}, so none "
             "stands beside a published figure: see --names."
         ]
-    point = tuple(parameter.paper for parameter in summary.parameters)
+    point = papers_point(summary.parameters)
+    if point is None:
+        return []
     if not published.means:
         sentence = "No figures were published for this search on this data set."
         on = f" on {summary.benchmark.title}" if known else ""

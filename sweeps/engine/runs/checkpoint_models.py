@@ -10,7 +10,7 @@ from torch import nn
 
 from gon_core import architectures, paper
 from gon_core.benchmarks import Benchmark
-from gon_core.config import Given, TrialConfig
+from gon_core.config import Given, OwnFunction, TrialConfig
 from gon_core.models import weights
 from gon_core.models.weights import WeightsError
 from sweeps.engine.planning import deviations, methods
@@ -46,7 +46,7 @@ class LoadedModel:
             return None
         if self.given.name in paper.load(published.top1)["model"].to_pylist():
             return self.given.name
-        if trial is None or isinstance(trial.method, Given):
+        if trial is None or isinstance(trial.method, Given | OwnFunction):
             return None
         return methods.published_row(trial.method, self.benchmark.beside(trial.model))
 
@@ -54,7 +54,7 @@ class LoadedModel:
     def deviations(self) -> str:
         """What of its training is smaller than in the paper, in words; empty if nothing is."""
         trial = self.trial
-        if trial is None or isinstance(trial.method, Given):
+        if trial is None or isinstance(trial.method, Given | OwnFunction):
             return ""
         found = deviations.training_deviations(trial.data, trial.training, trial.start)
         changes = methods.changes(trial.method.variant, trial.method, trial.data.benchmark)

@@ -88,7 +88,8 @@ def _space_table(plan: Plan) -> Table:
         else:
             values = f"{value_text(parameter.low)} to {value_text(parameter.high)}"
             values += ", log" * (isinstance(parameter, Real) and parameter.log)
-        table.add_row(parameter.name, values, parameter.unit, value_text(parameter.paper))
+        paper = "" if parameter.paper is None else value_text(parameter.paper)
+        table.add_row(parameter.name, values, parameter.unit, paper)
     return table
 
 

@@ -1,7 +1,8 @@
-"""What the ``main`` of every sweep script does."""
+"""What every sweep script is: options, what is searched, and how both are checked."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.cli.command_options import CommandOptions
@@ -19,25 +20,29 @@ def tracking_problems(options: CommandOptions) -> dict[str, str]:
     return {"tracking_uri": problem} if problem else {}
 
 
-def run_script(
-    model: type[Options],
-    description: str | None,
-    spec: Callable[[Options], SweepSpec],
-    check: Callable[[Options], dict[str, str]],
-) -> int:
-    """Run the sweep of the command line; return its exit code.
+@dataclass(frozen=True)
+class Script(Generic[Options]):
+    """A sweep that can be run by its command line, or from Python.
 
-    Args:
-        model: the script's options.
+    Attributes:
+        options: the script's own.
         description: for ``--help``.
         spec: what is searched, and where.
         check: what is wrong with legal options, by option name.
     """
 
-    def problems(options: Options) -> dict[str, str]:
-        return check(options) | tracking_problems(options)
+    options: type[Options]
+    description: str | None
+    spec: Callable[[Options], SweepSpec]
+    check: Callable[[Options], dict[str, str]]
 
-    options = parse(model, description or "", check=problems)
-    from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
+    def main(self) -> int:
+        """Run the sweep of the command line; return its exit code."""
 
-    return run_sweep(spec(options), options)
+        def problems(options: Options) -> dict[str, str]:
+            return self.check(options) | tracking_problems(options)
+
+        options = parse(self.options, self.description or "", check=problems)
+        from sweeps.engine.runs.sweep import run_sweep  # slow: bad input is refused before
+
+        return run_sweep(self.spec(options), options)

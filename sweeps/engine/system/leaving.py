@@ -14,12 +14,24 @@ from sweeps.engine.system.signals import handled_signals
 from sweeps.engine.system.text import printable
 
 
+class RefusedError(SystemExit):
+    """The end of a command by bad input, of which every problem was printed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(BAD_INPUT)
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message
+
+
 def refuse(problems: Sequence[str], outcome: str = "nothing was started") -> NoReturn:
     """Print every problem, without any password, and the outcome; exit with code 2."""
     lines = [f"  {printable(redact(problem))}" for problem in problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-    print("\n".join([f"{count}, {outcome}:", *lines, "Try --help."]), file=sys.stderr)
-    raise SystemExit(BAD_INPUT)
+    message = "\n".join([f"{count}, {outcome}:", *lines])
+    print(f"{message}\nTry --help.", file=sys.stderr)
+    raise RefusedError(message)
 
 
 def leave(main: Callable[[], int]) -> NoReturn:

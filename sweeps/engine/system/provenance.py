@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+COMMAND = "uv run python"
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "pyarrow", "numpy")
 
 _SCHEME_END = r"(?:://|%3A%2F%2F)"
@@ -51,12 +52,19 @@ def package_versions() -> dict[str, str]:
 
 
 _taken: dict[str, tuple[str, ...]] = {}
+_call = ""  # of Python, where no command runs the sweep
 
 
 def note_command(options: Mapping[str, Sequence[str]]) -> None:
     """Note the options of this process as they were taken: by flag, the words that follow it."""
     _taken.clear()
     add_to_command(options)
+
+
+def note_call(call: str) -> None:
+    """Note the Python that runs a sweep in place of a command; "" when it has run."""
+    global _call
+    _call = call
 
 
 def add_to_command(options: Mapping[str, Sequence[str]]) -> None:
@@ -72,6 +80,11 @@ def repeat_command(changes: Mapping[str, str] | None = None) -> str:
     Args:
         changes: by flag, values that replace those of the command, or are added to it.
     """
+    if _call:
+        larger = [
+            f"{flag[2:].replace('-', '_')}={value}" for flag, value in (changes or {}).items()
+        ]
+        return f"{_call}  # with {', '.join(larger)}" if larger else _call
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None and spec.origin == sys.argv[0]:
         program = ["-m", spec.name.removesuffix(".__main__")]
@@ -82,11 +95,16 @@ def repeat_command(changes: Mapping[str, str] | None = None) -> str:
     if not _taken:  # it has not come so far
         words = [*sys.argv[1:], *words]
     words = [redact(word) for word in words]
-    return shlex.join(["uv", "run", "python", *program, *words])
+    return f"{COMMAND} {shlex.join([*program, *words])}"
 
 
 def changed_command(command: str, changes: Mapping[str, Sequence[str]]) -> str:
-    """Return a command with other values of some flags; one without values is left out."""
+    """Return a command with other values of some flags; one without values is left out.
+
+    Python in place of a command stays as it is.
+    """
+    if not command.startswith(COMMAND):
+        return command
     words, kept = shlex.split(command), []
     while words:
         word = words.pop(0)

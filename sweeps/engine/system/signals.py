@@ -71,6 +71,9 @@ def answered_signals(answer: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no other one can handle signals
+        return
     is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     numbers = [number for number in SIGNALS if not (is_nohup and number == signal.SIGHUP)]
     previous = {number: signal.signal(number, handler) for number in numbers}

@@ -14,8 +14,8 @@ from functools import partial
 import torch
 
 from gon_core import evaluation, seeding
-from gon_core.config import ANT, Given, TrialConfig
-from gon_core.data.splits import LabelledImages
+from gon_core.config import ANT, Given, OwnFunction, TrialConfig
+from gon_core.data.splits import Images, LabelledImages
 from gon_core.evaluation import learned_noise
 from gon_core.evaluation.measure import Measured
 from gon_core.measurement import mean_top1
@@ -37,6 +37,7 @@ from sweeps.engine.system.provenance import now
 from sweeps.engine.trials import ranks
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import TrialData, measure
+from sweeps.engine.trials.own import TrainFunction, train_own
 from sweeps.engine.trials.ranks.images import of_one_rank
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def run_trial(
     node: str = "",
     evaluates: bool = True,
     show: Callable[[dict[str, float], str], None] = lambda metrics, words: None,
+    function: TrainFunction | None = None,
 ) -> TrialResult:
     """Train and evaluate one trial, or resume it from its last checkpoint; write its record.
 
@@ -86,6 +88,7 @@ def run_trial(
             vanilla model that other trials start from is only trained.
         show: called in the evaluation, about once a second, with the metrics of the last epoch and
             a few words on how far it is.
+        function: the training function, where the method is a user's own.
 
     Returns:
         The result that was written. An error in the training is a result too: status ``failed``.
@@ -98,7 +101,7 @@ def run_trial(
         if done.is_final:
             return done
         records.forget_result()
-    run = _TrialRun(config, data, records, processes, stop, evaluates, show)
+    run = _TrialRun(config, data, records, processes, stop, evaluates, show, function)
     try:
         run.start(start_weights, node, report)
         if run.end is None:
@@ -108,7 +111,7 @@ def run_trial(
         return records.write_result(result, files | run.learned_noise())
     except StoppedError as stopped:
         try:
-            if run.end is None:  # else there is a checkpoint of the end of the training
+            if run.end is None and function is None:  # else one of the end of the training is kept
                 run.keep()
             records.write_stop()
         except StorageError:  # the network may be lost first; an older checkpoint exists
@@ -163,6 +166,7 @@ class _TrialRun:
     stop: Callable[[], bool]
     evaluates: bool
     show: Callable[[dict[str, float], str], None]
+    function: TrainFunction | None
     history: list[dict[str, float]] = field(default_factory=list)
     end: Event | None = None  # what ended the training
 
@@ -192,16 +196,24 @@ class _TrialRun:
         host, pid = socket.gethostname(), os.getpid()
         self.records.write_attempt(Attempt(host, pid, now(), epoch, passed_over, node))
         self.end = ended(self.state.convergence, self.config.training)
+        if self.end is None and checkpoint is not None and self.function is not None:
+            self.end = "converged"  # no other state of such a training is kept
         for entry in self.history[: -1 if self.end else None]:  # the last comes with the result
             report(entry)
 
     def train(self, checkpoint_every: int, report: Callable[[dict[str, float]], None]) -> None:
-        """Train to the end, validating after each epoch; keep checkpoints at intervals and then."""
+        """Train to the end, validating after each epoch; keep checkpoints at intervals and then.
+
+        A user's own function begins again wherever it was interrupted: of it the end alone is kept.
+        """
         config = self.config
         assert not isinstance(config.method, Given), "given weights are not trained"
         data = self.data.training if config.method.uses_stylized else self.data.own
         images = of_one_rank(data, self.processes)
         mixed = evaluation.mixed(self.data.validation) if self.evaluates else None
+        if isinstance(config.method, OwnFunction):
+            self._train_own(config.method, images, mixed, report)
+            return
         with ranks.started(self.processes, config, self.state, images):
             for metrics in train(self.state, images, config.method, config.training, self.stop):
                 entry = {
@@ -223,6 +235,26 @@ class _TrialRun:
                     self.end = metrics.event
                 else:
                     report(entry)
+
+    def _train_own(
+        self,
+        method: OwnFunction,
+        images: Images,
+        mixed: LabelledImages | None,
+        report: Callable[[dict[str, float]], None],
+    ) -> None:
+        assert self.function is not None, "a user's own method has a function"
+
+        def take_in(metrics: dict[str, float]) -> None:
+            if self.history:  # the last one comes with the result
+                report(self.history[-1])
+            self.history.append(metrics | (self._validate(mixed) if mixed is not None else {}))
+
+        config, stop = self.config, self.stop
+        run = partial(train_own, self.function, self.state, images, method, config.training)
+        if (end := run(config.seed, stop, take_in)) != "diverged":
+            self.keep()
+        self.end = end
 
     def _validate(self, mixed: LabelledImages) -> dict[str, float]:
         started = time.perf_counter()

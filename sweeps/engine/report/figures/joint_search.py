@@ -222,10 +222,11 @@ def _draw_slice(axes: Axes, summary: SweepSummary, number: int, objective: int) 
     if summary.best is not None:
         x, y = place(summary.best.point[number]), summary.best.means[objective]
         axes.scatter([x], [y], s=70, marker="*", color=PUBLISHED, zorder=5, label="best")
-    axes.axvline(
-        place(parameter.paper), color="#999999", linestyle=(0, (2, 2)), linewidth=0.9, zorder=1,
-        label="the paper's value",
-    )  # fmt: skip
+    if parameter.paper is not None:
+        axes.axvline(
+            place(parameter.paper), color="#999999", linestyle=(0, (2, 2)), linewidth=0.9,
+            zorder=1, label="the paper's value",
+        )  # fmt: skip
     axes.margins(y=0.12)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from gon_core.config import Given, TrialConfig
+from gon_core.config import Given, OwnFunction, TrialConfig
 from gon_core.training import StoppedError, checkpoints, train
 from gon_core.training.parallel import joined
 from sweeps.engine.trials.ranks import PATIENCE, READY, TRAINING
@@ -60,7 +60,7 @@ def _follow(rank: int, folder: Path, group: ExitStack, ready: Callable[[], None]
         torch.cuda.set_device(rank)
     make_deterministic(device, training["threads"])
     config = TrialConfig.model_validate_json(training["trial"])
-    assert not isinstance(config.method, Given), "given weights are not trained"
+    assert not isinstance(config.method, Given | OwnFunction), "such a trial has one process"
     data = take(folder).to(device)
     state = begin_training(config, device)
     files = {name: (folder / name).read_bytes() for name in training["state"]}
