@@ -54,7 +54,7 @@ class Browser:
 
     def open(
         self, address: str, wanted: tuple[str, ...] = (), seconds: float = PATIENCE_SECONDS,
-        then: float = 1.0, script: str = "",
+        then: float = 1.0, script: str = "", is_dark: bool = False,
     ) -> tuple[str, bytes]:  # fmt: skip
         """Open a page and wait until it says something.
 
@@ -64,21 +64,25 @@ class Browser:
             seconds: how long at most.
             then: how many seconds more, for what is drawn.
             script: JavaScript to run before the last look.
+            is_dark: whether the reader prefers dark pages.
 
         Returns:
             Its text, and a picture as PNG.
         """
-        return asyncio.run(self._open(address, wanted, seconds, then, script))
+        return asyncio.run(self._open(address, wanted, seconds, then, script, is_dark))
 
     async def _open(
-        self, address: str, wanted: tuple[str, ...], seconds: float, then: float, script: str
-    ) -> tuple[str, bytes]:
+        self, address: str, wanted: tuple[str, ...], seconds: float, then: float, script: str,
+        is_dark: bool,
+    ) -> tuple[str, bytes]:  # fmt: skip
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{self._port}/json") as answer:
                 pages = await answer.json()
             (page, *_) = (page for page in pages if page["type"] == "page")
             address_of_page = page["webSocketDebuggerUrl"]
             async with session.ws_connect(address_of_page, max_msg_size=LARGEST_ANSWER) as socket:
+                scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+                await _ask(socket, "Emulation.setEmulatedMedia", features=[scheme])
                 await _ask(socket, "Page.navigate", url="about:blank")
                 await _ask(socket, "Page.navigate", url=address)
                 deadline = time.monotonic() + seconds
