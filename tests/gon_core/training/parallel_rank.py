@@ -57,7 +57,11 @@ NORMALISED = {
     f"{name}_normalised": EVERY[name]
     for name in ("vanilla", "pgd", "free", "ddn", "augmix", "ant_1x1")
 }  # with a classifier that has batch normalisation
-ALL = EVERY | NORMALISED
+DROPPING = {f"{name}_dropping": EVERY[name] for name in ("gnt", "augmix", "free")}
+"""With a classifier that has dropout."""
+COMPILED = {f"{name}_compiled": EVERY[name] for name in ("ant_1x1", "augmix")}
+"""With a compiled classifier that has batch normalisation and dropout."""
+ALL = EVERY | NORMALISED | DROPPING
 IMAGES = 31  # batches of 15, 15 and 1: uneven shares, and in the end none at all for some
 CONFIG = TrainingConfig(batch_size=15, learning_rate=0.05, max_epochs=2)
 
@@ -82,21 +86,24 @@ def untaught(name):
     """Return the paper's classifier for vanilla training, and one that is quicker for the rest."""
     if name in NORMALISED:
         return normalised()
+    if name in COMPILED:
+        return normalised(nn.Dropout(0.25))
     if name == "vanilla":
         return MadryCNN(generator(0, "initial weights"))
     skip = nn.utils.skip_init
     layers = [skip(nn.Conv2d, 1, 8, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    layers += [nn.Dropout(0.5)] * (name in DROPPING)
     model = nn.Sequential(*layers, skip(nn.Linear, 8 * 6 * 6, 10))
     initialise(model, generator(0, "initial weights"))
     return model
 
 
-def normalised():
-    """Return a classifier with batch normalisation."""
+def normalised(*further):
+    """Return a classifier with batch normalisation, and with further layers."""
     skip = nn.utils.skip_init
     model = Doubled(
         skip(nn.Conv2d, 1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-        skip(nn.Conv2d, 8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+        skip(nn.Conv2d, 8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), *further,
         skip(nn.Linear, 8 * 4 * 4, 10),
     )  # fmt: skip
     initialise(model, generator(0, "initial weights"))
