@@ -41,7 +41,7 @@ class TrainingConfig(Frozen):
         batch_norm_parts: of each batch that batch normalisation has statistics of, one for each
             process that trains; with 1 they are of the whole batch, however many processes train.
         compiled: whether the classifier is compiled while it is trained: fused kernels round in
-            other places, with bf16 less often, and draw other masks of dropout.
+            other places, with bf16 less often.
 
     References:
         Appendix B: "After convergence, we decayed the learning rate once by a factor of 10 and

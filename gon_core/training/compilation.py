@@ -1,7 +1,7 @@
 """The classifier, compiled by ``torch.compile`` while it is trained.
 
-Fused kernels round in other places and draw dropout otherwise: another training, as the
-configuration says. Evaluation is not compiled, so that all models are measured alike.
+Fused kernels round in other places: another training, as the configuration says. Evaluation is not
+compiled, so that all models are measured alike.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 # One compiling thread: by default a pool of processes would stay beside every trial. Deterministic:
-# no choice of a kernel by its speed, which could be another one in the next run.
-OPTIONS: dict[str, Any] = {"compile_threads": 1, "deterministic": True}
+# no choice of a kernel by its speed, which could be another one in the next run. Dropout draws
+# the masks that it draws without compiling.
+OPTIONS: dict[str, Any] = {"compile_threads": 1, "deterministic": True, "fallback_random": True}
 
 
 def compiler_of(model: nn.Module, is_compiled: bool) -> Callable[[], AbstractContextManager[None]]:
@@ -30,6 +31,11 @@ def compiler_of(model: nn.Module, is_compiled: bool) -> Callable[[], AbstractCon
     if not is_compiled:
         return nullcontext
     torch._dynamo.reset()  # models that this process trained before count towards torch's limit
+    # Layers that several processes share stay eager: kernels for other numbers of rows would round
+    # their running statistics differently in each process.
+    for layer in model.modules():
+        if shared := vars(layer).get("forward"):
+            vars(layer)["forward"] = torch.compiler.disable(shared)
     eager = model.forward
     fused = torch.compile(eager, dynamic=False, options=OPTIONS)
     weights = [weight for weight in model.parameters() if weight.requires_grad]

@@ -195,6 +195,7 @@ def problems(options: SweepOptions) -> dict[str, str]:
         problems |= {option: rule} if rule else {}
     if not problems.get(option):
         try:
+            given(options)
             if rule := batch_norm_problem(options):
                 problems.setdefault("batch_norm", rule)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""One process of several that train every method: python parallel_rank.py RANK SIZE FOLDER.
+"""One process of several that train: python parallel_rank.py RANK SIZE FOLDER [METHOD ...]
 
 Leaves in FOLDER what each training ended with, and what it said of a process out of step.
 """
@@ -112,11 +112,12 @@ def normalised(*further):
 
 def train_one(name, group=ALONE):
     """Train a method to its end; return the state, and the metrics of each epoch."""
-    method, data = ALL[name], digits(IMAGES + STYLIZED * name.endswith("_sin"))
-    state = new_state(untaught(name), CONFIG, 0, method, own_images=IMAGES)
+    method, data = (ALL | COMPILED)[name], digits(IMAGES + STYLIZED * name.endswith("_sin"))
+    config = CONFIG.model_copy(update={"compiled": name in COMPILED})
+    state = new_state(untaught(name), config, 0, method, own_images=IMAGES)
     state.group = group
     history = []
-    for metrics in train(state, data, method, CONFIG):
+    for metrics in train(state, data, method, config):
         history.append([metrics.train_loss, metrics.train_accuracy, *metrics.extra.values()])
     return state, history
 
@@ -135,12 +136,12 @@ def run_out_of_step(group):
     return "nothing"
 
 
-def main(rank, size, folder):
-    """Train every method as this rank."""
+def main(rank, size, folder, names=tuple(ALL)):
+    """Train methods as this rank."""
     torch.set_num_threads(1)
     with joined(rank, size, folder, "cpu", timeout=120) as group:
         histories = {}
-        for name in ALL:
+        for name in names:
             state, histories[name] = train_one(name, group)
             for file, content in checkpoints.dump(state).items():
                 (folder / f"{name}.{rank}.{file}").write_bytes(content)
@@ -149,4 +150,4 @@ def main(rank, size, folder):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), *filter(None, [sys.argv[4:]]))
