@@ -166,7 +166,7 @@ CONFLICTS = [
     case(METHODS, "--num-trials 1", "--num-trials: must be 0"),
     case(
         METHODS,
-        "--dataset imagenet --data-dir no --method vanilla uat --training-images 9999999",
+        "--dataset imagenet --data-dir no --method vanilla uat",
         "--uat-step-size: is not given in the paper",
         "--data-dir: no",
         problems=2,
