@@ -40,6 +40,8 @@ class TrainingConfig(Frozen):
         precision: bf16 runs forward and backward in bfloat16, with fp32 weights.
         batch_norm_parts: of each batch that batch normalisation has statistics of, one for each
             process that trains; with 1 they are of the whole batch, however many processes train.
+        compiled: whether the classifier is compiled while it is trained: fused kernels round in
+            other places, with bf16 less often.
 
     References:
         Appendix B: "After convergence, we decayed the learning rate once by a factor of 10 and
@@ -61,6 +63,7 @@ class TrainingConfig(Frozen):
     max_epochs: PositiveInt = 600
     precision: Precision = "fp32"
     batch_norm_parts: PositiveInt = 1
+    compiled: bool = False
 
     @property
     def is_scheduled(self) -> bool:

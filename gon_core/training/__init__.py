@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import torch
-from torch.nn.modules.dropout import _DropoutNd
 
 from gon_core import seeding
 from gon_core.config import (
@@ -30,6 +29,7 @@ from gon_core.training import (
     augmix,
     checkpoints,
     ddn,
+    dropout,
     ford,
     free,
     gnt,
@@ -43,7 +43,6 @@ from gon_core.training import (
 )
 from gon_core.training.loop import (
     AUGMENTATION,
-    DROPOUT,
     Augment,
     EpochMetrics,
     MethodState,
@@ -112,8 +111,8 @@ def new_state(
         "data order": seeding.generator(seed, "data order"),
         "noise": seeding.generator(seed, "noise", device=device),
     }
-    if any(isinstance(layer, _DropoutNd) and layer.p > 0 for layer in model.modules()):
-        streams[DROPOUT] = seeding.generator(seed, DROPOUT)
+    if any(map(dropout.drops, model.modules())):
+        streams[dropout.STREAM] = seeding.generator(seed, dropout.STREAM)
     if augment is not None:
         streams[AUGMENTATION] = seeding.generator(seed, AUGMENTATION, device=device)
     own: MethodState | None = None

@@ -7,7 +7,7 @@ measure and what to keep. Everything that the next step depends on is in ``Train
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +17,8 @@ from torch import Generator, Tensor, nn
 
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import Images
+from gon_core.training import dropout
+from gon_core.training.compilation import compiler_of
 from gon_core.training.convergence import Convergence, Event, advance, ended
 from gon_core.training.epoch_progress import EpochProgress, LabelledBatch, Learned
 from gon_core.training.learning_rate import learning_rate
@@ -31,8 +33,6 @@ class StoppedError(Exception):
 
 Augment = Callable[[Tensor, Generator], Tensor]
 """Images [batch, channel, height, width] in [0, 1], and a random stream -> such images."""
-DROPOUT = "dropout"
-"""The random stream of a model's dropout, where it has any."""
 AUGMENTATION = "augmentation"
 """The random stream of an ``Augment``."""
 
@@ -62,7 +62,8 @@ class MethodState(Protocol):
 
 @dataclass
 class TrainingState:
-    """Everything that the rest of a training depends on; a checkpoint holds all but the group.
+    """Everything that the rest of a training depends on; a checkpoint holds all but the last
+    two.
 
     Attributes:
         model: the classifier, in training mode during an epoch.
@@ -74,6 +75,7 @@ class TrainingState:
         augment: what is done to the images of a batch before any noise; nothing by default.
         second: of the images that come with those of a batch, where the method has such.
         group: the processes that share the work; it changes nothing but rounding.
+        rows: of the whole batch of the current step.
     """
 
     model: nn.Module
@@ -85,18 +87,12 @@ class TrainingState:
     augment: Augment | None = None
     second: SecondSource | None = None
     group: Group = ALONE
+    rows: int = 0
 
-    @contextmanager
-    def randomness(self) -> Iterator[None]:
-        """Let a model with dropout draw from its own stream within a step; others draw nothing."""
-        if DROPOUT not in self.streams:
-            yield
-            return
-        device = next(self.model.parameters()).device
-        seed = int(torch.randint(2**53, (), generator=self.streams[DROPOUT]))
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
+    def randomness(self, rows: int) -> AbstractContextManager[None]:
+        """Let a model with dropout draw from its own stream within a step on so many rows."""
+        self.rows = rows
+        return dropout.drawing_from(self.streams.get(dropout.STREAM), self.model)
 
     def images_of_an_epoch(self, data: Images) -> int:
         """Return how many of the images make an epoch, from the first."""
@@ -220,7 +216,10 @@ def train_epochs(
     """
     if ended(state.convergence, config) is not None:
         return
-    with normalised_together(state.model, state.group, config.batch_norm_parts):
+    with (
+        normalised_together(state.model, state.group, config.batch_norm_parts),
+        dropout.dropped_together(state.model, state.group, lambda: state.rows),
+    ):
         yield from _epochs(state, data, config, step, stop, prepare)
 
 
@@ -235,6 +234,7 @@ def _epochs(
     group, stops = state.group, Stops(state.group, stop, data.device)
     images_of_an_epoch = state.images_of_an_epoch(data)
     steps_per_epoch = math.ceil(images_of_an_epoch / config.batch_size)
+    compiled = compiler_of(state.model, config.compiled)
     # Rows of a second source change their place in the batch: every process decodes all of it.
     sharing = group if state.second is None else ALONE
     while True:
@@ -244,20 +244,21 @@ def _epochs(
         state.model.train()
         indices = _indices(progress, data, config.batch_size, state.second)
         selected = select(data, indices, progress.crop_seed, sharing)
-        for images, labels in progress.timed(selected):
-            rows = rows_of_batch(len(labels), state.second.share if state.second else 0.0)
-            while prepare(state, rows):
-                _stop_if(stops.here(), state, started)
-            rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
-            for parameters in state.optimizer.param_groups:
-                parameters["lr"] = rate
-            # Drawn only now: a training that was stopped while it prepared draws it again.
-            images = state.augmented(images)
-            with state.randomness():
-                learned = step(state, images, labels)
-            progress.count(*learned)
-            is_last = progress.steps == steps_per_epoch
-            _stop_if(stops.here(is_last), state, started)
+        with compiled():
+            for images, labels in progress.timed(selected):
+                rows = rows_of_batch(len(labels), state.second.share if state.second else 0.0)
+                while prepare(state, rows):
+                    _stop_if(stops.here(), state, started)
+                rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
+                for parameters in state.optimizer.param_groups:
+                    parameters["lr"] = rate
+                # Drawn only now: a training that was stopped while it prepared draws it again.
+                images = state.augmented(images)
+                with state.randomness(len(labels)):
+                    learned = step(state, images, labels)
+                progress.count(*learned)
+                is_last = progress.steps == steps_per_epoch
+                _stop_if(stops.here(is_last), state, started)
         state.count_together()
         state.progress = None
         train_loss = progress.loss_sum.item() / images_of_an_epoch

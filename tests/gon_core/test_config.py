@@ -58,7 +58,7 @@ OTHER = {
         "batch_size": 299, "learning_rate": 0.002, "momentum": 0.8, "decay_factor": 0.2,
         "patience": 9, "min_improvement": 0.002, "max_epochs": 599, "precision": "bf16",
         "nesterov": True, "weight_decay": 1e-4, "warm_up_epochs": 1, "decay_epochs": [3],
-        "anneals": True, "decays": 2, "batch_norm_parts": 2,
+        "anneals": True, "decays": 2, "batch_norm_parts": 2, "compiled": True,
     }),
     "model": "wong_small",
     "start": {

@@ -23,7 +23,7 @@ GROUPS = {  # other options are what the command is about
     ),
     "training": (
         "model", "weights", "max_epochs", "start_epochs", "batch_size", "decays", "uat_step_size",
-        "precision", "batch_norm", "checkpoint_every",
+        "precision", "compile", "batch_norm", "checkpoint_every",
     ),
     "evaluation": ("evaluate", "evaluation_images", "generator_steps", "corrupted_dir",
         "frost_dir"),

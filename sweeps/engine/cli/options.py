@@ -140,6 +140,9 @@ class SweepOptions(CommandOptions):
         description="Step of uat's perturbation; no source gives it. Default: none, uat needs it.",
     )
     precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
+    compile: bool = Field(
+        False, description="Train the classifier compiled by torch.compile: another training."
+    )
     batch_norm: Literal["synchronised", "local"] = Field(
         "synchronised",
         description="local: each process of a trial normalises its own images: another training.",
@@ -279,8 +282,6 @@ class SweepOptions(CommandOptions):
                     found[name] = f"is of images from a folder: --dataset {image_folder.NAME}"
         elif self.download:
             found["download"] = "these images are where they are"
-        elif self.folder is None:  # nothing is known of it
-            return {name: rule for name, rule in found.items() if not name.endswith("_images")}
         if foreign := [name for name in self.method or () if name not in benchmark.methods]:
             known = ", ".join(benchmark.methods)
             found["method"] = f"on {benchmark.title} must be one of {known}, given: {foreign[0]}"
@@ -297,6 +298,8 @@ class SweepOptions(CommandOptions):
             found["objective"] = f"{benchmark.title} has no corruptions that are kept for this"
         if self.files_of_weights and self.start_epochs is not None:
             found["start_epochs"] = "is of a vanilla training, there is none with --weights"
+        if benchmark.folder is not None and self.folder is None:  # nothing is known of it
+            return {name: rule for name, rule in found.items() if not name.endswith("_images")}
         for name in self.networks:
             if architectures.is_from_outside(name):
                 continue

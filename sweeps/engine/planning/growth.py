@@ -33,6 +33,8 @@ OPTIONS = {
     "training.decays": "decays",
     "epochs": "max_epochs",
     "training.precision": "precision",
+    "start.training.compiled": "compile",
+    "training.compiled": "compile",
     "training.batch_norm_parts": "batch_norm",
     "evaluation.measures": "evaluate",
     "evaluation.images": "evaluation_images",

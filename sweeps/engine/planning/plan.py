@@ -30,8 +30,10 @@ from sweeps.engine.planning.baselines import with_baselines
 from sweeps.engine.planning.deviations import evaluation_deviations, training_deviations
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.recipe import (
+    batch_norm_problem,
     corrupted_digest,
     make_evaluation,
+    networks,
     recipe,
     recipes,
     sampled,
@@ -195,6 +197,8 @@ def problems(options: SweepOptions) -> dict[str, str]:
     if not problems.get(option):
         try:
             given(options)
+            if rule := batch_norm_problem(options):
+                problems.setdefault("batch_norm", rule)
         except ValueError as error:
             problems["weights" if options.weights else "weights_of"] = str(error)
     embedded = benchmark.is_embedded
@@ -252,14 +256,14 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         stylized=methods.stylized_digest(options),
     )
     epochs = options.start_epochs or scale.start.max_epochs
-    changes = {"precision": options.precision, "max_epochs": epochs}
+    changes = {"precision": options.precision, "compiled": options.compile,
+               "max_epochs": epochs}  # fmt: skip
     start, training = scale.start.model_copy(update=changes), recipe(options)
     evaluation = make_evaluation(options, name)
     # The start depends on the training images alone, so that it is shared as widely as possible.
     start_data = DataConfig(
         dataset=data.dataset, folder=data.folder, training_images=data.training_images
     )
-    models = tuple(own) or options.networks or (scale.model or options.benchmark.model,)
     starts = {
         model: StartConfig(
             data=start_data,
@@ -267,7 +271,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
             model=model,
             weights=own[model].sha256 if own else None,
         )
-        for model in models
+        for model in networks(options)
     }
     searched = {parameter.name for parameter in spec.space}
     scratch = start.model_copy(update={"batch_size": training.batch_size})
@@ -275,7 +279,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         experiment=spec.name,
         scale=name,
         data=sampled(data, evaluation),
-        start=starts[models[0]],
+        start=next(iter(starts.values())),
         starts=starts if MODEL in searched else {},
         training=training,
         from_scratch=scratch if INITIAL_WEIGHTS.name in searched else None,

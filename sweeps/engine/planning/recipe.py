@@ -4,11 +4,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gon_core import benchmarks
+from gon_core import architectures, benchmarks
 from gon_core.benchmarks import ScaleName
 from gon_core.config import DataConfig, EvaluationConfig, TrainingConfig
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
+from sweeps.engine.planning.given_weights import given
 from sweeps.engine.resources import resources
 
 
@@ -29,9 +30,32 @@ def recipes(options: SweepOptions) -> dict[str, TrainingConfig]:
 def _changes(options: SweepOptions) -> dict[str, Any]:
     names = ("batch_size", "decays", "max_epochs", "precision")
     given = {name: getattr(options, name) for name in names}
+    given["compiled"] = options.compile
     if options.batch_norm == "local":
         given["batch_norm_parts"] = resources.make_resources(options, at_once=1).processes
     return {name: value for name, value in given.items() if value is not None}
+
+
+def networks(options: SweepOptions) -> tuple[str, ...]:
+    """Return the names of the classifiers that are trained.
+
+    Raises:
+        ValueError: weights were given that do not fit.
+    """
+    default = methods.scale_of(options).model or options.benchmark.model
+    return tuple(given(options)) or options.networks or (default,)
+
+
+def batch_norm_problem(options: SweepOptions) -> str:
+    """Return why ``--batch-norm local`` would train nothing else; empty if it would."""
+    from torch.nn.modules.batchnorm import _BatchNorm  # with torch, which is slow to import
+
+    benchmark = options.benchmark
+    for name in networks(options) if options.batch_norm == "local" else ():
+        model = architectures.make(name, benchmark.classes, benchmark.image_shape)
+        if not any(isinstance(layer, _BatchNorm) for layer in model.modules()):
+            return f"{name} has no batch normalisation, so that local would change nothing"
+    return ""
 
 
 def sampled(data: DataConfig, evaluation: EvaluationConfig) -> DataConfig:

@@ -153,7 +153,7 @@ def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
             theirs, ours = description.config, plan.config.model_dump(mode="json")
             if all(theirs.get(key) == ours.get(key) for key in ("data", "evaluation")) and all(
                 theirs["training"].get(key) == ours["training"].get(key)
-                for key in ("batch_size", "precision")
+                for key in ("batch_size", "precision", "compiled")
             ):
                 found.append((name == plan.name, description.created, records))
         except (OSError, ValueError, StorageError):

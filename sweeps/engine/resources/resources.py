@@ -84,6 +84,10 @@ def problems(options: SweepOptions) -> dict[str, str]:
     if options.batch_norm == "local" and wanted.processes == 1:
         rule = "is of trials of several processes (--gpus-per-trial, --processes-per-trial)"
         found["batch_norm"] = f"{rule}, here each has one"
+    can_try = options.compile and options.address is None and "gpus_per_trial" not in found
+    if can_try and (problem := machine.compiler_problem(wanted.device)):
+        rule = "torch.compile does not work here: it needs a C++ compiler and Python's headers"
+        found["compile"] = f"{rule} ({problem})"
     if not wanted.gpus:
         rule = "no trial of this sweep has a GPU"
         if options.budget_gpu_hours is not None:

@@ -1,7 +1,9 @@
 """What this machine has: cores, memory and GPUs. Imports torch only where there may be a GPU."""
 
 import os
+import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 # The drivers of NVIDIA (also under WSL and on Jetson) and of AMD make one of these.
@@ -40,6 +42,20 @@ def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     except OSError:
         return True
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16")) or not flags
+
+
+@cache
+def compiler_problem(device: str) -> str:
+    """Return why torch.compile does not work here for a kind of device; empty if it does.
+
+    It is tried out in a process of its own: seconds, a minute the first time on a busy machine.
+    """
+    code = f"from gon_core.training.compilation import try_out; try_out({device!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    lines = [line for line in done.stderr.splitlines() if "Error: " in line]
+    if not done.returncode:
+        return ""
+    return lines[-1].strip() if lines else f"it ended with exit code {done.returncode}"
 
 
 def container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:

@@ -69,6 +69,6 @@ def test_dropout_is_the_seeds_and_resumes_to_the_bit(mnist):
     masks = []
     for seed in (0, 1):
         state = new(seed)
-        with state.randomness():
+        with state.randomness(1):
             masks.append(nn.functional.dropout(torch.ones(100)))
     assert not torch.equal(*masks)

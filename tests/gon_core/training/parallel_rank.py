@@ -1,4 +1,4 @@
-"""One process of several that train every method: python parallel_rank.py RANK SIZE FOLDER.
+"""One process of several that train: python parallel_rank.py RANK SIZE FOLDER [METHOD ...]
 
 Leaves in FOLDER what each training ended with, and what it said of a process out of step.
 """
@@ -57,7 +57,11 @@ NORMALISED = {
     f"{name}_normalised": EVERY[name]
     for name in ("vanilla", "pgd", "free", "ddn", "augmix", "ant_1x1")
 }  # with a classifier that has batch normalisation
-ALL = EVERY | NORMALISED
+DROPPING = {f"{name}_dropping": EVERY[name] for name in ("gnt", "augmix", "free")}
+"""With a classifier that has dropout."""
+COMPILED = {f"{name}_compiled": EVERY[name] for name in ("ant_1x1", "augmix")}
+"""With a compiled classifier that has batch normalisation and dropout."""
+ALL = EVERY | NORMALISED | DROPPING
 IMAGES = 31  # batches of 15, 15 and 1: uneven shares, and in the end none at all for some
 CONFIG = TrainingConfig(batch_size=15, learning_rate=0.05, max_epochs=2)
 
@@ -82,21 +86,24 @@ def untaught(name):
     """Return the paper's classifier for vanilla training, and one that is quicker for the rest."""
     if name in NORMALISED:
         return normalised()
+    if name in COMPILED:
+        return normalised(nn.Dropout(0.25))
     if name == "vanilla":
         return MadryCNN(generator(0, "initial weights"))
     skip = nn.utils.skip_init
     layers = [skip(nn.Conv2d, 1, 8, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    layers += [nn.Dropout(0.5)] * (name in DROPPING)
     model = nn.Sequential(*layers, skip(nn.Linear, 8 * 6 * 6, 10))
     initialise(model, generator(0, "initial weights"))
     return model
 
 
-def normalised():
-    """Return a classifier with batch normalisation."""
+def normalised(*further):
+    """Return a classifier with batch normalisation, and with further layers."""
     skip = nn.utils.skip_init
     model = Doubled(
         skip(nn.Conv2d, 1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-        skip(nn.Conv2d, 8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+        skip(nn.Conv2d, 8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), *further,
         skip(nn.Linear, 8 * 4 * 4, 10),
     )  # fmt: skip
     initialise(model, generator(0, "initial weights"))
@@ -105,11 +112,12 @@ def normalised():
 
 def train_one(name, group=ALONE):
     """Train a method to its end; return the state, and the metrics of each epoch."""
-    method, data = ALL[name], digits(IMAGES + STYLIZED * name.endswith("_sin"))
-    state = new_state(untaught(name), CONFIG, 0, method, own_images=IMAGES)
+    method, data = (ALL | COMPILED)[name], digits(IMAGES + STYLIZED * name.endswith("_sin"))
+    config = CONFIG.model_copy(update={"compiled": name in COMPILED})
+    state = new_state(untaught(name), config, 0, method, own_images=IMAGES)
     state.group = group
     history = []
-    for metrics in train(state, data, method, CONFIG):
+    for metrics in train(state, data, method, config):
         history.append([metrics.train_loss, metrics.train_accuracy, *metrics.extra.values()])
     return state, history
 
@@ -128,12 +136,12 @@ def run_out_of_step(group):
     return "nothing"
 
 
-def main(rank, size, folder):
-    """Train every method as this rank."""
+def main(rank, size, folder, names=tuple(ALL)):
+    """Train methods as this rank."""
     torch.set_num_threads(1)
     with joined(rank, size, folder, "cpu", timeout=120) as group:
         histories = {}
-        for name in ALL:
+        for name in names:
             state, histories[name] = train_one(name, group)
             for file, content in checkpoints.dump(state).items():
                 (folder / f"{name}.{rank}.{file}").write_bytes(content)
@@ -142,4 +150,4 @@ def main(rank, size, folder):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), *filter(None, [sys.argv[4:]]))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from gon_core.noise.share import EVERY_ROW, counted_from
 from gon_core.training import checkpoints
 from gon_core.training.parallel import Group
-from tests.gon_core.training.parallel_rank import ALL, train_one
+from tests.gon_core.training.parallel_rank import ALL, COMPILED, train_one
 
 SCRIPT = Path(__file__).with_name("parallel_rank.py")
 # Sums of single-precision numbers in another order differ by a few times 6e-8 of their size, here
@@ -25,11 +25,15 @@ TOLERANCE = {name: 2e-6 for name in ALL} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
 @pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 3])
 def several(request, tmp_path_factory):
     """Every method trained by 2 or 3 real processes: number, folder, what each of them found."""
-    size, folder = request.param, tmp_path_factory.mktemp("ranks")
-    commands = [[sys.executable, str(SCRIPT), str(rank), str(size), str(folder)]
+    return run_processes(request.param, tmp_path_factory.mktemp("ranks"))
+
+
+def run_processes(size, folder, *names):
+    """Train methods, by default all, by so many real processes; return what ``several`` has."""
+    commands = [[sys.executable, str(SCRIPT), str(rank), str(size), str(folder), *names]
                 for rank in range(size)]  # fmt: skip
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for command in commands]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
+    errors = [process.communicate(timeout=580)[1] for process in processes]
     assert not any(process.returncode for process in processes), b"\n".join(errors).decode()
     return size, folder, [json.loads((folder / f"{r}.json").read_text()) for r in range(size)]
 
@@ -52,6 +56,18 @@ def alone(tmp_path_factory):
 @pytest.mark.system
 @pytest.mark.parametrize("name", ALL)
 def test_several_processes_end_where_one_does(name, several, alone):
+    compare(name, several, alone)
+
+
+@pytest.mark.slow
+def test_several_processes_that_compile_end_where_one_does(alone, tmp_path):
+    compiled = run_processes(2, tmp_path, *COMPILED)
+    for name in COMPILED:
+        compare(name, compiled, alone)
+
+
+def compare(name, several, alone):
+    """Assert that a method's weights, streams and metrics are those of one process."""
     size, folder, found = several
     reference, history = alone(name)
     for rank in range(size):
@@ -63,7 +79,7 @@ def test_several_processes_end_where_one_does(name, several, alone):
                 if key.startswith("stream."):
                     assert torch.equal(tensor, theirs[key]), key
                 else:
-                    atol = TOLERANCE[name]
+                    atol = TOLERANCE.get(name, 2e-6)
                     torch.testing.assert_close(tensor, theirs[key], rtol=1e-4, atol=atol, msg=key)
         assert found[rank]["histories"][name] == found[0]["histories"][name]
         for ours, theirs in zip(found[rank]["histories"][name], history, strict=True):

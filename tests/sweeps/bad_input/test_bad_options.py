@@ -164,6 +164,21 @@ CONFLICTS = [
     case(REPLAY, "--num-trials 1", "--num-trials: must be 0"),
     case(JOINT, "--depth 3", "--depth: is what this sweep searches"),
     case(METHODS, "--num-trials 1", "--num-trials: must be 0"),
+    case(
+        METHODS,
+        "--dataset imagenet --data-dir no --method vanilla uat",
+        "--uat-step-size: is not given in the paper",
+        "--data-dir: no",
+        problems=2,
+    ),
+    case(
+        METHODS,
+        "--dataset image_folder --data-dir no --method gnt sin_in --model madry_cnm",
+        "--method: ",
+        "--model: must be one of",
+        "--data-dir: no",
+        problems=3,
+    ),
     case(METHODS, "--epsilon 7", "--epsilon: is an option of"),
 ]
 

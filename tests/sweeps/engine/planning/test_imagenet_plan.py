@@ -79,6 +79,8 @@ def test_a_step_of_universal_adversarial_training_has_no_default(images):
     assert (
         "is of --method uat" in planned(images, uat_step_size=0.01)[1].problems()["uat_step_size"]
     )
+    nowhere = method_comparison.Options(dataset="imagenet", data_dir=images / "x", method=names)
+    assert rule in nowhere.problems()["uat_step_size"], "said together with the missing folder"
     plan, options = planned(images, method=names, uat_step_size=0.01)
     assert options.problems() == {} and plan.deviations == []
     assert plan.known_trials[1].method.step_size == 0.01

@@ -4,6 +4,7 @@ import sweeps.sigma_line_search as script
 from gon_core.models import MadryCNN
 from sweeps.engine.cli.grids import line
 from sweeps.engine.planning.plan import Resources, make_plan
+from sweeps.engine.planning.recipe import batch_norm_problem
 from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.planning.trial_cost import (
     Speed,
@@ -105,6 +106,23 @@ def test_statistics_of_each_process_are_another_training(monkeypatch):
     assert len({plan.trial((0.5,), 0).trial_id for plan in (whole, *parts)}) == 3
     assert {plan.config.start for plan in parts} == {whole.config.start}, "one process trains it"
     assert len({plan.name for plan in (whole, *parts)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "has_none"), [("madry_cnn", True), ("torchvision:resnet18", False)]
+)
+def test_statistics_of_each_process_are_of_models_that_have_some(model, has_none):
+    options = script.Options(processes_per_trial=2, batch_norm="local", model=model)
+    rule = "madry_cnn has no batch normalisation, so that local would change nothing"
+    assert batch_norm_problem(options) == (rule if has_none else "")
+    assert batch_norm_problem(script.Options(model=model)) == ""
+
+
+def test_a_compiled_training_is_another_trial():
+    plain, compiled = plan_of(), plan_of(compile=True)
+    assert compiled.config.training.compiled and compiled.config.start.training.compiled
+    assert plain.trial((0.5,), 0).trial_id != compiled.trial((0.5,), 0).trial_id
+    assert "compiled" not in plain.config.model_dump_json()
 
 
 def test_the_expected_time_follows_from_the_work():
