@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
     end_on_signals()
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -69,7 +70,7 @@ def spec(options: Options) -> SweepSpec:
     known = [name for name in names if name in benchmark.methods]
     compared = {name: methods.at_scale(name, scale, benchmark) for name in known}
     parameters = space(benchmark, names)
-    return SweepSpec(
+    searched = SweepSpec(
         name="backbones",
         title="Does robustness from noise carry over to other networks?",
         space=parameters,
@@ -81,6 +82,9 @@ def spec(options: Options) -> SweepSpec:
             {name: (parameters[0].paper, name) for name in names}, benchmark
         ),
     )
+    number = 8 if benchmark.image_shape[-1] == 299 else 10
+    beside = methods.printed_rows(number, searched, options)
+    return replace(searched, published={"rows": beside}) if beside else searched
 
 
 def main() -> int:

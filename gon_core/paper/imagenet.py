@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from gon_core import paper
+from gon_core.config.methods import Trained
 
 CORRUPTIONS: tuple[str, ...] = tuple(
     paper.load("alexnet_imagenet_c_error")["corruption"].to_pylist()
@@ -74,6 +75,10 @@ class PrintedTable:
             named = {COLUMNS.get(name, name): value for name, value in printed.items()}
             found[model] = {name: str(named[name]) for name in self.columns if name in named}
         return found
+
+    def row(self, model: str) -> str | None:
+        """Return what the first source calls a model of ``MODELS``; None if it has none."""
+        return next((row for row, name in self.rows.items() if name == model), None)
 
     @property
     def is_of_errors(self) -> bool:
@@ -164,6 +169,18 @@ MODELS: dict[str, PaperModel] = {
     },
 }
 """Every model of the tables, by the name that ``--names`` may give a checkpoint of it."""
+
+
+def trained_by(method: Trained, architecture: str) -> str | None:
+    """Return the name in ``MODELS`` of what a method trains on 224 or 299 px; None if none is it.
+
+    It has the fields of that model's method that make it this model and no other.
+    """
+    for name, model in MODELS.items():
+        is_same = (model.architecture, model.method) == (architecture, method.variant)
+        if is_same and all(getattr(method, key) == each for key, each in model.fields.items()):
+            return name
+    return None
 
 
 def _alike(*names: str) -> dict[str, str]:
