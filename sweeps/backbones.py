@@ -82,8 +82,8 @@ def spec(options: Options) -> SweepSpec:
             {name: (parameters[0].paper, name) for name in names}, benchmark
         ),
     )
-    number = 8 if benchmark.image_shape[-1] == 299 else 10
-    beside = methods.printed_rows(number, searched, options)
+    table = "8" if benchmark.image_shape[-1] == 299 else "10"
+    beside = methods.printed_rows(table, searched, options)
     return replace(searched, published={"rows": beside}) if beside else searched
 
 

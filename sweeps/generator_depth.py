@@ -62,7 +62,7 @@ def spec(options: Options) -> SweepSpec:
         deviations=options.deviations(),
     )
     published: dict[str, Any] = {"table_11": "generator_depth_imagenet_c"}
-    if beside := printed_rows(11, searched, options):
+    if beside := printed_rows("11", searched, options):
         published["rows"] = beside
     return replace(searched, published=published)
 

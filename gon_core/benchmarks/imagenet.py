@@ -228,10 +228,13 @@ OF_IMAGENET = Published(
         "resnet50_antialiased": {"vanilla": "shift_inv"},
     },
     curves={"gnt": ("imagenet_c_vs_sigma", "sigma", "imagenet_c_top1")},
+    adversarial_title="Table 4 of the main paper",
+    adversarial="imagenet_adversarial",
+    attacks={"ddn": "l2_eps_0.125", "pgd": "linf_eps_0.001"},
 )
 OF_INCEPTION = replace(
     OF_IMAGENET, title="Table 8", top1="inception_v3_imagenet_c_top1", rows={}, curves={},
-    not_trained={}, of_models={},
+    not_trained={}, of_models={}, adversarial=None,
 )  # fmt: skip
 OF_IMAGENET100 = Published(
     source="Kireev et al.",

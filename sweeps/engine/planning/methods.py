@@ -129,18 +129,18 @@ def published_rows(
     return {"rows": rows} if rows else None
 
 
-def printed_rows(number: int, spec: SweepSpec, options: SweepOptions) -> list[dict[str, Any]]:
+def printed_rows(name: str, spec: SweepSpec, options: SweepOptions) -> list[dict[str, Any]]:
     """Return the rows of a table of the appendix that points of a sweep on ImageNet stand beside.
 
     Args:
-        number: in ``gon_core.paper.imagenet.PRINTED``.
+        name: of the table in ``gon_core.paper.imagenet.PRINTED``.
         spec: whose grid is compared.
         options: of the sweep.
 
     Returns:
         As ``published_rows`` has them; none on other images than the networks of the table take.
     """
-    benchmark, table, found = options.benchmark, PRINTED[number], []
+    benchmark, table, found = options.benchmark, PRINTED[name], []
     if benchmark.suites["test"].reference_errors is None or benchmark.published is None:
         return []
     usual = options.model or scale_of(options).model or benchmark.model
