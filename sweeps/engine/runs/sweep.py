@@ -85,10 +85,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     others = other_sweeps(plan, options, asked.storage, digest)
     if options.dry_run:
         reusable = reusable_trials(plan, records, others)
-        estimate = estimate_time(plan, asked.storage)
+        estimate = estimate_time(plan, asked.storage, options.images_per_second)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
         costs += images.image_lines(plan.config.data, options)
-        show_plan(plan, records, reusable, costs, console)
+        show_plan(plan, records, reusable, costs, estimate, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
