@@ -60,7 +60,7 @@ def _points_table(
 ) -> Table:
     """Return a row for each point of the grid, the baselines and the proposals; few of many."""
     names, resources, seeds = plan.spec.space, plan.resources, plan.config.seeds
-    needs = f"{plural(resources.all_cpus, 'CPU')}, {resources.gpus:g} GPUs a trial"
+    needs = f"{plural(resources.all_cpus, 'CPU')}, {resources.gpus:g} GPU{'s' * (resources.gpus != 1)} a trial"
     title = f"plan of sweep {plan.name}: {needs}"
     table = Table(title=title, title_justify="left")
     for parameter in names:
