@@ -60,8 +60,8 @@ def _points_table(
 ) -> Table:
     """Return a row for each point of the grid, the baselines and the proposals; few of many."""
     names, resources, seeds = plan.spec.space, plan.resources, plan.config.seeds
-    needs = f"{plural(resources.all_cpus, 'CPU')}, {resources.gpus:g} GPU{'s' * (resources.gpus != 1)} a trial"
-    title = f"plan of sweep {plan.name}: {needs}"
+    gpus = f"{resources.gpus:g} GPU{'s' * (resources.gpus != 1)}"
+    title = f"plan of sweep {plan.name}: {plural(resources.all_cpus, 'CPU')}, {gpus} a trial"
     table = Table(title=title, title_justify="left")
     for parameter in names:
         table.add_column(parameter.name.replace("_", " "), justify="right", overflow="fold")
