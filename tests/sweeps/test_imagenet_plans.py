@@ -214,3 +214,10 @@ def test_the_published_figures_are_drawn_beside_ours(script, planned, tmp_path):
         "experience_replay": "past_share 0.2, with 51.0 %",
     }[script]
     assert best in answer and "No figures were published" not in answer
+
+
+def test_accuracies_under_attack_stand_beside_those_of_the_main_paper(planned):
+    plan = planned("method_comparison")
+    attacks = read_published(plan.spec.published, plan.config.data.benchmark).attacks
+    assert attacks[("ant_1x1",)] == {"clean": 75.7, "ddn": 50.1, "pgd": 28.6}
+    assert attacks.keys() == {("vanilla",), ("gnt",), ("ant_1x1",)}
