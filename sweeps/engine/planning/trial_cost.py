@@ -22,8 +22,8 @@ from gon_core.config import (
     TrainingConfig,
     TrialConfig,
 )
+from sweeps.engine.planning.earlier_sweeps import TimeEstimate, gpu_name, recorded_time
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.planning.recorded_time import TimeEstimate, gpu_name, recorded_time
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.system import machine

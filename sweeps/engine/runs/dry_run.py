@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from search_spaces.parameter import Choice, Real, value_text
+from sweeps.engine.planning.earlier_sweeps import TimeEstimate
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.planning.recorded_time import TimeEstimate
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.usage import HOUR
 from sweeps.engine.report.summary.aggregate import LONG_STATUS

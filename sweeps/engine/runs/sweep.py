@@ -15,10 +15,10 @@ from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.baselines import baseline_problem
+from sweeps.engine.planning.earlier_sweeps import fresh_name, other_sweeps, reusable_trials
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.growth import added, conflicts, grown
 from sweeps.engine.planning.plan import Plan, rebuild_search
-from sweeps.engine.planning.reuse import fresh_name, other_sweeps, reusable_trials
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
 from sweeps.engine.planning.trial_cost import Speed, estimate_time, trial_seconds
