@@ -22,14 +22,17 @@ OTHER = {28: "wong_small", 32: "wrn_40_2", 64: "resnet18", 224: "densenet121", 2
 OF_TABLE_8 = {"gnt_sigma_0.4": GNT(sigma=0.4), "gnt_sigma_0.5": GNT(sigma=0.5)}
 METHODS = {299: ("vanilla", *OF_TABLE_8, "ford")}
 EVERYWHERE = ("vanilla", "ant_1x1")
+PAPER = {299: (OTHER[299], "gnt_sigma_0.5")}
+"""What the paper has on such images, where that is not ANT on the recipe's own network."""
 
 
 def space(benchmark: Benchmark, variants: Iterable[str]) -> tuple[Parameter, ...]:
-    """Return the two parameters; the recipe's own network is the paper's value of the first."""
-    model = benchmark.scales["paper"].model or benchmark.model
+    """Return the two parameters; the paper's values are those of the table for such images."""
+    usual = benchmark.scales["paper"].model or benchmark.model
+    model, variant = PAPER.get(benchmark.image_shape[-1], (usual, "ant_1x1"))
     return (
         Choice(MODEL, tuple(ARCHITECTURES), "network", model),
-        Choice(VARIANT, tuple(variants), "training method", "ant_1x1"),
+        Choice(VARIANT, tuple(variants), "training method", variant),
     )
 
 

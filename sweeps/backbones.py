@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
     end_on_signals()
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -70,7 +71,7 @@ def spec(options: Options) -> SweepSpec:
     known = [name for name in names if name in benchmark.methods]
     compared = {name: methods.at_scale(name, scale, benchmark) for name in known}
     parameters = space(benchmark, names)
-    return SweepSpec(
+    searched = SweepSpec(
         name="backbones",
         title="Does robustness from noise carry over to other networks?",
         space=parameters,
@@ -82,6 +83,9 @@ def spec(options: Options) -> SweepSpec:
             {name: (*(papers_point(parameters[:1]) or ()), name) for name in names}, benchmark
         ),
     )
+    table = "8" if benchmark.image_shape[-1] == 299 else "10"
+    beside = methods.printed_rows(table, searched, options)
+    return replace(searched, published={"rows": beside}) if beside else searched
 
 
 SWEEP = Script(Options, __doc__, spec, grid_problems)

@@ -34,15 +34,17 @@ class Options(AntOptions):
 
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
+    method = options.ant()
+    beside = {method.variant: (0.2,), f"{method.variant}_without_replay": (0.0,)}
     return SweepSpec(
         name="experience_replay",
         title="Does experience replay help adversarial noise training?",
         space=(PAST_SHARE,),
         search="grid",
         grid=line(PAST_SHARE.values),
-        method=options.ant(),
+        method=method,
         deviations=options.deviations(),
-        published=published_rows({"ant_1x1": (0.2,)}, options.benchmark),
+        published=published_rows(beside, options.benchmark),
     )
 
 

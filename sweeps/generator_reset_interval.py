@@ -40,6 +40,7 @@ class Options(AntOptions):
 
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
+    method = options.ant()
     by_scale = RESET_INTERVAL.values if scale_name(options) == "paper" else COARSE_GRID
     return SweepSpec(
         name="reset_interval",
@@ -47,9 +48,9 @@ def spec(options: Options) -> SweepSpec:
         space=(RESET_INTERVAL,),
         search="grid",
         grid=line(options.reset_intervals or by_scale),
-        method=options.ant(),
+        method=method,
         deviations=options.deviations(),
-        published=published_rows({"ant_1x1": (0.33,)}, options.benchmark),
+        published=published_rows({method.variant: (0.33,)}, options.benchmark),
     )
 
 

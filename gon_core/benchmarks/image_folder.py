@@ -174,6 +174,9 @@ def _strengths(side: int) -> dict[str, Strength]:
     else:
         factors |= {name: SIGMA[side] / SIGMA[32] for name in OF_SIGMA}
     own = {name: _stretched(found, factors.get(name, 1.0)) for name, found in known.items()}
+    if side > 64:  # the paper's own value is among those tried, to stand beside its figure
+        paper = dict.fromkeys(ANTS, EPSILON[side]) | {"ant_3x3": EPSILON_3X3[side]}
+        own |= {name: _including(own[name], value) for name, value in paper.items()}
     further = WITH_STYLIZED | {"uat": "pgd", "pgd_targeted": "pgd"}
     return own | {name: own[plain] for name, plain in further.items()}
 
@@ -191,6 +194,17 @@ def _stretched(strength: Strength, factor: float) -> Strength:
         paper_grid=times(strength.paper_grid),
         joint=None if strength.joint is None else times(strength.joint),
     )  # fmt: skip
+
+
+def _including(strength: Strength, value: float) -> Strength:
+    """Return a strength of whose grids the nearest value is ``value`` instead."""
+
+    def exchanged(values: tuple[float, ...]) -> tuple[float, ...]:
+        nearest = min(values, key=lambda each: abs(each - value))
+        return tuple(value if each == nearest else each for each in values)
+
+    grids = exchanged(strength.coarse_grid), exchanged(strength.paper_grid)
+    return replace(strength, coarse_grid=grids[0], paper_grid=grids[1])
 
 
 def _suites(side: int, test_images: int) -> dict[str, CorruptionSuite]:

@@ -110,9 +110,15 @@ def _make(described: str, step: int) -> Benchmark:
         measures=MEASURES,
         attacks=ON_IMAGENET,
         evaluation=_evaluation(folder),
-        # Published figures are of images of 224 pixels.
-        published=None if folder.image_size != 224 else OF_IMAGENET if is_whole else OF_IMAGENET100,
+        published=_published(folder.image_size, is_whole),
     )
+
+
+def _published(side: int, is_whole: bool) -> Published | None:
+    """Return the published figures: of images of 224 px, and of InceptionV3 those of 299 px."""
+    if side == 224:
+        return OF_IMAGENET if is_whole else OF_IMAGENET100
+    return OF_INCEPTION if side == 299 and is_whole else None
 
 
 def _evaluation(folder: FolderConfig) -> dict[str, int]:
@@ -222,7 +228,14 @@ OF_IMAGENET = Published(
         "resnet50_antialiased": {"vanilla": "shift_inv"},
     },
     curves={"gnt": ("imagenet_c_vs_sigma", "sigma", "imagenet_c_top1")},
+    adversarial_title="Table 4 of the main paper",
+    adversarial="imagenet_adversarial",
+    attacks={"ddn": "l2_eps_0.125", "pgd": "linf_eps_0.001"},
 )
+OF_INCEPTION = replace(
+    OF_IMAGENET, title="Table 8", top1="inception_v3_imagenet_c_top1", rows={}, curves={},
+    not_trained={}, of_models={}, adversarial=None,
+)  # fmt: skip
 OF_IMAGENET100 = Published(
     source="Kireev et al.",
     trained="PreActResNet-18",

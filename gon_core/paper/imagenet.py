@@ -1,7 +1,8 @@
 """The paper's tables on ImageNet: which models they are of, and their figures by one set of names.
 
 A column is ``clean``, ``mean`` (top-1 over the 15 corruptions), a corruption, ``without noise``,
-``top-5``, ``top-5 without noise`` or ``mCE``, whatever a table itself calls it.
+``top-5``, ``top-5 without noise`` or ``mCE``, whatever a table itself calls it; of the main paper's
+tables an attack with its size, or a kind of noise.
 """
 
 import statistics
@@ -11,6 +12,8 @@ from functools import cache
 from typing import Any
 
 from gon_core import paper
+from gon_core.config.methods import Trained
+from gon_core.measurement import TOP1
 
 CORRUPTIONS: tuple[str, ...] = tuple(
     paper.load("alexnet_imagenet_c_error")["corruption"].to_pylist()
@@ -25,6 +28,8 @@ COLUMNS = {
     "mce": "mCE",
     "generator_depth": "depth",
     "generator_parameters": "parameters",
+    "l2_eps_0.125": "l2 (0.125)",
+    "linf_eps_0.001": "l-inf (0.001)",
 }
 """What a table calls a column, where it is another name than ours."""
 
@@ -48,14 +53,17 @@ class PaperModel:
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """A table of the appendix.
+    """A table of the appendix, or of the main paper.
 
     Attributes:
-        number: in the appendix.
+        number: in the appendix, or in the main paper.
         title: what it shows.
         sources: names in ``paper.TABLES``; of a model that several have, all figures count.
         columns: in its order.
         rows: by row of the first source, the name in ``MODELS``.
+        measure: what it is made of, a name in ``gon_core.measures``; those beside accuracy are in
+            the main paper.
+        settings: by column that is not of accuracies under corruptions, the setting of its rows.
     """
 
     number: int
@@ -63,6 +71,23 @@ class PrintedTable:
     sources: tuple[str, ...]
     columns: tuple[str, ...]
     rows: Mapping[str, str]
+    measure: str = TOP1
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What ``PRINTED`` calls it: its number, after ``main-`` if it is of the main paper."""
+        return f"{'main-' * self.is_of_main_paper}{self.number}"
+
+    @property
+    def heading(self) -> str:
+        """Its number and title, as a report has them."""
+        return f"Table {self.number}{' of the main paper' * self.is_of_main_paper}: {self.title}"
+
+    @property
+    def is_of_main_paper(self) -> bool:
+        """Whether it is of the main paper, not of the appendix."""
+        return self.measure != TOP1
 
     def figures(self) -> dict[str, dict[str, str]]:
         """Return what is printed, by name in ``MODELS`` and column."""
@@ -74,6 +99,10 @@ class PrintedTable:
             named = {COLUMNS.get(name, name): value for name, value in printed.items()}
             found[model] = {name: str(named[name]) for name in self.columns if name in named}
         return found
+
+    def row(self, model: str) -> str | None:
+        """Return what the first source calls a model of ``MODELS``; None if it has none."""
+        return next((row for row, name in self.rows.items() if name == model), None)
 
     @property
     def is_of_errors(self) -> bool:
@@ -92,6 +121,8 @@ def official(model: str, table: PrintedTable) -> dict[str, str]:
         The files Results/*.txt of the authors' repository, bethgelab/game-of-noise at 2989b43.
         They list no means: these are over the figures of the corruptions.
     """
+    if table.is_of_main_paper:
+        return {}
     known = _official(table.is_of_errors).get(model, {})
     return {name: f"{known[name]:.2f}" for name in table.columns if name in known}
 
@@ -166,6 +197,18 @@ MODELS: dict[str, PaperModel] = {
 """Every model of the tables, by the name that ``--names`` may give a checkpoint of it."""
 
 
+def trained_by(method: Trained, architecture: str) -> str | None:
+    """Return the name in ``MODELS`` of what a method trains on 224 or 299 px; None if none is it.
+
+    It has the fields of that model's method that make it this model and no other.
+    """
+    for name, model in MODELS.items():
+        is_same = (model.architecture, model.method) == (architecture, method.variant)
+        if is_same and all(getattr(method, key) == each for key, each in model.fields.items()):
+            return name
+    return None
+
+
 def _alike(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
@@ -178,9 +221,27 @@ _INCEPTION = {
     "gnt_sigma_0.5": "gnt_sigma_0.5_inception",
 }
 _OF_TABLE_4 = _alike(*paper.models("imagenet_c_top1"))
-PRINTED: dict[int, PrintedTable] = {
-    table.number: table
+PRINTED: dict[str, PrintedTable] = {
+    table.name: table
     for table in (
+        PrintedTable(
+            2,
+            "epsilon*, the median size of noise that fools a model",
+            ("epsilon_star_imagenet",),
+            ("gaussian", "uniform", "adversarial_1x1"),
+            _alike(*paper.models("epsilon_star_imagenet")),
+            "epsilon_star",
+            {name: name for name in ("gaussian", "uniform", "adversarial_1x1")},
+        ),
+        PrintedTable(
+            4,
+            "accuracy under attack",
+            ("imagenet_adversarial",),
+            ("clean", "l2 (0.125)", "l-inf (0.001)"),
+            _alike(*paper.models("imagenet_adversarial")),
+            "attacks",
+            {"l2 (0.125)": "ddn", "l-inf (0.001)": "pgd"},
+        ),
         PrintedTable(
             3,
             "adversarial training, accuracy on ImageNet-C",
@@ -241,4 +302,4 @@ PRINTED: dict[int, PrintedTable] = {
         ),
     )
 }
-"""The tables of the appendix on ImageNet, by number."""
+"""The paper's tables on ImageNet, by their names; those of the main paper first."""

@@ -17,11 +17,11 @@ LISTED = {
 NO_CLEAN = ("ant_3x3", "ant_3x3_sin", "ant_1x1_no_replay")
 
 
-@pytest.mark.parametrize("number", PRINTED)
-def test_every_row_of_a_table_is_a_model_with_all_its_figures(number):
-    table = PRINTED[number]
+@pytest.mark.parametrize("name", PRINTED)
+def test_every_row_of_a_table_is_a_model_with_all_its_figures(name):
+    table = PRINTED[name]
     rows = paper.models(table.sources[0])
-    if number != 10:  # two backbones, two trainings: nothing else is left out
+    if name != "10":  # two backbones, two trainings: nothing else is left out
         assert rows.keys() == table.rows.keys()
     for model, figures in table.figures().items():
         lacking = set(table.columns) - set(figures)
@@ -39,13 +39,13 @@ def test_every_model_is_in_a_table_and_of_a_known_architecture():
 
 def test_means_over_official_figures_are_those_that_their_authors_list():
     for model, (top1, top5, mce, quiet, quiet_top5) in LISTED.items():
-        found = {**official(model, PRINTED[10]), **official(model, PRINTED[5])}
+        found = {**official(model, PRINTED["10"]), **official(model, PRINTED["5"])}
         for name, listed in (
             ("mean", top1), ("top-5", top5), ("mCE", mce), ("without noise", quiet),
             ("top-5 without noise", quiet_top5),
         ):  # fmt: skip
             assert float(found[name]) == pytest.approx(listed, abs=0.011), (model, name)
-    assert official("ant_3x3", PRINTED[4]) == {}, "there is no such file of it"
+    assert official("ant_3x3", PRINTED["4"]) == {}, "there is no such file of it"
 
 
 def test_official_errors_follow_from_official_accuracies():
@@ -62,7 +62,7 @@ def test_official_errors_follow_from_official_accuracies():
 
 def test_printed_figures_are_the_official_ones_as_far_as_rounding_allows():
     """Some rows of two models were printed from other runs: single corruptions are 0.7 away."""
-    for number in (4, 5, 10, 11):
+    for number in ("4", "5", "10", "11"):
         for model, figures in PRINTED[number].figures().items():
             for name, exact in official(model, PRINTED[number]).items():
                 rounding = 0.05 if "." in figures[name] else 0.5

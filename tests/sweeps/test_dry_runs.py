@@ -2,6 +2,7 @@
 
 import pytest
 
+from sweeps.engine.system import machine
 from tests.sweeps.here import run_here
 
 SCRIPTS = (
@@ -17,10 +18,45 @@ def test_a_dry_run_says_what_would_run_and_starts_nothing(script, tmp_path):
     assert "about" in printed and list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_lists_the_trials_and_the_proposals(tmp_path):
+def cells(printed):
+    """Return the rows of the table, by their first cell."""
+    rows = (line.strip("│").split("│") for line in printed.splitlines() if line.startswith("│"))
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+
+
+def test_a_dry_run_lists_the_points_and_the_proposals(tmp_path):
     words = ("--dry-run", "--sigmas", "0", "0.5", "--seeds", "2", "--num-trials", "1")
-    code, printed = run_here(tmp_path, "sigma_line_search", *words)
-    assert code == 0 and printed.count("to run") == 4 + 1 and "1 proposal" in printed
+    given = ("--scale", "demo", "--method", "gnt", "ant_1x1", "--images-per-second", "1000")
+    code, printed = run_here(tmp_path, "sigma_line_search", *words, *given)
+    rows = cells(printed)
+    assert code == 0 and [*rows] == ["0", "0.5", "ant_1x1", "1 proposal by gp"], printed
+    for name, (trials, epochs, _, hours, states) in rows.items():
+        assert trials == "2" and epochs == "<= 2" and float(hours.removeprefix("<= ")) > 0
+        assert states == ("as found" if name.startswith("1 p") else "2 to run")
+    assert rows["0"][2:4] == rows["0.5"][2:4] != rows["ant_1x1"][2:4], "a generator takes time"
+    assert "by the given 1000 images a second: not measured" in " ".join(printed.split())
+
+
+def test_a_given_speed_tells_of_a_gpu_that_is_not_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "gpu_count", lambda: 0)
+    hours = []
+    for rate in (500, 1000):
+        words = ("--dry-run", "--scale", "paper", "--gpus-per-trial", "1", "--seeds", "1")
+        code, printed = run_here(tmp_path, "experience_replay", *words, "--images-per-second", rate)
+        assert code == 0 and "GPU-hours" in printed and "not known" not in printed, printed
+        hours.append([float(row[3].removeprefix("<= ")) for row in cells(printed).values()])
+    assert hours[0] == pytest.approx([2 * each for each in hours[1]], rel=0.02)
+    code, printed = run_here(tmp_path, "experience_replay", "--images-per-second", "10")
+    assert code == 2 and "--images-per-second: is of --dry-run" in printed
+
+
+def test_of_many_points_a_dry_run_lists_some(tmp_path):
+    sigmas = [f"{number / 100:g}" for number in range(100)]
+    words = ("--dry-run", "--scale", "demo", "--images-per-second", "1000", "--num-trials", "0")
+    code, printed = run_here(tmp_path, "sigma_line_search", *words, "--sigmas", *sigmas)
+    rows = cells(printed)
+    assert code == 0 and len(rows) == 22 and [*rows][-2:] == ["79 more points", "0.99"], printed
+    assert rows["79 more points"][0] == "237"
 
 
 def test_a_dry_run_says_that_gpus_are_better_used_apart(tmp_path):

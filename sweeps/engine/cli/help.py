@@ -31,7 +31,9 @@ GROUPS = {  # other options are what the command is about
         "address", "gpus_per_trial", "cpus_per_trial", "processes_per_trial", "max_concurrent",
         "max_failures", "max_node_losses", "wait_for_driver",
     ),
-    "budget": ("budget_gpu_hours", "budget_hours", "price_per_gpu_hour", "dry_run"),
+    "budget": (
+        "budget_gpu_hours", "budget_hours", "price_per_gpu_hour", "images_per_second", "dry_run",
+    ),
     "storage and tracking": ("name", "storage", "fresh", "tracking_uri", "log_models"),
 }  # fmt: skip
 GENERAL = {

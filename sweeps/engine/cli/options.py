@@ -25,7 +25,7 @@ MOST_SEEDS, MOST_PROPOSALS = 1_000, 10_000  # a slip of the finger, which memory
 MOST_GENERATOR_STEPS = 10_000_000  # records have 64 bits for them; the paper takes 1,000 alone
 MOST_EPOCHS = 100_000  # checkpoints are named by epoch, with six digits
 # Beyond what any machine has, or any sweep takes; what is divided by them stays a number.
-MOST_GPUS, MOST_HOURS, MOST_PRICE = 1_000, 1e9, 1e6
+MOST_GPUS, MOST_HOURS, MOST_PRICE, MOST_SPEED = 1_000, 1e9, 1e6, 1e9
 MEMORY_SHARE = 4  # the part of the memory that images may take: Ray keeps a copy for the trials
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 Methods = Annotated[
@@ -185,6 +185,10 @@ class SweepOptions(CommandOptions):
     price_per_gpu_hour: Annotated[float, Field(ge=0, le=MOST_PRICE)] | None = Field(
         None, description="Price of a GPU-hour, to print what the sweep costs. Default: none."
     )
+    images_per_second: Annotated[float, Field(gt=0, le=MOST_SPEED)] | None = Field(
+        None,
+        description="Images/s of a vanilla training, for --dry-run. Default: recorded or measured.",
+    )
     fresh: bool = Field(
         False, description="Train again what other sweeps in --storage have, under a new name."
     )
@@ -274,6 +278,8 @@ class SweepOptions(CommandOptions):
         for name, instead in self.searched.items():
             if getattr(self, name, None) is not None:
                 found[name] = "is what this sweep searches" + (f": give {instead}" * bool(instead))
+        if self.images_per_second is not None and not self.dry_run:
+            found["images_per_second"] = "is of --dry-run, which it gives the speed of a trial"
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
         if benchmark.folder is None:

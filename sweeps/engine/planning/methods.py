@@ -5,11 +5,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gon_core import architectures
 from gon_core.benchmarks import Benchmark, Scale, ScaleName
 from gon_core.config import Trained
+from gon_core.paper.imagenet import PRINTED, trained_by
+from search_spaces.backbones import MODEL
 from search_spaces.parameter import Point
 from sweeps.engine.cli.options import SweepOptions
-from sweeps.engine.planning.spec import with_values
+from sweeps.engine.planning.spec import SweepSpec, with_values
 from sweeps.engine.resources import resources
 
 
@@ -124,3 +127,29 @@ def published_rows(
     if attacks and published.adversarial:
         return {"rows": rows, "table_7": published.adversarial}
     return {"rows": rows} if rows else None
+
+
+def printed_rows(name: str, spec: SweepSpec, options: SweepOptions) -> list[dict[str, Any]]:
+    """Return the rows of a table of the appendix that points of a sweep on ImageNet stand beside.
+
+    Args:
+        name: of the table in ``gon_core.paper.imagenet.PRINTED``.
+        spec: whose grid is compared.
+        options: of the sweep.
+
+    Returns:
+        As ``published_rows`` has them; none on other images than the networks of the table take.
+    """
+    benchmark, table, found = options.benchmark, PRINTED[name], []
+    if benchmark.suites["test"].reference_errors is None or benchmark.published is None:
+        return []
+    usual = options.model or scale_of(options).model or benchmark.model
+    for point in spec.grid:
+        network = str(spec.values(point).get(MODEL, usual))
+        if architectures.is_from_outside(network):
+            continue
+        is_its_size = architectures.describe(network).image_shape == benchmark.image_shape
+        model = trained_by(spec.method_at(point), network) if is_its_size else None
+        if model and (row := table.row(model)):
+            found.append({"point": list(point), "table": table.sources[0], "model": row})
+    return found

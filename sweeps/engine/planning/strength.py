@@ -23,11 +23,13 @@ NAMES = {"gnt": "sigma", "ant_1x1": "epsilon"}
 def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> SweepSpec:
     """Return the search for how strong ``--method`` should be, from a grid or that of the scale."""
     variant, scale, benchmark = options.variant, scale_name(options), options.benchmark
-    known, parameter = benchmark.strengths[variant], strength(benchmark, variant)
     method = as_given(variant, options)
     reduced = deviations([variant], scale, benchmark)
     if isinstance(method, ANT) and isinstance(options, AntOptions):
         method, reduced = options.ant(), options.deviations() or reduced
+    # Options may make it another variant, with 3x3 kernels, say.
+    trained = method.variant if method.variant in benchmark.strengths else variant
+    known, parameter = benchmark.strengths[trained], strength(benchmark, trained)
     by_scale = known.paper_grid if scale == "paper" else known.coarse_grid
     return SweepSpec(
         name=NAMES.get(variant, f"{variant}_{parameter.name}"),
@@ -37,7 +39,7 @@ def line_spec(options: SweepOptions, values: Sequence[float] | None = None) -> S
         grid=line(values or by_scale),
         method=method,
         deviations=reduced,
-        published=_published(benchmark, variant, parameter),
+        published=_published(benchmark, method.variant, parameter),
     )
 
 

@@ -51,7 +51,7 @@ def price_lines(
         lines = [
             f"{what}. Its GPU-hours are not known: this machine has no GPU, no "
             "trial of this kind on one is recorded under --storage, and what a CPU takes says "
-            "nothing about it. Ask on a machine that has the GPU.",
+            "nothing about it. Ask on a machine that has the GPU, or give --images-per-second.",
             *(f"{_used(spent, budget, option)}." for option in budget.limits),
         ]
         return [*lines, _storage_line(plan, left)]

@@ -2,10 +2,9 @@
 
 import copy
 import math
-import socket
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,13 +23,11 @@ from gon_core.config import (
     TrainingConfig,
     TrialConfig,
 )
-from sweeps.engine.cli.storage_checks import RESERVED_NAMES
+from sweeps.engine.planning.earlier_sweeps import TimeEstimate, gpu_name, recorded_time
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.system import machine
-from sweeps.engine.system.errors import StorageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,136 +73,69 @@ class Speed:
         return cls(seconds_per_image, EVALUATION_SHARE * seconds_per_image)
 
 
-@dataclass(frozen=True)
-class TimeEstimate:
-    """What a trial takes that spends all its epochs; one that converges early takes less.
+def estimate_time(
+    plan: Plan, storage: Folder, images_per_second: float | None = None
+) -> TimeEstimate | None:
+    """Return what a trial of ``plan`` takes; None if nothing is known of its device.
 
-    Attributes:
-        trial: seconds, the mean over the plan's methods.
-        start: seconds of the vanilla model that trials start from.
-        source: how that is known, in words.
+    Args:
+        plan: of the trials.
+        storage: where earlier ones are recorded.
+        images_per_second: what a vanilla trial trains on, alone on its device, if that is given.
     """
-
-    trial: float
-    start: float
-    source: str
-
-
-def estimate_time(plan: Plan, storage: Folder) -> TimeEstimate | None:
-    """Return what a trial of ``plan`` takes; None if nothing is known of its device."""
+    if images_per_second is not None:
+        return given_time(plan, images_per_second)
     return recorded_time(plan, storage) or measured_time(plan)
 
 
-def recorded_time(plan: Plan, storage: Folder) -> TimeEstimate | None:
-    """Return the estimate by the trials of one earlier sweep, or of this one; None without any.
-
-    It is the newest with all of the plan's methods, whatever their numbers are, on a device that
-    the plan's trials may run on: on this host if that is a CPU.
-    """
-    kinds = {(method.method, model) for method, _, model in plan.typical_trials}
-    for records in _comparable_sweeps(plan, storage):
-        found: dict[tuple[str, str], list[tuple[float, float]]] = {kind: [] for kind in kinds}
-        devices = set()
-        for trial in map(records.trial, records.names()):
-            result = trial.result()
-            if result is None or not result.history or not result.is_measured:
-                continue
-            kind = result.config.method.method, str(result.config.model)
-            device = _device(plan, trial, result)
-            if kind in kinds and device is not None:
-                found[kind].append(_seconds(result, plan.config.training.max_epochs))
-                devices.add(device)
-        if all(found.values()):
-            count = sum(map(len, found.values()))
-            whole, epochs = (
-                {kind: statistics.fmean(one[part] for one in found[kind]) for kind in kinds}
-                for part in (0, 1)
-            )
-            vanilla = {  # or slower
-                model: min(epochs[kind] for kind in kinds if kind[1] == model) for _, model in kinds
-            }
-            return TimeEstimate(
-                statistics.fmean(whole[kind] for kind in kinds),
-                sum(vanilla[each.model] * each.training.max_epochs for each in plan.starts),
-                f"by the recorded speed of {count} earlier trial{'s' * (count > 1)} on "
-                f"{', '.join(sorted(devices))}",
-            )
-    return None
-
-
-def _comparable_sweeps(plan: Plan, storage: Folder) -> Iterator[SweepRecords]:
-    """Yield the plan's own sweep, then those whose trials cost as much, newest first.
-
-    What cannot be read is no sweep to compare with.
-    """
-    found: list[tuple[bool, str, SweepRecords]] = []
-    for name in storage.names():
-        if name in RESERVED_NAMES:
-            continue
-        try:
-            records = SweepRecords(storage / name)
-            description = records.read_sweep()
-            # Which driver ran which of its trials is not recorded: all must have given them as
-            # much of a GPU.
-            shares = {usage.gpus_per_trial for usage in records.usage.read()}
-            if description is None or not shares <= {plan.resources.gpus}:
-                continue
-            theirs, ours = description.config, plan.config.model_dump(mode="json")
-            if all(theirs.get(key) == ours.get(key) for key in ("data", "evaluation")) and all(
-                theirs["training"].get(key) == ours["training"].get(key)
-                for key in ("batch_size", "precision", "compiled")
-            ):
-                found.append((name == plan.name, description.created, records))
-        except (OSError, ValueError, StorageError):
-            continue
-    for *_, records in sorted(found, key=lambda each: each[:2], reverse=True):
-        yield records
-
-
-def _device(plan: Plan, trial: TrialRecords, result: TrialResult) -> str | None:
-    """Return the name of the trial's device; None if it is not one that the plan's may run on."""
-    if plan.resources.device == "cpu":
-        attempts = trial.attempts()
-        is_here = bool(attempts) and attempts[-1].host == socket.gethostname()
-        is_alike = result.device.startswith(f"cpu, {plan.resources.cpus} thread(s)")
-        return "this machine's CPU" if is_here and is_alike else None
-    name = result.device.split(", ")[0]
-    is_gpu = not name.endswith("cpu")  # or "2 x cpu"
-    return name if is_gpu and (not machine.gpu_count() or name == gpu_name()) else None
-
-
-def gpu_name() -> str:
-    """Return how records name the GPUs of this machine, which has some."""
-    import torch
-
-    return torch.cuda.get_device_name()
-
-
-def _seconds(result: TrialResult, max_epochs: int) -> tuple[float, float]:
-    """Return what a trial takes that spends all its epochs, and the training of an epoch."""
-    history = result.history
-    validation = statistics.fmean(entry.get("validation_seconds", 0.0) for entry in history)
-    epoch = statistics.fmean(entry["seconds"] for entry in history)
-    return max_epochs * (epoch + validation) + result.seconds.get("evaluation", 0.0), epoch
+def given_time(plan: Plan, images_per_second: float) -> TimeEstimate:
+    """Return the estimate by how many images a second a vanilla trial trains on, as was given."""
+    speed = Speed.from_training(1 / images_per_second)
+    sharing, device = _sharing(plan.resources), ""
+    if sharing > 1:
+        device = f", {_shared(sharing)}"
+    source = f"by the given {images_per_second:g} images a second{device}: not measured"
+    return _by_speed(plan, {start.model: speed for start in plan.starts}, source)
 
 
 def measured_time(plan: Plan) -> TimeEstimate | None:
     """Return the estimate by a few steps on this machine; None if trials run on another device."""
-    resources, config, sharing, device = plan.resources, plan.config, 1, "this machine's CPU"
+    resources, config, device = plan.resources, plan.config, "this machine's CPU"
     if resources.device == "cuda":
         if not machine.gpu_count():
             return None
-        fit = math.floor(1 / resources.gpus + 1e-9)  # on one GPU
-        sharing, device = max(1, min(fit, resources.max_concurrent)), gpu_name()
-    if sharing > 1:  # they take less where one of them leaves the GPU idle
-        device += f", {sharing} times as long as alone for each of the {sharing} that share it"
-    make, start, speeds = config.data.benchmark.make_model, 0.0, {}
-    for each in plan.starts:
-        speed = measure_speed(make(each.model), config.data, config.training, resources)
-        start += each.data.images_of_an_epoch * each.training.max_epochs * speed.train
-        speeds[each.model] = speed
-    trial = sharing * trial_seconds(plan, speeds)
-    return TimeEstimate(trial, start, f"by the speed measured now on {device}")
+        device = gpu_name()
+    if (sharing := _sharing(resources)) > 1:
+        device += f", {_shared(sharing)}"
+    make = config.data.benchmark.make_model
+    speeds = {
+        each.model: measure_speed(make(each.model), config.data, config.training, resources)
+        for each in plan.starts
+    }
+    return _by_speed(plan, speeds, f"by the speed measured now on {device}")
+
+
+def _sharing(resources: Resources) -> int:
+    """Return how many trials share a device at a time."""
+    if resources.device == "cpu":
+        return 1
+    fit = math.floor(1 / resources.gpus + 1e-9)  # on one GPU
+    return max(1, min(fit, resources.max_concurrent))
+
+
+def _shared(sharing: int) -> str:
+    # They take less where one of them leaves the GPU idle.
+    return f"{sharing} times as long as alone for each of the {sharing} that share it"
+
+
+def _by_speed(plan: Plan, speeds: Mapping[str, Speed], source: str) -> TimeEstimate:
+    start = sum(
+        each.data.images_of_an_epoch * each.training.max_epochs * speeds[each.model].train
+        for each in plan.starts
+    )
+    sharing = _sharing(plan.resources)
+    points = tuple(sharing * seconds for seconds in _seconds_by_point(plan, speeds))
+    return TimeEstimate(statistics.fmean(points), start, source, points)
 
 
 def measure_speed(
@@ -238,6 +168,10 @@ def measure_speed(
 
 def trial_seconds(plan: Plan, speeds: Mapping[str, Speed]) -> float:
     """Return the mean wall time of trials that spend all their epochs, by the speed of models."""
+    return statistics.fmean(_seconds_by_point(plan, speeds))
+
+
+def _seconds_by_point(plan: Plan, speeds: Mapping[str, Speed]) -> list[float]:
     data, device = plan.config.data, plan.resources.device
     images, found = data.images_of_an_epoch, []
     for method, training, model in plan.typical_trials:
@@ -247,7 +181,7 @@ def trial_seconds(plan: Plan, speeds: Mapping[str, Speed]) -> float:
         validated = data.validation_images * training.max_epochs
         after = sum(evaluation_seconds(speed, device, data, plan.config.evaluation))
         found.append(trained * speed.train + validated * speed.evaluate + after)
-    return statistics.fmean(found)
+    return found
 
 
 def after_training(plan: Plan, config: TrialConfig, epoch: float) -> float:

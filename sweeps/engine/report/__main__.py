@@ -18,7 +18,7 @@ from sweeps.engine.report import export_report, print_report, write_report
 from sweeps.engine.report.pages.exported import TABLE_FORMATS
 from sweeps.engine.report.pages.terminal import blocks
 from sweeps.engine.report.several import compare_sweeps, print_comparison
-from sweeps.engine.report.tables.imagenet import PRINTED, listed_numbers, published_tables
+from sweeps.engine.report.tables.imagenet import PRINTED, listed_names, published_tables
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.leaving import leave
 from sweeps.engine.system.provenance import redact
@@ -70,15 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def print_published(given: Sequence[str], console: Console) -> int:
     """Print the paper's tables on ImageNet, and the command that fills each row; see ``main``."""
-    unknown = [number for number in given if number not in map(str, PRINTED)]
+    unknown = [name for name in given if name not in PRINTED]
     if unknown:
-        rule = f"must be a table on ImageNet: {listed_numbers()}"
+        rule = f"must be a table on ImageNet: {listed_names()}"
         print(f"tables: {rule}, given: {' '.join(unknown)}", file=sys.stderr)
         return 2
-    for table, ways in published_tables(list(map(int, given)) or list(PRINTED)):
+    for table, ways in published_tables(list(given) or list(PRINTED)):
         for block in blocks(table, console.width):
             console.print(block)
-        console.print(Text(table.note, style="dim"))
+        if table.note:
+            console.print(Text(table.note, style="dim"))
         console.print(Text("To fill its rows:", style="bold"))
         for way in ways:
             console.print(way, soft_wrap=True)
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "more",
         nargs="*",
         metavar="FOLDER or NUMBER",
-        help=f"further sweeps; or of the tables to print: {listed_numbers()}; default: all",
+        help=f"further sweeps; or of the tables to print: {listed_names()}; default: all",
     )
     parser.add_argument(
         "--figure-format", nargs="+", choices=FIGURE_FORMATS, metavar="FORMAT",

@@ -1,14 +1,21 @@
 """The plan of a sweep printed: its trials, what each needs, and what all of it costs."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from search_spaces.parameter import Choice, Real, value_text
+from sweeps.engine.planning.earlier_sweeps import TimeEstimate
 from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import SweepRecords
+from sweeps.engine.records.usage import HOUR
+from sweeps.engine.report.summary.aggregate import LONG_STATUS
 from sweeps.engine.system import machine
+from sweeps.engine.system.text import duration, plural
+
+MOST_ROWS, SHOWN_ROWS = 40, 20  # of more points than the first, some of them and the last
 
 SLOW_BF16 = (
     "This CPU has no bfloat16 instructions: bf16 takes 4 times as long as fp32 with Gaussian "
@@ -24,21 +31,22 @@ SEVERAL_GPUS = (
 
 def show_plan(
     plan: Plan, records: SweepRecords, reusable: Mapping[str, str], costs: Sequence[str],
-    console: Console,
+    estimate: TimeEstimate | None, console: Console,
 ) -> None:  # fmt: skip
-    """Print every trial that would run, what each needs, and lines on what all of them cost.
+    """Print every point that would run, what its trials take, and lines on what all of them cost.
 
     Args:
         plan: all trials.
         records: of those that have ended.
         reusable: by id, trials that another sweep has, and its name.
         costs: lines that are printed as they are.
+        estimate: of the time of trials; None if nothing is known of their device.
         console: where to print.
     """
     if plan.spec.search == "joint":
         console.print(_space_table(plan))
-    if plan.known_trials:
-        console.print(_trials_table(plan, records, reusable))
+    if plan.config.grid or plan.spec.baseline_points:
+        console.print(_points_table(plan, records, reusable, estimate))
     for line in costs:
         console.print(line, highlight=False)
     show_deviations(plan, console)
@@ -47,31 +55,59 @@ def show_plan(
     console.print("Dry run: nothing was started, nothing was written.")
 
 
-def _trials_table(plan: Plan, records: SweepRecords, reusable: Mapping[str, str]) -> Table:
-    names, resources = [parameter.name for parameter in plan.spec.space], plan.resources
-    table = Table(title=f"plan of sweep {plan.name}", title_justify="left")
-    for column in ("trial", *names, "seed", "CPUs", "GPUs", "epochs", "record"):
-        justify = "left" if column in ("trial", "record") else "right"
-        table.add_column(
-            column.replace("_", " "), justify=justify, no_wrap=column == "trial", overflow="fold"
-        )
-    needs = str(resources.all_cpus), f"{resources.gpus:g}"
-    most = f"<= {plan.config.training.max_epochs}"
-    for config in plan.known_trials:
-        result = records.trial(config.trial_id).result()
-        values = [value_text(value) for value in plan.spec.point(config)]
-        values += [""] * (len(names) - len(values))  # a baseline has its name alone
-        status = result.status if result else "to run"
-        if config.trial_id in reusable:
-            status = f"reused: {reusable[config.trial_id]}"
-        epochs = f"<= {config.training.max_epochs}"
-        table.add_row(config.trial_id, *values, str(config.seed), *needs, epochs, status)
+def _points_table(
+    plan: Plan, records: SweepRecords, reusable: Mapping[str, str], estimate: TimeEstimate | None
+) -> Table:
+    """Return a row for each point of the grid, the baselines and the proposals; few of many."""
+    names, resources, seeds = plan.spec.space, plan.resources, plan.config.seeds
+    gpus = f"{resources.gpus:g} GPU{'s' * (resources.gpus != 1)}"
+    title = f"plan of sweep {plan.name}: {plural(resources.all_cpus, 'CPU')}, {gpus} a trial"
+    table = Table(title=title, title_justify="left")
+    for parameter in names:
+        table.add_column(parameter.name.replace("_", " "), justify="right", overflow="fold")
+    for column in ("trials", "epochs", "a trial", "GPU-hours" if resources.gpus else "core-hours"):
+        table.add_column(column, justify="right")
+    table.add_column("records", overflow="fold")
+    units = (resources.gpus or resources.all_cpus) / HOUR
+    points = [*plan.config.grid, *plan.spec.baseline_points]
+    seconds = estimate.points if estimate and len(estimate.points) == len(points) else ()
+    for number, point in enumerate(points):
+        if len(points) > MOST_ROWS and SHOWN_ROWS <= number < len(points) - 1:
+            if number == SHOWN_ROWS:
+                hidden = len(points) - SHOWN_ROWS - 1
+                rest = units * len(seeds) * sum(seconds[SHOWN_ROWS:-1])
+                left = f"{rest:.3g}" if seconds else ""
+                blank = [""] * (len(names) - 1)
+                count = str(hidden * len(seeds))
+                table.add_row(f"{hidden} more points", *blank, count, "", "", left, "")
+            continue
+        trials = [plan.trial(point, seed) for seed in seeds]
+        values = [*map(value_text, point), *[""] * (len(names) - len(point))]
+        each = _hours(seconds[number], units * len(trials)) if seconds else ("", "")
+        epochs = f"<= {trials[0].training.max_epochs}"
+        states = _states([trial.trial_id for trial in trials], records, reusable)
+        table.add_row(*values, str(len(trials)), epochs, *each, states)
     if proposals := plan.config.proposals:
-        by_optuna = [f"by {plan.config.sampler}", *[""] * (len(names) - 1)]
-        seeds = ", ".join(map(str, plan.config.seeds))
-        label = f"{proposals} proposal{'s' * (proposals > 1)}"
-        table.add_row(label, *by_optuna, seeds, *needs, most, "as found")
+        label = f"{plural(proposals, 'proposal')} by {plan.config.sampler}"
+        count, blank = proposals * len(seeds), [""] * (len(names) - 1)
+        each = _hours(estimate.trial, units * count) if estimate else ("", "")
+        most = max(training.max_epochs for _, training, _ in plan.typical_trials)
+        table.add_row(label, *blank, str(count), f"<= {most}", *each, "as found")
     return table
+
+
+def _hours(seconds: float, units: float) -> tuple[str, str]:
+    return f"<= {duration(seconds)}", f"<= {seconds * units:.3g}"
+
+
+def _states(ids: Sequence[str], records: SweepRecords, reusable: Mapping[str, str]) -> str:
+    """Return how many trials of a point ended how, or are yet to run."""
+    found: Counter[str] = Counter()
+    for trial_id in ids:
+        result = records.trial(trial_id).result()
+        state = LONG_STATUS[result.status] if result else "to run"
+        found[f"reused: {reusable[trial_id]}" if trial_id in reusable else state] += 1
+    return ", ".join(f"{count} {state}" for state, count in found.items())
 
 
 def _space_table(plan: Plan) -> Table:

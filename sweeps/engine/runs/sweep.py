@@ -15,10 +15,10 @@ from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import warm_start
 from sweeps.engine.planning.baselines import baseline_problem
+from sweeps.engine.planning.earlier_sweeps import fresh_name, other_sweeps, reusable_trials
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.growth import added, conflicts, grown
 from sweeps.engine.planning.plan import Plan, rebuild_search
-from sweeps.engine.planning.reuse import fresh_name, other_sweeps, reusable_trials
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
 from sweeps.engine.planning.trial_cost import Speed, estimate_time, trial_seconds
@@ -85,10 +85,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     others = other_sweeps(plan, options, asked.storage, digest)
     if options.dry_run:
         reusable = reusable_trials(plan, records, others)
-        estimate = estimate_time(plan, asked.storage)
+        estimate = estimate_time(plan, asked.storage, options.images_per_second)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
         costs += images.image_lines(plan.config.data, options)
-        show_plan(plan, records, reusable, costs, console)
+        show_plan(plan, records, reusable, costs, estimate, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:

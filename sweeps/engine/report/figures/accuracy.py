@@ -74,10 +74,13 @@ def draw_accuracy(summary: SweepSummary, noise: LearnedNoise | None = None) -> F
         further_down, aside = _place_categories(axes, first, values), ASIDE
         position = {value: float(index) for index, value in enumerate(values)}.__getitem__
 
-    def place(point: PointSummary) -> float:
-        return position(point.point[0]) + shifts[point.point[1:]]
+    def place_of(point: Point) -> float:
+        return position(point[0]) + shifts[point[1:]]
 
-    _draw_published(axes, summary, position, is_joined=is_line)
+    def place(point: PointSummary) -> float:
+        return place_of(point.point)
+
+    _draw_published(axes, summary, place_of, is_joined=is_line)
     _draw_baselines(axes, summary.baselines)
     if is_line:
         _draw_validation(axes, summary.measured, place)
@@ -153,13 +156,13 @@ def _place_categories(axes: Axes, parameter: Parameter, values: Sequence[Value])
 
 
 def _draw_published(
-    axes: Axes, summary: SweepSummary, position: Callable[[Value], float], is_joined: bool
+    axes: Axes, summary: SweepSummary, place: Callable[[Point], float], is_joined: bool
 ) -> None:
     means, known = summary.published.means, summary.benchmark.published
     is_curve = is_joined and bool(summary.published.curve)
     if means and known:
         axes.plot(
-            [position(point[0]) for point in means], list(means.values()), color=PUBLISHED,
+            list(map(place, means)), list(means.values()), color=PUBLISHED,
             linestyle=(0, (4, 2)) if is_curve else "", linewidth=1.2, marker="s",
             markersize=3.5 if is_curve else 5, label=known.label,
         )  # fmt: skip

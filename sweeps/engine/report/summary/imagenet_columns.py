@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
 from gon_core.measurement import Measurement
-from gon_core.paper.imagenet import CORRUPTIONS, NOISES
+from gon_core.paper.imagenet import CORRUPTIONS, NOISES, PrintedTable
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
 
@@ -38,13 +38,15 @@ class Reading:
         return accuracy if self.reference is None else (100 - accuracy) / self.reference
 
 
-def read(trial: TrialResult, column: str, of_errors: bool) -> Reading | None:
-    """Return how a column is read from a trial; None if the trial lacks what it is made of."""
+def read(trial: TrialResult, column: str, table: PrintedTable) -> Reading | None:
+    """Return how a table's column is read from a trial; None if it lacks what that is made of."""
+    if (setting := table.settings.get(column)) is not None:
+        return _unless_empty([row for row in trial.of(table.measure) if row.setting == setting])
     rows = corrupted_rows(trial)
     if column == "clean":
         return _unless_empty(clean_rows(trial))
     if column in CORRUPTIONS:
-        reference = ALEXNET_ERRORS[column] if of_errors else None
+        reference = ALEXNET_ERRORS[column] if table.is_of_errors else None
         return _unless_empty([row for row in rows if row.setting == column], reference)
     if {row.setting for row in rows} != set(CORRUPTIONS):
         return None

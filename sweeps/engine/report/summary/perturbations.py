@@ -78,14 +78,18 @@ def size_of(point: PointSummary, noise: str) -> Size | None:
     if not rows:
         return None
     medians = tuple(row.value for row in rows)
+    return Size(mean_size(rows), medians, all(bool(row.number("converged")) for row in rows))
+
+
+def mean_size(rows: Sequence[Measurement]) -> Interval:
+    """Return the mean epsilon* of one kind of noise from the row of each seed; see ``Size``."""
+    medians = [row.value for row in rows]
     if len(rows) == 1:
-        interval = rows[0].interval
-    elif all(map(math.isfinite, medians)):
-        interval = mean_interval(list(medians))
-        interval = interval._replace(low=max(0.0, interval.low))
-    else:
-        interval = Interval(math.inf, math.inf, math.inf)
-    return Size(interval, medians, all(bool(row.number("converged")) for row in rows))
+        return rows[0].interval
+    if not all(map(math.isfinite, medians)):
+        return Interval(math.inf, math.inf, math.inf)
+    interval = mean_interval(medians)
+    return interval._replace(low=max(0.0, interval.low))
 
 
 def attack_accuracy_of(point: PointSummary, attack: Attack) -> Estimate | None:

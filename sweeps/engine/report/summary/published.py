@@ -8,7 +8,7 @@ from gon_core import architectures, paper
 from gon_core.benchmarks import Benchmark, Published
 from gon_core.config import Given, TrialConfig
 from gon_core.measurement import CLEAN
-from gon_core.paper.imagenet import MODELS, PRINTED
+from gon_core.paper.imagenet import COLUMNS, MODELS, PRINTED, trained_by
 from search_spaces.parameter import Point
 
 
@@ -34,7 +34,8 @@ class PublishedValues:
     @property
     def means(self) -> dict[Point, float]:
         """Mean accuracy over corruptions by point: of the curve, else of the rows."""
-        return self.curve or {point: float(row["mean"]) for point, row in self.rows.items()}
+        rows = self.rows.items()
+        return self.curve or {point: float(row["mean"]) for point, row in rows if "mean" in row}
 
 
 def read_published(source: dict[str, Any], benchmark: Benchmark) -> PublishedValues:
@@ -72,11 +73,18 @@ def top1_rows(known: Published, benchmark: Benchmark) -> dict[str, dict[str, Any
 
 
 def _comparable(row: dict[str, Any], benchmark: Benchmark) -> dict[str, Any]:
-    """Return a row whose mean is over the corruptions that are made here, where some are not."""
+    """Return a row, by our names, whose mean is over the corruptions that are made here.
+
+    Where some are not made, and the row lists none of them apart, it has no mean.
+    """
     suite = benchmark.suites["test"]
+    row = {COLUMNS.get(name, name): value for name, value in row.items()}
     if not suite.left_out:
         return row
-    return row | {"mean": round(statistics.fmean(row[name] for name in suite.corruptions), 1)}
+    whole = row.pop("mean", None)
+    made = [row[name] for name in suite.corruptions if name in row]
+    is_known = whole is not None and len(made) == len(suite.corruptions)
+    return row | ({"mean": round(statistics.fmean(made), 1)} if is_known else {})
 
 
 def adversarial_rows(known: Published) -> dict[str, dict[str, float]]:
@@ -104,13 +112,8 @@ def paper_model(trial: TrialConfig) -> str | None:
         found = (n for n in MODELS if n in names and MODELS[n].architecture == method.architecture)
         return next(found, None)
     architecture = trial.model or benchmark.model
-    if benchmark.image_shape != architectures.describe(architecture).image_shape:
-        return None
-    for name, model in MODELS.items():
-        is_same = (model.architecture, model.method) == (architecture, method.variant)
-        if is_same and all(getattr(method, key) == each for key, each in model.fields.items()):
-            return name
-    return None
+    is_its_size = benchmark.image_shape == architectures.describe(architecture).image_shape
+    return trained_by(method, architecture) if is_its_size else None
 
 
 def _renamed(row: str) -> set[str]:

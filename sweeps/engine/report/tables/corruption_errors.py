@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
+from gon_core.paper.imagenet import PRINTED
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.sentences import percent
 from sweeps.engine.report.summary.aggregate import SweepSummary
@@ -33,5 +34,5 @@ def build_corruption_errors(summary: SweepSummary) -> tuple[Table, ...]:
 
 
 def _figure(trials: Sequence[TrialResult], column: str) -> float | None:
-    found = [reading for trial in trials if (reading := read(trial, column, of_errors=True))]
+    found = [reading for trial in trials if (reading := read(trial, column, PRINTED["5"]))]
     return statistics.fmean(each.shown(each.accuracy) for each in found) if found else None

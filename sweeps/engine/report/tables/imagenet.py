@@ -1,17 +1,20 @@
-"""The appendix' tables on ImageNet: our models beside the paper's figures and the official ones."""
+"""The paper's tables on ImageNet: our models beside its figures and the official ones."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gon_core import architectures, intervals
+from gon_core.measurement import TOP1, Measurement
 from gon_core.paper.imagenet import MODELS, PRINTED, PrintedTable, official
 from sweeps.engine.records import TrialResult
 from sweeps.engine.report.sentences import row_name
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import certain_images
 from sweeps.engine.report.summary.imagenet_columns import Reading, read
+from sweeps.engine.report.summary.perturbations import mean_size
 from sweeps.engine.report.summary.published import paper_model
-from sweeps.engine.report.tables.methods import OURS, OUTSIDE, Cell, make_cell
+from sweeps.engine.report.tables.methods import OURS, OUTSIDE, Cell, Z, make_cell
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 EVALUATE = "python sweeps/evaluate_checkpoint.py --imagenet FOLDER"
@@ -22,6 +25,23 @@ BESIDE = (
     "Difference: ours - official, or - paper where there is none, with "
     f"{OUTSIDE} where that figure, whatever its rounding, is outside our 95 % interval: over "
     "seeds, and over which of the {images:,} test images were measured."
+)
+PAPER_ALONE = (
+    "Paper: as printed. Difference: ours - paper, with "
+    f"{OUTSIDE} where the paper's figure, whatever its rounding, is outside our 95 % interval: "
+    "{of}."
+)
+OVER = {
+    "attacks": "over seeds, and over which of the {images:,} test images were measured",
+    "epsilon_star": "over seeds, or of the median of one seed",
+}
+SIZES = (
+    "Size: l2 norm on [0, 1] pixels; our mean ± its standard error over seeds (marked *: one seed, "
+    "the error is over test images). never: half of the images withstand any size."
+)
+PRINTED_CLEAN = (
+    "The paper prints lower clean accuracies here (75.2 of its vanilla model) than in its other "
+    "tables (76.1), and does not say why."
 )
 ERRORS = "Columns of corruptions, and mCE: top-1 error relative to AlexNet's, in percent."
 INCOMPLETE = "Means are empty: {names} could not be made."
@@ -40,14 +60,19 @@ def build_imagenet_tables(summary: SweepSummary) -> tuple[Table, ...]:
     return tuple(
         _table(summary, table, ours)
         for table in PRINTED.values()
-        if not ours.keys().isdisjoint(table.rows.values())
+        if any(
+            trial.of(table.measure)
+            for model in table.rows.values()
+            for point in ours.get(model, ())
+            for trial in point.trials
+        )
     )
 
 
-def listed_numbers() -> str:
-    """Return the numbers of the tables, in words."""
-    *numbers_before, last = map(str, PRINTED)
-    return f"{', '.join(numbers_before)} or {last}"
+def listed_names() -> str:
+    """Return the names of the tables, in words."""
+    *before, last = PRINTED
+    return f"{', '.join(before)} or {last}"
 
 
 def _table(
@@ -73,8 +98,8 @@ def _table(
                 if any(texts[kind].values()):
                     line = (texts[kind].get(column, "") for column in table.columns)
                     rows.append(Row((name, kind, *line), rank=summary.ranks.get(point.point, 0)))
-    notes = [OURS, BESIDE.format(images=images)] + [ERRORS] * table.is_of_errors
-    if summary.suite.left_out:
+    notes = _notes(table, images)
+    if summary.suite.left_out and not table.is_of_main_paper:
         notes.append(INCOMPLETE.format(names=", ".join(summary.suite.left_out)))
     pairs = [
         f"{text} beside {model}"
@@ -87,22 +112,40 @@ def _table(
     return _layout(table, [*rows, *absent], notes)
 
 
+def _notes(table: PrintedTable, images: int) -> list[str]:
+    if not table.is_of_main_paper:
+        return [OURS, BESIDE.format(images=images)] + [ERRORS] * table.is_of_errors
+    beside = PAPER_ALONE.format(of=OVER[table.measure].format(images=images))
+    return [SIZES, beside] if table.measure == "epsilon_star" else [OURS, beside, PRINTED_CLEAN]
+
+
 def _cell(
     trials: Sequence[TrialResult], column: str, table: PrintedTable, images: int,
     printed: Mapping[str, str], beside: Mapping[str, str],
 ) -> Cell | None:  # fmt: skip
-    of_trial = {t.trial_id: r for t in trials if (r := read(t, column, table.is_of_errors))}
+    of_trial = {t.trial_id: r for t in trials if (r := read(t, column, table))}
     if not of_trial:
         return None
     readings = list(of_trial.values())
     count = min(row.count for reading in readings for row in reading.rows)
+    figure = beside.get(column, printed.get(column, ""))
+    if table.measure == "epsilon_star":
+        return _size_cell([row for reading in readings for row in reading.rows], figure)
     certain = None
     if column in ("mean", "mCE"):
         measured = [trial for trial in trials if trial.trial_id in of_trial]
         certain = certain_images(measured, [row for each in readings for row in each.rows])
-    figure = beside.get(column, printed.get(column, ""))
     cell = make_cell([each.accuracy for each in readings], count, images, figure, certain)
     return cell if readings[0].reference is None else _relative(cell, readings[0])
+
+
+def _size_cell(rows: Sequence[Measurement], figure: str) -> Cell:
+    """Return the cell of epsilon* over seeds; infinite if it is of any of them."""
+    found = mean_size(rows)
+    error = (found.high - found.low) / (2 * Z)
+    if len(rows) > 1 and math.isfinite(found.estimate):
+        error = intervals.standard_error([row.value for row in rows])
+    return Cell(found.estimate, error, found, len(rows), figure)
 
 
 def _relative(cell: Cell, reading: Reading) -> Cell:
@@ -116,8 +159,7 @@ def _relative(cell: Cell, reading: Reading) -> Cell:
 def _layout(table: PrintedTable, rows: Sequence[Row], notes: Sequence[str]) -> Table:
     heads = (name.replace("_", " ") for name in table.columns)
     columns = (*words("model", ""), *numbers(*heads))
-    title = f"Table {table.number}: {table.title}"
-    return Table(title, columns, tuple(rows), " ".join(notes), heads=2)
+    return Table(table.heading, columns, tuple(rows), " ".join(notes), heads=2)
 
 
 def _published(table: PrintedTable) -> list[Row]:
@@ -130,27 +172,35 @@ def _published(table: PrintedTable) -> list[Row]:
     return rows
 
 
-def published_tables(tables: Sequence[int]) -> Iterator[tuple[Table, list[str]]]:
-    """Yield tables of the appendix with no model of ours, and how each row could be filled.
+def published_tables(tables: Sequence[str]) -> Iterator[tuple[Table, list[str]]]:
+    """Yield tables of the paper with no model of ours, and how each row could be filled.
 
     Args:
-        tables: numbers in ``PRINTED``.
+        tables: names in ``PRINTED``.
     """
-    for number in tables:
-        table = PRINTED[number]
+    for name in tables:
+        table = PRINTED[name]
         rows = [
             Row((model, kind.removesuffix(" only"), *line))
             for model, kind, *line in (row.cells for row in _published(table))
         ]
-        ways = [f"{model}: {how_to_fill(model)}" for model in table.figures()]
-        yield _layout(table, rows, [ERRORS] * table.is_of_errors), ways
+        ways = [f"{model}: {how_to_fill(model, table.measure)}" for model in table.figures()]
+        notes = [ERRORS] * table.is_of_errors
+        notes += [PRINTED_CLEAN] if table.measure == "attacks" else []
+        yield _layout(table, rows, notes), ways
 
 
-def how_to_fill(name: str) -> str:
-    """Return the command, or the two, that measure a model of the paper."""
+def how_to_fill(name: str, measure: str = TOP1) -> str:
+    """Return the command, or the two, that measure a model of the paper.
+
+    Args:
+        name: in ``MODELS``.
+        measure: what a row of the table is made of, see ``PrintedTable``.
+    """
     model, ways = MODELS[name], []
     if model.weights:
         options = f"--architecture {model.architecture} --names {name} --checkpoints FILE"
+        options += f" --evaluate {measure}" * (measure != TOP1)
         ways.append(f"{EVALUATE} {options}  # {model.weights}")
     if model.method and name != "vanilla_rn50":
         ways.append(_training(name))

@@ -58,13 +58,15 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """Our mean and its error."""
+        """Our mean and its error; of a size that no noise reaches, "never"."""
+        if math.isinf(self.ours):
+            return "never" + "*" * (self.seeds == 1)
         return f"{self.ours:.1f} ±{self.error:.1f}" + "*" * (self.seeds == 1)
 
     @property
     def difference(self) -> str:
         """Ours minus the published figure, in points; empty without one."""
-        if not self.published:
+        if not self.published or math.isinf(self.ours):
             return ""
         return f"{self.ours - float(self.published):+.1f}" + OUTSIDE * self.is_outside
 

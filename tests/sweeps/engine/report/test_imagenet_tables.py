@@ -1,5 +1,6 @@
 """Our models in the paper's tables on ImageNet: beside the right rows, by the right arithmetic."""
 
+import math
 import statistics
 
 import pytest
@@ -17,7 +18,8 @@ from gon_core.config import (
     Vanilla,
 )
 from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
-from gon_core.measurement import accuracy_row
+from gon_core.measurement import TOP1 as TOP1_MEASURE
+from gon_core.measurement import Measurement, accuracy_row
 from gon_core.paper.imagenet import CORRUPTIONS
 from search_spaces.parameter import Choice
 from sweeps.engine.records import TrialResult
@@ -27,7 +29,7 @@ from sweeps.engine.report.summary.aggregate import summarise
 from sweeps.engine.report.summary.published import paper_model
 from sweeps.engine.report.tables.imagenet import OUTSIDE, build_imagenet_tables
 from sweeps.engine.tracking.mlflow.points import final_metrics
-from tests.sweeps.engine.report.made_up import write_sweep
+from tests.sweeps.engine.report.made_up import measured_as, size_rows, write_sweep
 
 IMAGES = 50_000
 TOP1, TOP5 = (paper.models(f"official_imagenet_c_{name}") for name in ("top1", "top5"))
@@ -138,6 +140,98 @@ def test_nothing_published_stands_beside_an_unknown_model(tmp_path):
     records = evaluated(tmp_path, given("mine", "speckle"))
     assert not tables_of(records)
     assert "sweeps.engine.report tables" in write_report(records).answer[-1]
+
+
+def attacked(name, l2, linf, clean=75.0, images=5_000):
+    """Return an evaluation under the attacks of appendix F, on so many images."""
+    rows = []
+    for steps in ("", "_100_steps"):
+        for attack, norm, size, top1 in (("ddn", "l2", 0.125, l2), ("pgd", "linf", 0.001, linf)):
+            right = round(top1 / 100 * images) + 50 * bool(steps)
+            extra = {"correct": right, "norm": norm, "size": size}
+            rows.append(
+                Measurement(
+                    measure="attacks", split="test", setting=attack + steps,
+                    value=100 * right / images, count=images, extra=extra,
+                )
+            )  # fmt: skip
+    first = accuracy_row("test", "clean", 0, round(clean / 100 * IMAGES), IMAGES)
+    corrupted = [row for row in given(name, "ant_1x1").measurements if row.setting != "clean"]
+    result = measured_as(given(name, "ant_1x1"), TOP1_MEASURE, [first, *corrupted])
+    return measured_as(result, "attacks", rows)
+
+
+def test_accuracies_under_attack_stand_beside_the_main_papers_table_4(tmp_path):
+    published = paper.row("imagenet_adversarial", "ant_1x1")
+    figures = published["l2_eps_0.125"], published["linf_eps_0.001"], published["clean"]
+    tables = tables_of(evaluated(tmp_path / "equal", attacked("ant_1x1", *figures)))
+    assert "Table 4" in tables, "the appendix has another of that number"
+    table = tables["Table 4 of the main paper"]
+    assert "Official" not in table.note and "75.2" in table.note
+    ours = cells(table, "ant_1x1", "ours")
+    assert ours["l2 (0.125)"].startswith("50.1 ±0.7") and ours["l-inf (0.001)"].startswith("28.6")
+    assert cells(table, "ant_1x1", "paper")["l2 (0.125)"] == "50.1"
+    assert [*cells(table, "ant_1x1", "difference").values()][2:] == ["+0.0"] * 3
+    assert cells(table, "gnt_sigma_0.5", "paper only")["l-inf (0.001)"] == "28.1"
+    low = attacked("ant_1x1", figures[0] - 3, *figures[1:])
+    table = tables_of(evaluated(tmp_path / "low", low))["Table 4 of the main paper"]
+    difference = cells(table, "ant_1x1", "difference")
+    assert difference["l2 (0.125)"] == f"-3.0{OUTSIDE}" and difference["l-inf (0.001)"] == "+0.0"
+
+
+@pytest.mark.parametrize(
+    ("medians", "shown", "differences"),
+    [
+        ((39.0, 39.1, 16.2), ("39.0 ±0.1*", "39.1 ±0.1*", "16.2 ±0.1*"), ("+0.0",) * 3),
+        (
+            (41.0, math.inf, 16.3),
+            ("41.0 ±0.1*", "never*", "16.3 ±0.1*"),
+            (f"+2.0{OUTSIDE}", "", "+0.1"),
+        ),
+    ],
+)
+def test_epsilon_star_stands_beside_the_main_papers_table_2(medians, shown, differences, tmp_path):
+    gaussian, uniform, adversarial = medians
+    rows = size_rows((gaussian, uniform, 60.0, adversarial, 9.0))
+    result = measured_as(given("vanilla_rn50", "vanilla_rn50"), "epsilon_star", rows)
+    table = tables_of(evaluated(tmp_path, result))["Table 2 of the main paper"]
+    assert [column.name for column in table.columns[2:]] == [
+        "gaussian", "uniform", "adversarial 1x1",
+    ]  # fmt: skip
+    assert tuple(cells(table, "vanilla_rn50", "ours").values())[2:] == shown
+    paper_row = tuple(cells(table, "vanilla_rn50", "paper").values())
+    assert paper_row[2:] == ("39.0", "39.1", "16.2")
+    assert tuple(cells(table, "vanilla_rn50", "difference").values())[2:] == differences
+
+
+def test_epsilon_star_over_seeds_has_the_interval_over_seeds(tmp_path):
+    trials = []
+    for seed, shift in enumerate((-1.0, 0.0, 1.0)):
+        first = given("vanilla_rn50", "vanilla_rn50")
+        config = first.config.model_copy(update={"seed": seed})
+        first = first.model_copy(update={"config": config, "trial_id": config.trial_id})
+        medians = (44.0 + shift, 39.0 + shift, 60.0, 16.0 + shift)
+        trials.append(measured_as(first, "epsilon_star", size_rows(medians)))
+    names = ("vanilla_rn50",)
+    records = write_sweep(
+        tmp_path, trials, space=(Choice("variant", names, "checkpoint", names[0]),), seeds=3,
+        search="grid", grid=[[names[0]]], published=None, deviations=[],
+        config={"trials": [each.config.model_dump(mode="json") for each in trials]},
+    )  # fmt: skip
+    table = tables_of(records)["Table 2 of the main paper"]
+    assert cells(table, names[0], "ours")["gaussian"] == "44.0 ±0.6"
+    difference = cells(table, names[0], "difference")
+    assert difference["gaussian"] == f"+5.0{OUTSIDE}", "the t interval is 2.5 on either side"
+    assert difference["adversarial 1x1"] == "-0.2"
+
+
+def test_the_main_papers_tables_are_printed_without_a_sweep(capsys):
+    assert main(["tables", "main-2", "main-4"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Table 2 of the main paper" in text and "39.1" in text
+    assert "Table 4 of the main paper" in text and "28.6" in text
+    assert "--names ant_1x1 --checkpoints FILE --evaluate attacks" in text
+    assert "--names vanilla_rn50 --checkpoints FILE --evaluate epsilon_star" in text
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,32 @@ def test_every_method_needs_a_record(without_gpu, tmp_path):
     assert found.trial == pytest.approx(2 * 55 + 40)
 
 
+def test_a_recorded_speed_is_for_the_epochs_of_each_method(without_gpu, tmp_path):
+    """Of speckle noise the paper trains 10 epochs: its trials cost less than others."""
+    storage = Folder(str(tmp_path))
+    record(storage, 50.0, "cpu, 1 thread(s)", evaluate=(), method=("gnt", "vanilla"), trials=6)
+    options = comparison.Options(scale="demo", method=("vanilla", "gnt"), evaluate=())
+    plan = make_plan(comparison.spec(options), options)
+    plan = replace(plan, config=plan.config.model_copy(update={"epochs": {"gnt": 1}}))
+    found = recorded_time(plan, storage)
+    assert found is not None and found.points == (2 * 55 + 40, 1 * 55 + 40)
+    assert found.trial == pytest.approx(sum(found.points) / 2)
+
+
+def test_a_given_speed_comes_before_records(on_gpus, tmp_path):
+    storage = Folder(str(tmp_path))
+    record(storage, 20.0, "NVIDIA L4", trials=3, gpus=0.5)
+    plan, _ = plan_of(gpus_per_trial=0.5, max_concurrent=4)
+    found = estimate_time(plan, storage, images_per_second=1000.0)
+    speeds = {plan.config.start.model: Speed.from_training(1 / 1000)}
+    assert found.trial == pytest.approx(2 * trial_seconds(plan, speeds)), "two share a GPU"
+    assert found.source == (
+        "by the given 1000 images a second, 2 times as long as alone for each of the 2 that share "
+        "it: not measured"
+    )
+    assert len(found.points) == len(plan.config.grid)
+
+
 @pytest.mark.parametrize(
     "content", ["{", "[]", '{"config": []}', '{"config": {"data": 3}}', "\x80"]
 )
