@@ -12,7 +12,7 @@ from sweeps.engine.system.exit_codes import DONE
 from sweeps.engine.system.leaving import leave, refuse
 
 TOOLS = {
-    "sweeps.engine.report FOLDER": "Draw the report of a sweep again, or export its figures.",
+    "sweeps.engine.report FOLDER": "Draw the report of a sweep again, or compare several.",
     "sweeps.engine.records check FOLDER": "Verify every record and say where each trial stands.",
     "sweeps.engine.tracking replay FOLDER": "Send the records of a sweep to MLflow.",
     "gon_core.models.convert FILE OUT": "Write published weights as safetensors.",

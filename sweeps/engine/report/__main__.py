@@ -1,6 +1,7 @@
 """``python -m sweeps.engine.report <sweep folder>``: make the report again, or export it.
 
-``python -m sweeps.engine.report tables`` prints the paper's tables on ImageNet.
+Several folders are compared on one page. ``python -m sweeps.engine.report tables`` prints the
+paper's tables on ImageNet.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import export_report, print_report, write_report
 from sweeps.engine.report.pages.exported import TABLE_FORMATS
 from sweeps.engine.report.pages.terminal import blocks
+from sweeps.engine.report.several import compare_sweeps, print_comparison
 from sweeps.engine.report.tables.imagenet import PRINTED, listed_numbers, published_tables
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.leaving import leave
@@ -33,13 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     if given.folder == TABLES:
-        return print_published(given.number, Console(markup=False, highlight=False))
-    if given.number:
-        print(f"{given.number[0]}: a table's number is for: tables NUMBER ...", file=sys.stderr)
-        return 2
+        return print_published(given.more, Console(markup=False, highlight=False))
     figures = given.figure_format or (["pdf"] if given.bare else [])
     tables = given.table_format or []
+    if given.more and (figures or tables):
+        print("figures and tables are exported of one sweep: give one FOLDER", file=sys.stderr)
+        return 2
     try:
+        if given.more:
+            output = Folder(given.output) if given.output else None
+            compared = compare_sweeps([given.folder, *given.more], output)
+            print_comparison(compared, Console(markup=False, highlight=False))
+            return 0
         records = SweepRecords(Folder(given.folder))
         output = Folder(given.output) if given.output else None
         if figures or tables:
@@ -49,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         report = write_report(records, output)
     except (OSError, ValueError, StorageError) as error:
-        message = f"{given.folder}: no report could be made: {error}"
+        names = " ".join([given.folder, *given.more])
+        message = f"{names}: no report could be made: {error}"
         is_read_only = os.path.isdir(given.folder) and not os.access(given.folder, os.W_OK)
         if is_read_only and not given.output:
             message += "; write it elsewhere with --output FOLDER"
@@ -81,15 +89,19 @@ def print_published(given: Sequence[str], console: Console) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.engine.report",
-        usage="%(prog)s FOLDER [OPTION ...] | tables [NUMBER ...]",
+        usage="%(prog)s FOLDER ... [OPTION ...] | tables [NUMBER ...]",
         description="Make the report of a sweep again from its records and print its tables; or, "
         "with one of the options below, write figures and tables for a paper into its folder "
-        "export/. With the word tables: print the paper's tables on ImageNet, and which command "
+        "export/. Several folders are compared on one page, against the first. With the word "
+        "tables: print the paper's tables on ImageNet, and which command "
         "fills each of their rows.",
     )
     parser.add_argument("folder", help="folder of the sweep, a local path or s3://... or gs://...")
     parser.add_argument(
-        "number", nargs="*", help=f"of the tables to print: {listed_numbers()}; default: all"
+        "more",
+        nargs="*",
+        metavar="FOLDER or NUMBER",
+        help=f"further sweeps; or of the tables to print: {listed_numbers()}; default: all",
     )
     parser.add_argument(
         "--figure-format", nargs="+", choices=FIGURE_FORMATS, metavar="FORMAT",
@@ -103,7 +115,10 @@ def _parser() -> argparse.ArgumentParser:
         "--table-format", nargs="+", choices=TABLE_FORMATS, metavar="FORMAT",
         help="export every table as csv or tex (LaTeX, with booktabs and graphicx)",
     )  # fmt: skip
-    parser.add_argument("--output", metavar="FOLDER", help="where to; default: the sweep's folder")
+    parser.add_argument(
+        "--output", metavar="FOLDER",
+        help="where to; default: the sweep's folder, of several sweeps comparison/ here",
+    )  # fmt: skip
     return parser
 
 

@@ -109,7 +109,7 @@ class Sweep:
         provenance.note_call(self._words)
         threads, spec = torch.get_num_threads(), self._script.spec(self._options)
         try:
-            with handled_signals(lambda: f"Ended at once. Resume with:\n  {self._words}"):
+            with handled_signals(last_words=None):
                 code = run_sweep(spec, self._options)
         except RefusedError as refused:
             raise ValueError(str(refused)) from None

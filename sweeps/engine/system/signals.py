@@ -23,7 +23,7 @@ _pending = threading.Event()  # a KeyboardInterrupt was raised and may have been
 @dataclass
 class _First:
     at: float | None = None  # when the first signal came
-    last_words: Callable[[], str] = str  # what a second one prints
+    last_words: Callable[[], str] | None = str  # what a second one prints; None: it ends nothing
     answer: Callable[[], None] | None = None  # called at once, in a thread
 
 
@@ -44,11 +44,12 @@ def _end(signum: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def handled_signals(last_words: Callable[[], str] = str) -> Iterator[None]:
+def handled_signals(last_words: Callable[[], str] | None = str) -> Iterator[None]:
     """Make Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt while the block runs.
 
     A second one prints ``last_words`` and ends the process at once, with exit code 130: the records
-    are whole at any moment. SIGHUP stays ignored under ``nohup``.
+    are whole at any moment. Without any it raises KeyboardInterrupt again: the process belongs to
+    somebody else. SIGHUP stays ignored under ``nohup``.
     """
     _pending.clear()
     _first.at, _first.last_words = None, last_words
@@ -153,6 +154,8 @@ def _is_first() -> bool:
             threading.Thread(target=_first.answer, daemon=True).start()
         return True
     if time.monotonic() - _first.at > ONE_PRESS_SECONDS:
+        if _first.last_words is None:
+            raise KeyboardInterrupt
         # Not by print: the signal may have come in the middle of another one.
         os.write(sys.stderr.fileno(), f"\n{_first.last_words()}\n".encode())
         os._exit(INTERRUPTED)

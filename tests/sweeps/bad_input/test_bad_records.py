@@ -176,7 +176,6 @@ CHECKPOINTS = [
 
 COMMANDS = [
     case(REPORT, "", "required: folder"),
-    case(REPORT, "a b", "b: a table's number is for: tables NUMBER"),
     case(REPORT, "missing", "missing has no sweep.json"),
     case(REPORT, "results", "results has no sweep.json"),
     case(REPORT, "taken", "taken has no sweep.json", prepare=file("taken")),

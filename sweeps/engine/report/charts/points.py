@@ -20,7 +20,7 @@ from sweeps.engine.report.charts.chart import (
 from sweeps.engine.report.summary.aggregate import LONG_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import corrupted_rows, interval_over_images
 from sweeps.engine.report.summary.importance import Importances
-from sweeps.engine.report.summary.space import label, point_text
+from sweeps.engine.report.summary.space import label, point_text, with_unit
 
 MOST_SERIES = 12
 INTERVALS = "Bars: 95 % intervals, over seeds or, of one seed, over test images."
@@ -51,13 +51,13 @@ def accuracy_chart(summary: SweepSummary) -> Chart | None:
         intervals = [point.test.interval for point in some if point.test]
         traces.append(
             scatter(
-                x, [interval.estimate for interval in intervals], name, _hover(summary, some),
+                x, [interval.estimate for interval in intervals], name, hover(summary, some),
                 "markers" if isinstance(first, Choice) else "lines+markers", color,
                 error_y=error_bars(intervals), marker={"color": color, "size": 9, "symbol": symbol},
             )
         )  # fmt: skip
     traces += list(_trials(summary, points, first))
-    axis: dict[str, Any] = {"title": {"text": f"{label(first)} (in {first.unit})"}}
+    axis: dict[str, Any] = {"title": {"text": with_unit(first)}}
     if isinstance(first, Choice):
         axis = {"title": {"text": label(first)}, "type": "category"}
     layout = {"xaxis": axis, "yaxis": {"title": {"text": f"{summary.measure}, test accuracy (%)"}}}
@@ -80,19 +80,20 @@ def _trials(
         interval_over_images(trial, found).estimate
         for (_, trial), found in zip(trials, rows, strict=True)
     ]
-    hover = [
+    texts = [
         f"{summary.text(point.point)}, seed {trial.config.seed}<br>{value:.1f} %<br>"
         f"{LONG_STATUS[trial.status]}"
         for (point, trial), value in zip(trials, values, strict=True)
     ]
     x = [x_of(first, point.point[0]) for point, _ in trials]
     yield scatter(
-        x, values, "trials", hover,
+        x, values, "trials", texts,
         marker={"color": GREY, "size": 6, "symbol": "circle-open"}, visible="legendonly",
     )  # fmt: skip
 
 
-def _hover(summary: SweepSummary, points: Sequence[PointSummary]) -> list[str]:
+def hover(summary: SweepSummary, points: Sequence[PointSummary]) -> list[str]:
+    """Return what is shown of each point under the pointer."""
     found = []
     for point in points:
         lines = [sentences.row_name(summary, point)]
@@ -132,7 +133,7 @@ def search_charts(summary: SweepSummary, importances: Importances) -> Iterator[C
         "Line: the best so far.",
         [
             scatter(numbers, [each.estimate for each in intervals], "mean over seeds",
-                    _hover(summary, complete), error_y=error_bars(intervals)),
+                    hover(summary, complete), error_y=error_bars(intervals)),
             scatter(numbers, best, "best so far", mode="lines", color=PUBLISHED,
                     line={"shape": "hv", "color": PUBLISHED}),
         ],
@@ -145,7 +146,7 @@ def search_charts(summary: SweepSummary, importances: Importances) -> Iterator[C
         for index, parameter in enumerate(summary.parameters):
             if len({point.point[index] for point in complete}) < 2:
                 continue
-            axis: dict[str, Any] = {"title": {"text": f"{parameter.name} (in {parameter.unit})"}}
+            axis: dict[str, Any] = {"title": {"text": with_unit(parameter)}}
             if isinstance(parameter, Choice):
                 axis["type"] = "category"
             elif getattr(parameter, "log", False):
@@ -157,7 +158,7 @@ def search_charts(summary: SweepSummary, importances: Importances) -> Iterator[C
                 [
                     scatter(
                         [x_of(parameter, point.point[index]) for point in complete],
-                        [each.estimate for each in intervals], "points", _hover(summary, complete),
+                        [each.estimate for each in intervals], "points", hover(summary, complete),
                         marker={"color": numbers, "colorscale": "Viridis", "size": 8},
                     )
                 ],
@@ -186,9 +187,9 @@ def _front(summary: SweepSummary, complete: Sequence[PointSummary]) -> Chart:
         "Points that no other surpasses in both accuracies are joined.",
         [
             scatter([p.means[0] for p in complete], [p.means[1] for p in complete], "points",
-                    _hover(summary, complete), color=GREY),
+                    hover(summary, complete), color=GREY),
             scatter([p.means[0] for p in front], [p.means[1] for p in front], "Pareto front",
-                    _hover(summary, front), "lines+markers", PUBLISHED),
+                    hover(summary, front), "lines+markers", PUBLISHED),
         ],
         {"xaxis": {"title": {"text": f"{first} validation accuracy (%)"}},
          "yaxis": {"title": {"text": f"{second} validation accuracy (%)"}}},

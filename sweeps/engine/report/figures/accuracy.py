@@ -57,7 +57,7 @@ def draw_accuracy(summary: SweepSummary, noise: LearnedNoise | None = None) -> F
     second = noise if is_line and first.name == "epsilon" else None
     axes = style.new_axes(summary.description.title, pad=24 if second is None else 48)
     named = isinstance(first, Choice) and all(isinstance(value, str) for value in first.values)
-    unit = first.unit if named else f"{first.name} (in {first.unit})"
+    unit = (first.unit or first.name) if named else space.with_unit(first)
     axes.set_xlabel(unit, parse_math=False)
     axes.set_ylabel(
         f"{summary.measure} accuracy (%)" if is_line else f"{summary.measure} test accuracy (%)"

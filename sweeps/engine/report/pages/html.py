@@ -13,7 +13,7 @@ from sweeps.engine.report import sentences
 from sweeps.engine.report.charts.chart import Chart
 from sweeps.engine.report.figures.catalogue import Drawing
 from sweeps.engine.report.summary.aggregate import SweepSummary
-from sweeps.engine.report.summary.space import range_text
+from sweeps.engine.report.summary.space import range_text, with_unit
 from sweeps.engine.report.tables.table import Column, Row, Table
 from sweeps.engine.system.text import plural
 
@@ -56,6 +56,33 @@ def to_page(
     )
 
 
+def several_page(
+    summaries: Sequence[SweepSummary], tables: Sequence[Table], charts: Sequence[Chart]
+) -> str:
+    """Return a page with several sweeps."""
+    names = [summary.description.name for summary in summaries]
+    reduced = {name: sentences.deviations(s) for name, s in zip(names, summaries, strict=True)}
+    lines = [f"<strong>{escape(name)}.</strong> {escape(text)}" for name, text in reduced.items()]
+    questions = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(f'{s.description.title} {_config(s)}')}</dd>"
+        for name, s in zip(names, summaries, strict=True)
+    )
+    commands = [f"{s.description.command}   # {s.description.name}" for s in summaries]
+    return Template(PAGE.read_text()).substitute(
+        title=escape(f"{len(summaries)} sweeps compared"),
+        deviations=f'<p class="reduced">{"<br>".join(lines)}</p>' if any(reduced.values()) else "",
+        answer="",
+        config="Each against the first.",
+        charts="\n".join(map(_chart, charts)),
+        figures="",
+        tables="\n".join(map(_table, tables)),
+        provenance=f"<dl>{questions}</dl>",
+        next=f"<pre>{escape(chr(10).join(commands))}</pre>",
+        plotly=get_plotlyjs(),
+        script=SCRIPT.read_text(),
+    )
+
+
 def _paragraph(lines: Iterable[str], kind: str = "text") -> str:
     text = escape(" ".join(lines))
     return f'<p class="{kind}">{text}</p>' if text else ""
@@ -72,7 +99,7 @@ def _config(summary: SweepSummary) -> str:
 
 def _searched(summary: SweepSummary) -> str:
     if summary.search == "joint":
-        ranges = "; ".join(f"{p.name} ({range_text(p)}; {p.unit})" for p in summary.parameters)
+        ranges = "; ".join(f"{with_unit(p)}: {range_text(p)}" for p in summary.parameters)
         known = plural(len(summary.known), "point")
         learned = f", with what is known of {known} from earlier sweeps" if summary.known else ""
         sampler = summary.description.config.get("sampler")
@@ -83,7 +110,7 @@ def _searched(summary: SweepSummary) -> str:
     texts = sentences.listed(points, separator, sentences.NAMED)
     if summary.has_checkpoints:
         return f"{summary.parameters[0].unit}s {texts}"
-    units = ", ".join(f"{p.name} (in {p.unit})" for p in summary.parameters)
+    units = ", ".join(map(with_unit, summary.parameters))
     further = " and where the search went from there" if summary.search == "line" else ""
     return f"{units} at {texts}{further}"
 

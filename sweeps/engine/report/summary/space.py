@@ -30,6 +30,11 @@ def label(parameter: Parameter) -> str:
     return CHECKPOINT if parameter.unit == CHECKPOINT else parameter.name
 
 
+def with_unit(parameter: Parameter) -> str:
+    """Return what an axis of a parameter is called, with its unit if it has one."""
+    return f"{label(parameter)} (in {parameter.unit})" if parameter.unit else label(parameter)
+
+
 def point_text(parameters: Sequence[Parameter], point: Point) -> str:
     """Return for example ``depth 4, kernel_size 1``."""
     named = zip(parameters, point, strict=True)

@@ -51,14 +51,15 @@ def compare(summary: SweepSummary, records: SweepRecords) -> Iterator[Comparison
     for point in summary.compared:
         if reference and (point in best or summary.is_baseline(point.point)):
             for measure in MEASURES:
-                first, second = _by_seed(reference, measure), _by_seed(point, measure)
+                first, second = by_seed(reference, measure), by_seed(point, measure)
                 if len(first.keys() & second.keys()) > 1:
                     yield Comparison(point, measure, paired_difference(first, second), "seeds")
                 elif paired := _over_images(reference, point, measure, records):
                     yield Comparison(point, measure, paired, "images")
 
 
-def _by_seed(point: PointSummary, measure: str) -> dict[int, float]:
+def by_seed(point: PointSummary, measure: str) -> dict[int, float]:
+    """Return the test accuracy of a point's trials by seed: clean, or the mean."""
     rows_of = clean_rows if measure == "clean" else corrupted_rows
     return {
         trial.config.seed: sum(row.value for row in rows) / len(rows)
@@ -86,7 +87,7 @@ def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Tab
     """Return the table of paired tests; none where nothing can be compared."""
     rows = tuple(
         Row(
-            (sentences.row_name(summary, point), measure, *_texts(paired, over)),
+            (sentences.row_name(summary, point), measure, *texts(paired, over)),
             rank=summary.ranks.get(point.point, 0),
         )
         for point, measure, paired, over in compare(summary, records)
@@ -99,7 +100,8 @@ def build_comparisons(summary: SweepSummary, records: SweepRecords) -> tuple[Tab
     return (Table(title, columns, rows, NOTE, heads=2),)
 
 
-def _texts(paired: PairedDifference, over: str) -> tuple[str, ...]:
+def texts(paired: PairedDifference, over: str) -> tuple[str, ...]:
+    """Return the cells of a difference, of its interval, its p and its pairs."""
     difference, p = paired.difference, paired.p_value
     interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
     if difference.low == difference.high:  # every pair differs by the same: there is no spread
