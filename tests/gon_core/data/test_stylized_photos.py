@@ -1,4 +1,4 @@
-"""Photos that a network has stylised: read with the labels of the photos, and of another texture."""
+"""Photos that a network has stylised: the labels of the photos, and another texture."""
 
 from pathlib import Path, PurePath
 
