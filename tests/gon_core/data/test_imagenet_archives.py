@@ -3,6 +3,7 @@
 import io
 import re
 import tarfile
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ def development_kit():
 
 def test_the_page_s_lines_make_class_folders(tmp_path, monkeypatch):
     (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    snippet = textwrap.dedent(snippet)
     root = tmp_path / "imagenet"
     root.mkdir()
     inner = {
