@@ -227,6 +227,14 @@ def test_shards_of_validation_images_are_enough_and_lists_find_them(place):
     assert not (place / "cache").exists() or not list((place / "cache").glob("*training*"))
 
 
+def test_a_version_alone_is_read_from_any_working_directory(place, monkeypatch):
+    images = load_images(options(place, imagenet="imagenet", test_images=3)).prepared.test
+    alone = images.only(("fog", 3))
+    before = images.images["fog", 3].batch(slice(None))
+    monkeypatch.chdir("/")
+    assert torch.equal(alone.to("cpu").images["fog", 3].batch(slice(None)), before)
+
+
 def test_inception_is_shown_299_pixels(place):
     loaded = load_images(options(place, architecture="inception_v3", test_images=3))
     assert loaded.data.folder.image_size == 299 and loaded.data.benchmark.image_shape[1] == 299
