@@ -69,7 +69,8 @@ class FolderListing:
         """Return training and test images."""
         training, test = (
             (
-                Files(self.root, tuple(path for path, _ in labelled)),
+                # Tasks on a cluster read them from another working directory.
+                Files(self.root.absolute(), tuple(path for path, _ in labelled)),
                 labels_of([label for _, label in labelled]),
             )
             for labelled in (self.training, self.test)

@@ -129,7 +129,10 @@ def open_folder(
     for folder in folders[1:]:
         faults += _difference(folder, _classes(folder), reference)
     refuse(faults)
-    return ImageNetC(root, tuple(corruptions), tuple(reference), side, tuple(reference.values()))
+    # Tasks on a cluster read it from another working directory.
+    return ImageNetC(
+        root.absolute(), tuple(corruptions), tuple(reference), side, tuple(reference.values())
+    )
 
 
 def _severities(folder: Path) -> tuple[list[Path], list[str]]:

@@ -51,9 +51,10 @@ class EvaluationSet:
     def to(self, device: str | torch.device) -> "EvaluationSet":
         """Return the same set on ``device``."""
         moved: dict[Key, Images] = {}
+        clean = self.images.get(CLEAN_KEY)  # none beside one version alone
         for key, images in self.images.items():
             # What decodes the clean images is shared, with its processes.
-            if isinstance(images, CorruptedImages) and images.clean is self.clean:
+            if isinstance(images, CorruptedImages) and images.clean is clean:
                 moved[key] = replace(images, clean=moved[CLEAN_KEY])
             else:
                 moved[key] = images.to(device)

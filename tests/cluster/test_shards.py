@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision import models
 from torchvision.io import write_png
 
 from gon_core import evaluation, seeding
@@ -16,6 +19,7 @@ from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
 from sweeps.engine.records import RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
+from tests.class_folders import photo
 from tests.cluster.local_cluster import LocalCluster
 from tests.sweeps.faults import SWEEPS
 
@@ -49,6 +53,33 @@ def test_a_checkpoint_is_evaluated_to_the_same_numbers(cluster, tmp_path):
         (result,) = records.results()
         found[name] = result.measurements, records.trial(result.trial_id).folder.read(RIGHT)
     assert found["there"] == found["here"] and len(found["here"][0]) == 16 + 16 + 76
+
+
+def test_imagenet_s_corruptions_are_evaluated_to_the_same_numbers(cluster, tmp_path):
+    for label in range(1000):
+        folder = tmp_path / "imagenet/val" / f"n{label:08}"
+        folder.mkdir(parents=True)
+        Image.fromarray(photo(label)).save(folder / f"ILSVRC2012_val_{label + 1:08}.JPEG")
+    torch.manual_seed(0)
+    save_file(models.resnet18().state_dict(), tmp_path / "resnet18.safetensors")
+    found = {}
+    for place, arguments in {"here": [], "there": ["--address", cluster.address]}.items():
+        ended = subprocess.run(
+            [
+                sys.executable, str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
+                "resnet18.safetensors", "--architecture", "resnet18", "--imagenet", "imagenet",
+                "--evaluate", "none", "--test-images", "4", "--name", "e", "--storage", place,
+                *arguments,
+            ],
+            cwd=tmp_path, capture_output=True, text=True, timeout=500,
+            env=os.environ | cluster.environment,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "evaluated now" in ended.stdout
+        records = SweepRecords(Folder(str(tmp_path / place / "e")))
+        (result,) = records.results()
+        found[place] = result.measurements, records.trial(result.trial_id).folder.read(RIGHT)
+    assert found["there"] == found["here"] and len(found["here"][0]) == 76
 
 
 ON_A_CLUSTER = """

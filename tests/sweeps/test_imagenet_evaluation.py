@@ -227,6 +227,14 @@ def test_shards_of_validation_images_are_enough_and_lists_find_them(place):
     assert not (place / "cache").exists() or not list((place / "cache").glob("*training*"))
 
 
+def test_a_version_alone_is_read_from_any_working_directory(place, monkeypatch):
+    images = load_images(options(place, imagenet="imagenet", test_images=3)).prepared.test
+    alone = images.only(("fog", 3))
+    before = images.images["fog", 3].batch(slice(None))
+    monkeypatch.chdir("/")
+    assert torch.equal(alone.to("cpu").images["fog", 3].batch(slice(None)), before)
+
+
 def test_inception_is_shown_299_pixels(place):
     loaded = load_images(options(place, architecture="inception_v3", test_images=3))
     assert loaded.data.folder.image_size == 299 and loaded.data.benchmark.image_shape[1] == 299
@@ -283,6 +291,11 @@ def test_bad_input_is_refused(place, prepare, given, says):
         ({"test_images": 13}, "test_images", "at most 12"),
         ({"test_images": 3, "image_list": "a"}, "image_list", "give no --test-images"),
         ({"imagenet": None, "image_list": "a"}, "image_list", "give --imagenet FOLDER"),
+        (
+            {"imagenet": None, "imagenet_c": "a", "evaluate": ("attacks",)},
+            "evaluate",
+            "ImageNet has none of them, given: attacks",
+        ),
         ({"architecture": "inception_v3", "imagenet_c": "a"}, "imagenet_c", "takes 299"),
         ({"mnist_c": "a"}, "mnist_c", "give one of them"),
         ({"data_dir": "a"}, "data_dir", "--imagenet"),
@@ -291,6 +304,12 @@ def test_bad_input_is_refused(place, prepare, given, says):
 def test_options_that_do_not_fit_together_are_refused(place, given, name, says):
     found = options(place, **given).problems()
     assert says in found[name], found
+
+
+def test_of_a_folder_that_is_refused_the_measures_are_not_refused_as_well(place):
+    without_a_class(place)
+    asked = options(place, evaluate=("epsilon_star",))
+    assert "evaluate" not in asked.problems() and image_problems(asked)
 
 
 def test_what_is_evaluated_is_recorded_and_read_again(place):

@@ -122,7 +122,7 @@ class CommandOptions(BaseModel):
                 found[name] = f"must be at most {available:,}, given: {count:,}"
         lacking = [name for name in self.evaluate or () if name not in benchmark.measures]
         if lacking and self.evaluate != measures.choices():  # of all, what it has
-            known = ", ".join(benchmark.measures)
+            known = ", ".join(benchmark.measures) or "none of them"
             found["evaluate"] = f"{benchmark.title} has {known}, given: {', '.join(lacking)}"
         return found
 

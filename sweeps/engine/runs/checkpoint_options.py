@@ -147,6 +147,8 @@ class CheckpointOptions(CommandOptions):
             found |= self.data_problems(self.benchmark)
             if self.on_imagenet:
                 found.pop("data_dir", None)
+                if self.imagenet is not None and self.folder is None:
+                    found.pop("evaluate", None)  # of a folder that `image_problems` refuses
                 if self.data_dir is not None:
                     found["data_dir"] = "is of trials: give --imagenet FOLDER instead"
         for name in ("checkpoints", "names"):

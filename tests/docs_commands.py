@@ -1,0 +1,91 @@
+"""The commands and snippets that stand in the documentation, as words."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+SCRIPT = re.compile(r"(?:.*/)?sweeps/(\w+)\.py")
+BREAKS = re.compile(r"[();<>|&\n]+")
+INNER = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)")
+REDIRECTS = re.compile(r"\d?[<>]+")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program with its arguments, as a page names it.
+
+    Attributes:
+        page: name of the file.
+        words: the program and its arguments, without ``uv run``, ``exec`` and variables set for it.
+    """
+
+    page: str
+    words: tuple[str, ...]
+
+    def __str__(self):
+        return f"{self.page}: {' '.join(self.words)}"
+
+
+def blocks(page, language):
+    """Return the blocks of a language in a page, without their indentation."""
+    return [
+        re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
+        for indent, found, text in BLOCK.findall(page.read_text())
+        if found == language
+    ]
+
+
+def filled_in(text):
+    """Return shell text with a word in place of each ``<placeholder>``."""
+    return re.sub(r"<(\w[\w ]*)>", lambda found: found[1].replace(" ", "_"), text)
+
+
+def split(text):
+    """Return the programs that shell text names, a list of words each; also those in quotes."""
+    text = re.sub(r"(?m)(^|\s)#[^\n]*", r"\1", filled_in(text).replace("\\\n", " "))
+    text = re.sub(r"(?m)^(\w+)=\([^)]*\)", "", text)  # an array of words for later commands
+    text = re.sub(r"(?<=\s)\d(?=>)", "", text)  # the stream that is redirected
+    inner = INNER.findall(text)
+    text = INNER.sub("$INNER", text)
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t", True, ""
+    found, skips = [[]], False
+    for word in lexer:
+        if REDIRECTS.fullmatch(word):
+            skips = True
+        elif BREAKS.fullmatch(word):
+            found.append([])
+        elif skips:
+            skips = False
+        else:
+            found[-1].append(word)
+    found = [program for words in found if (program := _program(words))]
+    quoted = [word for words in found for word in words if " " in word and "sweeps/" in word]
+    return found + [words for text in (*quoted, *inner) for words in split(text)]
+
+
+def _program(words):
+    """Return words from the program on."""
+    while words and (words[0] in ("exec", "do", "until") or re.match(r"\w+=", words[0])):
+        words = words[1:]
+    return words[2:] if words[:2] == ["uv", "run"] else words
+
+
+def commands():
+    """Return every command of every page, each once a page."""
+    found = [
+        Command(page.name, tuple(words))
+        for page in PAGES
+        for text in blocks(page, "sh")
+        for words in split(text)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def snippets():
+    """Return every Python block with the name of its page."""
+    return [(page.name, text) for page in PAGES for text in blocks(page, "python")]
