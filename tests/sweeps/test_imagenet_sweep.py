@@ -1,6 +1,7 @@
 """ImageNet's path on made-up photos: shards, fine-tuning by every kind of method, kills, tables."""
 
 import os
+import re
 import shutil
 import signal
 import zlib
@@ -117,11 +118,17 @@ def test_imagenet100_ends_beside_the_published_rows(cache, tmp_path, monkeypatch
     monkeypatch.setitem(architectures.ARCHITECTURES, "preactresnet18", made)
     code, printed = run_here(
         tmp_path, "method_comparison", "--dataset", "imagenet100", "--data-dir", "shards",
-        "--method", "vanilla", "ant_1x1", "--scale", "demo", "--seeds", 1, "--start-epochs", 1,
+        "--method", "vanilla", "gnt", "--scale", "demo", "--seeds", 1, "--start-epochs", 1,
         "--training-images", 20, "--validation-images", 2, "--test-images", 2, "--name", "small",
         "--model", "preactresnet18", "--batch-size", 10, "--evaluate", "none", draws=False,
     )  # fmt: skip
     assert code == 0, printed
     table = (tmp_path / "results/small/report/table.md").read_text()
-    print(table)
-    assert "ImageNet-100-C" in table and "57.7" in table
+    assert "## Accuracy on ImageNet-100-C, ours and that of Kireev et al." in table
+    rows = re.findall(r"^\| (\S+) \| ([a-z ]+) \| [^|]* \| ([^|]+) \|", table, re.MULTILINE)
+    assert [row[:2] for row in rows][:6] == [
+        (name, kind) for name in ("vanilla", "gnt") for kind in ("ours", "paper", "difference")
+    ]
+    published = {name: mean for name, kind, mean in rows if kind.startswith("paper")}
+    assert published["vanilla"] == "47.51" and published["gnt"] == "55.23"
+    assert published["ant-imagenet100"] == "57.74", "ANT stands there too, without ours"
