@@ -59,14 +59,14 @@ def running(sweep):
 @pytest.mark.system
 def test_from_shards_to_a_report_with_every_kind_of_method_killed_on_the_way(cache, tmp_path):
     """Ten classes of 64 pixels, and torchvision's ResNet-18 with weights of a thousand."""
-    write_photos(tmp_path / "photos", classes=10, train=12, val=2, side=70)
+    write_photos(tmp_path / "photos", classes=10, train=9, val=2, side=70)
     shutil.copytree(tmp_path / "photos/train", tmp_path / "stylized/train")
     assert shards.main([str(tmp_path / "photos"), str(tmp_path / "shards")]) == 0
     torch.manual_seed(0)
     save_file(models.resnet18().state_dict(), tmp_path / "resnet18.safetensors")
     options = (
         "--dataset image_folder --image-size 64 --data-dir shards --stylized-dir stylized "
-        f"--weights resnet18.safetensors --method {METHODS} --scale demo --seeds 1 --max-epochs 3 "
+        f"--weights resnet18.safetensors --method {METHODS} --scale demo --seeds 1 --max-epochs 2 "
         "--batch-size 14 --evaluate none --max-concurrent 1"
     )
     decoded = "--cache-images none --data-workers 1 --fresh"
