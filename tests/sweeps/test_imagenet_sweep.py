@@ -87,7 +87,7 @@ def test_from_shards_to_a_report_with_every_kind_of_method_killed_on_the_way(cac
     undisturbed = Sweep(tmp_path, options, "method_comparison", "undisturbed", sizes=SIZES)
     code, printed = repeat_here(undisturbed, draws=False)
     assert code == 0, printed
-    assert "fc has 1000 classes in the file and 10 here: it is new" in " ".join(printed.split())
+    assert "fc has 1,000 classes in the file and 10 here: it is new" in " ".join(printed.split())
     assert weights(sweep.folder) == weights(undisturbed.folder) and len(weights(sweep.folder)) == 5
     assert sweep.table() == undisturbed.table()
 
