@@ -67,10 +67,10 @@ class FolderListing:
 
     def open(self) -> tuple[LabelledSource, LabelledSource]:
         """Return training and test images."""
+        root = self.root.absolute()  # a trial runs in a working directory of its own
         training, test = (
             (
-                # Tasks on a cluster read them from another working directory.
-                Files(self.root.absolute(), tuple(path for path, _ in labelled)),
+                Files(root, tuple(path for path, _ in labelled)),
                 labels_of([label for _, label in labelled]),
             )
             for labelled in (self.training, self.test)

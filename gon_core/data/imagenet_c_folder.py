@@ -129,10 +129,8 @@ def open_folder(
     for folder in folders[1:]:
         faults += _difference(folder, _classes(folder), reference)
     refuse(faults)
-    # Tasks on a cluster read it from another working directory.
-    return ImageNetC(
-        root.absolute(), tuple(corruptions), tuple(reference), side, tuple(reference.values())
-    )
+    names = tuple(reference.values())  # the path is absolute, for tasks that work in other folders
+    return ImageNetC(root.absolute(), tuple(corruptions), tuple(reference), side, names)
 
 
 def _severities(folder: Path) -> tuple[list[Path], list[str]]:

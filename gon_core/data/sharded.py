@@ -203,7 +203,8 @@ def scan(uri: str, parts: Collection[str] = tuple(PARTS)) -> ShardListing:
     for own in labels.values():
         sha.update(own.tobytes())
     classes = names or tuple(map(str, range(count)))
-    return ShardListing(uri, classes, found, labels, sha.hexdigest())
+    place = uri if "://" in uri else root  # absolute, for processes that work in other folders
+    return ShardListing(place, classes, found, labels, sha.hexdigest())
 
 
 def shown(uri: str) -> str:
@@ -268,7 +269,7 @@ def local_copy(listing: ShardListing, part: str) -> Path:
     Raises:
         DataFileError: a shard cannot be read, or the file cannot be written.
     """
-    folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "game-of-noise")
+    folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "game-of-noise").absolute()
     path = folder / f"{listing.digest[:16]}-{part}.arrow"
     try:
         folder.mkdir(parents=True, exist_ok=True)

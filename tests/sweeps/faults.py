@@ -15,8 +15,10 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.tracking.mlflow import sqlite_store
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-SMALL = ("--training-images", "300", "--validation-images", "30", "--test-images", "30",
-         "--start-epochs", "1", "--storage", "results")  # fmt: skip
+SMALL = (
+    "--training-images 300 --validation-images 30 --test-images 30 --start-epochs 1 "
+    "--storage results"
+)
 # Compiling the epsilon sphere takes longer than these trainings.
 ENVIRONMENT = os.environ | {"GON_FUSION": "eager"}
 # Two values of the grid and a proposal, each with two seeds.
@@ -35,14 +37,18 @@ class Sweep:
         name: of the sweep.
         has_store: whether MLflow's store is there before, here a copy; else the command makes it,
             which takes seconds.
+        sizes: arguments as well: how much is trained and measured, and where records go.
     """
 
-    def __init__(self, folder, arguments, script="sigma_line_search", name="small", has_store=True):
+    def __init__(
+        self, folder, arguments, script="sigma_line_search", name="small", has_store=True,
+        sizes=SMALL,
+    ):  # fmt: skip
         self.has_store = has_store
         self.cwd = folder
         self.folder = folder / "results" / name
-        self.command = [sys.executable, str(SWEEPS / f"{script}.py"), *SMALL, "--name", name,
-                        *arguments.split()]  # fmt: skip
+        self.command = [sys.executable, str(SWEEPS / f"{script}.py"), *sizes.split(),
+                        "--name", name, *arguments.split()]  # fmt: skip
         self.records = SweepRecords(Folder(str(self.folder)))
 
     def start(self, **environment):

@@ -46,6 +46,14 @@ def test_both_layouts_are_read(divided, tmp_path_factory):
     assert image_folder.scan(flat).digest != listing.digest
 
 
+def test_what_a_relative_path_names_is_read_from_any_working_directory(divided, monkeypatch):
+    monkeypatch.chdir(divided.parent)
+    training, _ = folder_images.load(image_folder.scan(Path(divided.name)), 32)
+    expected = training.batch(slice(0, 1))
+    monkeypatch.chdir("/")
+    assert torch.equal(training.batch(slice(0, 1)), expected)
+
+
 def test_everything_that_is_wrong_is_said_at_once(divided):
     (divided / "train/fox").mkdir()
     for path in (divided / "val/cat").iterdir():

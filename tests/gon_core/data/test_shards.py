@@ -126,6 +126,15 @@ def test_the_copy_is_made_once_and_a_process_reads_it(written, cache):
     assert torch.equal(found, whole)
 
 
+def test_relative_paths_hold_in_any_working_directory(written, monkeypatch):
+    monkeypatch.chdir(Path(written).parent)
+    monkeypatch.setenv(sharded.CACHE, "cache")
+    listing = sharded.scan(Path(written).name)
+    (training, _), _ = listing.open()
+    monkeypatch.chdir("/")
+    assert len(training.read(0)) > 0 and Path(listing.uri) == Path(written)
+
+
 def test_smaller_images_of_the_same_names_are_other_images(divided, written, tmp_path):
     Image.fromarray(photo(1, 90, 160)).save(divided / "train/cat/003.png")
     for name, side in (("whole", None), ("small", 64)):

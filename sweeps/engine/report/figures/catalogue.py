@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from gon_core.config import AugMix
 from gon_core.evaluation import examples, perturbed
-from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1
+from gon_core.measurement import CLEAN
 from sweeps.engine.records import EXAMPLES, PERTURBED, SweepRecords
-from sweeps.engine.report.figures import point_rows
+from sweeps.engine.report.figures import point_rows, severities
 from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.figures.corruption_bars import draw_corruption_bars
 from sweeps.engine.report.figures.examples import (
@@ -29,7 +29,6 @@ from sweeps.engine.report.figures.joint_search import (
 )
 from sweeps.engine.report.figures.learned_noise import Portraits, draw_overview, draw_portrait
 from sweeps.engine.report.figures.perturbations import draw_perturbations
-from sweeps.engine.report.figures.severities import draw_severities
 from sweeps.engine.report.figures.training_match import draw_training_match
 from sweeps.engine.report.files import first_of_seeds, read_file
 from sweeps.engine.report.summary.aggregate import SweepSummary
@@ -135,10 +134,10 @@ def appendix_drawings(summary: SweepSummary, records: SweepRecords) -> list[Draw
     A file of examples that is damaged costs its figure, with a warning, and nothing else.
     """
     found, paper = [], "of the paper's appendix"
-    if any(trial.of(TOP1, SEVERITIES_SPLIT) for trial in summary.trials):
-        name, on = "accuracy_vs_severity", summary.benchmark.suites["severities"].title
+    if on := severities.title_of(summary):
         caption = f"Accuracy against severity for each corruption, as Fig. 1 {paper}, on {on}."
-        found.append(Drawing(name, caption, lambda: draw_severities(summary), IN_PARQUET))
+        draw = partial(severities.draw_severities, summary)
+        found.append(Drawing("accuracy_vs_severity", caption, draw, IN_PARQUET))
     shown = read_file(records.folder, EXAMPLES, examples.load)
     sigmas = _sigmas(summary)
     if shown is not None and sigmas:

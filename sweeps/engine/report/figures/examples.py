@@ -109,7 +109,7 @@ def draw_posterize(examples: Examples) -> Figure:
     posterized = [(examples.clean[:beside] >> (8 - bits)) << (8 - bits) for bits in kept]
     notes = [
         [CLEAN, *(f"quality {STRENGTHS[side][JPEG][severity - 1][0]}" for severity in found)],
-        [f"{bits} bits" for bits in kept],
+        [f"{bits} bit{'s' * (bits > 1)}" for bits in kept],
     ]
     lines = [
         f"Above: {JPEG.replace('_', ' ')} at severities 1 to 5. Below: posterize, which keeps the "

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gon_core.benchmarks import CorruptionSuite
-from gon_core.measurement import CLEAN, SEVERITIES_SPLIT
+from gon_core.measurement import CLEAN, SEVERITIES_SPLIT, TOP1
 from sweeps.engine.report.figures import accuracy_marks as marks
 from sweeps.engine.report.figures import point_rows, style
 from sweeps.engine.report.figures.style import GREY, OURS, SERIES
@@ -35,10 +35,10 @@ def draw_severities(summary: SweepSummary) -> Figure:
     point are thick; of many points the best are shown.
 
     Args:
-        summary: of a benchmark that has corruptions at several severities.
+        summary: of a benchmark that has corruptions at several severities, measured there.
     """
-    suite = summary.benchmark.suites["severities"]
-    measured = {point.point: _estimates(point, suite) for point in summary.compared}
+    suite, split = _measured(summary)
+    measured = {point.point: _estimates(point, suite, split) for point in summary.compared}
     estimates = {point: found for point, found in measured.items() if found}
     points = point_rows.shown(summary, MOST, estimates)
     looks = _looks(summary, points)
@@ -67,15 +67,31 @@ def draw_severities(summary: SweepSummary) -> Figure:
     return style.add_title_and_caption(figure, title, caption, further_down)
 
 
-def _estimates(point: PointSummary, suite: CorruptionSuite) -> dict[str, dict[int, Estimate]]:
+def _measured(summary: SweepSummary) -> tuple[CorruptionSuite, str]:
+    """Return the corruptions at several severities, and the split of the rows on them."""
+    extension = summary.benchmark.suites.get("severities")
+    return (summary.suite, "test") if extension is None else (extension, SEVERITIES_SPLIT)
+
+
+def title_of(summary: SweepSummary) -> str:
+    """Return the title of the corruptions that were measured at several severities, or nothing."""
+    suite, split = _measured(summary)
+    rows = (row for trial in summary.trials for row in trial.of(TOP1, split))
+    is_measured = any(row.setting != CLEAN for row in rows)
+    return suite.title if is_measured and len(suite.severities) > 1 else ""
+
+
+def _estimates(
+    point: PointSummary, suite: CorruptionSuite, split: str
+) -> dict[str, dict[int, Estimate]]:
     """Return a point's accuracies by corruption and severity, 0 for images without corruption."""
-    clean = point_rows.accuracy(point, SEVERITIES_SPLIT, CLEAN)
+    clean = point_rows.accuracy(point, split, CLEAN)
     found = {}
     for corruption in suite.corruptions:
         corrupted = {
             severity: estimate
             for severity in suite.severities
-            if (estimate := point_rows.accuracy(point, SEVERITIES_SPLIT, corruption, severity))
+            if (estimate := point_rows.accuracy(point, split, corruption, severity))
         }
         if corrupted:
             found[corruption] = ({0: clean} if clean else {}) | corrupted

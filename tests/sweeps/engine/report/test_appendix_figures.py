@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from gon_core.benchmarks.cifar10 import CIFAR10
 from gon_core.benchmarks.mnist import MNIST
-from gon_core.config import GNT, AugMix, Vanilla
+from gon_core.config import GNT, AugMix, DataConfig, TrialConfig, Vanilla
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.evaluation import perturbed
 from gon_core.evaluation.examples import Examples, dump
 from gon_core.intervals import percent_interval
-from gon_core.measurement import SEVERITIES_SPLIT, TOP1
+from gon_core.measurement import SEVERITIES_SPLIT, TOP1, accuracy_row
 from search_spaces.parameter import Choice
 from sweeps.engine.records import EXAMPLES, PERTURBED
 from sweeps.engine.report.figures.accuracy import draw_accuracy
@@ -30,7 +31,7 @@ from sweeps.engine.report.figures.examples import (
 )
 from sweeps.engine.report.figures.image_sheet import FRAME
 from sweeps.engine.report.figures.perturbations import draw_perturbations
-from sweeps.engine.report.figures.severities import draw_severities
+from sweeps.engine.report.figures.severities import draw_severities, title_of
 from sweeps.engine.report.figures.style import PUBLISHED, STYLE, render
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.spaces import SIGMA
@@ -144,6 +145,29 @@ def test_severity_0_is_of_the_images_that_the_severities_are_of(make):
     axes = panel(drawn(draw_severities, summary), "fog")
     x, y = axes.containers[0][0].get_data()
     assert [round(place) for place in x] == [0, 1, 2, 3, 4, 5] and y[0] == 100
+
+
+def test_photos_have_severities_in_what_every_trial_is_tested_on(make):
+    ended = result(Vanilla(), 0, "max_epochs", None)
+    config = TrialConfig(**dict(ended.config) | {"data": DataConfig(dataset="cifar10")})
+    left_out = [name for name in CIFAR10.suites["test"].corruptions if name not in ("fog", "snow")]
+    rows = [accuracy_row("test", "clean", 0, 90, 100)]
+    rows += [
+        accuracy_row("test", name, severity, 80 - severity, 100)
+        for name in ("snow", "fog")
+        for severity in range(1, 6)
+    ]
+    changed = {"trial_id": config.trial_id, "config": config, "measurements": rows}
+    trial = ended.model_copy(update=changed)
+    said = {"data": {"dataset": "cifar10"}, "evaluation": {"left_out": left_out}}
+    summary = make([trial], seeds=1, config=said, published=None)
+    assert title_of(summary) == "CIFAR-10-C"
+    figure = drawn(draw_severities, summary)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["snow", "fog"]
+    _, y = panel(figure, "fog").containers[0][0].get_data()
+    assert y.tolist() == [90, 79, 78, 77, 76, 75]
+    assert "extension" not in caption(figure)
+    assert title_of(make([result(Vanilla(), 1, "max_epochs", 80.0)])) == ""
 
 
 def wide(count=2):
