@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from gon_core import paper
-from gon_core.config.methods import Trained
+from gon_core.config import MethodConfig, OwnFunction
 from gon_core.measurement import TOP1
 
 CORRUPTIONS: tuple[str, ...] = tuple(
@@ -197,11 +197,14 @@ MODELS: dict[str, PaperModel] = {
 """Every model of the tables, by the name that ``--names`` may give a checkpoint of it."""
 
 
-def trained_by(method: Trained, architecture: str) -> str | None:
+def trained_by(method: MethodConfig, architecture: str) -> str | None:
     """Return the name in ``MODELS`` of what a method trains on 224 or 299 px; None if none is it.
 
-    It has the fields of that model's method that make it this model and no other.
+    It has the fields of that model's method that make it this model and no other. A user's own
+    function is none, whatever its name.
     """
+    if isinstance(method, OwnFunction):
+        return None
     for name, model in MODELS.items():
         is_same = (model.architecture, model.method) == (architecture, method.variant)
         if is_same and all(getattr(method, key) == each for key, each in model.fields.items()):

@@ -104,7 +104,7 @@ def fetch(images: Shared) -> TrialData:
 def _trainable(
     config: dict[str, str], images: Shared, starts: Starts | None, folder: Folder,
     resources: Resources, checkpoint_every: int, code: dict[str, int | str],
-    function: Callable[..., None] | None,
+    function: Callable[..., None] | None = None,
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)

@@ -103,7 +103,7 @@ def changed_command(command: str, changes: Mapping[str, Sequence[str]]) -> str:
 
     Python in place of a command stays as it is.
     """
-    if not command.startswith(COMMAND):
+    if command.startswith("Sweep("):
         return command
     words, kept = shlex.split(command), []
     while words:
