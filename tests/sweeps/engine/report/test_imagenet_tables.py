@@ -284,7 +284,7 @@ def test_the_tables_are_printed_without_a_sweep(capsys):
     assert "vanilla_ford: no weights are published" in text
 
 
-@pytest.mark.parametrize("given", [["tables", "6"], ["tables", "4", "x"], ["results", "4"]])
+@pytest.mark.parametrize("given", [["tables", "6"], ["tables", "4", "x"]])
 def test_an_unknown_table_is_refused_in_one_line(given, capsys):
     assert main(given) == 2
     (line,) = capsys.readouterr().err.splitlines()
