@@ -7,6 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeGuard
 
 from pydantic import Field, ValidationError
 
@@ -78,15 +79,14 @@ def _parameter(name: str, given: Sequence[Value]) -> Parameter:
         if isinstance(given, str) or not isinstance(given, Sequence) or not given:
             raise ValueError(f"{RANGE}, given: {given!r}")
         values = tuple(given)
-        if not all(isinstance(value, float | int | str) for value in values):
-            raise ValueError(f"its values must be numbers or words, given: {given!r}")
+        if not all(isinstance(value, str) or _is_number(value) for value in values):
+            raise ValueError(f"its values must be finite numbers or words, given: {given!r}")
         if len(set(values)) < len(values):
             raise ValueError(f"has a value twice, given: {given!r}")
         return Choice(name, values, "", None)
-    low, high, *rest = given if len(given) > 1 else (None, None)
-    if not (_is_number(low) and _is_number(high)) or rest not in ([], ["log"]):
+    low, high, *rest = given if len(given) > 1 else ("", "")
+    if not _is_number(low) or not _is_number(high) or rest not in ([], ["log"]):
         raise ValueError(f"{RANGE}, given: {given!r}")
-    assert isinstance(low, float | int) and isinstance(high, float | int)
     if low >= high or (rest and low <= 0):
         rule = "must go up" if low >= high else "must be above 0 on a logarithmic scale"
         raise ValueError(f"{rule}, given: {given!r}")
@@ -95,9 +95,10 @@ def _parameter(name: str, given: Sequence[Value]) -> Parameter:
     return Real(name, low, high, _step(low, high, bool(rest)), "", None, log=bool(rest))
 
 
-def _is_number(value: object) -> bool:
-    is_number = isinstance(value, float | int) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)  # type: ignore[arg-type]
+def _is_number(value: object) -> TypeGuard[float | int]:
+    if isinstance(value, bool) or not isinstance(value, float | int):
+        return False
+    return math.isfinite(value)
 
 
 def _step(low: float, high: float, log: bool) -> float:
@@ -152,10 +153,10 @@ def own_spec(
         function: the user's training function; None where ``options.variant`` is searched.
     """
     searched, _ = parameters(space)
-    is_grid = all(isinstance(parameter, Choice) for parameter in searched)
-    grid: tuple[Point, ...] = ()
-    if is_grid:
-        grid = tuple(itertools.product(*(parameter.values for parameter in searched)))  # type: ignore[union-attr]
+    choices = [parameter for parameter in searched if isinstance(parameter, Choice)]
+    is_grid = len(choices) == len(searched)
+    every = tuple(itertools.product(*(parameter.values for parameter in choices)))
+    grid: tuple[Point, ...] = every if is_grid else ()
     scale, benchmark = methods.scale_name(options), options.benchmark
     name = re.sub(r"[^a-z0-9]+", "_", question.lower()).strip("_")[:40].strip("_")
     return SweepSpec(

@@ -20,7 +20,7 @@ from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.report.loaded import LoadedSweep, load
 from sweeps.engine.runs.script import Script, tracking_problems
 from sweeps.engine.system import provenance
-from sweeps.engine.system.exit_codes import INTERRUPTED
+from sweeps.engine.system.exit_codes import INTERRUPTED, SOME_FAILED
 from sweeps.engine.system.home import settle_home
 from sweeps.engine.system.leaving import RefusedError
 from sweeps.engine.system.signals import handled_signals
@@ -77,6 +77,10 @@ class Sweep:
         known = {name: value for name, value in given.items() if name not in unknown}
         found, problems = judge(self._script.options, known, self._check)
         problems |= unknown
+        if options.get("fresh") and not options.get("name"):
+            problems["fresh"] = "is of a new sweep: give its name as well"
+        if options.get("dry_run"):
+            problems["dry_run"] = "is of the command line: run() runs the sweep"
         if isinstance(question, ModuleType):
             problems |= {
                 name: f"is of one's own question, {question.__name__} has its own"
@@ -99,6 +103,7 @@ class Sweep:
 
         Raises:
             ValueError: the storage holds another sweep of that name, or is in use, or the like.
+            RuntimeError: no trial failed, but the start, the cluster or the storage did.
             KeyboardInterrupt: after Ctrl-C, once everything is recorded.
         """
         import torch
@@ -119,7 +124,10 @@ class Sweep:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         name = plan.make_plan(spec, self._options).name
-        return load(os.path.join(self._options.storage, name))
+        found = load(os.path.join(self._options.storage, name))
+        if code == SOME_FAILED and "failed" not in set(found.trials.get("status", ())):
+            raise RuntimeError("the sweep could not go on, for the reason that was printed")
+        return found
 
     def _check(self, options: Any) -> dict[str, str]:
         return self._script.check(options) | tracking_problems(options)

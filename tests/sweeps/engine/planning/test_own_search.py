@@ -46,7 +46,9 @@ def test_a_list_has_values_and_a_tuple_is_a_range(given, parameter):
         ((2, 1), "must go up, given: (2, 1)"),
         ((0, 1, "log"), "must be above 0 on a logarithmic scale"),
         ([1, 1.0], "has a value twice"),
-        ([[1], [2]], "must be numbers or words"),
+        ([[1], [2]], "must be finite numbers or words"),
+        ([0.1, float("nan")], "must be finite numbers or words"),
+        ([True, False], "must be finite numbers or words"),
     ],
 )
 def test_what_is_neither_is_refused(given, rule):

@@ -14,6 +14,7 @@ from sweeps import Sweep, experience_replay, load, sigma_line_search
 from sweeps.engine import report
 from sweeps.engine.backend.in_process import InProcess
 from sweeps.engine.runs import sweep
+from sweeps.engine.system.exit_codes import SOME_FAILED
 from tests.sweeps.here import render_nothing, run_here
 
 SMALL = {
@@ -118,6 +119,8 @@ def _flag(name):
          ["sigmas: -1 is below 0", "space: is of one's own question",
           "sede: unknown option; did you mean seed?"]),
         ({"question": sigma_line_search, "method": "ant"}, ["method: must be among"]),
+        ({"question": sigma_line_search, "fresh": True, "dry_run": True},
+         ["fresh: is of a new sweep", "dry_run: is of the command line"]),
         ({"question": sweeps}, ["question: must be a module of a sweep"]),
         ({"question": 3}, ["question: must be a module of a sweep"]),
         ({"question": "x", "method": "gnt"}, ["space: has no parameter"]),
@@ -130,6 +133,14 @@ def test_every_problem_is_in_one_error(here, given, problems):
     text = str(error.value)
     assert all(problem in text for problem in problems), text
     assert not os.listdir(here)
+
+
+def test_what_ends_the_sweep_itself_is_an_error(here, monkeypatch):
+    asked = Sweep("Q", train=train, space={"rate": [0.1]}, **SMALL)
+    asked.run()
+    monkeypatch.setattr(sweep, "run_sweep", lambda spec, options: SOME_FAILED)
+    with pytest.raises(RuntimeError, match="for the reason that was printed"):
+        asked.run()
 
 
 def test_its_text_repeats_it():
