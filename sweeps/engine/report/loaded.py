@@ -84,6 +84,11 @@ class LoadedSweep:
         ]
         return pd.DataFrame(rows).set_index("trial_id") if rows else pd.DataFrame()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a trial has failed."""
+        return any(trial.status == "failed" for trial in self._summary.trials)
+
     @cached_property
     def measurements(self) -> pd.DataFrame:
         """A row for each measurement of a trial: the columns of results.parquet."""

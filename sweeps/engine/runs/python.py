@@ -125,7 +125,7 @@ class Sweep:
             raise KeyboardInterrupt
         name = plan.make_plan(spec, self._options).name
         found = load(os.path.join(self._options.storage, name))
-        if code == SOME_FAILED and "failed" not in set(found.trials.get("status", ())):
+        if code == SOME_FAILED and not found.has_failed:
             raise RuntimeError("the sweep could not go on, for the reason that was printed")
         return found
 
