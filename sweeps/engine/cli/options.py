@@ -279,7 +279,7 @@ class SweepOptions(CommandOptions):
             if getattr(self, name, None) is not None:
                 found[name] = "is what this sweep searches" + (f": give {instead}" * bool(instead))
         if self.images_per_second is not None and not self.dry_run:
-            found["images_per_second"] = "is of --dry-run, which it gives the speed of a trial"
+            found["images_per_second"] = "is for --dry-run alone"
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
         if benchmark.folder is None:
