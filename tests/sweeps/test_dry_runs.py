@@ -47,7 +47,7 @@ def test_a_given_speed_tells_of_a_gpu_that_is_not_here(tmp_path, monkeypatch):
         hours.append([float(row[3].removeprefix("<= ")) for row in cells(printed).values()])
     assert hours[0] == pytest.approx([2 * each for each in hours[1]], rel=0.02)
     code, printed = run_here(tmp_path, "experience_replay", "--images-per-second", "10")
-    assert code == 2 and "--images-per-second: is of --dry-run" in printed
+    assert code == 2 and "--images-per-second: is for --dry-run" in printed
 
 
 def test_of_many_points_a_dry_run_lists_some(tmp_path):
