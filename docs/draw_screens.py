@@ -22,7 +22,7 @@ from pathlib import Path
 from termios import TIOCSWINSZ
 
 import pyte
-from PIL import Image
+from PIL import Image, ImageChops
 
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "docs" / "figures"
 SCRIPT = "sweeps/sigma_line_search.py"
 LINES, COLUMNS = 34, 112
-WIDTH, HEIGHT, COLOURS = 1500, 880, 256
+WIDTH, HEIGHT, COLOURS, MARGIN = 1500, 880, 256, 18
 ANSI = {
     "default": "#d8dee9", "black": "#4c566a", "red": "#ff7a76", "green": "#8fd694",
     "brown": "#f2c14e", "blue": "#7db3ff", "magenta": "#d59cf0", "cyan": "#6fd6d6",
@@ -54,7 +54,7 @@ def main() -> None:
         screen = run_in_terminal(folder)
         (sweep,) = (path.parent for path in folder.glob("results/*/sweep.json"))
         with Browser(folder / "browser", WIDTH, HEIGHT) as browser:
-            (folder / "terminal.html").write_text(screen)
+            (folder / "terminal.html").write_text(screen.replace(str(folder), "/home/me"))
             _save("terminal", browser.open(f"file://{folder}/terminal.html")[1])
             page = f"file://{sweep}/report/report.html"
             _save("report_light", browser.open(page, then=3)[1])
@@ -130,6 +130,9 @@ def _save(name: str, *pictures: bytes) -> None:
     sheet = Image.new("RGB", (width, height * len(images)), "white")
     for row, image in enumerate(images):
         sheet.paste(image, (0, row * height))
+    empty = Image.new("RGB", sheet.size, sheet.getpixel((width - 1, sheet.height - 1)))
+    if (used := ImageChops.difference(sheet, empty).getbbox()) is not None:
+        sheet = sheet.crop((0, 0, width, min(sheet.height, used[3] + MARGIN)))
     sheet.quantize(COLOURS).save(FIGURES / f"{name}.png", optimize=True)
 
 
