@@ -23,13 +23,13 @@ import pyarrow as pa
 from jaxtyping import Int64
 from pyarrow import fs, ipc, parquet
 
+from gon_core import cache
 from gon_core.config.trial import FolderConfig, ImageSize
 from gon_core.data.corruption_folders import refuse
 from gon_core.data.files import DataFileError
 from gon_core.data.listing import LabelledSource, labels_of
 
 PARTS = {"training": ("train-",), "test": ("validation-", "val-")}  # what the files begin with
-CACHE = "GON_CACHE_DIR"
 ROWS = 256  # of a batch of an Arrow file
 SCHEMA = pa.schema([("bytes", pa.binary()), ("path", pa.string())])
 Numbers = Int64[np.ndarray, " image"]
@@ -269,7 +269,7 @@ def local_copy(listing: ShardListing, part: str) -> Path:
     Raises:
         DataFileError: a shard cannot be read, or the file cannot be written.
     """
-    folder = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "game-of-noise").absolute()
+    folder = cache.folder()
     path = folder / f"{listing.digest[:16]}-{part}.arrow"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -280,7 +280,7 @@ def local_copy(listing: ShardListing, part: str) -> Path:
                 _copy(listing, part, made)
                 made.replace(path)
     except OSError as error:
-        rule = f"set {CACHE} to a folder with room for the images"
+        rule = f"set {cache.VARIABLE} to a folder with room for the images"
         raise DataFileError(f"{folder}: {_reason(error)}; {rule}") from error
     return path
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, no_type_check
 import torch
 from torch import Tensor
 
+from gon_core import cache
+
 log = logging.getLogger(__name__)
 
 STEPS = 5
@@ -93,6 +95,7 @@ def fused() -> Solver:
 
     Inductor keeps them on disk, so that the next process only loads them.
     """
+    cache.keep_kernels()
     # One compiling thread: by default a pool of processes would stay beside every trial.
     compiled: Callable[..., Any] = functools.partial(
         torch.compile, dynamic=True, fullgraph=True, options={"compile_threads": 1}

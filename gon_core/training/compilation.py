@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gon_core import cache
+
 # One compiling thread: by default a pool of processes would stay beside every trial. Deterministic:
 # no choice of a kernel by its speed, which could be another one in the next run. Dropout draws
 # the masks that it draws without compiling.
@@ -30,6 +32,7 @@ def compiler_of(model: nn.Module, is_compiled: bool) -> Callable[[], AbstractCon
     """
     if not is_compiled:
         return nullcontext
+    cache.keep_kernels()
     torch._dynamo.reset()  # models that this process trained before count towards torch's limit
     # Layers that several processes share stay eager: kernels for other numbers of rows would round
     # their running statistics differently in each process.
@@ -74,6 +77,7 @@ def try_out(device_type: str) -> None:
     Raises:
         RuntimeError: this machine has no compiler that works.
     """
+    cache.keep_kernels()
     numbers = torch.ones(8, device=device_type)
     torch.compile(_line, options=OPTIONS)(numbers)
 

@@ -128,7 +128,7 @@ def test_the_copy_is_made_once_and_a_process_reads_it(written, cache):
 
 def test_relative_paths_hold_in_any_working_directory(written, monkeypatch):
     monkeypatch.chdir(Path(written).parent)
-    monkeypatch.setenv(sharded.CACHE, "cache")
+    monkeypatch.setenv("GON_CACHE_DIR", "cache")
     listing = sharded.scan(Path(written).name)
     (training, _), _ = listing.open()
     monkeypatch.chdir("/")

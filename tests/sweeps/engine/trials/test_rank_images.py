@@ -23,7 +23,7 @@ def photos(tmp_path):
 
 @pytest.mark.parametrize("kind", ["files", "shards"])
 def test_ranks_read_the_same_images(kind, photos, tmp_path, monkeypatch):
-    monkeypatch.setenv(sharded.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv("GON_CACHE_DIR", str(tmp_path / "cache"))
     listing = image_folder.listing(photos)
     if kind == "shards":
         shards.write(photos, tmp_path / "shards")
