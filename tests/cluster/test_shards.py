@@ -14,7 +14,7 @@ from torchvision import models
 from torchvision.io import write_png
 
 from gon_core import evaluation, seeding
-from gon_core.data import imagenet_c_folder
+from gon_core.data import imagenet_c_folder, shards
 from gon_core.models import MadryCNN
 from gon_core.training import checkpoints
 from sweeps.engine.records import RIGHT, SweepRecords
@@ -55,31 +55,60 @@ def test_a_checkpoint_is_evaluated_to_the_same_numbers(cluster, tmp_path):
     assert found["there"] == found["here"] and len(found["here"][0]) == 16 + 16 + 76
 
 
-def test_imagenet_s_corruptions_are_evaluated_to_the_same_numbers(cluster, tmp_path):
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory):
+    """A photo of each class, and weights: all that ``evaluate_checkpoint.py`` is given."""
+    place = tmp_path_factory.mktemp("photos")
     for label in range(1000):
-        folder = tmp_path / "imagenet/val" / f"n{label:08}"
+        folder = place / "imagenet/val" / f"n{label:08}"
         folder.mkdir(parents=True)
         Image.fromarray(photo(label)).save(folder / f"ILSVRC2012_val_{label + 1:08}.JPEG")
     torch.manual_seed(0)
-    save_file(models.resnet18().state_dict(), tmp_path / "resnet18.safetensors")
-    found = {}
-    for place, arguments in {"here": [], "there": ["--address", cluster.address]}.items():
-        ended = subprocess.run(
-            [
-                sys.executable, str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
-                "resnet18.safetensors", "--architecture", "resnet18", "--imagenet", "imagenet",
-                "--evaluate", "none", "--test-images", "4", "--name", "e", "--storage", place,
-                *arguments,
-            ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=500,
-            env=os.environ | cluster.environment,
+    save_file(models.resnet18().state_dict(), place / "resnet18.safetensors")
+    return place
+
+
+def evaluated(imagenet, data, storage, environment, *arguments):
+    """Return what ``evaluate_checkpoint.py`` recorded of four photos: accuracies, which are right."""
+    ended = subprocess.run(
+        [
+            sys.executable, str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
+            "resnet18.safetensors", "--architecture", "resnet18", "--imagenet", data,
+            "--evaluate", "none", "--test-images", "4", "--name", "e", "--storage", str(storage),
+            *arguments,
+        ],
+        cwd=imagenet, capture_output=True, text=True, timeout=500, env=os.environ | environment,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "evaluated now" in ended.stdout
+    records = SweepRecords(Folder(str(storage / "e")))
+    (result,) = records.results()
+    return result.measurements, records.trial(result.trial_id).folder.read(RIGHT)
+
+
+def test_imagenet_s_corruptions_are_evaluated_to_the_same_numbers(cluster, imagenet, tmp_path):
+    here = evaluated(imagenet, "imagenet", tmp_path / "here", {})
+    there = evaluated(
+        imagenet, "imagenet", tmp_path / "there", cluster.environment, "--address", cluster.address
+    )
+    assert there == here and len(here[0]) == 76
+
+
+def test_each_machine_copies_the_shards_that_it_evaluates(imagenet, tmp_path):
+    (imagenet / "imagenet/train").symlink_to("val")
+    shards.write(imagenet / "imagenet", imagenet / "shards")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    copies = {"GON_CACHE_DIR": str(cache)}
+    here = evaluated(imagenet, "shards", tmp_path / "here", copies)
+    (of_the_driver,) = cache.glob("*-test.arrow")
+    with LocalCluster(workers=1, unseen=cache) as cluster:  # its machine finds no copy
+        there = evaluated(
+            imagenet, "shards", tmp_path / "there", copies | cluster.environment,
+            "--address", cluster.address,
         )  # fmt: skip
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert "evaluated now" in ended.stdout
-        records = SweepRecords(Folder(str(tmp_path / place / "e")))
-        (result,) = records.results()
-        found[place] = result.measurements, records.trial(result.trial_id).folder.read(RIGHT)
-    assert found["there"] == found["here"] and len(found["here"][0]) == 76
+    assert there == here and len(here[0]) == 76
+    assert of_the_driver.exists()
 
 
 ON_A_CLUSTER = """
