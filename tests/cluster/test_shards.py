@@ -69,7 +69,7 @@ def imagenet(tmp_path_factory):
 
 
 def evaluated(imagenet, data, storage, environment, *arguments):
-    """Return what ``evaluate_checkpoint.py`` recorded of four photos: accuracies, which are right."""
+    """Return what was recorded of four photos: accuracies, and which are right."""
     ended = subprocess.run(
         [
             sys.executable, str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",
