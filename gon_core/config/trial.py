@@ -73,7 +73,8 @@ class DataConfig(Frozen):
         test_images: how many of the test images; all by default.
         sample: which images of validation and test are taken where not all are: the first ones, or
             as many of each class, by ``split_seed``.
-        image_list: SHA-256 of a list of test images, which are taken in its order; None without.
+        image_list: SHA-256 of a list of test images, which are taken in its order, or as ``sample``
+            says; None without.
         split_seed: seed of the permutation that holds out.
         stylized: SHA-256 of stylised versions of the training images, which some methods train on
             too; None of the trials of others.

@@ -1,6 +1,7 @@
 """A list of test images, one path below ``val`` a line, such as a fixed part of ImageNet's."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from gon_core.data.corruption_folders import refuse
 from gon_core.data.files import DataFileError
 from gon_core.names import nearest
 
+CLASS = re.compile(r"_n\d{8}$")
 LONGEST, MOST_BYTES = 80, 2**26  # characters of a line that are shown, and bytes of a file
 
 
@@ -45,7 +47,8 @@ def find(paths: Sequence[str], names: Sequence[str], source: str) -> list[int]:
     Args:
         paths: of a list.
         names: by number, the path of each image below ``val``; or its name alone, as shards have
-            it: then the folders in ``paths`` do not matter.
+            it: then neither folders nor kinds of file matter, nor a class after a name, as in
+            ``ILSVRC2012_val_00000293_n01440764.JPEG``.
         source: where the list comes from, for errors.
 
     Raises:
@@ -54,18 +57,25 @@ def find(paths: Sequence[str], names: Sequence[str], source: str) -> list[int]:
     has_folders = any("/" in name for name in names)
     numbers: dict[str, list[int]] = {}
     for number, name in enumerate(names):
-        numbers.setdefault(name, []).append(number)
-    keys = [path if has_folders else PurePosixPath(path).name for path in paths]
+        numbers.setdefault(name if has_folders else _stem(name), []).append(number)
+    keys = [path if has_folders else _stem(path) for path in paths]
     faults, is_first = [], True
     for key in keys:
         if (count := len(numbers.get(key, ()))) > 1:
             faults.append(f"{source}: {_shown(key)} is the name of {count} images")
         elif not count:
-            hint = f", nearest is {nearest(key, names)}" if is_first else ""  # which takes a while
+            hint = (
+                f", nearest is {nearest(key, numbers)}" if is_first else ""
+            )  # which takes a while
             faults.append(f"{source}: no image {_shown(key)}{hint}")
             is_first = False
     refuse(faults)
     return [numbers[key][0] for key in keys]
+
+
+def _stem(path: str) -> str:
+    """Return the name of an image alone, without the class that Hugging Face puts behind it."""
+    return CLASS.sub("", PurePosixPath(path).stem)
 
 
 def _shown(name: str) -> str:

@@ -12,7 +12,8 @@ from gon_core import architectures, benchmarks
 from gon_core.benchmarks import image_folder, imagenet
 from gon_core.benchmarks.attacks import ON_IMAGENET, DDNAttack, PGDAttack
 from gon_core.benchmarks.imagenet_c import CORRUPTIONS
-from gon_core.data import shards
+from gon_core.data import image_list, shards
+from gon_core.data.files import DataFileError
 from gon_core.evaluation.corrupted_sets import CLEAN_KEY, build
 from sweeps.engine.records import RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
@@ -206,6 +207,32 @@ def test_a_sample_a_list_and_all_images_are_other_trials(place):
     # Noise generators are trained on the images that are not measured.
     training = listed.prepared.training.source.paths
     assert len(training) == 9 and not set(training) & {f"val/{name}" for name in names}
+
+
+def test_attacks_and_epsilon_star_take_images_of_all_classes(place):
+    names = [f"{CLASSES[k // 4]}/ILSVRC2012_val_{k + 1:08}.JPEG" for k in range(12)]
+    (place / "list.txt").write_text("\n".join(names))
+    few = {"evaluate": ("attacks", "epsilon_star"), "evaluation_images": 3}
+    for given in ({}, {"image_list": place / "list.txt"}, {"test_images": 9}):
+        loaded = load_images(options(place, **few, **given))
+        clean = loaded.prepared.test.clean
+        measured = clean.first(loaded.config.images)
+        assert sorted(measured.labels.tolist()) == [0, 1, 2] and loaded.data.sample == "balanced"
+        others = set(loaded.prepared.training.source.paths)
+        assert len(others) == 9 and not others & set(measured.source.paths)
+        assert len(set(clean.source.paths)) == given.get("test_images", 12)
+
+
+def test_lists_find_images_of_shards_by_hugging_face_and_of_smaller_ones(place):
+    found = [f"ILSVRC2012_val_0000000{k}_{CLASSES[k % 3]}.JPEG" for k in range(5)]
+    wanted = [f"{CLASSES[k % 3]}/ILSVRC2012_val_0000000{k}.JPEG" for k in (4, 1)]
+    assert image_list.find(wanted, found, "list") == [4, 1]
+    smaller = [f"ILSVRC2012_val_0000000{k}.jpg" for k in range(5)]
+    assert image_list.find(wanted, smaller, "list") == [4, 1]
+    with pytest.raises(DataFileError, match=r"no image .*val_00000009.*nearest is .*val_0000000"):
+        image_list.find(["n01440764/ILSVRC2012_val_00000009.JPEG"], found, "list")
+    with pytest.raises(DataFileError, match="the name of 2 images"):
+        image_list.find(wanted, [*found, *smaller], "list")
 
 
 def test_shards_of_validation_images_are_enough_and_lists_find_them(place):

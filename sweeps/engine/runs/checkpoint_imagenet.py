@@ -79,12 +79,15 @@ def load(options: CheckpointOptions, generator_limits: dict[str, int]) -> Images
     if listed:
         subset = {"test_images": len(listed), "image_list": image_list.digest(listed)}
     elif options.test_images is not None and options.test_images < _count(options):
-        subset = {"test_images": options.test_images, "sample": "balanced"}
+        subset = {"test_images": options.test_images}
+    if options.folder is not None:
+        config = config.model_copy(update=_measures(options, generator_limits))
+    if ("test_images" in subset and not listed) or _takes_some(options, config):
+        subset["sample"] = "balanced"
     data = DataConfig(dataset=IMAGENET_C, folder=options.folder, **subset)
     if data.folder is None:
         assert published is not None, "there are images"
         return Images(config, data, published.digest, published=published)
-    config = config.model_copy(update=_measures(options, generator_limits))
     prepared, notes = _prepare(options, config)
     digest = data.folder.digest
     if published is not None:
@@ -122,6 +125,8 @@ def _prepare(
     benchmark = options.benchmark.without(config.left_out)
     images = _validation(options).decoded_by(_decoders(options))
     chosen = _chosen(options, images)
+    if _takes_some(options, config):
+        chosen = chosen[_sampled(images.labels.cpu()[chosen], len(chosen))]
     is_free = torch.ones(len(images), dtype=torch.bool)
     is_free[chosen[: config.images]] = False
     measured, free = (images[index] for index in (chosen, is_free.nonzero()[:, 0]))
@@ -196,6 +201,16 @@ def _chosen(options: CheckpointOptions, images: FolderImages) -> Int64[Tensor, "
         return torch.arange(len(images))
     names = [path.removeprefix(VALIDATION) for path in images.source.paths]
     return torch.tensor(image_list.find(wanted, names, source))
+
+
+def _takes_some(options: CheckpointOptions, config: EvaluationConfig) -> bool:
+    """Whether attacks and epsilon* take the first of images that are in the order of classes.
+
+    These are then brought into an order whose beginning has all classes alike, as that of
+    ``--test-images`` is.
+    """
+    evaluated = len(_listed(options) or ()) or _count(options)
+    return options.test_images is None and (config.images or evaluated) < evaluated
 
 
 def _listed(options: CheckpointOptions) -> tuple[str, ...] | None:

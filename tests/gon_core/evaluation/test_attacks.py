@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gon_core.benchmarks.attacks import ON_IMAGENET
 from gon_core.config import TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
@@ -265,3 +266,17 @@ def test_bad_input_is_named(noise_images):
             DDNAttack(value, gamma=value, init_norm=value)
     with pytest.raises(ValueError, match="no images"):
         attack_accuracy(linear(), noise_images[:0], PGDAttack(), generator(0))
+
+
+@pytest.mark.parametrize("setting", ON_IMAGENET)
+def test_imagenet_s_attacks_break_what_can_be_broken_within_their_size(setting):
+    class Brightness(nn.Module):
+        def forward(self, images):
+            above = images.mean((1, 2, 3)) - 0.5
+            return torch.stack([above, -above], dim=1) * 10
+
+    images = torch.full((2, 3, 8, 8), 0.5005)  # 0.0005 from the boundary in l-inf, 0.007 in l2
+    images[1] += 0.2  # out of reach
+    labels, attack, model = torch.zeros(2, dtype=torch.int64), ON_IMAGENET[setting], Brightness()
+    found = attacks.perturb(model, images, labels, attack, generator(0, "attack"))
+    assert attacks.broken(model, images, found, labels, attack).tolist() == [True, False]
