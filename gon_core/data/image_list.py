@@ -73,6 +73,11 @@ def find(paths: Sequence[str], names: Sequence[str], source: str) -> list[int]:
     return [numbers[key][0] for key in keys]
 
 
+def below(paths: Sequence[str], folder: str = "val") -> list[str]:
+    """Return the paths of images below a folder of theirs; others as they are."""
+    return [path.removeprefix(f"{folder}/") for path in paths]
+
+
 def _stem(path: str) -> str:
     """Return the name of an image alone, without the class that Hugging Face puts behind it."""
     return CLASS.sub("", PurePosixPath(path).stem)

@@ -134,7 +134,12 @@ class Splits:
     stylized: int = 0
 
 
-def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:
+def split(
+    train_set: Images,
+    test_set: Images,
+    config: DataConfig,
+    listed: Int64[Tensor, " image"] | None = None,
+) -> Splits:
     """Hold validation images out of the training set by a fixed seeded permutation.
 
     The same images are held out at every size: a smaller ``validation_images`` takes some of them,
@@ -144,6 +149,7 @@ def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:
         train_set: the data set's training images.
         test_set: its test images.
         config: how many of each to keep, and the seed of the permutation.
+        listed: the numbers of those test images that ``config.image_list`` names.
 
     Raises:
         ValueError: the data set has fewer images than ``config`` needs.
@@ -165,7 +171,9 @@ def split(train_set: Images, test_set: Images, config: DataConfig) -> Splits:
         order = torch.randperm(len(train_set), generator=stream)
     held_out, rest = order[:held_out_images], order[held_out_images:]
     validation = sample(train_set.labels[held_out], config.validation_images, config, "validation")
-    chosen = sample(test_set.labels, config.test_images, config, "test")
+    tested = torch.arange(len(test_set)) if listed is None else listed
+    labels = test_set.labels if listed is None else test_set.labels.cpu()[listed]
+    chosen = tested[sample(labels, config.test_images, config, "test")]
     return Splits(
         training=train_set[rest[: config.training_images]],
         validation=train_set[held_out[validation]],

@@ -68,6 +68,9 @@ class CommandOptions(BaseModel):
         None,
         description="Folder of the frost photos. Default: those of the extra package, or none.",
     )
+    image_list: Path | None = Field(
+        None, description="File with the test images, paths below val, one a line. Default: none."
+    )
     evaluate: Measures = Field(
         None, description="Further measures of final models. Default: none (demo), all (paper)."
     )

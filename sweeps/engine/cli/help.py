@@ -19,7 +19,7 @@ INDENT, WIDEST = 28, 120  # columns
 GROUPS = {  # other options are what the command is about
     "data": (
         "dataset", "data_dir", "stylized_dir", "download", "image_size", "cache_images",
-        "data_workers", "training_images", "validation_images", "test_images",
+        "data_workers", "training_images", "validation_images", "test_images", "image_list",
     ),
     "training": (
         "model", "weights", "max_epochs", "start_epochs", "batch_size", "decays", "uat_step_size",

@@ -283,11 +283,13 @@ class SweepOptions(CommandOptions):
         if benchmark.is_embedded and self.download:
             found["download"] = f"{benchmark.title} is embedded, there is nothing to download"
         if benchmark.folder is None:
-            for name in ("image_size", "cache_images", "data_workers"):
+            for name in ("image_size", "cache_images", "data_workers", "image_list"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     found[name] = f"is of images from a folder: --dataset {image_folder.NAME}"
         elif self.download:
             found["download"] = "these images are where they are"
+        elif self.image_list is not None and self.test_images is not None:
+            found["image_list"] = "names the images: give no --test-images"
         if foreign := [name for name in self.method or () if name not in benchmark.methods]:
             known = ", ".join(benchmark.methods)
             found["method"] = f"on {benchmark.title} must be one of {known}, given: {foreign[0]}"

@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
             "checkpoints", "names", "architecture", "mnist_c", "imagenet", "imagenet_c",
-            "image_list", "cpus", "gpus_per_shard",
+            "cpus", "gpus_per_shard",
         ),
         EVALUATION,
     ),

@@ -31,12 +31,13 @@ from sweeps.engine.planning.deviations import evaluation_deviations, training_de
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.recipe import (
     batch_norm_problem,
-    corrupted_digest,
+    folder_problems,
     make_evaluation,
     networks,
     recipe,
     recipes,
     sampled,
+    tested,
 )
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
@@ -208,17 +209,7 @@ def problems(options: SweepOptions) -> dict[str, str]:
         except files.DataFileError as error:
             hint = "" if benchmark.download is None else "; --download fetches it"
             problems["dataset" if embedded else "data_dir"] = f"{error}{hint}"
-    if not problems.get("data_dir"):
-        try:
-            methods.stylized_digest(options)
-        except files.DataFileError as error:
-            problems["stylized_dir"] = str(error)
-    if options.corrupted_dir is not None:
-        try:
-            corrupted_digest(options.dataset, options.corrupted_dir)
-        except files.DataFileError as error:
-            problems["corrupted_dir"] = str(error)
-    return problems
+    return problems | folder_problems(options)
 
 
 def line_problems(options: SweepOptions) -> dict[str, str]:
@@ -252,8 +243,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         folder=options.folder,
         training_images=options.training_images or scale.training_images,
         validation_images=options.validation_images or scale.validation_images,
-        test_images=options.test_images or scale.test_images,
         stylized=methods.stylized_digest(options),
+        **tested(options, scale.test_images),
     )
     epochs = options.start_epochs or scale.start.max_epochs
     changes = {"precision": options.precision, "compiled": options.compile,

@@ -1,16 +1,24 @@
 """What all trials of a sweep share, from its options: training, images and measures."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gon_core import architectures, benchmarks
 from gon_core.benchmarks import ScaleName
 from gon_core.config import DataConfig, EvaluationConfig, TrainingConfig
+from gon_core.data.files import DataFileError
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.given_weights import given
+from sweeps.engine.planning.methods import stylized_digest
 from sweeps.engine.resources import resources
+
+if TYPE_CHECKING:  # slow to import
+    from torch import Tensor
+
+    from gon_core.data.splits import Images
 
 
 def recipe(options: SweepOptions) -> TrainingConfig:
@@ -67,6 +75,67 @@ def sampled(data: DataConfig, evaluation: EvaluationConfig) -> DataConfig:
         and (evaluation.images or data.test_images) >= data.test_images
     )
     return data if is_whole else data.model_copy(update={"sample": "balanced"})
+
+
+def tested(options: SweepOptions, otherwise: int) -> dict[str, Any]:
+    """Return the fields of ``DataConfig`` about test images: a list of them, or how many.
+
+    Args:
+        options: of the sweep, with a list that can be read.
+        otherwise: how many the scale takes.
+    """
+    from gon_core.data import image_list
+
+    if options.image_list is None:
+        return {"test_images": options.test_images or otherwise}
+    listed = image_list.read(options.image_list)
+    return {"test_images": len(listed), "image_list": image_list.digest(listed)}
+
+
+def listed_among(test: "Images", options: SweepOptions) -> "Tensor | None":
+    """Return the numbers of the test images that ``--image-list`` names, int64; None without.
+
+    Raises:
+        DataFileError: it cannot be read, or an image is not among those of the folder.
+    """
+    if options.image_list is None:
+        return None
+    import torch
+
+    from gon_core.data import image_list
+    from gon_core.data.folder_images import FolderImages
+
+    assert isinstance(test, FolderImages), "other images have no paths"
+    names = image_list.below(test.source.paths)
+    listed = image_list.read(options.image_list)
+    return torch.tensor(image_list.find(listed, names, str(options.image_list)))
+
+
+def folder_problems(options: SweepOptions) -> dict[str, str]:
+    """Return what is wrong with folders and files beside those to train on, by option name.
+
+    Whether shards have the images of a list is seen once they are copied.
+    """
+    from gon_core.data import sharded
+
+    found, place = {}, options.data_dir
+    looks: dict[str, Callable[[], object]] = {}
+    if options.folder is not None and place is not None:  # else there is nothing to compare with
+        looks["stylized_dir"] = lambda: stylized_digest(options)
+        looks["image_list"] = lambda: (
+            tested(options, 0)
+            if sharded.is_sharded(sharded.as_uri(place))
+            else listed_among(options.benchmark.read(place)[1], options)
+        )
+    if options.corrupted_dir is not None:
+        folder = options.corrupted_dir
+        looks["corrupted_dir"] = lambda: corrupted_digest(options.dataset, folder)
+    for name, look in looks.items():
+        try:
+            look()
+        except DataFileError as error:
+            found[name] = str(error)
+    return found
 
 
 def make_evaluation(options: SweepOptions, scale: ScaleName) -> EvaluationConfig:

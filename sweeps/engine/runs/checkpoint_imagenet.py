@@ -32,11 +32,8 @@ from gon_core.evaluation.measure import total_passes
 from gon_core.measurement import CLEAN, TOP1, Measurement, select
 from sweeps.engine.runs.checkpoint_options import IMAGENET_C, CheckpointOptions
 from sweeps.engine.runs.evaluated_images import Images
-from sweeps.engine.system import machine
 from sweeps.engine.trials.measures import TrialData
 
-MOST_DECODERS = 16
-VALIDATION = "val/"  # what the paths in a list are relative to
 GENERATOR = "generator_"  # how the fields of noise generators begin
 
 
@@ -123,7 +120,7 @@ def _prepare(
 ) -> tuple[TrialData, tuple[str, ...]]:
     """Return the images that are measured and those that are not, and what to say of them."""
     benchmark = options.benchmark.without(config.left_out)
-    images = _validation(options).decoded_by(_decoders(options))
+    images = _validation(options).decoded_by(options.decoders)
     chosen = _chosen(options, images)
     if _takes_some(options, config):
         chosen = chosen[_sampled(images.labels.cpu()[chosen], len(chosen))]
@@ -140,11 +137,6 @@ def _prepare(
         test = evaluation.build(clean, "test", benchmark.suites["test"], config.corruption_seed)
     none = EvaluationSet("validation", {})
     return TrialData(free.to(options.device), none, test, benchmark), notes
-
-
-def _decoders(options: CheckpointOptions) -> int:
-    """Return how many processes decode: none where the model takes much longer, on a CPU."""
-    return 0 if options.device == "cpu" else min(MOST_DECODERS, machine.cpu_count() - 1)
 
 
 def _whole_validation(options: CheckpointOptions) -> None:
@@ -199,7 +191,7 @@ def _chosen(options: CheckpointOptions, images: FolderImages) -> Int64[Tensor, "
         wanted, source = published.paths, f"{options.imagenet}"
     if wanted is None:
         return torch.arange(len(images))
-    names = [path.removeprefix(VALIDATION) for path in images.source.paths]
+    names = image_list.below(images.source.paths)
     return torch.tensor(image_list.find(wanted, names, source))
 
 

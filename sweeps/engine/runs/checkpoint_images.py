@@ -76,7 +76,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         try:
             assert isinstance(splits.training, folder_images.FolderImages), "it is a folder's"
             all_fit = folder_images.fits(len(splits.training), splits.training.side)
-            splits, _ = folder_images.keep(splits, all_of_them=all_fit, workers=0)
+            splits, _ = folder_images.keep(splits, all_fit, workers=0, in_trials=options.decoders)
         except DataFileError as error:
             refuse([f"--data-dir: {error}"])
     prepared = measures.prepare_data(splits, config, folder)
@@ -90,7 +90,7 @@ def load_images(options: CheckpointOptions, generator_steps: int | None = None) 
         prepared = replace(prepared, test=test, prepared={})
         data = data.model_copy(update={"test_images": len(test)})
     digest = plan.data_digest(benchmark.name, options.data_dir)
-    return Images(config, data, digest, prepared, splits)
+    return Images(config, data, digest, prepared.to(options.device), splits)
 
 
 def generator_limits(steps: int | None) -> dict[str, int]:

@@ -26,7 +26,7 @@ class CheckpointOptions(CommandOptions):
 
     about: ClassVar[str] = "what is evaluated"
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "data": ("mnist_c", "imagenet", "imagenet_c", "image_list"),
+        "data": ("mnist_c", "imagenet", "imagenet_c"),
         "resources": ("cpus", "gpus_per_shard"),
     }
 
@@ -59,9 +59,6 @@ class CheckpointOptions(CommandOptions):
     imagenet_c: Path | None = Field(
         None, description="Folder of ImageNet-C. Default: its corruptions are made of --imagenet."
     )
-    image_list: Path | None = Field(
-        None, description="File with images of ImageNet, as paths below val. Default: all images."
-    )
     cpus: Cores = Field(1, description="Threads; on a cluster those of each shard.")
     address: str | None = Field(
         None,
@@ -93,12 +90,19 @@ class CheckpointOptions(CommandOptions):
 
     @property
     def device(self) -> str:
-        """Where this process evaluates models for ImageNet: a GPU where there is one.
+        """Where this process evaluates models of photos: a GPU where there is one.
 
-        Others, which are small, are evaluated on the CPU; so are all where a cluster helps.
+        Those of digits, which are small, are evaluated on the CPU; so are all where a cluster
+        helps.
         """
-        on_gpu = self.on_imagenet and self.address is None and machine.gpu_count() > 0
+        are_photos = self.on_imagenet or self.benchmark.image_shape[0] == 3
+        on_gpu = are_photos and self.address is None and machine.gpu_count() > 0
         return "cuda" if on_gpu else "cpu"
+
+    @property
+    def decoders(self) -> int:
+        """How many processes decode images: none where the model takes much longer, on a CPU."""
+        return 0 if self.device == "cpu" else min(resources.MOST_DECODERS, machine.cpu_count() - 1)
 
     @property
     def image_size(self) -> ImageSize:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gon_core.config import DataConfig
 from gon_core.data.files import DataFileError
 from sweeps.engine.cli.options import SweepOptions
+from sweeps.engine.planning import recipe
 from sweeps.engine.planning.plan import data_digest
 from sweeps.engine.system import machine
 from sweeps.engine.system.leaving import refuse
@@ -71,7 +72,12 @@ def read(
     """
     from gon_core.data.splits import split
 
-    splits = split(*data.benchmark.read(options.data_dir), data)
+    training, test = data.benchmark.read(options.data_dir)
+    try:
+        listed = recipe.listed_among(test, options)
+    except DataFileError as error:  # of shards, which were not copied before
+        refuse([f"--image-list: {error}"])
+    splits = split(training, test, data, listed)
     if data.folder is None:
         return splits
     return _kept(_with_stylized(splits, options, say), options, decoders, say)

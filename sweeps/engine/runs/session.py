@@ -4,10 +4,11 @@ A sweep and an evaluation of checkpoints both run in it.
 """
 
 import secrets
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
@@ -27,6 +28,9 @@ from sweeps.engine.system.signals import (
     deferred_signals,
 )
 from sweeps.engine.tracking import Tracker, default_uri, how_to_compare, make_tracker
+
+if TYPE_CHECKING:  # it loads torch
+    from sweeps.engine.report.summary.aggregate import SweepSummary
 
 STOPPING = "Stopping; writing checkpoints, about 15 s. Press again to stop now."
 BAD_INPUTS = {
@@ -153,7 +157,7 @@ class Session:
         for result in failed:
             reason = result.reason.splitlines()[0] if result.reason else "no reason recorded"
             self.say(f"trial {result.trial_id} failed: {reason}", "red")
-        self._say_what_next(missing, interrupted)
+        self._say_what_next(missing, interrupted, self._whole_test(report.summary))
         if interrupted:
             return INTERRUPTED
         if failed:  # also where its budget ended the sweep: what failed is to be looked at first
@@ -165,7 +169,20 @@ class Session:
         self._say_what_next("", interrupted=True)
         return SOME_FAILED
 
-    def _say_what_next(self, missing: str, interrupted: bool) -> None:
+    def _whole_test(self, summary: "SweepSummary") -> str:
+        """Return the command that tests the best models on all images, if they were not."""
+        whole = summary.benchmark.test_images
+        tested = summary.description.config.get("data", {}).get("test_images", whole)
+        if summary.best is None or tested >= whole or not self.records.folder.is_local:
+            return ""
+        words = ["sweeps/evaluate_checkpoint.py", "--checkpoints"]
+        words += [self.records.trial(trial.trial_id).folder.path for trial in summary.best.trials]
+        if self.options.data_dir is not None:
+            words += ["--data-dir", provenance.redact(str(self.options.data_dir))]
+        command = shlex.join([*words, "--evaluate", "none"])
+        return f"The best models on all {whole:,} test images:\n  {provenance.COMMAND} {command}"
+
+    def _say_what_next(self, missing: str, interrupted: bool, further: str = "") -> None:
         lines = [self.used_line()]
         if interrupted:
             lines.append(f"Interrupted. Resume with:\n  {provenance.repeat_command()}")
@@ -175,7 +192,7 @@ class Session:
                 lines.append(f"{text}\n  {self.stop.resume_command}")
             lines.append(f"Report: {self.records.folder.path}/report/report.html")
         link = self._tracker.link if self._tracker is not None else ""
-        lines += [missing, how_to_compare(self._uri, link)]
+        lines += [further, missing, how_to_compare(self._uri, link)]
         self.say("\n".join(line for line in lines if line))
 
 
