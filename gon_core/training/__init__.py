@@ -42,19 +42,18 @@ from gon_core.training import (
     vanilla,
 )
 from gon_core.training.loop import (
-    AUGMENTATION,
-    Augment,
     EpochMetrics,
-    MethodState,
+    MakeRunner,
     Step,
     StoppedError,
-    TrainingState,
     prepared,
     train_epochs,
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
 from gon_core.training.optimizers import SGD
+from gon_core.training.runner import runner_for
 from gon_core.training.second_source import STREAM, SecondSource
+from gon_core.training.state import AUGMENTATION, Augment, MethodState, TrainingState
 
 METHODS = {
     Vanilla: vanilla.make_step,
@@ -136,11 +135,14 @@ def train(
     method: Method,
     config: TrainingConfig,
     stop: Callable[[], bool] = lambda: False,
+    runner: MakeRunner = runner_for,
 ) -> Iterator[EpochMetrics]:
     """Train with ``method``, starting from ``state``; see ``loop.train_epochs``.
 
     The images of methods with stylised ones are followed by those, see ``new_state``.
-    Several processes (``state.group``) compare their states after each epoch.
+    Several processes (``state.group``) compare their states after each epoch. By default the steps
+    are replayed as CUDA graphs where the images are on a GPU; ``runner`` can be another, such as
+    ``lambda state, data, config: EagerRunner(state, data)``.
 
     Raises:
         StoppedError: between two steps, where ``stop`` returns True.
@@ -159,7 +161,7 @@ def train(
         raise ValueError(f"{len(data)} images, no stylised ones behind the {state.second.first}")
     step: Step = METHODS[type(method)](method, config, data)
     prepare = ant.make_prepare(method, config, data) if isinstance(method, ANT) else prepared
-    return _in_step(state, train_epochs(state, data, config, step, stop, prepare))
+    return _in_step(state, train_epochs(state, data, config, step, stop, prepare, runner))
 
 
 def _in_step(state: TrainingState, epochs: Iterator[EpochMetrics]) -> Iterator[EpochMetrics]:
