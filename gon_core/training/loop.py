@@ -72,10 +72,10 @@ class Step(Protocol):
     its own rows alone (``select``); it returns what is of these. The images of a second source,
     ``state.second``, are the last rows, and there for every process.
 
-    A step can be captured as a CUDA graph for each size of batch (AugMix's excepted): it takes
-    tensors on the device and the random streams, reads no value from the device, and its shapes
-    follow from the batch's. What the host decides, such as resets and the learning rate, is done
-    before it.
+    A step can be captured as a CUDA graph for each size of batch: it takes tensors on the device
+    and the random streams, reads no value from the device, keeps what it changes where it is in
+    memory, and its shapes follow from the batch's. What the host decides, such as resets and the
+    learning rate, is done before it.
     """
 
     def __call__(
