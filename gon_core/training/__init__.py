@@ -36,6 +36,7 @@ from gon_core.training import (
     gnt_mult,
     patch_gaussian,
     pgd,
+    precision,
     sin_in,
     speckle,
     uat,
@@ -51,7 +52,6 @@ from gon_core.training.loop import (
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
 from gon_core.training.optimizers import SGD
-from gon_core.training.runner import runner_for
 from gon_core.training.second_source import STREAM, SecondSource
 from gon_core.training.state import AUGMENTATION, Augment, MethodState, TrainingState
 
@@ -135,21 +135,22 @@ def train(
     method: Method,
     config: TrainingConfig,
     stop: Callable[[], bool] = lambda: False,
-    runner: MakeRunner = runner_for,
+    runner: MakeRunner | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train with ``method``, starting from ``state``; see ``loop.train_epochs``.
 
     The images of methods with stylised ones are followed by those, see ``new_state``.
-    Several processes (``state.group``) compare their states after each epoch. By default the steps
-    are replayed as CUDA graphs where the images are on a GPU; ``runner`` can be another, such as
-    ``lambda state, data, config: EagerRunner(state, data)``.
+    Several processes (``state.group``) compare their states after each epoch. Where the images are
+    on a GPU the steps are replayed as CUDA graphs, unless ``runner`` says how to run them.
 
     Raises:
         StoppedError: between two steps, where ``stop`` returns True.
         ValueError: the method is ANT and ``new_state`` was given another, or the other way round;
-            or several processes cannot train this model.
+            several processes cannot train this model; or the precision is tf32, and the images
+            are on a CPU.
         RuntimeError: during the iteration: the processes are no longer in step.
     """
+    precision.check(config, data.device)
     check_opponent(state, method)
     kept = state.method_state
     made_for = kept.method if isinstance(kept, free.Perturbation) else None

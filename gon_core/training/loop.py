@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import Images
-from gon_core.training import dropout
+from gon_core.training import dropout, precision
 from gon_core.training.batches import permutation
 from gon_core.training.compilation import compiler_of
 from gon_core.training.convergence import Event, advance, ended
@@ -93,8 +93,8 @@ It does a part of it and returns True; it is then called again, until it returns
 can be stopped between two parts.
 """
 
-MakeRunner = Callable[[TrainingState, Images, TrainingConfig], Runner]
-"""Given a training, its images and its configuration -> what runs its steps."""
+MakeRunner = Callable[[TrainingState, Images], Runner]
+"""Given a training and its images -> what runs its steps."""
 
 
 def prepared(state: TrainingState, batch_size: int, runner: Runner) -> bool:
@@ -109,7 +109,7 @@ def train_epochs(
     step: Step,
     stop: Callable[[], bool] = lambda: False,
     prepare: Prepare = prepared,
-    runner: MakeRunner = runner_for,
+    runner: MakeRunner | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train until convergence, divergence or the limit of epochs.
 
@@ -122,7 +122,7 @@ def train_epochs(
         stop: called after each step, and after each part of ``prepare``; True stops there, or,
             with several processes, at most ``parallel.MOST_STEPS`` later.
         prepare: called before each step.
-        runner: makes what runs the steps.
+        runner: makes what runs the steps, such as ``EagerRunner``; None for ``runner_for``.
 
     Yields:
         The metrics of each epoch, over all processes; the last has ``is_last``. Nothing if the
@@ -138,7 +138,8 @@ def train_epochs(
         normalised_together(state.model, state.group, config.batch_norm_parts),
         dropout.dropped_together(state.model, state.group, lambda: state.rows),
     ):
-        yield from _epochs(state, data, config, step, stop, prepare, runner(state, data, config))
+        runs = runner(state, data) if runner is not None else runner_for(state, data, config)
+        yield from _epochs(state, data, config, step, stop, prepare, runs)
 
 
 def _epochs(
@@ -171,7 +172,7 @@ def _epochs(
         state.model.train()
         indices = _indices(progress, data, config.batch_size, state.second)
         batches = progress.timed(runner.batches(indices, progress.crop_seed, sharing))
-        with compiled():
+        with compiled(), precision.products_of(config, data.device):
             for index, batch in zip(indices, batches, strict=True):
                 rows = rows_of_batch(len(index), state.second.share if state.second else 0.0)
                 while prepare(state, rows, runner):

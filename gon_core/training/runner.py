@@ -232,7 +232,7 @@ def runner_for(state: TrainingState, data: Images, config: TrainingConfig) -> Ru
     Steps of several processes, of a compiled classifier and of one with dropout, whose masks are
     seeded by the host, are run one operation after the other.
     """
-    captured = data.device.type == "cuda" and state.group.size == 1 and not config.compiled
-    if not captured or dropout.STREAM in state.streams:
+    eager = state.group.size > 1 or config.compiled or dropout.STREAM in state.streams
+    if eager or data.device.type != "cuda":
         return EagerRunner(state, data)
     return GraphRunner(state, data, cuda_graphs.Recorder(data.device, state.streams.values()))

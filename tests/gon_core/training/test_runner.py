@@ -38,7 +38,7 @@ def begin(method, config=CONFIG):
 
 
 def graphs(recorder):
-    return lambda state, data, config: GraphRunner(state, data, recorder)
+    return lambda state, data: GraphRunner(state, data, recorder)
 
 
 @pytest.mark.parametrize("method", CAPTURED, ids=lambda method: method.variant)
