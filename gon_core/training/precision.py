@@ -19,13 +19,13 @@ def products_of(config: TrainingConfig, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    matrices, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matrices.allow_tf32, convolutions.allow_tf32
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    rounds = config.precision == "tf32"
     try:
-        matrices.allow_tf32 = convolutions.allow_tf32 = config.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = rounds, rounds
         yield
     finally:
-        matrices.allow_tf32, convolutions.allow_tf32 = before
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def check(config: TrainingConfig, device: torch.device) -> None:

@@ -5,6 +5,7 @@ GPU a step is therefore captured once as a CUDA graph: from then on the host lau
 The same kernels compute the same bits. ``EagerRunner`` is what a CPU does.
 """
 
+import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -135,11 +136,20 @@ class Recorder(Protocol):
         ...
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass
 class _Recording:
-    """A work on batches of one size: how often it was tried out, and how it is replayed."""
+    """A work on batches of one size, and how it is replayed once it was recorded.
+
+    Attributes:
+        tries: without a wait of the host, since the last with one.
+        waits: tries with one.
+    """
 
     tries: int = 0
+    waits: int = 0
     replay: Callable[[], None] | None = None
 
 
@@ -209,9 +219,12 @@ class GraphRunner:
             recording.replay = self._recorder.record(whole)
         if recording.replay is not None:
             recording.replay()
-        else:
-            can_be_recorded = self._recorder.try_out(whole)
-            recording.tries = recording.tries + 1 if can_be_recorded else 0
+        elif self._recorder.try_out(whole):
+            recording.tries += 1
+        else:  # in the first one a compiler may have waited, and no other will
+            recording.tries, recording.waits = 0, recording.waits + 1
+            if recording.waits == TRIES:
+                log.warning("the host waits for the device in each %s: it is no graph", name)
 
     def _put(self, index: Tensor, decoded: Tensor | None = None) -> _Inputs:
         inputs = self._inputs.get(len(index))
