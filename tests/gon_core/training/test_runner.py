@@ -122,7 +122,11 @@ class Decoded:
         for index in indices:
             yield (self.batch(index).int() + seed % 100).to(torch.uint8)
 
-    first = to = None
+    def first(self, count):
+        return self[:count]
+
+    def to(self, device):
+        return self
 
 
 @pytest.mark.parametrize("method", [Vanilla(), CAPTURED[-2]], ids=lambda each: each.method)
@@ -148,12 +152,8 @@ def test_what_waits_for_the_device_is_not_recorded(digits, recorder, monkeypatch
 
     monkeypatch.setattr(recorder, "try_out", wait)
     with caplog.at_level(logging.WARNING):
-        found = proceed(
-            begin(Vanilla()), digits(IMAGES), Vanilla(), CONFIG, runner=graphs(recorder)
-        )
-    assert recorder.recorded == 0 and found == proceed(
-        begin(Vanilla()), digits(IMAGES), Vanilla(), CONFIG
-    )
+        list(train(begin(Vanilla()), digits(IMAGES), Vanilla(), CONFIG, runner=graphs(recorder)))
+    assert recorder.recorded == 0
     assert [record.message for record in caplog.records] == [
         "the host waits for the device in each step: it is no graph"
     ] * 2  # for each size of batch
