@@ -86,7 +86,7 @@ def test_trainings_side_by_side_keep_to_their_own_numbers(digits, recorder):
         assert [metrics.train_loss for metrics in alone] == [losses[i] for losses in found]
 
 
-@pytest.mark.parametrize("steps", [2, 6, 9])
+@pytest.mark.parametrize("steps", [2, 9])  # before and after a graph is recorded
 def test_a_stopped_training_goes_on_to_the_same_bits(steps, digits, recorder):
     method, data = CAPTURED[-2], digits(IMAGES)
     history, dumps = proceed(begin(method), data, method, CONFIG)
