@@ -124,8 +124,9 @@ def our_work(steps: int, precision: Any) -> dict[str, Iterator[Any]]:
     from gon_core.seeding import generator
     from gon_core.training import new_state, train
     from gon_core.training.ant import train_alone
-    from gon_core.training.loop import batches
+    from gon_core.training.batches import batches
     from gon_core.training.opponent import Opponent
+    from gon_core.training.runner import EagerRunner
 
     images = idx.load("mnist")[0][: steps * BATCH_SIZE]
     config = TrainingConfig(
@@ -144,8 +145,9 @@ def our_work(steps: int, precision: Any) -> dict[str, Iterator[Any]]:
 
     def alone() -> Iterator[None]:
         state, opponent, _ = adversarial(pretraining_steps=steps)
+        bf16, runner = precision == "bf16", EagerRunner(state, images)
         for _ in itertools.count():
-            while train_alone(state, opponent, images, BATCH_SIZE, bf16=precision == "bf16"):
+            while train_alone(state, opponent, images, BATCH_SIZE, bf16, runner):
                 pass
             yield
 

@@ -74,7 +74,7 @@ def our_work(steps: int, precision: Any) -> dict[str, Iterator[Any]]:
     from gon_core.models import MadryCNN
     from gon_core.seeding import generator
     from gon_core.training import new_state, train
-    from gon_core.training.loop import batches
+    from gon_core.training.batches import batches
 
     images = idx.load("mnist")[0][: steps * BATCH_SIZE]
     config = TrainingConfig(

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from gon_core.config.base import Frozen, PositiveFloat, PositiveInt, UnsignedZero
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 MOST_BATCH = 100_000  # a slip of the finger, which memory could not hold
 MOST_DECAYS = 5  # by 10 each: beyond them nothing changes
 
@@ -37,7 +37,9 @@ class TrainingConfig(Frozen):
         patience: epochs without improvement that make a plateau.
         min_improvement: the relative drop of the training loss that counts as improvement.
         max_epochs: the limit of epochs; a trial that reaches it has not converged.
-        precision: bf16 runs forward and backward in bfloat16, with fp32 weights.
+        precision: bf16 runs forward and backward in bfloat16, with fp32 weights; tf32, on a GPU,
+            rounds the factors of matrix products and convolutions. Evaluations of the latter are in
+            fp32.
         batch_norm_parts: of each batch that batch normalisation has statistics of, one for each
             process that trains; with 1 they are of the whole batch, however many processes train.
         compiled: whether the classifier is compiled while it is trained: fused kernels round in

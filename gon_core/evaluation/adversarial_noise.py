@@ -14,10 +14,11 @@ from gon_core.evaluation.noise_directions import Noise
 from gon_core.noise import NoiseGenerator
 from gon_core.seeding import generator as new_stream
 from gon_core.training.ant import ascend
+from gon_core.training.batches import batches
 from gon_core.training.checkpoints import restore_model
-from gon_core.training.loop import TrainingState, batches
 from gon_core.training.opponent import STREAMS, adam, new_opponent
 from gon_core.training.optimizers import SGD
+from gon_core.training.state import TrainingState
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from gon_core.noise.share import EVERY_ROW
 LEVELS = 256
 WHITE = LEVELS - 1
 LEAST_SEVERITY = 0.1
+NOTHING = -1  # in the place of an operation
 
 
 def mix(
@@ -98,17 +99,16 @@ def draw(count: int, method: AugMix, generator: Generator, rows: slice = EVERY_R
     has a severity of its own, uniform from 0.1 to ``method.severity``.
     """
     device, chains = generator.device, count * method.width
-    kinds = [*range(len(LEVEL_OPERATIONS) - (not method.solarize))]
-    if method.geometric:
-        kinds += range(len(LEVEL_OPERATIONS), len(OPERATIONS))
+    kinds = len(OPERATIONS if method.geometric else LEVEL_OPERATIONS) - (not method.solarize)
     random = {"generator": generator, "device": device}
     depth = torch.randint(1, method.max_depth + 1, (chains,), **random)
-    kind = torch.randint(len(kinds), (method.max_depth, chains), **random)
+    kind = torch.randint(kinds, (method.max_depth, chains), **random)
     severity = torch.rand(method.max_depth, chains, **random)
     severity = LEAST_SEVERITY + severity * (method.severity - LEAST_SEVERITY)
     sign = None
     if method.geometric:
-        kind = torch.tensor(kinds, device=device)[kind]
+        skipped = len(LEVEL_OPERATIONS) - 1  # solarize, the last of them
+        kind = kind if method.solarize else kind + (kind >= skipped)
         sign = torch.randint(2, (method.max_depth, chains), **random) * 2.0 - 1
     if rows != EVERY_ROW:
         chosen = torch.arange(chains, device=device).view(-1, method.width)[rows].flatten()
@@ -124,6 +124,10 @@ def chain_tables(
     counts = histogram.repeat_interleave(drawn.width, 0)
     tables = torch.arange(LEVELS, device=counts.device).repeat(len(counts), 1)
     for position, kind in enumerate(drawn.kind):
+        if not picks_rows(counts.device):
+            kind = kind.where(position < drawn.depth, NOTHING)
+            tables = _tables_of_all(tables, counts, kind, drawn.severity[position])
+            continue
         for index, operation in enumerate(LEVEL_OPERATIONS):
             chosen = ((kind == index) & (position < drawn.depth)).nonzero()[:, 0]
             arguments = tables[chosen], counts[chosen], drawn.severity[position, chosen]
@@ -138,14 +142,64 @@ def chain_images(
     assert drawn.sign is not None, "drawn for chains of levels alone"
     images = levels.repeat_interleave(drawn.width, 0)
     for position, kind in enumerate(drawn.kind):
+        if not picks_rows(images.device):
+            kind = kind.where(position < drawn.depth, NOTHING)
+            images = _all_images(images, kind, drawn.severity[position], drawn.sign[position])
+            continue
         for index, operation in enumerate(OPERATIONS):
             chosen = ((kind == index) & (position < drawn.depth)).nonzero()[:, 0]
             severity, sign = drawn.severity[position, chosen], drawn.sign[position, chosen]
             if index < len(LEVEL_OPERATIONS):
                 images[chosen] = by_levels(operation, images[chosen], severity)
             else:
-                images[chosen] = operation(images[chosen], severity, sign)
+                matrix = operation(images[chosen], severity, sign)
+                images[chosen] = affine.transform(images[chosen], matrix)
     return images.view(len(levels), drawn.width, *levels.shape[1:])
+
+
+def picks_rows(device: torch.device) -> bool:
+    """Return whether each operation is done for the chains alone that have it.
+
+    That is least work. A GPU does each for all chains, with the same results: it would have to tell
+    the host how many have it, and no graph could hold the step.
+    """
+    return device.type == "cpu"
+
+
+def _tables_of_all(
+    tables: Int64[Tensor, "chain level"],
+    counts: Int64[Tensor, "chain level"],
+    kind: Int64[Tensor, " chain"],
+    severity: Float[Tensor, " chain"],
+) -> Int64[Tensor, "chain level"]:
+    """Return each table after the operation on levels that its chain has, if it has one."""
+    found = tables
+    for index, operation in enumerate(LEVEL_OPERATIONS):
+        found = torch.where((kind == index)[:, None], operation(tables, counts, severity), found)
+    return found
+
+
+def _all_images(
+    images: Float[Tensor, "chain channel height width"],
+    kind: Int64[Tensor, " chain"],
+    severity: Float[Tensor, " chain"],
+    sign: Float[Tensor, " chain"],
+) -> Float[Tensor, "chain channel height width"]:
+    """Return each image in levels 0..255 after the operation that its chain has, if it has one."""
+    channels = images.flatten(0, 1).flatten(1).long()
+    start = torch.arange(LEVELS, device=images.device).repeat(len(channels), 1)
+    of_channel = (
+        kind.repeat_interleave(images.shape[1]),
+        severity.repeat_interleave(images.shape[1]),
+    )
+    tables = _tables_of_all(start, histograms(channels), *of_channel)
+    images = tables.gather(1, channels).view(images.shape).to(images.dtype)
+    matrix = affine.unmoved(images)
+    for index, operation in enumerate(affine.OPERATIONS, len(LEVEL_OPERATIONS)):
+        is_chosen = (kind == index)[:, None, None]
+        matrix = torch.where(is_chosen, operation(images, severity, sign), matrix)
+    is_moved = (kind >= len(LEVEL_OPERATIONS))[:, None, None, None]
+    return torch.where(is_moved, affine.transform(images, matrix), images)
 
 
 def by_levels(

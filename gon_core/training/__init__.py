@@ -36,25 +36,24 @@ from gon_core.training import (
     gnt_mult,
     patch_gaussian,
     pgd,
+    precision,
     sin_in,
     speckle,
     uat,
     vanilla,
 )
 from gon_core.training.loop import (
-    AUGMENTATION,
-    Augment,
     EpochMetrics,
-    MethodState,
+    MakeRunner,
     Step,
     StoppedError,
-    TrainingState,
     prepared,
     train_epochs,
 )
 from gon_core.training.opponent import STREAMS, check_opponent, new_opponent
 from gon_core.training.optimizers import SGD
 from gon_core.training.second_source import STREAM, SecondSource
+from gon_core.training.state import AUGMENTATION, Augment, MethodState, TrainingState
 
 METHODS = {
     Vanilla: vanilla.make_step,
@@ -136,18 +135,22 @@ def train(
     method: Method,
     config: TrainingConfig,
     stop: Callable[[], bool] = lambda: False,
+    runner: MakeRunner | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train with ``method``, starting from ``state``; see ``loop.train_epochs``.
 
     The images of methods with stylised ones are followed by those, see ``new_state``.
-    Several processes (``state.group``) compare their states after each epoch.
+    Several processes (``state.group``) compare their states after each epoch. Where the images are
+    on a GPU the steps are replayed as CUDA graphs, unless ``runner`` says how to run them.
 
     Raises:
         StoppedError: between two steps, where ``stop`` returns True.
         ValueError: the method is ANT and ``new_state`` was given another, or the other way round;
-            or several processes cannot train this model.
+            several processes cannot train this model; or the precision is tf32, and the images
+            are on a CPU.
         RuntimeError: during the iteration: the processes are no longer in step.
     """
+    precision.check(config, data.device)
     check_opponent(state, method)
     kept = state.method_state
     made_for = kept.method if isinstance(kept, free.Perturbation) else None
@@ -159,7 +162,7 @@ def train(
         raise ValueError(f"{len(data)} images, no stylised ones behind the {state.second.first}")
     step: Step = METHODS[type(method)](method, config, data)
     prepare = ant.make_prepare(method, config, data) if isinstance(method, ANT) else prepared
-    return _in_step(state, train_epochs(state, data, config, step, stop, prepare))
+    return _in_step(state, train_epochs(state, data, config, step, stop, prepare, runner))
 
 
 def _in_step(state: TrainingState, epochs: Iterator[EpochMetrics]) -> Iterator[EpochMetrics]:

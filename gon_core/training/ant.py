@@ -17,10 +17,13 @@ from gon_core.config import ANT, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise import scale_to_sphere, scale_to_sphere_checked
 from gon_core.noise.share import counted_from
+from gon_core.training.batches import permutation
 from gon_core.training.descent import descend_own
-from gon_core.training.loop import Prepare, Step, TrainingState, permutation, select
-from gon_core.training.opponent import Opponent, Outcome, adam
+from gon_core.training.loop import Prepare, Step
+from gon_core.training.opponent import Opponent, Outcome
+from gon_core.training.runner import Runner
 from gon_core.training.second_source import rows_of_batch
+from gon_core.training.state import TrainingState
 
 
 def make_step(method: ANT, training: TrainingConfig, data: Images) -> Step:
@@ -58,12 +61,12 @@ def make_prepare(method: ANT, training: TrainingConfig, data: Images) -> Prepare
     """
     bf16 = training.precision == "bf16"
 
-    def prepare(state: TrainingState, batch_size: int) -> bool:
+    def prepare(state: TrainingState, batch_size: int, runner: Runner) -> bool:
         opponent = opponent_of(state)
         steps = math.ceil(state.images_of_an_epoch(data) / training.batch_size)
         interval = reset_steps(method, steps)
         is_due = opponent.steps % interval == 0
-        if is_due and train_alone(state, opponent, data, training.batch_size, bf16):
+        if is_due and train_alone(state, opponent, data, training.batch_size, bf16, runner):
             return True
         opponent.steps += 1
         *_, past = split_batch(batch_size, method, replay=len(opponent.replay) > 0)
@@ -148,8 +151,9 @@ def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
 
 
 def train_alone(
-    state: TrainingState, opponent: Opponent, data: Images, batch_size: int, bf16: bool
-) -> bool:
+    state: TrainingState, opponent: Opponent, data: Images, batch_size: int, bf16: bool,
+    runner: Runner,
+) -> bool:  # fmt: skip
     """Take one step of a fresh generator alone, against the classifier as it is.
 
     The first call replaces the generator, unless it is the very first. It trains alone with its own
@@ -162,9 +166,9 @@ def train_alone(
     if opponent.steps_alone == 0:
         if opponent.steps > 0:
             opponent.replace(state.streams["generator weights"])
-        opponent.optimizer = adam(opponent.generator, method.pretraining_learning_rate)
+        opponent.restart(method.pretraining_learning_rate)
     if opponent.steps_alone == method.pretraining_steps:
-        opponent.optimizer = adam(opponent.generator, method.generator_learning_rate)
+        opponent.restart(method.generator_learning_rate)
         opponent.steps_alone, opponent.order_alone = 0, None
         return False
     count = state.images_of_an_epoch(data)
@@ -173,8 +177,12 @@ def train_alone(
         opponent.order_alone = permutation(data, state.streams["pretraining order"], count)
     seed = None if state.progress is None else state.progress.crop_seed
     index = opponent.order_alone[first : first + batch_size]
-    ((images, labels),) = select(data, [index], seed, state.group)
-    ascend(state, opponent, state.augmented(images), labels, bf16)
+    (batch,) = runner.batches([index], seed, state.group)
+
+    def alone(images: Tensor, labels: Tensor) -> None:
+        ascend(state, opponent, images, labels, bf16)
+
+    runner.run("alone", alone, batch)
     opponent.steps_alone += 1
     return True
 

@@ -9,7 +9,8 @@ from gon_core.config import AugMix, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise.augmentation_chains import mix
 from gon_core.training.descent import classify, cross_entropy, update
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 SMALLEST_PROBABILITY = 1e-7  # keeps logarithms finite
 

@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from gon_core.training.convergence import Convergence
-from gon_core.training.loop import EpochProgress, TrainingState
+from gon_core.training.epoch_progress import EpochProgress
+from gon_core.training.state import TrainingState
 
 MODEL = "model.safetensors"
 TRAINING = "training.safetensors"

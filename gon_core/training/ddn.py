@@ -10,7 +10,8 @@ from gon_core.config import DDN, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.adversarial import image_gradient, l2_size, unit
 from gon_core.training.descent import descend_own
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 LAST_RATE = 0.01  # of the cosine from 1 with which the direction is followed
 

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from gon_core.training.loop import Learned, TrainingState
+from gon_core.training.epoch_progress import Learned
+from gon_core.training.state import TrainingState
 
 AUXILIARY = 0.4  # weight of InceptionV3's second classifier, as in torchvision's own training
 

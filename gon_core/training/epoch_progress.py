@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 Learned = tuple[Float[Tensor, "own label"], Float[Tensor, ""], Int64[Tensor, " own"]]
 """Of a process's own rows as they were trained on: the logits, the mean loss, and their labels."""
 
+Batch = TypeVar("Batch")
 LabelledBatch = tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]
 """Images in [0, 1] and their classes."""
 
@@ -44,13 +46,17 @@ class EpochProgress:
         loss: Float[Tensor, ""],
         labels: Int64[Tensor, " own"],
     ) -> None:
-        """Add one step by what it returned."""
+        """Add the images of one step by what it returned."""
         if len(labels):  # the mean over no rows is NaN
             self.loss_sum += loss.double() * len(labels)
             self.correct += (logits.argmax(1) == labels).sum()
-        self.steps += 1
 
-    def timed(self, batches: Iterator[LabelledBatch]) -> Iterator[LabelledBatch]:
+    def move_counts(self, other: "EpochProgress") -> None:
+        """Count from here on in the tensors of an epoch that has ended, from what is counted."""
+        self.loss_sum = other.loss_sum.copy_(self.loss_sum)
+        self.correct = other.correct.copy_(self.correct)
+
+    def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Yield the batches, and count how long each was waited for."""
         while True:
             started = time.perf_counter()

@@ -9,7 +9,8 @@ from torch import Tensor
 from gon_core.config import UAT, FreeAT, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.descent import classify, cross_entropy, update
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 DELTA = "delta"
 
@@ -28,6 +29,11 @@ class Perturbation:
     method: FreeAT | UAT
     delta: Float[Tensor, "..."]
     sums: Tensor
+
+    @property
+    def form(self) -> torch.Size:
+        """The shape of the perturbation, which gets its place in memory at the first step."""
+        return self.delta.shape
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that the rest of the training depends on."""

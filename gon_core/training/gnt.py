@@ -6,7 +6,8 @@ from gon_core.config import GNT, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.noise import add_gaussian_noise
 from gon_core.training.descent import descend
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 
 def make_step(method: GNT, training: TrainingConfig, data: Images) -> Step:

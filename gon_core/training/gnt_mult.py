@@ -7,7 +7,8 @@ from gon_core.data.splits import Images
 from gon_core.noise import add_gaussian_noise, sigma
 from gon_core.training.descent import descend
 from gon_core.training.gnt import split_batch
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 
 def make_step(method: GNTMult, training: TrainingConfig, data: Images) -> Step:

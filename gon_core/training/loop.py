@@ -7,119 +7,30 @@ measure and what to keep. Everything that the next step depends on is in ``Train
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import Images
-from gon_core.training import dropout
+from gon_core.training import dropout, precision
+from gon_core.training.batches import permutation
 from gon_core.training.compilation import compiler_of
-from gon_core.training.convergence import Convergence, Event, advance, ended
-from gon_core.training.epoch_progress import EpochProgress, LabelledBatch, Learned
+from gon_core.training.convergence import Event, advance, ended
+from gon_core.training.epoch_progress import EpochProgress, Learned
 from gon_core.training.learning_rate import learning_rate
 from gon_core.training.normalisation import normalised_together
-from gon_core.training.parallel import ALONE, Group, Stops
+from gon_core.training.parallel import ALONE, Stops
+from gon_core.training.runner import Runner, runner_for
 from gon_core.training.second_source import STREAM, SecondSource, rows_of_batch
+from gon_core.training.state import TrainingState
 
 
 class StoppedError(Exception):
     """A training was stopped between two steps; it can resume from its state."""
-
-
-Augment = Callable[[Tensor, Generator], Tensor]
-"""Images [batch, channel, height, width] in [0, 1], and a random stream -> such images."""
-AUGMENTATION = "augmentation"
-"""The random stream of an ``Augment``."""
-
-
-@runtime_checkable
-class MethodState(Protocol):
-    """What a method keeps from step to step in addition to the classifier, such as an opponent.
-
-    Attributes:
-        sums: of the epoch so far, over the images of this process.
-    """
-
-    sums: Tensor
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return all that the rest of the training depends on."""
-        ...
-
-    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Set it to what ``state_dict`` returned; ``ValueError`` if that was another method's."""
-        ...
-
-    def end_epoch(self) -> dict[str, float]:
-        """Return the method's own metrics of the epoch that ends, and start those of the next."""
-        ...
-
-
-@dataclass
-class TrainingState:
-    """Everything that the rest of a training depends on; a checkpoint holds all but the last
-    two.
-
-    Attributes:
-        model: the classifier, in training mode during an epoch.
-        optimizer: over the model's parameters.
-        streams: the random streams by name, for example ``data order`` and ``noise``.
-        method_state: what the method keeps in addition to the classifier, if anything.
-        convergence: epochs so far, plateau, decay.
-        progress: of the current epoch; None between two epochs.
-        augment: what is done to the images of a batch before any noise; nothing by default.
-        second: of the images that come with those of a batch, where the method has such.
-        group: the processes that share the work; it changes nothing but rounding.
-        rows: of the whole batch of the current step.
-    """
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    streams: dict[str, Generator]
-    method_state: MethodState | None = None
-    convergence: Convergence = field(default_factory=Convergence)
-    progress: EpochProgress | None = None
-    augment: Augment | None = None
-    second: SecondSource | None = None
-    group: Group = ALONE
-    rows: int = 0
-
-    def randomness(self, rows: int) -> AbstractContextManager[None]:
-        """Let a model with dropout draw from its own stream within a step on so many rows."""
-        self.rows = rows
-        return dropout.drawing_from(self.streams.get(dropout.STREAM), self.model)
-
-    def images_of_an_epoch(self, data: Images) -> int:
-        """Return how many of the images make an epoch, from the first."""
-        return len(data) if self.second is None else self.second.first
-
-    def augmented(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch channel height width"]:
-        """Return a whole batch as it is trained on, before any noise."""
-        if self.augment is None:
-            return images
-        return self.augment(images, self.streams[AUGMENTATION])
-
-    def count_together(self) -> None:
-        """Replace the counts of the epoch so far by their totals over the group."""
-        if self.group.size > 1:
-            for count in self._counts():
-                count.copy_(self.group.total(count))
-
-    def count_nothing(self) -> None:
-        """Set the counts of the epoch so far to 0: another process of the group has them."""
-        for count in self._counts():
-            count.zero_()
-
-    def _counts(self) -> list[Tensor]:
-        found = [] if self.progress is None else [self.progress.loss_sum, self.progress.correct]
-        return found if self.method_state is None else [*found, self.method_state.sums]
 
 
 @dataclass(frozen=True)
@@ -161,10 +72,10 @@ class Step(Protocol):
     its own rows alone (``select``); it returns what is of these. The images of a second source,
     ``state.second``, are the last rows, and there for every process.
 
-    A step can be captured as a CUDA graph for each size of batch (AugMix's excepted): it takes
-    tensors on the device and the random streams, reads no value from the device, and its shapes
-    follow from the batch's. What the host decides, such as resets and the learning rate, is done
-    before it.
+    A step can be captured as a CUDA graph for each size of batch: it takes tensors on the device
+    and the random streams, reads no value from the device, keeps what it changes where it is in
+    memory, and its shapes follow from the batch's. What the host decides, such as resets and the
+    learning rate, is done before it.
     """
 
     def __call__(
@@ -175,13 +86,18 @@ class Step(Protocol):
     ) -> Learned: ...
 
 
-Prepare = Callable[[TrainingState, int], bool]
-"""What a method does on the host before a step on so many images. It does a part of it and returns
-True; it is then called again, until it returns False. A training can be stopped between two parts.
+Prepare = Callable[[TrainingState, int, Runner], bool]
+"""What a method does before a step on so many images, on the host or by the training's runner.
+
+It does a part of it and returns True; it is then called again, until it returns False. A training
+can be stopped between two parts.
 """
 
+MakeRunner = Callable[[TrainingState, Images], Runner]
+"""Given a training and its images -> what runs its steps."""
 
-def prepared(state: TrainingState, batch_size: int) -> bool:
+
+def prepared(state: TrainingState, batch_size: int, runner: Runner) -> bool:
     """Prepare nothing, as most methods do."""
     return False
 
@@ -193,6 +109,7 @@ def train_epochs(
     step: Step,
     stop: Callable[[], bool] = lambda: False,
     prepare: Prepare = prepared,
+    runner: MakeRunner | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train until convergence, divergence or the limit of epochs.
 
@@ -205,6 +122,7 @@ def train_epochs(
         stop: called after each step, and after each part of ``prepare``; True stops there, or,
             with several processes, at most ``parallel.MOST_STEPS`` later.
         prepare: called before each step.
+        runner: makes what runs the steps, such as ``EagerRunner``; None for ``runner_for``.
 
     Yields:
         The metrics of each epoch, over all processes; the last has ``is_last``. Nothing if the
@@ -220,7 +138,8 @@ def train_epochs(
         normalised_together(state.model, state.group, config.batch_norm_parts),
         dropout.dropped_together(state.model, state.group, lambda: state.rows),
     ):
-        yield from _epochs(state, data, config, step, stop, prepare)
+        runs = runner(state, data) if runner is not None else runner_for(state, data, config)
+        yield from _epochs(state, data, config, step, stop, prepare, runs)
 
 
 def _epochs(
@@ -230,6 +149,7 @@ def _epochs(
     step: Step,
     stop: Callable[[], bool],
     prepare: Prepare,
+    runner: Runner,
 ) -> Iterator[EpochMetrics]:
     group, stops = state.group, Stops(state.group, stop, data.device)
     images_of_an_epoch = state.images_of_an_epoch(data)
@@ -237,26 +157,32 @@ def _epochs(
     compiled = compiler_of(state.model, config.compiled)
     # Rows of a second source change their place in the batch: every process decodes all of it.
     sharing = group if state.second is None else ALONE
+
+    def learn(images: Tensor, labels: Tensor) -> None:
+        assert state.progress is not None
+        with state.randomness(len(labels)):
+            learned = step(state, images, labels)
+        state.progress.count(*learned)
+
     while True:
         progress = state.progress or _begin_epoch(data, state)
         state.progress = progress
+        runner.begin(progress)
         started = time.perf_counter() - progress.seconds
         state.model.train()
         indices = _indices(progress, data, config.batch_size, state.second)
-        selected = select(data, indices, progress.crop_seed, sharing)
-        with compiled():
-            for images, labels in progress.timed(selected):
-                rows = rows_of_batch(len(labels), state.second.share if state.second else 0.0)
-                while prepare(state, rows):
+        batches = progress.timed(runner.batches(indices, progress.crop_seed, sharing))
+        with compiled(), precision.products_of(config, data.device):
+            for index, batch in zip(indices, batches, strict=True):
+                rows = rows_of_batch(len(index), state.second.share if state.second else 0.0)
+                while prepare(state, rows, runner):
                     _stop_if(stops.here(), state, started)
                 rate = learning_rate(config, state.convergence, progress.steps, steps_per_epoch)
-                for parameters in state.optimizer.param_groups:
-                    parameters["lr"] = rate
-                # Drawn only now: a training that was stopped while it prepared draws it again.
-                images = state.augmented(images)
-                with state.randomness(len(labels)):
-                    learned = step(state, images, labels)
-                progress.count(*learned)
+                runner.set_learning_rate(rate)
+                # Augmented only now: a training that was stopped while it prepared draws it again.
+                form = state.method_state.form if state.method_state is not None else None
+                runner.run("step", learn, batch, form)
+                progress.steps += 1
                 is_last = progress.steps == steps_per_epoch
                 _stop_if(stops.here(is_last), state, started)
         state.count_together()
@@ -315,34 +241,3 @@ def _indices(
 
 def _draw_seed(stream: Generator) -> int:
     return int(torch.randint(2**53, (), generator=stream))  # JSON holds it exactly
-
-
-def batches(data: Images, batch_size: int, order: Generator) -> Iterator[LabelledBatch]:
-    """Yield the images of one epoch in random order, as floats in [0, 1], with their labels."""
-    return select(data, permutation(data, order).split(batch_size))
-
-
-def permutation(
-    data: Images, order: Generator, count: int | None = None
-) -> Int64[Tensor, " image"]:
-    """Return the indices of all images, or of the first ``count``, on their device.
-
-    The order is drawn from ``order``.
-    """
-    return torch.randperm(len(data) if count is None else count, generator=order).to(data.device)
-
-
-def select(
-    data: Images,
-    indices: Sequence[Tensor],
-    crop_seed: int | None = None,
-    group: Group = ALONE,
-) -> Iterator[LabelledBatch]:
-    """Yield a batch for each of ``indices``: images as floats in [0, 1], and their labels.
-
-    What can be cropped at random is, where there is a seed: by it and the index of each image. What
-    is decoded for each batch is only this process's rows: the others of the ``group`` are black.
-    """
-    rows = None if group.size == 1 else group.rows
-    for index, images in zip(indices, data.batches(indices, crop_seed, rows), strict=True):
-        yield images.float().div_(255), data.labels[index]

@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 
 from gon_core.config import ANT, Method
 from gon_core.noise import NoiseGenerator, Replay
-from gon_core.training.loop import TrainingState
 from gon_core.training.optimizers import Adam
+from gon_core.training.state import TrainingState
 
 # Random streams: initial weights, the images that a fresh generator trains alone on, and the choice
 # of past generators. Noise itself comes from the stream that every method has.
@@ -60,6 +60,19 @@ class Opponent:
     resets: int = 0
     steps_alone: int = 0
     order_alone: Int64[Tensor, " image"] | None = None
+
+    @property
+    def form(self) -> bool:
+        """Whether there are past generators, which have a part of each batch."""
+        return len(self.replay) > 0
+
+    def restart(self, learning_rate: float) -> None:
+        """Let the optimiser begin anew, in place: a graph knows where its moments are."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        for moments in self.optimizer.state.values():
+            for moment in moments.values():
+                moment.zero_()
 
     def replace(self, weights: Generator) -> None:
         """Replace the current generator by a fresh one, drawn from ``weights``, in place."""
@@ -205,4 +218,5 @@ def fresh_generator(
 
 def adam(generator: NoiseGenerator, learning_rate: float) -> torch.optim.Adam:
     """Return a fresh optimiser of a generator's parameters."""
-    return Adam(generator.parameters(), lr=learning_rate, fused=True)
+    on_gpu = next(generator.parameters()).device.type == "cuda"
+    return Adam(generator.parameters(), lr=learning_rate, fused=True, capturable=on_gpu)

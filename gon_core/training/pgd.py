@@ -9,7 +9,8 @@ from gon_core.data.splits import Images
 from gon_core.noise.share import EVERY_ROW
 from gon_core.training.adversarial import image_gradient
 from gon_core.training.descent import descend_own
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 
 def make_step(method: PGD, training: TrainingConfig, data: Images) -> Step:

@@ -3,7 +3,8 @@
 from gon_core.config import SININ, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.descent import descend
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 
 def make_step(method: SININ, training: TrainingConfig, data: Images) -> Step:

@@ -6,7 +6,8 @@ from gon_core.config import UAT, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training.descent import classify, cross_entropy, update
 from gon_core.training.free import Perturbation
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 
 def make_step(method: UAT, training: TrainingConfig, data: Images) -> Step:
@@ -42,7 +43,7 @@ def make_step(method: UAT, training: TrainingConfig, data: Images) -> Step:
             if delta.grad is not None and len(own):  # the mean over no rows is NaN
                 gradient = delta.grad * (len(own) / len(images))
             moved = kept.delta + size * group.total(gradient).sign()
-            kept.delta = moved.clamp_(-method.epsilon, method.epsilon)
+            kept.delta.copy_(moved.clamp_(-method.epsilon, method.epsilon))
         return logits.detach(), loss.detach(), own_labels
 
     return step

@@ -3,7 +3,8 @@
 from gon_core.config import TrainingConfig, Vanilla
 from gon_core.data.splits import Images
 from gon_core.training.descent import descend
-from gon_core.training.loop import Step, TrainingState
+from gon_core.training.loop import Step
+from gon_core.training.state import TrainingState
 
 
 def make_step(method: Vanilla, training: TrainingConfig, data: Images) -> Step:

@@ -8,7 +8,7 @@ from gon_core.models import MadryCNN
 from gon_core.noise import scale_to_sphere
 from gon_core.seeding import generator
 from gon_core.training import StoppedError, checkpoints, new_state, train
-from tests.gon_core.training.test_every_method import EVERY_METHOD, proceed
+from tests.gon_core.training.test_every_method import EVERY_METHOD, own, proceed
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,7 +25,7 @@ def data(images):
 
 def begin(method, config=CONFIG, seed=0, device="cuda"):
     model = MadryCNN(generator(seed, "initial weights")).to(device)
-    return new_state(model, config, seed, method)
+    return new_state(model, config, seed, method, own_images=own(method, 60))
 
 
 @EVERY_METHOD

@@ -139,7 +139,9 @@ class SweepOptions(CommandOptions):
         None,
         description="Step of uat's perturbation; no source gives it. Default: none, uat needs it.",
     )
-    precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
+    precision: Precision = Field(
+        "fp32", description="bf16, or tf32 on a GPU, is faster and slightly less accurate."
+    )
     compile: bool = Field(
         False, description="Train the classifier compiled by torch.compile: another training."
     )

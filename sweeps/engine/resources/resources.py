@@ -90,6 +90,8 @@ def problems(options: SweepOptions) -> dict[str, str]:
         found["compile"] = f"{rule} ({problem})"
     if not wanted.gpus:
         rule = "no trial of this sweep has a GPU"
+        if options.precision == "tf32":
+            found["precision"] = f"must be fp32 or bf16, given: tf32; {rule}, and a CPU has no TF32"
         if options.budget_gpu_hours is not None:
             found["budget_gpu_hours"] = f"{rule}: use --budget-hours"
         if options.price_per_gpu_hour is not None:

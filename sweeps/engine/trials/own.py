@@ -15,9 +15,9 @@ from gon_core import seeding
 from gon_core.config import OwnFunction, TrainingConfig
 from gon_core.data.splits import Images
 from gon_core.training import StoppedError, TrainingState
+from gon_core.training.batches import permutation, select
 from gon_core.training.convergence import Event
 from gon_core.training.epoch_progress import LabelledBatch
-from gon_core.training.loop import permutation, select
 
 TrainFunction = Callable[..., None]
 """Called with the trial (``OwnTrial``), its seed, and a function that reports an epoch."""

@@ -196,7 +196,8 @@ def test_geometric_operations_are_pillows(severity, sign, photos):
     assert set(expected) == set(affine.OPERATIONS)
     severities, signs = torch.full((4,), severity), torch.full((4,), float(sign))
     for operation, result in expected.items():
-        difference = (operation(photos.float(), severities, signs) - result).abs()
+        matrix = operation(photos.float(), severities, signs)
+        difference = (affine.transform(photos.float(), matrix) - result).abs()
         assert difference.max() <= 1, operation
         assert (difference == 0).float().mean() > 0.98, operation
 
@@ -237,6 +238,19 @@ def test_mixtures_of_photos_are_convex_and_independent_of_which_others_are_mixed
     assert torch.equal(half, mixed[1:3])
 
 
+@pytest.mark.parametrize("geometric", [False, True])
+@pytest.mark.parametrize("solarize", [False, True])
+def test_operations_on_all_chains_give_what_they_give_on_those_that_have_them(
+    geometric, solarize, photos, monkeypatch
+):
+    images, method = photos.float() / 255, AugMix(solarize=solarize, geometric=geometric)
+    found = []
+    for picks in (True, False):
+        monkeypatch.setattr(chains, "picks_rows", lambda device, picks=picks: picks)
+        found.append(chains.mix(images.repeat(8, 1, 1, 1), method, generator(3, "noise")))
+    assert torch.equal(*found)
+
+
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.999])
 def test_at_imagenets_severity_operations_go_as_far_as_their_authors_have_them(level):
     """Severity 1 on 224 pixels: four bits, 0 to 2 degrees, 0 to 7 pixels."""
@@ -248,7 +262,7 @@ def test_at_imagenets_severity_operations_go_as_far_as_their_authors_have_them(l
     assert (inverted != grey).sum() == int(25.6 * level)
     image = torch.zeros(1, 1, 224, 224)
     image[..., 112] = 255.0
-    moved = affine.translate_x(image, one, torch.ones(1))
+    moved = affine.transform(image, affine.translate_x(image, one, torch.ones(1)))
     assert moved[0, 0, 100].argmax() == 112 - int(level * 224 / 30)
     assert int(level * 224 / 30) == int(level * 7.47)
     turned = affine._whole(one, 30.0)

@@ -25,6 +25,7 @@ from gon_core.training.ant import (
     split_batch,
     train_alone,
 )
+from gon_core.training.runner import EagerRunner
 
 EPSILON = 5.0
 NO_REPLAY = {"clean_share": 0.5, "current_share": 0.5, "past_share": 0}
@@ -63,10 +64,11 @@ def witnessed(data, method, config=None, seed=3):
     state = new_state(Witness(), config, seed, method)
     images = data.images.float() / 255
     both, prepare = make_step(method, config, data), make_prepare(method, config, data)
+    runner = EagerRunner(state, data)
 
     def step(state, images, labels):
         """Take a whole step, with all that a fresh generator does alone before it."""
-        while prepare(state, len(labels)):
+        while prepare(state, len(labels), runner):
             pass
         return both(state, images, labels)
 
@@ -234,7 +236,8 @@ def test_training_a_generator_alone_raises_the_loss_of_a_trained_classifier(
 
     before = loss()
     steps = 0
-    while train_alone(state, state.method_state, data, 10, bf16=False):
+    runner = EagerRunner(state, data)
+    while train_alone(state, state.method_state, data, 10, bf16=False, runner=runner):
         steps += 1
     assert loss() > before + rise
     assert steps == 60 and state.method_state.generator is generator_at_first

@@ -5,7 +5,6 @@ from typing import get_args
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from gon_core.config import (
     ANT,
@@ -27,8 +26,7 @@ from gon_core.config import (
 )
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
-from gon_core.training import METHODS, ant, checkpoints, new_state, train
-from tests.eager import use_eager_kernels
+from gon_core.training import METHODS, checkpoints, new_state, train
 
 # Cheap where the cost is a choice.
 EVERY = (
@@ -57,10 +55,10 @@ def own(method, count):
     return count * 4 // 5 if getattr(method, "stylized_share", 0) else None
 
 
-def proceed(state, data, method, config=CONFIG):
+def proceed(state, data, method, config=CONFIG, **keywords):
     """Train to the end; return the metrics but for the clock, and a checkpoint after each epoch."""
     history, dumps = [], []
-    for metrics in train(state, data, method, config):
+    for metrics in train(state, data, method, config, **keywords):
         history.append(replace(metrics, seconds=0.0, data_seconds=0.0))
         dumps.append(checkpoints.dump(state))
     return history, dumps
@@ -126,41 +124,6 @@ def test_a_batch_of_one_trains(method, digits, small_state):
     count = 4 if own(method, 4) else 3
     (metrics,) = train(state, digits(count), method, config)  # the second batch is of one
     assert metrics.event == "max_epochs" and not torch.equal(before, state.model[1].weight)
-
-
-ATEN = torch.ops.aten
-WAITS = {
-    ATEN._local_scalar_dense.default, ATEN.equal.default, ATEN.lift_fresh.default,
-    ATEN.masked_select.default, ATEN.nonzero.default,
-}  # fmt: skip
-
-
-class NothingIsRead(TorchDispatchMode):
-    """Refuses what no CUDA graph can hold: values that the host reads or sends."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert func not in WAITS, f"{func} makes the host wait for the device"
-        if func in (ATEN.index.Tensor, ATEN.index_put_.default):
-            assert not any(index is not None and index.dtype == torch.bool for index in args[1])
-        return func(*args, **(kwargs or {}))
-
-
-# AugMix draws chains of operations for some images only: it changes when GPUs are worked on.
-CAPTURABLE = [method for method in EVERY if not isinstance(method, AugMix)]
-
-
-@pytest.mark.parametrize("method", CAPTURABLE, ids=lambda method: method.variant)
-def test_a_step_decides_nothing_from_values_on_the_device(method, digits, untaught, monkeypatch):
-    use_eager_kernels(monkeypatch)  # the compiler does not work under a dispatch mode
-    data = digits(50)
-    state = new_state(untaught, CONFIG, 0, method, own_images=own(method, 50))
-    step = METHODS[type(method)](method, CONFIG, data)
-    images = data.images[:25].view(25, 1, 28, 28).float() / 255
-    for _ in range(3):  # with ANT, the second and third have past generators
-        while isinstance(method, ANT) and ant.make_prepare(method, CONFIG, data)(state, 25):
-            pass
-        with NothingIsRead():
-            step(state, images, data.labels[:25])
 
 
 def test_every_method_has_a_name_of_its_own():

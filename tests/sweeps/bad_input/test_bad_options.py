@@ -103,6 +103,7 @@ WORDS = [
     case(SIGMA, "--dataset mnits", "--dataset: must be one of", "did you mean mnist?"),
     case(SIGMA, "--dataset Fashion-MNIST", "--dataset:", "did you mean fashion_mnist?"),
     case(SIGMA, "--scale dmeo", "--scale: must be one of", "did you mean demo?"),
+    case(SIGMA, "--precision tf32", "--precision: must be fp32 or bf16, given: tf32", "no TF32"),
     case(SIGMA, "--precision bf61", "--precision: must be one of", "did you mean bf16?"),
     case(SIGMA, "--sampler TPE", "--sampler: must be one of", "did you mean tpe?"),
     case(SIGMA, "--scheduler ahsa", "--scheduler: must be one of", "did you mean asha?"),
