@@ -40,6 +40,7 @@ ELSEWHERE = {
     ),
     "sed -e": ("tests/cluster/test_cluster_docs.py", "test_each_placeholder_is_replaced"),
     "sed s/AMI_ID": ("tests/cluster/test_cluster_docs.py", "test_each_placeholder_is_replaced"),
+    "python benchmarks/gpu.py": ("tests/test_gpu_benchmark.py", '"benchmarks/gpu.py"'),
     "sbatch": ("tests/cluster/test_slurm.py", '"sbatch"'),
     "scancel": ("tests/cluster/test_slurm.py", '"scancel"'),
 }  # fmt: skip
