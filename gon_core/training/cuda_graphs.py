@@ -1,5 +1,6 @@
 """CUDA graphs: work on a GPU that is captured once, and then launched as a whole."""
 
+import gc
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -57,8 +58,14 @@ class Recorder:
         graph = torch.cuda.CUDAGraph()
         for stream in self._streams:
             graph.register_generator_state(stream)
-        with torch.cuda.graph(graph, pool=self._memory, stream=self._stream):
-            work()
+        collects = gc.isenabled()
+        gc.disable()  # of a graph, perhaps, which is not destroyed while another is captured
+        try:
+            with torch.cuda.graph(graph, pool=self._memory, stream=self._stream):
+                work()
+        finally:
+            if collects:
+                gc.enable()
 
         def replay() -> None:
             graph.replay()
