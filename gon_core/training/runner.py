@@ -216,15 +216,24 @@ class GraphRunner:
 
         recording = self._recordings.setdefault((name, len(index), form), _Recording())
         if recording.replay is None and recording.tries >= TRIES:
-            recording.replay = self._recorder.record(whole)
+            recording.replay = self._recorded(name, whole)
         if recording.replay is not None:
             recording.replay()
         elif self._recorder.try_out(whole):
             recording.tries += 1
-        else:  # in the first one a compiler may have waited, and no other will
+        else:  # a compiler may have waited in the first one, and will in no other
             recording.tries, recording.waits = 0, recording.waits + 1
-            if recording.waits == TRIES:
-                log.warning("the host waits for the device in each %s: it is no graph", name)
+            if recording.waits >= TRIES:
+                log.warning("no graph of each %s: the host waits for the device in it", name)
+                recording.replay = whole
+
+    def _recorded(self, name: str, work: Callable[[], None]) -> Callable[[], None]:
+        try:
+            return self._recorder.record(work)
+        except RuntimeError as error:  # memory for instance, of which a graph has its own
+            reason = str(error).strip().partition("\n")[0]
+            log.warning("no graph of each %s: %s", name, reason)
+            return work
 
     def _put(self, index: Tensor, decoded: Tensor | None = None) -> _Inputs:
         inputs = self._inputs.get(len(index))

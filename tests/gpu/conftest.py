@@ -17,6 +17,7 @@ def as_in_a_trial():
     make_deterministic("cuda", threads=1)
     yield
     torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
     matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
     os.environ.clear()
     os.environ.update(environment)

@@ -145,18 +145,27 @@ def test_each_work_is_recorded_once_for_each_size_after_it_was_tried_out(digits,
     assert recorder.replayed == 16 - recorder.tried
 
 
-def test_what_waits_for_the_device_is_not_recorded(digits, recorder, monkeypatch, caplog):
-    def wait(work):
-        work()
-        return False
+def wait(work):
+    work()
+    return False
 
-    monkeypatch.setattr(recorder, "try_out", wait)
+
+def fail(work):
+    raise RuntimeError("out of memory\nand more")
+
+
+WAITS = {"try_out": wait}, "the host waits for the device in it"
+
+
+@pytest.mark.parametrize(("fault", "reason"), [WAITS, ({"record": fail}, "out of memory")])
+def test_a_work_that_is_no_graph_is_done_as_before(fault, reason, digits, recorder, caplog):
+    vars(recorder).update(fault)
+    method, data = Vanilla(), digits(IMAGES)
     with caplog.at_level(logging.WARNING):
-        list(train(begin(Vanilla()), digits(IMAGES), Vanilla(), CONFIG, runner=graphs(recorder)))
-    assert recorder.recorded == 0
-    assert [record.message for record in caplog.records] == [
-        "the host waits for the device in each step: it is no graph"
-    ] * 2  # for each size of batch
+        found = proceed(begin(method), data, method, CONFIG, runner=graphs(recorder))
+    assert found == proceed(begin(method), data, method, CONFIG)
+    messages = [record.message for record in caplog.records]
+    assert messages == [f"no graph of each step: {reason}"] * 2  # for each size of batch
 
 
 def test_a_tape_refuses_what_no_graph_holds(recorder):
