@@ -233,8 +233,9 @@ def test_processes_decode_ahead_and_one_that_is_killed_is_replaced(divided, capl
     for number, batch in enumerate(lazy.batches(wanted)):
         found.append(batch)
         if number == 3:
-            workers = lazy._loader._loader._iterator._workers
-            os.kill(workers[0].pid, signal.SIGKILL)
+            killed, _ = lazy._processes.ids
+            os.kill(killed, signal.SIGKILL)
+            wait_until_gone([killed])
     assert "a process that decodes images died" in caplog.text
     assert torch.equal(torch.cat(found), kept.images.repeat(4, 1, 1, 1))
     again = torch.cat(list(lazy.batches(wanted[:2])))
@@ -255,7 +256,7 @@ if __name__ == "__main__":
     lazy = images(folder, workers=2, side=224)
     passes = lazy.batches([torch.arange(8)] * 40)
     next(passes)
-    print(*(process.pid for process in lazy._loader._loader._iterator._workers), flush=True)
+    print(*lazy._processes.ids, flush=True)
     time.sleep(600)
 """
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from gon_core import seeding
 from gon_core.config import ANT, GNT, TrainingConfig
-from gon_core.data import decoding, folder_images, image_folder
+from gon_core.data import decoders, decoding, folder_images, image_folder
 from gon_core.data.augmentation import ASPECT, crop_box
 from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, checkpoints, new_state, train
@@ -154,7 +154,7 @@ def test_each_process_decodes_its_own_rows_and_trains_what_one_does(divided, mon
         return decode_cropped(content, name, side, least_area, seed, index)
 
     decode_cropped = decoding.decode_cropped
-    monkeypatch.setattr(folder_images, "decode_cropped", decode)
+    monkeypatch.setattr(decoders, "decode_cropped", decode)
 
     def trained(group):
         state, config = state_of(method)
