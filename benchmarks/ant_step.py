@@ -145,7 +145,7 @@ def our_work(steps: int, precision: Any) -> dict[str, Iterator[Any]]:
     def alone() -> Iterator[None]:
         state, opponent, _ = adversarial(pretraining_steps=steps)
         for _ in itertools.count():
-            while train_alone(state, opponent, images, BATCH_SIZE, bf16=precision == "bf16"):
+            for _ in train_alone(state, opponent, images, BATCH_SIZE, bf16=precision == "bf16"):
                 pass
             yield
 

@@ -233,9 +233,7 @@ def test_training_a_generator_alone_raises_the_loss_of_a_trained_classifier(
         return nn.functional.cross_entropy(state.model(noisy), data.labels).item()
 
     before = loss()
-    steps = 0
-    while train_alone(state, state.method_state, data, 10, bf16=False):
-        steps += 1
+    steps = len(list(train_alone(state, state.method_state, data, 10, bf16=False)))
     assert loss() > before + rise
     assert steps == 60 and state.method_state.generator is generator_at_first
 
