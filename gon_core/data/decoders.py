@@ -7,13 +7,14 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from gon_core.data.decoding import Encoded, decode, decode_cropped
+from gon_core.data.decoding import Encoded, Noted, decode, decode_cropped
 from gon_core.data.files import DataFileError
 
 Wanted = tuple[int, int | None]
@@ -25,12 +26,12 @@ class Decoded(NamedTuple):
 
     Attributes:
         images: levels 0..255; one that cannot be decoded is not set.
-        by_pillow: how many Pillow had to read.
+        noted: what is to say of the others.
         faults: why some cannot be decoded; a line for each.
     """
 
     images: UInt8[Tensor, "batch 3 side side"]
-    by_pillow: int
+    noted: Noted
     faults: list[str]
 
 
@@ -52,12 +53,12 @@ class Decoder:
         """Return some of the images, decoded by so many threads of this process."""
         images = torch.empty(len(wanted), 3, self.side, self.side, dtype=torch.uint8)
 
-        def one(row: int) -> bool | str:
+        def one(row: int) -> Noted | str:
             try:
-                images[row], by_pillow = self._decoded(*wanted[row])
+                images[row], noted = self._decoded(*wanted[row])
             except DataFileError as error:
                 return str(error)
-            return by_pillow
+            return noted
 
         if threads == 1:
             said = [*map(one, range(len(wanted)))]
@@ -65,9 +66,10 @@ class Decoder:
             with ThreadPoolExecutor(threads) as pool:
                 said = [*pool.map(one, range(len(wanted)))]
         faults = [each for each in said if isinstance(each, str)]
-        return Decoded(images, said.count(True), faults)
+        noted = [each for each in said if isinstance(each, Noted)]
+        return Decoded(images, reduce(Noted.plus, noted, Noted()), faults)
 
-    def _decoded(self, number: int, seed: int | None) -> tuple[Tensor, bool]:
+    def _decoded(self, number: int, seed: int | None) -> tuple[Tensor, Noted]:
         content, name = self.source.read(number), self.source.name(number)
         if seed is None or self.least_area is None:
             return decode(content, name, self.side)

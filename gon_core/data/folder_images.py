@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gon_core.data.corruption_folders import refuse
 from gon_core.data.decoders import Decoded, Decoder, Processes, Wanted
-from gon_core.data.decoding import Encoded, shorter_side
+from gon_core.data.decoding import Encoded, Noted, shorter_side
 from gon_core.data.listing import Listing
 from gon_core.data.splits import LabelledImages, Splits
 
@@ -149,14 +149,14 @@ class FolderImages:
         self._processes = self._processes or Processes(self._decoder, self.workers)
         return self._processes
 
-    def in_memory(self) -> tuple[LabelledImages, int]:
-        """Return the same images decoded, and how many of them Pillow had to read.
+    def in_memory(self) -> tuple[LabelledImages, Noted]:
+        """Return the same images decoded, and what is to say of them.
 
         Raises:
             DataFileError: some cannot be decoded; names the first 20.
         """
         images = torch.empty(len(self), 3, self.side, self.side, dtype=torch.uint8)
-        by_pillow, faults = 0, []
+        noted, faults = Noted(), []
         parts = torch.arange(len(self)).split(CHUNK)
         decoded = (
             self._decoded_ahead(parts)
@@ -165,11 +165,11 @@ class FolderImages:
         )
         for part, found in zip(parts, decoded, strict=True):
             images[part] = found.images
-            by_pillow += found.by_pillow
+            noted = noted.plus(found.noted)
             faults += found.faults
         self._processes = None  # they end
         refuse(faults)
-        return LabelledImages(images, self.labels.cpu()), by_pillow
+        return LabelledImages(images, self.labels.cpu()), noted
 
     def enlarged(self) -> int:
         """Return how many are smaller than ``side``, by their shorter side."""
@@ -231,8 +231,10 @@ def fits(count: int, side: int) -> bool:
     return count * 3 * side**2 <= MOST_KEPT
 
 
-def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) -> tuple[Splits, int]:
-    """Return splits whose images are decoded in memory, and how many Pillow had to read.
+def keep(
+    splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0
+) -> tuple[Splits, Noted]:
+    """Return splits whose images are decoded in memory, and what is to say of these images.
 
     Args:
         splits: of a folder. Test images that would take more than 2 GiB are decoded whenever they
@@ -244,7 +246,7 @@ def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) ->
     Raises:
         DataFileError: some cannot be decoded; names the first 20.
     """
-    found, by_pillow = {}, 0
+    found, noted = {}, Noted()
     for name in ("training", "validation", "test"):
         images = getattr(splits, name)
         is_kept = (
@@ -253,6 +255,6 @@ def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) ->
         if not is_kept:
             found[name] = images.decoded_by(in_trials)
             continue
-        found[name], slow = images.decoded_by(workers).in_memory()
-        by_pillow += slow
-    return replace(splits, **found), by_pillow
+        found[name], more = images.decoded_by(workers).in_memory()
+        noted = noted.plus(more)
+    return replace(splits, **found), noted
