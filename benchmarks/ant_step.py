@@ -147,7 +147,7 @@ def our_work(steps: int, precision: Any) -> dict[str, Iterator[Any]]:
         state, opponent, _ = adversarial(pretraining_steps=steps)
         bf16, runner = precision == "bf16", EagerRunner(state, images)
         for _ in itertools.count():
-            while train_alone(state, opponent, images, BATCH_SIZE, bf16, runner):
+            for _ in train_alone(state, opponent, images, BATCH_SIZE, bf16, runner):
                 pass
             yield
 

@@ -1,9 +1,10 @@
 """How many photos a core decodes for training, beside torchvision's ImageFolder on Pillow?
 
 Run it as ``python benchmarks/loader.py``. Photos are made of the 20 that foolbox ships, at the
-usual size of ImageNet's; both sides show random parts at 224 pixels, mirrored at random, in batches
-of a ``DataLoader``. Ours are uint8, torchvision's, as in its examples, floats in [0, 1].
-Everything runs in one process on one thread, in turns, and is compared by CPU time.
+usual size of ImageNet's; both sides show random parts at 224 pixels, mirrored at random, in
+batches. Ours are uint8, torchvision's, as in its examples, floats in [0, 1]. The sides take turns
+and are compared by CPU time: first in this process on one thread, then with one process that
+decodes, as trainings have it. The CPU time of both then counts what the transfer of a batch takes.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 WIDTH, HEIGHT, QUALITY = 500, 375, 94
 SIDE, BATCH, LEAST_AREA = 224, 70, 0.08
@@ -41,7 +43,7 @@ def write_photos(root: Path, count: int) -> None:
         image.save(folder / f"{number:04}.jpg", quality=QUALITY)
 
 
-def torchvisions(folder: Path) -> Callable[[int], int]:
+def torchvisions(folder: Path, workers: int) -> Callable[[int], int]:
     """Return a function: one pass of torchvision, with a seed; returns the number of images."""
     import torch
     from torchvision.datasets import ImageFolder
@@ -49,33 +51,70 @@ def torchvisions(folder: Path) -> Callable[[int], int]:
 
     shown = Compose([RandomResizedCrop(SIDE), RandomHorizontalFlip(), ToTensor()])
     data = ImageFolder(str(folder), shown)
+    loader = torch.utils.data.DataLoader(
+        data, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0,
+        multiprocessing_context="forkserver" if workers else None,
+    )  # fmt: skip
 
     def run(seed: int) -> int:
         torch.manual_seed(seed)
-        loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True)
         return sum(len(images) for images, _ in loader)
 
     return run
 
 
-def ours(folder: Path) -> Callable[[int], int]:
+def ours(folder: Path, workers: int) -> Callable[[int], int]:
     """Return the same of this project."""
     import torch
 
     from gon_core.benchmarks.image_folder import listing
-    from gon_core.data.folder_images import Wanted, _Loader, load
+    from gon_core.data.folder_images import load
 
-    data = load(listing(folder), SIDE, LEAST_AREA)[0]
-    loader = _Loader(data)  # what each of the worker processes does, in this one
+    data = load(listing(folder), SIDE, LEAST_AREA)[0].decoded_by(workers)
 
     def run(seed: int) -> int:
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-        wanted: list[list[Wanted]] = [
-            [(number, seed) for number in part.tolist()] for part in order.split(BATCH)
-        ]
-        return sum(len(data._joined(found)) for found in loader.batches(wanted))
+        return sum(len(images) for images in data.batches(order.split(BATCH), seed))
 
     return run
+
+
+def cpu_of_children() -> float:
+    """Return the CPU time of all processes that were started from here and are there, in s."""
+    import psutil
+
+    times = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
+    return sum(each.user + each.system for each in times)
+
+
+class Cost(NamedTuple):
+    """Of one pass.
+
+    Attributes:
+        speed: images per second of CPU time, of all processes.
+        main: CPU time of this process for a batch, in ms.
+    """
+
+    speed: float
+    main: float
+
+
+def measure(root: Path, workers: int, rounds: int) -> dict[str, list[Cost]]:
+    """Return what each pass of each side costs, in turns."""
+    sides = {
+        "torchvision": torchvisions(root / "photos" / "train", workers),
+        "photos": ours(root / "photos", workers),
+        "shards of 256 pixels": ours(root / "shards", workers),
+    }
+    found: dict[str, list[Cost]] = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        for name, run in sides.items():
+            others, started = cpu_of_children(), time.process_time()
+            count = run(number)
+            main, others = time.process_time() - started, cpu_of_children() - others
+            if number:  # the first round loads modules, and starts processes
+                found[name].append(Cost(count / (main + others), 1000 * main / (count / BATCH)))
+    return found
 
 
 def main() -> None:
@@ -95,26 +134,24 @@ def main() -> None:
         root = Path(place)
         write_photos(root / "photos", given.images)
         shards.write(root / "photos", root / "shards", SMALL_SIDE, SMALL_QUALITY)
-        sides = {
-            "torchvision": torchvisions(root / "photos" / "train"),
-            "photos": ours(root / "photos"),
-            "shards of 256 pixels": ours(root / "shards"),
-        }
-        speeds: dict[str, list[float]] = {name: [] for name in sides}
-        for number in range(given.rounds + 1):
-            for name, run in sides.items():
-                started = time.process_time()
-                count = run(number)
-                if number:  # the first round loads modules
-                    speeds[name].append(count / (time.process_time() - started))
-    print(f"{given.images} photos of {WIDTH} x {HEIGHT}, quality {QUALITY}; {given.rounds} rounds")
-    for name, found in speeds.items():
-        line = f"{name:22} {median(found):6.0f} images/s of a core"
+        print(f"{given.images} photos of {WIDTH} x {HEIGHT}, quality {QUALITY}; batches of "
+              f"{BATCH}, {given.rounds} rounds")  # fmt: skip
+        for workers in (0, 1):
+            print("one process that decodes, and this one" if workers else "in this process")
+            show(measure(root, workers, given.rounds))
+
+
+def show(costs: dict[str, list[Cost]]) -> None:
+    """Print the speed of each side, and how ours compare."""
+    for name, found in costs.items():
+        line = f"  {name:21} {median(cost.speed for cost in found):6.0f} images/s of a core, main "
+        line += f"process {median(cost.main for cost in found):5.1f} ms a batch"
         if name in TARGETS:
-            ratios = [a / b for a, b in zip(found, speeds["torchvision"], strict=True)]
+            pairs = zip(found, costs["torchvision"], strict=True)
+            ratios = [our.speed / their.speed for our, their in pairs]
             line += f"; ours / torchvision {median(ratios):.2f} ({min(ratios):.2f} to "
             line += f"{max(ratios):.2f}), target {TARGETS[name]}"
-        print(line)
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import io
 import re
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -47,6 +47,22 @@ class Encoded(Protocol):
         ...
 
 
+class Noted(NamedTuple):
+    """Of how many images something is said; 0 or 1 of a single one.
+
+    Attributes:
+        by_pillow: they are of a kind that Pillow had to read.
+        enlarged: their shorter side is below the size that they are brought to.
+    """
+
+    by_pillow: int = 0
+    enlarged: int = 0
+
+    def plus(self, other: "Noted") -> "Noted":
+        """Return the sums."""
+        return Noted(self.by_pillow + other.by_pillow, self.enlarged + other.enlarged)
+
+
 def read_file(path: Path) -> bytes:
     """Return a file's content, or raise DataFileError."""
     try:
@@ -56,8 +72,8 @@ def read_file(path: Path) -> bytes:
         raise DataFileError(f"{path}: cannot be read ({reason})") from error
 
 
-def decode(content: bytes, name: str, side: int) -> tuple[UInt8[Tensor, "3 side side"], bool]:
-    """Return an image's centre, and whether Pillow had to read it.
+def decode(content: bytes, name: str, side: int) -> tuple[UInt8[Tensor, "3 side side"], Noted]:
+    """Return an image's centre, and what is to say of it.
 
     The shorter side is brought to ``8 / 7 * side`` pixels (256 for 224; a smaller image is
     enlarged), bilinear with antialiasing; then the centre is cut out. What EXIF says of a rotation
@@ -75,12 +91,12 @@ def decode(content: bytes, name: str, side: int) -> tuple[UInt8[Tensor, "3 side 
 
     image, by_pillow = decode_whole(content, name)
     resized = F.resize(image, [round(side * MARGIN)], antialias=True)
-    return F.center_crop(resized, [side, side]), by_pillow
+    return F.center_crop(resized, [side, side]), _noted(image, by_pillow, side)
 
 
 def decode_cropped(
     content: bytes, name: str, side: int, least_area: float, seed: int, index: int
-) -> tuple[UInt8[Tensor, "3 side side"], bool]:
+) -> tuple[UInt8[Tensor, "3 side side"], Noted]:
     """Return a random part of an image at full size, mirrored with odds of one half.
 
     Which part depends on ``seed`` and ``index`` alone, whatever process decodes it; see
@@ -93,7 +109,7 @@ def decode_cropped(
         index: of the image in the data set.
 
     Returns:
-        The image, and whether Pillow had to read it.
+        The image, and what is to say of it.
 
     Raises:
         DataFileError: it cannot be decoded.
@@ -105,7 +121,11 @@ def decode_cropped(
     box = crop_box(image.shape[1], image.shape[2], least_area, stream)
     part = F.resized_crop(image, *box, [side, side], antialias=True)
     is_mirrored = bool(torch.rand((), generator=stream) < 0.5)
-    return part.flip(2) if is_mirrored else part, by_pillow
+    return part.flip(2) if is_mirrored else part, _noted(image, by_pillow, side)
+
+
+def _noted(image: UInt8[Tensor, "3 height width"], by_pillow: bool, side: int) -> Noted:
+    return Noted(int(by_pillow), int(min(image.shape[1:]) < side))
 
 
 def shorter_side(content: bytes) -> int:

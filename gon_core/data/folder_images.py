@@ -1,12 +1,11 @@
 """Images in files, decoded when they are wanted, by worker processes or once into memory."""
 
 import logging
-import multiprocessing
-import os
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,16 +13,14 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from gon_core.data.corruption_folders import refuse
-from gon_core.data.decoding import Encoded, decode, decode_cropped, shorter_side
-from gon_core.data.files import DataFileError
+from gon_core.data.decoders import Decoded, Decoder, Processes, Wanted
+from gon_core.data.decoding import Encoded, Noted, shorter_side
 from gon_core.data.listing import Listing
 from gon_core.data.splits import LabelledImages, Splits
 
 PREFETCHED = 4  # batches of each worker process
-# What is raised where a process was killed: by torch, or because it no longer hands over what it
-# has decoded.
-LOST = (RuntimeError, OSError, EOFError)
 RESTARTS = 3  # of worker processes that died, in one pass through the images
+OFTEN = "processes that decode images die again and again: is there too little memory, or /dev/shm?"
 HEADS = 8  # files that are looked at together
 MOST_KEPT = 2**31  # bytes of decoded images to test on
 CHUNK = 64  # images that are decoded into memory at a time
@@ -50,8 +47,7 @@ class FolderImages:
     ) -> None:  # fmt: skip
         self.source, self.side, self.workers = source, side, workers
         self.labels, self.least_area = labels.to(device), least_area
-        self._loader: _Loader | None = None
-        self._is_passing = False
+        self._processes: Processes | None = None
 
     @property
     def device(self) -> torch.device:
@@ -84,11 +80,10 @@ class FolderImages:
     def _decoded(
         self, index: slice | Tensor, seed: int | None = None
     ) -> UInt8[Tensor, "batch channel height width"]:
-        read = _Decoder(self.source, self.side, self.least_area)
         wanted = [(number, seed) for number in self._numbers(index)]
-        with ThreadPoolExecutor(max(1, self.workers)) as pool:
-            found = list(pool.map(read.one, wanted))
-        return self._joined(found).to(self.device)
+        found = self._decoder.batch(wanted, max(1, self.workers))
+        refuse(found.faults)
+        return found.images.to(self.device)
 
     def batches(
         self, indices: Sequence[Tensor], seed: int | None = None, rows: slice | None = None
@@ -97,8 +92,12 @@ class FolderImages:
 
         Of each batch only ``rows`` are decoded, where they are given; the others are black.
 
-        The processes serve one pass at a time: what is asked for during a pass, as by a noise
-        generator that trains alone, threads of this process decode.
+        Several passes can go on at once, as where a noise generator trains alone on other batches
+        than those of the epoch: the processes serve all of them.
+
+        Raises:
+            DataFileError: some of a batch cannot be decoded; names them.
+            RuntimeError: processes that decode die again and again.
         """
         if rows is not None:
             own = self.batches([index[rows] for index in indices], seed)
@@ -107,53 +106,70 @@ class FolderImages:
                 whole[rows] = images
                 yield whole
             return
-        if not self.workers or self._is_passing:
+        if not self.workers:
             yield from (self._decoded(index, seed) for index in indices)
             return
-        self._is_passing = True
-        try:
-            yield from self._decoded_ahead(indices, seed)
-        finally:
-            self._is_passing = False
+        if not indices:
+            return
+        # On a GPU each transfer would wait for all of its work: one for all batches.
+        numbers = torch.cat([*indices]).cpu().split([len(index) for index in indices])
+        for found in self._decoded_ahead(numbers, seed):
+            refuse(found.faults)
+            yield _copied(found.images, self.device)
 
     def _decoded_ahead(
-        self, indices: Sequence[Tensor], seed: int | None
-    ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        wanted = [[(number, seed) for number in index.tolist()] for index in indices]
-        restarts = 0
-        coming = None
-        for done in range(len(wanted)):
-            while True:
-                self._loader = self._loader or _Loader(self)
-                coming = coming or self._loader.batches(wanted[done:])
-                try:
-                    found = next(coming)
-                    break
-                except LOST as error:
-                    if restarts == RESTARTS:
-                        raise
-                    log.warning("a process that decodes images died; new ones go on (%s)", error)
-                    self._loader, coming, restarts = None, None, restarts + 1
-            yield self._joined(found).to(self.device, non_blocking=True)
+        self, indices: Sequence[Tensor], seed: int | None = None
+    ) -> Iterator[Decoded]:
+        begun, depth = deque[Future[Decoded]](), PREFETCHED * self.workers
+        processes, restarts = None, 0
+        try:
+            for done in range(len(indices)):
+                while True:
+                    try:
+                        processes = processes or self._running()
+                        for index in indices[done + len(begun) : done + depth]:
+                            begun.append(processes.batch(_wanted(index, seed)))
+                        found = begun[0].result()
+                        break
+                    except BrokenProcessPool as error:
+                        if restarts == RESTARTS:
+                            raise RuntimeError(OFTEN) from error
+                        if self._processes is processes:  # else another pass has noticed before
+                            log.warning("a process that decodes images died; new ones go on")
+                            self._processes = None
+                        processes, restarts = None, restarts + 1
+                        begun.clear()
+                begun.popleft()
+                yield found
+        finally:
+            for each in begun:
+                each.cancel()
 
-    def in_memory(self) -> tuple[LabelledImages, int]:
-        """Return the same images decoded, and how many of them Pillow had to read.
+    def _running(self) -> Processes:
+        self._processes = self._processes or Processes(self._decoder, self.workers)
+        return self._processes
+
+    def in_memory(self) -> tuple[LabelledImages, Noted]:
+        """Return the same images decoded, and what is to say of them.
 
         Raises:
             DataFileError: some cannot be decoded; names the first 20.
         """
         images = torch.empty(len(self), 3, self.side, self.side, dtype=torch.uint8)
-        loader, done, by_pillow, faults = _Loader(self), 0, 0, []
-        for found in loader.batches(_whole(len(self))):
-            for image in found:
-                if isinstance(image, str):
-                    faults.append(image)
-                else:
-                    images[done], slow = image
-                    by_pillow += slow
-                done += 1
+        noted, faults = Noted(), []
+        parts = torch.arange(len(self)).split(CHUNK)
+        decoded = (
+            self._decoded_ahead(parts)
+            if self.workers
+            else (self._decoder.batch(_wanted(part)) for part in parts)
+        )
+        for part, found in zip(parts, decoded, strict=True):
+            images[part] = found.images
+            noted = noted.plus(found.noted)
+            faults += found.faults
+        self._processes = None  # they end
         refuse(faults)
-        return LabelledImages(images, self.labels.cpu()), by_pillow
+        return LabelledImages(images, self.labels.cpu()), noted
 
     def enlarged(self) -> int:
         """Return how many are smaller than ``side``, by their shorter side."""
@@ -164,11 +180,9 @@ class FolderImages:
         with ThreadPoolExecutor(HEADS) as pool:
             return sum(pool.map(is_small, range(len(self))))
 
-    def _joined(self, found: Sequence["Decoded"]) -> UInt8[Tensor, "batch 3 height width"]:
-        refuse([image for image in found if isinstance(image, str)])
-        if not found:  # no row of a small batch is this process's
-            return torch.empty(0, 3, self.side, self.side, dtype=torch.uint8)
-        return torch.stack([image[0] for image in found if not isinstance(image, str)])
+    @property
+    def _decoder(self) -> Decoder:
+        return Decoder(self.source, self.side, self.least_area)
 
     def _numbers(self, index: slice | Tensor) -> list[int]:
         return torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index].tolist()
@@ -181,78 +195,18 @@ class FolderImages:
         return FolderImages(**(now | changes))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loader": None, "_is_passing": False}  # its processes stay here
+        return self.__dict__ | {"_processes": None}  # its processes stay here
 
 
-Decoded = tuple[Tensor, bool] | str
-"""An image, and whether Pillow had to read it; or why it cannot be decoded."""
+def _wanted(index: Tensor, seed: int | None = None) -> list[Wanted]:
+    return [(number, seed) for number in index.tolist()]
 
 
-Wanted = tuple[int, int | None]
-"""The number of an image, and the seed of its random crop; None for its centre."""
-
-
-def _whole(count: int) -> list[list[Wanted]]:
-    numbers = torch.arange(count).split(CHUNK)
-    return [[(number, None) for number in part.tolist()] for part in numbers]
-
-
-@dataclass(frozen=True)
-class _Decoder(torch.utils.data.Dataset):
-    """Decodes images by their number; what is wrong with one is returned."""
-
-    source: Encoded
-    side: int
-    least_area: float | None
-
-    def __getitem__(self, wanted: Wanted) -> Decoded:
-        return self.one(wanted)
-
-    def one(self, wanted: Wanted) -> Decoded:
-        number, seed = wanted
-        try:
-            content, name = self.source.read(number), self.source.name(number)
-            if seed is None or self.least_area is None:
-                return decode(content, name, self.side)
-            return decode_cropped(content, name, self.side, self.least_area, seed, number)
-        except DataFileError as error:
-            return str(error)
-
-
-def _end_with_trial(worker: int) -> None:
-    """Let a process that decodes end with the process that it decodes for, however that ends.
-
-    torch's own check does not run while a process waits for somebody to take its images.
-    """
-    trial = multiprocessing.parent_process()
-    assert trial is not None, "it was started by another process"
-
-    def wait() -> None:
-        trial.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-class _Loader:
-    """torch's DataLoader with worker processes that outlast an epoch."""
-
-    def __init__(self, images: FolderImages) -> None:
-        self._order: list[list[Wanted]] = []
-        self._loader = torch.utils.data.DataLoader(
-            _Decoder(images.source, images.side, images.least_area),
-            batch_sampler=self._order,
-            num_workers=images.workers,
-            collate_fn=list,
-            persistent_workers=images.workers > 0,
-            prefetch_factor=PREFETCHED if images.workers else None,
-            multiprocessing_context="forkserver" if images.workers else None,
-            worker_init_fn=_end_with_trial,
-        )
-
-    def batches(self, wanted: Sequence[list[Wanted]]) -> Iterator[list[Decoded]]:
-        self._order[:] = wanted
-        yield from self._loader
+def _copied(images: Tensor, device: torch.device) -> Tensor:
+    """Return images on a device; a GPU copies them from pinned memory while the host goes on."""
+    if device.type == "cuda":
+        images = images.pin_memory()
+    return images.to(device, non_blocking=True)
 
 
 def load(
@@ -277,20 +231,22 @@ def fits(count: int, side: int) -> bool:
     return count * 3 * side**2 <= MOST_KEPT
 
 
-def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) -> tuple[Splits, int]:
-    """Return splits whose images are decoded in memory, and how many Pillow had to read.
+def keep(
+    splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0
+) -> tuple[Splits, Noted]:
+    """Return splits whose images are decoded in memory, and what is to say of these images.
 
     Args:
         splits: of a folder. Test images that would take more than 2 GiB are decoded whenever they
             are wanted.
         all_of_them: images to train on too; else these are decoded in every epoch.
-        workers: processes that decode here; 0 for threads of this one.
+        workers: processes that decode here; 0 for this one.
         in_trials: processes of each trial that decode, in every epoch.
 
     Raises:
         DataFileError: some cannot be decoded; names the first 20.
     """
-    found, by_pillow = {}, 0
+    found, noted = {}, Noted()
     for name in ("training", "validation", "test"):
         images = getattr(splits, name)
         is_kept = (
@@ -299,6 +255,6 @@ def keep(splits: Splits, all_of_them: bool, workers: int, in_trials: int = 0) ->
         if not is_kept:
             found[name] = images.decoded_by(in_trials)
             continue
-        found[name], slow = images.decoded_by(workers).in_memory()
-        by_pillow += slow
-    return replace(splits, **found), by_pillow
+        found[name], more = images.decoded_by(workers).in_memory()
+        noted = noted.plus(more)
+    return replace(splits, **found), noted

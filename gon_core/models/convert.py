@@ -143,7 +143,9 @@ def main(arguments: list[str] | None = None) -> int:
     for line in found.said:
         print(f"{given.file.name}: {line}.")
     model = weights.guess_architecture(found.state)
-    of_model = f" of a {model}" if model else ", of no architecture that is known here"
+    of_model = (
+        f" of {weights.with_article(model)}" if model else ", of no architecture that is known here"
+    )
     print(f"{given.out}: {len(found.state)} tensors{of_model}.")
     print(f"Use them:\n  --weights {given.out}   or   --checkpoints {given.out}")
     return 0

@@ -159,19 +159,23 @@ def build(
     state = adapted(model, state, source)
     if faults := difference(state, model.state_dict()):
         fitting = guess_architecture(state, classes, image_shape)
-        hint = f"; these are the weights of a {fitting}" if fitting else ""
-        raise WeightsError(f"{source}: not the weights of a {architecture}: {faults}{hint}")
+        hint = f"; these are the weights of {with_article(fitting)}" if fitting else ""
+        name = with_article(architecture)
+        raise WeightsError(f"{source}: not the weights of {name}: {faults}{hint}")
     model.load_state_dict(dict(state))
     return model.eval()
 
 
-def fill(model: nn.Module, state: Mapping[str, Tensor], fault: str, classes: int) -> str:
-    """Give a model the tensors of a file; its head stays as it is where it has other classes.
+def fill(
+    model: nn.Module, state: Mapping[str, Tensor], architecture: str, source: str, classes: int
+) -> str:
+    """Give a model the tensors of a file; its heads stay as they are where it has other classes.
 
     Args:
         model: changed in place.
         state: tensors by name.
-        fault: what an error begins with.
+        architecture: the model's name, for errors.
+        source: what to call the tensors, in errors and in the log.
         classes: how many the model has.
 
     Returns:
@@ -179,25 +183,33 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], fault: str, classes: int
 
     Raises:
         WeightsError: tensors are missing or unexpected, or of another shape elsewhere than in the
-            head: one layer whose outputs are the classes.
+            heads: layers whose outputs are the classes, of which InceptionV3 has two.
     """
-    own, state = model.state_dict(), adapted(model, state, fault)
-    other = [name for name in own if name in state and state[name].shape != own[name].shape]
-    heads = {name.rpartition(".")[0] for name in other}
-    of_classes = all(
-        len(own[name]) == classes and state[name].shape[1:] == own[name].shape[1:] for name in other
+    own, state = model.state_dict(), adapted(model, state, source)
+    kept = {
+        name: own[name] for name in own if name in state and state[name].shape != own[name].shape
+    }
+    of_file = {len(state[name]) if state[name].ndim else 0 for name in kept}
+    are_heads = len(of_file) == 1 and all(
+        new.ndim and len(new) == classes and state[name].shape[1:] == new.shape[1:]
+        for name, new in kept.items()
     )
-    if len(heads) == 1 and of_classes:
-        there = len(state[other[0]])
-        kept = {name: own[name] for name in other}
-        head = f"{heads.pop()} has {there:,} classes in the file and {classes:,} here: it is new"
-    else:
-        kept, head = {}, ""
-    whole = {**state, **kept}
+    whole = {**state, **(kept if are_heads else {})}
     if faults := difference(whole, own):
-        raise WeightsError(f"{fault}: {faults}")
+        name = with_article(architecture)
+        raise WeightsError(f"{source}: not the weights of {name}: {faults}")
     model.load_state_dict(own | whole)
-    return head
+    if not kept:
+        return ""
+    heads = [*dict.fromkeys(name.rpartition(".")[0] for name in kept)]
+    has, new = ("has", "it is new") if len(heads) == 1 else ("have", "they are new")
+    counts = f"{of_file.pop():,} classes in the file and {classes:,} here"
+    return f"{' and '.join(heads)} {has} {counts}: {new}"
+
+
+def with_article(name: str) -> str:
+    """Return the name of an architecture behind "a" or "an"."""
+    return f"an {name}" if name[0] in "aeio" else f"a {name}"
 
 
 def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
@@ -220,18 +232,20 @@ def _listed(kind: str, names: Sequence[str]) -> str:
     return f"{kind} {shown}{more}".strip() if names else ""
 
 
-def adapted(model: nn.Module, state: Mapping[str, Tensor], source: str) -> Mapping[str, Tensor]:
+def adapted(
+    model: nn.Module, state: Mapping[str, Tensor], source: str | None = None
+) -> Mapping[str, Tensor]:
     """Return weights under a model's own names, or as they are if they cannot be its weights.
 
     A prefix that all names share is left out, and densenet's old names are changed, which is logged
-    as a warning; some models take the weights of a plainer one.
+    as a warning about ``source``, if it is given; some models take the weights of a plainer one.
     """
     own = model.state_dict()
     plain, changed = layouts.plain(state)
     for found, words in ((state, ""), (plain, changed)):
         named = model.adapted(found) if isinstance(model, Normalised) else found
         if not (own.keys() ^ named.keys()) - {n for n in own if n.endswith(COUNTER)}:
-            if words:
+            if words and source is not None:
                 log.warning("%s: %s", source, words)
             return named
     return state
@@ -258,7 +272,7 @@ def guess_architecture(
             continue
         with torch.device("meta"):  # names and shapes alone
             model = make(name, wanted_classes, wanted_shape)
-        if not difference(adapted(model, state, "these tensors"), model.state_dict()):
+        if not difference(adapted(model, state), model.state_dict()):
             return name
     return None
 

@@ -8,6 +8,7 @@ hides that the classifier still improves.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int64
@@ -60,14 +61,18 @@ def make_prepare(method: ANT, training: TrainingConfig, data: Images) -> Prepare
         data: the training images; a fresh generator is trained alone on them, in another order.
     """
     bf16 = training.precision == "bf16"
+    alone: Iterator[None] | None = None
 
     def prepare(state: TrainingState, batch_size: int, runner: Runner) -> bool:
+        nonlocal alone
         opponent = opponent_of(state)
         steps = math.ceil(state.images_of_an_epoch(data) / training.batch_size)
         interval = reset_steps(method, steps)
-        is_due = opponent.steps % interval == 0
-        if is_due and train_alone(state, opponent, data, training.batch_size, bf16, runner):
-            return True
+        if opponent.steps % interval == 0:
+            alone = alone or train_alone(state, opponent, data, training.batch_size, bf16, runner)
+            for _ in alone:  # one step: a training can be stopped behind it
+                return True
+            alone = None
         opponent.steps += 1
         *_, past = split_batch(batch_size, method, replay=len(opponent.replay) > 0)
         if past:
@@ -153,38 +158,36 @@ def split_batch(batch_size: int, method: ANT, replay: bool) -> list[int]:
 def train_alone(
     state: TrainingState, opponent: Opponent, data: Images, batch_size: int, bf16: bool,
     runner: Runner,
-) -> bool:  # fmt: skip
-    """Take one step of a fresh generator alone, against the classifier as it is.
+) -> Iterator[None]:  # fmt: skip
+    """Train a fresh generator alone, against the classifier as it is; yield after each step.
 
-    The first call replaces the generator, unless it is the very first. It trains alone with its own
-    optimiser, on ``data`` in an order that is drawn anew for each epoch.
-
-    Returns:
-        Whether there was a step to take: False once it has taken all ``pretraining_steps``.
+    It replaces the current generator, unless it is the very first. It trains with its own optimiser
+    on ``data``, in an order that is drawn anew for each epoch. The next batches are decoded while a
+    step computes. A training that was stopped after a step resumes from the opponent.
     """
-    method = opponent.method
+    method, progress = opponent.method, state.progress
     if opponent.steps_alone == 0:
         if opponent.steps > 0:
             opponent.replace(state.streams["generator weights"])
         opponent.restart(method.pretraining_learning_rate)
-    if opponent.steps_alone == method.pretraining_steps:
-        opponent.restart(method.generator_learning_rate)
-        opponent.steps_alone, opponent.order_alone = 0, None
-        return False
     count = state.images_of_an_epoch(data)
-    first = batch_size * (opponent.steps_alone % math.ceil(count / batch_size))
-    if opponent.order_alone is None or first == 0:
-        opponent.order_alone = permutation(data, state.streams["pretraining order"], count)
-    seed = None if state.progress is None else state.progress.crop_seed
-    index = opponent.order_alone[first : first + batch_size]
-    (batch,) = runner.batches([index], seed, state.group)
+    seed = None if progress is None else progress.crop_seed
 
     def alone(images: Tensor, labels: Tensor) -> None:
         ascend(state, opponent, images, labels, bf16)
 
-    runner.run("alone", alone, batch)
-    opponent.steps_alone += 1
-    return True
+    while left := method.pretraining_steps - opponent.steps_alone:
+        first = batch_size * (opponent.steps_alone % math.ceil(count / batch_size))
+        if opponent.order_alone is None or first == 0:
+            opponent.order_alone = permutation(data, state.streams["pretraining order"], count)
+        indices = opponent.order_alone[first:].split(batch_size)[:left]
+        batches = runner.batches(indices, seed, state.group)
+        for batch in batches if progress is None else progress.timed(batches):
+            runner.run("alone", alone, batch)
+            opponent.steps_alone += 1
+            yield
+    opponent.restart(method.generator_learning_rate)
+    opponent.steps_alone, opponent.order_alone = 0, None
 
 
 def reset_steps(method: ANT, steps_per_epoch: int) -> int | float:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from pyarrow import parquet
+from safetensors.torch import save_file
 
 from gon_core.benchmarks import image_folder
 from gon_core.models import make
-from gon_core.training import checkpoints
 from sweeps.engine.planning import plan
 from sweeps.engine.resources import resources
 from sweeps.sigma_line_search import Options
@@ -134,9 +134,10 @@ def test_the_trials_of_a_machine_divide_its_cores(given, decoders, at_once, phot
 
 
 @pytest.mark.system
-def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path):
-    model = make("resnet9_small", 10)
-    (tmp_path / "w.safetensors").write_bytes(checkpoints.dump_model(model))
+def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path, caplog):
+    state = make("resnet9_small", 10).state_dict()
+    prefixed = {f"module.{name}": tensor.contiguous() for name, tensor in state.items()}
+    save_file(prefixed, tmp_path / "w.safetensors")
     given = (
         *SIZE.split(), photos, "--scale", "demo", "--sigmas", 0, "--seeds", 1, "--num-trials", 0,
         "--weights", "w.safetensors", "--name", "tuned",
@@ -144,6 +145,8 @@ def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path):
     code, printed = run_here(tmp_path, "sigma_line_search", *given, "--dry-run")
     words = " ".join(printed.split())
     assert code == 0 and "logits has 10 classes in the file and 3 here: it is new" in words, printed
+    said = [line for line in caplog.messages if "w.safetensors" in line]
+    assert said == ["w.safetensors: 'module.' before every name is left out"]
     assert "trials start from given weights" in words and "learning rate 0.01" in words
     assert not (tmp_path / "results").exists()
     code, printed = run_here(tmp_path, "sigma_line_search", *given)

@@ -58,5 +58,5 @@ def _read(
     name = model or weights.guess_architecture(state, classes, image_shape)
     name = name or weights.guess_architecture(state) or default
     found = architectures.make(name, classes, image_shape)
-    head = weights.fill(found, state, f"{path}: not the weights of a {name}", classes)
+    head = weights.fill(found, state, name, str(path), classes)
     return GivenWeights(name, checkpoints.dump_model(found), weights.digest(state), head)

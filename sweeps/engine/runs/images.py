@@ -103,15 +103,21 @@ def _kept(
 ) -> "Splits":
     """Decode images into memory, those to train on too where they all fit."""
     from gon_core.data.folder_images import keep
+    from gon_core.data.splits import LabelledImages
 
     keeps = options.keeps_images
     workers = 0 if len(splits.training) < WORTH_PROCESSES else machine.cpu_count()
     try:
-        kept, by_pillow = keep(splits, keeps, workers, decoders)
+        kept, noted = keep(splits, keeps, workers, decoders)
     except DataFileError as error:
         refuse([f"--data-dir: {error}"])
-    if by_pillow:
-        say(f"{by_pillow:,} images are animated, or turned by EXIF: Pillow reads them.")
+    if noted.by_pillow:
+        say(f"{noted.by_pillow:,} images are animated, or turned by EXIF: Pillow reads them.")
+    if noted.enlarged:
+        parts = [kept.training, kept.validation, kept.test]
+        count = sum(len(part) for part in parts if isinstance(part, LabelledImages))
+        rule = f"a side below {splits.training.side} pixels and are enlarged, as torchvision does"
+        say(f"{noted.enlarged:,} of the {count:,} images decoded here have {rule}.")
     if not keeps:
         say("Images to train on are decoded anew in every epoch: see data_seconds.")
     return kept

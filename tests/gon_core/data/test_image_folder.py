@@ -121,15 +121,16 @@ def test_an_image_is_resized_and_its_centre_cut_out_as_by_torchvision(tmp_path, 
     expected = v2.Compose(
         [v2.PILToTensor(), v2.Resize(round(side * 8 / 7), antialias=True), v2.CenterCrop(side)]
     )(Image.open(path))
-    decoded, by_pillow = decode(path, side)
-    assert torch.equal(decoded, expected) and not by_pillow
+    decoded, noted = decode(path, side)
+    assert torch.equal(decoded, expected) and noted == (0, 0)
     assert decoded.shape == (3, side, side)
 
 
 def test_a_smaller_image_is_enlarged(tmp_path):
     Image.fromarray(photo(3, 9, 7)).save(tmp_path / "small.png")
-    decoded, _ = decode(tmp_path / "small.png", 64)
+    decoded, noted = decode(tmp_path / "small.png", 64)
     assert decoded.shape == (3, 64, 64) and decoded.float().std() > 5
+    assert noted == (0, 1) and decode(tmp_path / "small.png", 7)[1] == (0, 0)
 
 
 def test_unusual_kinds_go_through_pillow_and_rotations_are_ignored(tmp_path):
@@ -151,8 +152,8 @@ def test_unusual_kinds_go_through_pillow_and_rotations_are_ignored(tmp_path):
         ("moving.gif", 40),
         ("turned.png", 0),
     ):
-        decoded, by_pillow = decode(tmp_path / name, 64)
-        assert by_pillow == (name not in ("cmyk.jpg", "renamed.jpg")), name
+        decoded, noted = decode(tmp_path / name, 64)
+        assert noted.by_pillow == (name not in ("cmyk.jpg", "renamed.jpg")), name
         assert (decoded.int() - plain.int()).abs().max() <= greatest, name
     decoded, _ = decode(tmp_path / "grey16.png", 64)
     assert (decoded.int() - plain[:1].int()).abs().max() <= 1, "its levels are scaled, not cut"
@@ -166,8 +167,8 @@ def images(divided, workers=0, side=32):
 def test_in_memory_or_not_the_images_are_the_same(divided):
     lazy = images(divided)
     assert isinstance(lazy, Images) and len(lazy) == 30
-    kept, by_pillow = lazy.in_memory()
-    assert isinstance(kept, LabelledImages) and by_pillow == 0
+    kept, noted = lazy.in_memory()
+    assert isinstance(kept, LabelledImages) and noted == (0, 0)
     some = torch.tensor([7, 3, 29])
     for index in (some, slice(4, 9), slice(None)):
         assert torch.equal(lazy.batch(index), kept.batch(index))
@@ -233,8 +234,9 @@ def test_processes_decode_ahead_and_one_that_is_killed_is_replaced(divided, capl
     for number, batch in enumerate(lazy.batches(wanted)):
         found.append(batch)
         if number == 3:
-            workers = lazy._loader._loader._iterator._workers
-            os.kill(workers[0].pid, signal.SIGKILL)
+            killed, _ = lazy._processes.ids
+            os.kill(killed, signal.SIGKILL)
+            wait_until_gone([killed])
     assert "a process that decodes images died" in caplog.text
     assert torch.equal(torch.cat(found), kept.images.repeat(4, 1, 1, 1))
     again = torch.cat(list(lazy.batches(wanted[:2])))
@@ -255,7 +257,7 @@ if __name__ == "__main__":
     lazy = images(folder, workers=2, side=224)
     passes = lazy.batches([torch.arange(8)] * 40)
     next(passes)
-    print(*(process.pid for process in lazy._loader._loader._iterator._workers), flush=True)
+    print(*lazy._processes.ids, flush=True)
     time.sleep(600)
 """
 

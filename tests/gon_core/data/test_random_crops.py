@@ -1,6 +1,7 @@
 """Random crops while images are decoded: by epoch and index alone, as torchvision draws them."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from PIL import Image
 
 from gon_core import seeding
 from gon_core.config import ANT, GNT, TrainingConfig
-from gon_core.data import decoding, folder_images, image_folder
+from gon_core.data import decoders, decoding, folder_images, image_folder
 from gon_core.data.augmentation import ASPECT, crop_box
 from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, checkpoints, new_state, train
@@ -93,8 +94,9 @@ def test_what_is_asked_for_during_a_pass_does_not_disturb_it(divided):
     lazy, found = images(divided, workers=1), []
     for number, batch in enumerate(lazy.batches(wanted, seed=3)):
         found.append(batch)
-        (inner,) = lazy.batches([wanted[-number]], seed=3)
-        assert torch.equal(inner, expected[-number])
+        inner = list(lazy.batches([wanted[-number], wanted[0]], seed=3))
+        assert torch.equal(inner[0], expected[-number]) and torch.equal(inner[1], expected[0])
+        assert torch.equal(next(lazy.batches(wanted, seed=3)), expected[0]), "then it is left"
     assert len(found) == len(expected) and all(map(torch.equal, found, expected))
     assert torch.equal(next(lazy.batches(wanted, seed=3)), expected[0]), "then they serve again"
 
@@ -131,6 +133,48 @@ def test_a_training_that_is_stopped_in_an_epoch_ends_on_the_same_bits(method, di
         assert torch.equal(again.model.state_dict()[name], tensor), name
 
 
+ALONE_OFTEN = ANT(epsilon=5.0, pretraining_steps=9, reset_interval=0.5)
+
+
+def test_the_batches_of_a_generator_alone_are_asked_for_ahead_and_timed(divided, monkeypatch):
+    """In each epoch of 4 batches two generators train alone for 9, through two orders and a bit."""
+    data, asked = images(divided), []
+    batches = data.batches
+
+    def slow(indices, seed=None, rows=None):
+        asked.append((len(indices), seed))
+        for batch in batches(indices, seed, rows):
+            time.sleep(0.01)
+            yield batch
+
+    monkeypatch.setattr(data, "batches", slow)
+    state, config = state_of(ALONE_OFTEN)
+    history = list(train(state, data, ALONE_OFTEN, config))
+    assert [count for count, _ in asked] == [4, 4, 4, 1, 4, 4, 1] * 2
+    for epoch, metrics in enumerate(history):
+        (seed,) = {seed for _, seed in asked[7 * epoch : 7 * epoch + 7]}
+        assert seed is not None
+        assert metrics.seconds > metrics.data_seconds > 0.01 * (4 + 2 * 9)
+
+
+@pytest.mark.system
+def test_a_generator_alone_trains_on_what_processes_decode_to_the_bit(divided, monkeypatch):
+    """And after a stop while it trains alone, at the end of its first order."""
+    whole, config = state_of(ALONE_OFTEN)
+    list(train(whole, images(divided), ALONE_OFTEN, config))
+    lazy, (ahead, _) = images(divided, workers=1), state_of(ALONE_OFTEN)
+    monkeypatch.setattr(decoders.Decoder, "batch", None)  # of this process; others have their own
+    steps = iter([False] * 3 + [True])
+    with pytest.raises(StoppedError):
+        list(train(ahead, lazy, ALONE_OFTEN, config, stop=lambda: next(steps)))
+    resumed, _ = state_of(ALONE_OFTEN)
+    checkpoints.restore(resumed, checkpoints.dump(ahead))
+    assert resumed.method_state.steps_alone == 4
+    list(train(resumed, lazy, ALONE_OFTEN, config))
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], tensor), name
+
+
 def test_each_epoch_shows_other_parts(divided):
     seen, data = [], images(divided)
     batches = data.batches
@@ -154,7 +198,7 @@ def test_each_process_decodes_its_own_rows_and_trains_what_one_does(divided, mon
         return decode_cropped(content, name, side, least_area, seed, index)
 
     decode_cropped = decoding.decode_cropped
-    monkeypatch.setattr(folder_images, "decode_cropped", decode)
+    monkeypatch.setattr(decoders, "decode_cropped", decode)
 
     def trained(group):
         state, config = state_of(method)

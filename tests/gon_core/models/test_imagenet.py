@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gon_core.models.imagenet import DEVIATION, MEAN, Normalised, backbone
+from gon_core.models.imagenet import DEVIATION, MEAN, Normalised, backbone, inception_v3
 
 SIZES = {"resnet18": 11_689_512, "resnet50": 25_557_032, "densenet121": 7_978_856}
 
@@ -35,6 +35,25 @@ def test_images_are_normalised_inside(model):
         assert logits.shape == (2, 1000)
         assert torch.equal(logits, model.backbone((images - mean) / deviation))
         assert not torch.allclose(logits, model.backbone(images))
+
+
+class ShownError(Exception):
+    """What a layer was given."""
+
+
+def test_inception_is_shown_levels_from_minus_1_to_1():
+    """Its published weights take images that are normalised twice (``transform_input``)."""
+
+    def stop(layer, inputs):
+        raise ShownError(*inputs)
+
+    with torch.device("meta"):
+        model = inception_v3()
+    model.backbone.Conv2d_1a_3x3.register_forward_pre_hook(stop)
+    images = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ShownError) as shown:
+        model(images)
+    torch.testing.assert_close(shown.value.args[0], 2 * images - 1)
 
 
 def test_the_preprocessing_passes_gradients_and_keeps_the_type(model):

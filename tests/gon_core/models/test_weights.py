@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save, save_file
+from torch import nn
 
 from gon_core.models import convert, imagenet, make, weights
 from gon_core.models.weights import WeightsError, digest, load_weights, read_state
@@ -239,13 +240,38 @@ def test_a_head_of_other_classes_is_new_and_all_else_is_from_the_file():
     state = {key: torch.randn_like(value) for key, value in state_of("madry_cnn").items()}
     model = make("madry_cnn", 7)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    words = weights.fill(model, state, "fault", 7)
+    words = weights.fill(model, state, "madry_cnn", "here", 7)
     (head,) = {name.rpartition(".")[0] for name in state if state[name].shape != before[name].shape}
     assert words == f"{head} has 10 classes in the file and 7 here: it is new"
     for name, value in model.state_dict().items():
         is_head = name.startswith(f"{head}.")
         assert torch.equal(value, before[name] if is_head else state[name])
-    assert weights.fill(make("madry_cnn"), state, "fault", 10) == ""
+    assert weights.fill(make("madry_cnn"), state, "madry_cnn", "here", 10) == ""
+
+
+def test_both_heads_of_inception_are_new():
+    with torch.device("meta"):
+        state, model = make("inception_v3").state_dict(), make("inception_v3", 10)
+    words = weights.fill(model, state, "inception_v3", "here", 10)
+    counts = "have 1,000 classes in the file and 10 here"
+    assert words == f"AuxLogits.fc and fc {counts}: they are new"
+    other = state | {name: state[name][:7] for name in ("fc.weight", "fc.bias")}
+    with pytest.raises(WeightsError, match=r"^here: not the weights of an inception_v3: AuxLogits"):
+        weights.fill(model, other, "inception_v3", "here", 10)
+
+
+def test_heads_that_are_new_keep_their_values_and_the_body_is_from_the_file():
+    def two_heads(classes):
+        return nn.ModuleDict({
+            "body": nn.Linear(4, 3), "first": nn.Linear(3, classes), "second": nn.Linear(3, classes)
+        })  # fmt: skip
+
+    model, state = two_heads(5), two_heads(8).state_dict()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    words = weights.fill(model, state, "x", "here", 5)
+    assert words == "first and second have 8 classes in the file and 5 here: they are new"
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, (state if name.startswith("body") else before)[name])
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected", "another shape"])
@@ -259,6 +285,9 @@ def test_weights_that_differ_elsewhere_fill_no_model(change):
     else:
         state[name] = state[name][:3]
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(WeightsError, match=r"^x\.safetensors: .*(missing|unexpected|must be)"):
-        weights.fill(model, state, "x.safetensors", 7)
+    with pytest.raises(
+        WeightsError,
+        match=r"^x\.safetensors: not the weights of a madry_cnn: .*(missing|unexpected|must be)",
+    ):
+        weights.fill(model, state, "madry_cnn", "x.safetensors", 7)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())

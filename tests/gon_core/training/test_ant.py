@@ -235,10 +235,9 @@ def test_training_a_generator_alone_raises_the_loss_of_a_trained_classifier(
         return nn.functional.cross_entropy(state.model(noisy), data.labels).item()
 
     before = loss()
-    steps = 0
     runner = EagerRunner(state, data)
-    while train_alone(state, state.method_state, data, 10, bf16=False, runner=runner):
-        steps += 1
+    alone = train_alone(state, state.method_state, data, 10, bf16=False, runner=runner)
+    steps = len(list(alone))
     assert loss() > before + rise
     assert steps == 60 and state.method_state.generator is generator_at_first
 

@@ -1,12 +1,14 @@
 """Sweeps whose points are no fields of a method: of the training, of the start, of the network."""
 
 import pytest
+from safetensors.torch import save_file
 
 from gon_core import architectures
 from gon_core.config import GNT
 from gon_core.models import weights
 from gon_core.training import checkpoints
 from sweeps import backbones, training_recipe
+from sweeps.engine.planning import given_weights
 from sweeps.engine.planning.growth import grown
 from sweeps.engine.planning.plan import make_plan, problems
 from sweeps.engine.runs.sweep import describe_sweep
@@ -84,6 +86,19 @@ def test_weights_are_given_for_every_network(tmp_path):
     exchanged = (f"madry_cnn={files['wong_small']}", f"wong_small={files['madry_cnn']}")
     said = problems(backbones.Options(scale="demo", weights_of=exchanged))["weights_of"]
     assert "not the weights of a madry_cnn" in said and "not the weights of a wong_small" in said
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_prefix_that_is_left_out_is_said_of_the_file_once(is_named, tmp_path, caplog):
+    """As of AugMix's checkpoints; not that these are the weights of something else."""
+    file = tmp_path / "augmix.safetensors"
+    state = architectures.make("madry_cnn").state_dict()
+    save_file({f"module.{name}": tensor.contiguous() for name, tensor in state.items()}, file)
+    options = training_recipe.Options(weights=file, model="madry_cnn" if is_named else None)
+    found = given_weights.given(options)
+    assert [*found] == ["madry_cnn"] and found["madry_cnn"].head == ""
+    said = f"{file}: 'module.' before every name is left out"
+    assert [record.getMessage() for record in caplog.records] == [said]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from gon_core.data import shards
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning.plan import make_plan
-from sweeps.engine.runs.images import image_lines
+from sweeps.engine.runs.images import image_lines, read
 from sweeps.sigma_line_search import Options, spec
 from tests.class_folders import fill
 
@@ -25,6 +25,22 @@ def test_memory_is_that_of_the_images_kept_and_copies_are_of_shards_alone(tmp_pa
     assert f"12 images kept decoded take {12 * size:.3g} GB; those to train on are" in memory
     files = sum(file.stat().st_size for file in (tmp_path / "shards").glob("*.parquet"))
     assert f"once into its cache: {files / 1e9:.3g} GB" in copied
+
+
+def test_images_that_are_enlarged_are_counted_among_those_that_are_decoded(tmp_path):
+    """Photos of 40 x 50 pixels; all of them, or those that no epoch decodes anew."""
+    fill(tmp_path / "train", 10)
+    fill(tmp_path / "val", 3, first=500)
+    for size, cache, counts in ((64, "auto", [39]), (64, "none", [12]), (32, "auto", [])):
+        options = Options(
+            dataset="image_folder", data_dir=tmp_path, scale="paper", image_size=size,
+            cache_images=cache,
+        )  # fmt: skip
+        said = []
+        read(make_plan(spec(options), options).config.data, options, 0, said.append)
+        found = [line for line in said if "enlarged" in line]
+        rule = "have a side below 64 pixels and are enlarged, as torchvision does."
+        assert found == [f"{n} of the {n} images decoded here {rule}" for n in counts], said
 
 
 def test_other_data_sets_have_none(tmp_path):
