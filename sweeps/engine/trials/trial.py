@@ -49,10 +49,9 @@ def make_deterministic(device: str, threads: int) -> None:
     if device == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.use_deterministic_algorithms(True)
-        # By default it also fills new memory, a kernel each time; nothing is read before it is set.
+        # It would also fill new memory, a kernel each time; nothing is read before it is set.
         torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore
 
 
