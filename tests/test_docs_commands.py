@@ -53,6 +53,9 @@ ELSEWHERE = {
     "sed s/AMI_ID": ("tests/cluster/test_cluster_docs.py", "test_each_placeholder_is_replaced"),
     "sbatch": ("tests/cluster/test_slurm.py", '"sbatch"'),
     "scancel": ("tests/cluster/test_slurm.py", '"scancel"'),
+    "optuna-dashboard": (
+        "tests/sweeps/engine/report/test_loaded.py", "from optuna_dashboard import wsgi"
+    ),
     "python -OO": ("tests/sweeps/engine/runs/test_surroundings.py", 'python=("-OO",)'),
 }  # fmt: skip
 
