@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+)
+PROGRAMS = "uv|python|pytest|ray|mlflow|sbatch|kubectl|optuna-dashboard"
+SPOKEN = re.compile(rf"(?:[A-Z_]+=\S+ +)*(?:{PROGRAMS})(?: .*)?")  # a command in other text
+INLINE = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SCRIPT = re.compile(r"(?:.*/)?sweeps/(\w+)\.py")
 BREAKS = re.compile(r"[();<>|&\n]+")
@@ -21,10 +28,12 @@ class Command:
     Attributes:
         page: name of the file.
         words: the program and its arguments, without ``uv run``, ``exec`` and variables set for it.
+        is_whole: whether nothing is left out, as in a sentence that names a command.
     """
 
     page: str
     words: tuple[str, ...]
+    is_whole: bool = True
 
     def __str__(self):
         return f"{self.page}: {' '.join(self.words)}"
@@ -63,8 +72,10 @@ def split(text):
             skips = False
         else:
             found[-1].append(word)
+    found = [[word for word in words if word != "..."] for words in found]
     found = [program for words in found if (program := _program(words))]
-    quoted = [word for words in found for word in words if " " in word and "sweeps/" in word]
+    inside = [word for words in found for word in words if " " in word]
+    quoted = [word for word in inside if "sweeps/" in word or " && " in word]
     return found + [words for text in (*quoted, *inner) for words in split(text)]
 
 
@@ -75,15 +86,25 @@ def _program(words):
     return words[2:] if words[:2] == ["uv", "run"] else words
 
 
+def spoken(text):
+    """Yield the commands that stand in a page's text and tables, and in its untagged blocks."""
+    for _, language, inside in BLOCK.findall(text):
+        if language == "":
+            yield from (line.strip() for line in inside.splitlines() if SPOKEN.match(line.strip()))
+    for inside in INLINE.findall(BLOCK.sub("", text)):
+        if SPOKEN.fullmatch(inside):
+            yield inside
+
+
 def commands():
-    """Return every command of every page, each once a page."""
-    found = [
-        Command(page.name, tuple(words))
-        for page in PAGES
-        for text in blocks(page, "sh")
-        for words in split(text)
-    ]
-    return list(dict.fromkeys(found))
+    """Return every command of every page, each once a page; not a program's name alone."""
+    found = {}
+    for page in PAGES:
+        for is_whole, texts in ((True, blocks(page, "sh")), (False, spoken(page.read_text()))):
+            for words in (tuple(words) for text in texts for words in split(text)):
+                if is_whole or len(words) > 1:
+                    found.setdefault((page, words), Command(page.name, words, is_whole))
+    return list(found.values())
 
 
 def snippets():

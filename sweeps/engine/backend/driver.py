@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gon_core.config import TrialConfig
 from search_spaces.parameter import Point
@@ -16,6 +16,9 @@ from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import now
 from sweeps.engine.system.signals import raise_pending_interrupt
 from sweeps.engine.system.text import times
+
+if TYPE_CHECKING:  # it loads torch
+    from sweeps.engine.trials.machine_load import Sample
 
 PATIENCE = 3.0  # seconds after the death of a process in which the loss of its machine is seen
 
@@ -71,6 +74,8 @@ class Driver:
             resources, which may come hours after they were suggested.
         others: sweeps whose trials are reused.
         show_evaluation: called with a trial and how far its evaluation is.
+        show_load: called with a trial and samples of how busy its machine is; None where they are
+            not to be taken.
         lost: why a record could not be written or read; no further trial is then suggested. Kept
             here, because the scheduler drops what is raised while a trial ends.
     """
@@ -84,6 +89,7 @@ class Driver:
     allocation_listeners: Sequence[AllocationListener] = ()
     others: OtherSweeps | None = None
     show_evaluation: Callable[[TrialConfig, str], None] = lambda config, words: None
+    show_load: Callable[[TrialConfig, Sequence["Sample"]], None] | None = None
     lost: StorageError | UnsharedStorageError | None = None
 
     def __post_init__(self) -> None:
@@ -197,6 +203,11 @@ class Driver:
             trial.history.append(metrics)
             for listener in self.listeners:
                 listener.reported(trial.config, metrics)
+
+    def sampled(self, tune_id: str, samples: Sequence["Sample"]) -> None:
+        """Pass on how busy the machine of a trial was."""
+        if self.show_load is not None and (trial := self._trials.get(tune_id)) is not None:
+            self.show_load(trial.config, samples)
 
     def evaluating(self, tune_id: str, words: str) -> None:
         """Pass on how far the evaluation of a trial's final model is."""

@@ -11,7 +11,7 @@ import os
 import socket
 import traceback
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
 from sweeps.engine.system.errors import StorageError
+from sweeps.engine.trials.machine_load import Sample, Samples, sampled
 from sweeps.engine.trials.measures import TrialData
 from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
 
@@ -43,6 +44,7 @@ from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
 Shared = tuple[ray.ObjectRef]
 
 ENTRY = "entry"
+LOAD = "load"  # samples of how busy the machine is
 EVALUATING = "evaluating"  # how far the evaluation of the final model is
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
 UNSHARED = "unshared"  # why no trial's record can be written on its machine
@@ -67,6 +69,7 @@ def run(driver: Driver, images: Shared, starts: Starts | None, scratch: Path) ->
             _trainable, images=images, starts=starts, folder=driver.records.folder,
             resources=resources, checkpoint_every=driver.plan.checkpoint_every,
             code=training_code(), function=driver.plan.spec.function,
+            system_metrics=driver.show_load is not None,
         ),
         {"cpu": resources.all_cpus, "gpu": resources.gpus},
     )  # fmt: skip
@@ -104,7 +107,7 @@ def fetch(images: Shared) -> TrialData:
 def _trainable(
     config: dict[str, str], images: Shared, starts: Starts | None, folder: Folder,
     resources: Resources, checkpoint_every: int, code: dict[str, int | str],
-    function: Callable[..., None] | None = None,
+    function: Callable[..., None] | None = None, system_metrics: bool = False,
 ) -> None:  # fmt: skip
     trial = TrialConfig.model_validate_json(config["trial"])
     kept = SweepRecords(folder).trial(trial.trial_id)
@@ -115,11 +118,12 @@ def _trainable(
     node = ray.get_runtime_context().get_node_id()
     try:
         make_deterministic(resources.device, resources.cpus)
-        with sigterm_notice(trial.trial_id, node) as stop:
+        with sigterm_notice(trial.trial_id, node) as stop, sampled(system_metrics) as samples:
             result = run_trial(
                 trial, fetch(images).to(resources.device), weights_of(trial, starts), kept,
-                checkpoint_every, _report, resources.processes, stop, node,
-                evaluates=starts is not None, show=_show, function=own(trial, function),
+                checkpoint_every, partial(_report, samples=samples), resources.processes, stop,
+                node, evaluates=starts is not None, show=partial(_show, samples=samples),
+                function=own(trial, function),
             )  # fmt: skip
     except (StoppedError, RayError):  # to be resumed
         raise
@@ -129,7 +133,7 @@ def _trainable(
         reason = f"{cause(error)}\n{traceback.format_exc()}"
         return tune.report(NOTHING | {UNRECORDED: reason})
     if result.history:
-        _report(result.history[-1])
+        _report(result.history[-1], samples)
     else:
         tune.report(NOTHING)
 
@@ -138,16 +142,17 @@ def _living_nodes() -> set[str]:
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
-def _report(metrics: dict[str, float]) -> None:
+def _report(metrics: dict[str, float], samples: Samples) -> None:
     # Tune adds entries of its own to what is reported; as text ours stay together.
     watched = {"epoch": metrics["epoch"], VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
-    tune.report(watched | {ENTRY: json.dumps(metrics)})
+    tune.report(watched | {ENTRY: json.dumps(metrics), LOAD: json.dumps(samples())})
 
 
-def _show(metrics: dict[str, float], words: str) -> None:
+def _show(metrics: dict[str, float], words: str, samples: Samples) -> None:
     # Without an epoch no scheduler looks at it.
     watched = {VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
-    tune.report(watched | {ENTRY: json.dumps(metrics), EVALUATING: words})
+    load = json.dumps(samples())
+    tune.report(watched | {ENTRY: json.dumps(metrics), EVALUATING: words, LOAD: load})
 
 
 def out_of_memory(errors: str) -> str:
@@ -209,5 +214,7 @@ class _Callback(tune.Callback):
     ) -> None:
         if ENTRY in result:
             self._driver.reported(trial.trial_id, json.loads(result[ENTRY]))
+        if samples := [Sample(*each) for each in json.loads(result.get(LOAD, "[]"))]:
+            self._driver.sampled(trial.trial_id, samples)
         if EVALUATING in result:
             self._driver.evaluating(trial.trial_id, result[EVALUATING])

@@ -34,7 +34,9 @@ GROUPS = {  # other options are what the command is about
     "budget": (
         "budget_gpu_hours", "budget_hours", "price_per_gpu_hour", "images_per_second", "dry_run",
     ),
-    "storage and tracking": ("name", "storage", "fresh", "tracking_uri", "log_models"),
+    "storage and tracking": (
+        "name", "storage", "fresh", "tracking_uri", "log_models", "system_metrics",
+    ),
 }  # fmt: skip
 GENERAL = {
     "--help": "Show this text.",

@@ -194,6 +194,10 @@ class SweepOptions(CommandOptions):
     fresh: bool = Field(
         False, description="Train again what other sweeps in --storage have, under a new name."
     )
+    system_metrics: bool = Field(
+        False,
+        description="Log how busy each trial keeps CPU, memory and GPU to MLflow, every 10 s.",
+    )
     dry_run: bool = Field(
         False, description="List the trials and what they cost: hours, money, storage; start none."
     )

@@ -1,13 +1,31 @@
 """What is smaller than in the paper, or in a benchmark's own recipe, in words."""
 
 from gon_core.config import DataConfig, EvaluationConfig, StartConfig, TrainingConfig
+from search_spaces.backbones import MODEL
+from sweeps.engine.planning.spec import SweepSpec
 
 
 def training_deviations(
     data: DataConfig, training: TrainingConfig, start: StartConfig | None,
-    searches_models: bool = False,
+    spec: SweepSpec | None = None,
 ) -> list[str]:  # fmt: skip
-    """Return how trials are trained less, or otherwise, than in the paper, in words."""
+    """Return how trials are trained less, or otherwise, than in the paper, in words.
+
+    What a sweep searches deviates by intention. A user's own function has no learning rate that
+    is known here; the methods beside it have.
+
+    Args:
+        data: of all trials.
+        training: of all trials, but for what is searched.
+        start: what they start from.
+        spec: what the sweep searches; None of a single trial.
+    """
+    varied, whose = set(), ""
+    if spec is not None and spec.function is None:
+        varied = {parameter.name for parameter in spec.space}
+    elif spec is not None:
+        varied = set() if spec.baselines else {"learning_rate", "decays"}
+        whose = f" of {', '.join(spec.baselines)}"
     paper, source, deviations = data.benchmark.scales["paper"], data.benchmark.recipe, []
     available = data.benchmark.pool
     if data.training_images is not None and data.training_images < available:
@@ -18,14 +36,14 @@ def training_deviations(
         if not paper.training.is_scheduled:
             whole = f"until convergence, {paper.usual_epochs}"
         deviations.append(f"at most {epochs} a trial ({source}: {whole})")
-    if (rate := training.learning_rate) != paper.training.learning_rate:
-        deviations.append(f"learning rate {rate:g} ({source}: {paper.training.learning_rate:g})")
-    for name in ("batch_size", "decays"):
+    for name in ("learning_rate", "batch_size", "decays"):
         ours, theirs = getattr(training, name), getattr(paper.training, name)
-        if ours != theirs and not training.is_scheduled:
-            deviations.append(f"{name.replace('_', ' ')} {ours} ({source}: {theirs})")
+        is_fixed = name == "learning_rate" or not training.is_scheduled
+        if ours != theirs and is_fixed and name not in varied:
+            of = whose if name != "batch_size" else ""  # which `OwnTrial.batches` has
+            deviations.append(f"{name.replace('_', ' ')} {ours:g}{of} ({source}: {theirs:g})")
     network = paper.model or data.benchmark.model
-    if start is not None and start.model != network and not searches_models:
+    if start is not None and start.model != network and MODEL not in varied:
         deviations.append(f"model {start.model} ({source}: {network})")
     if start is not None and start.weights is not None:
         deviations.append("trials start from given weights")

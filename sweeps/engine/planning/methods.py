@@ -107,7 +107,7 @@ def published_row(method: Trained, benchmark: Benchmark) -> str | None:
 
 
 def published_rows(
-    points: Mapping[str, Point], benchmark: Benchmark, attacks: bool = False
+    points: Mapping[str, Point], benchmark: Benchmark, attacks: bool = False, curve_of: str = ""
 ) -> dict[str, Any] | None:
     """Return where the paper's figures of methods stand, for the report; None if there are none.
 
@@ -115,6 +115,7 @@ def published_rows(
         points: by method, the point whose trials stand beside its row.
         benchmark: whose figures they are.
         attacks: whether the table of accuracies under attack is named too.
+        curve_of: the method whose strength alone is searched, for a published curve over it.
     """
     published = benchmark.published
     if published is None:
@@ -124,9 +125,13 @@ def published_rows(
         for variant, point in points.items()
         if variant in published.rows
     ]
+    found: dict[str, Any] = {"rows": rows} if rows else {}
+    if curve_of in published.curves:
+        table, x, y = published.curves[curve_of]
+        found["curve"] = {"table": table, "x": x, "y": y}
     if attacks and published.adversarial:
-        return {"rows": rows, "table_7": published.adversarial}
-    return {"rows": rows} if rows else None
+        found |= {"rows": rows, "table_7": published.adversarial}
+    return found or None
 
 
 def printed_rows(name: str, spec: SweepSpec, options: SweepOptions) -> list[dict[str, Any]]:

@@ -7,11 +7,12 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeGuard
+from dataclasses import replace
+from typing import Any, TypeGuard
 
 from pydantic import Field, ValidationError
 
-from gon_core.config import OwnFunction, TrainingConfig
+from gon_core.config import GNT, OwnFunction, TrainingConfig
 from search_spaces.parameter import Choice, Parameter, Point, Real, Value, Whole
 from sweeps.engine.cli.messages import hint
 from sweeps.engine.cli.options import Sampler, SweepOptions
@@ -159,7 +160,7 @@ def own_spec(
     grid: tuple[Point, ...] = every if is_grid else ()
     scale, benchmark = methods.scale_name(options), options.benchmark
     name = re.sub(r"[^a-z0-9]+", "_", question.lower()).strip("_")[:40].strip("_")
-    return SweepSpec(
+    spec = SweepSpec(
         name=name or "question",
         title=question,
         space=searched,
@@ -170,6 +171,29 @@ def own_spec(
         proposals={"demo": 12, "paper": 60},
         deviations=() if function else methods.deviations([options.variant], scale, benchmark),
     )
+    return spec if function else replace(spec, published=_published(spec, options))
+
+
+def _published(spec: SweepSpec, options: OwnOptions) -> dict[str, Any] | None:
+    """Return where the published figures of the points of a method stand; None if nowhere.
+
+    A row stands beside a value that is trained by the benchmark's recipe, a curve beside values of
+    the method's strength alone. Of a range it is not known which points will be proposed.
+    """
+    if not spec.grid:
+        return None
+    benchmark, training = options.benchmark, recipe(options).model_dump()
+    points: dict[str, Point] = {}
+    for point in spec.grid:
+        method, values = spec.method_at(point), spec.values(point)
+        assert not isinstance(method, OwnFunction), "a function was never published"
+        is_clean = isinstance(method, GNT) and method.sigma == 0  # it trains on clean images
+        is_known = is_clean or methods.published_row(method, benchmark)
+        if is_known and all(training.get(name, value) == value for name, value in values.items()):
+            points.setdefault("vanilla" if is_clean else method.variant, point)
+    strength = benchmark.strengths.get(options.variant)
+    is_alone = strength and [each.name for each in spec.space] == [strength.parameter]
+    return methods.published_rows(points, benchmark, curve_of=options.variant if is_alone else "")
 
 
 def _own_method(function: Callable[..., None]) -> OwnFunction:

@@ -174,9 +174,7 @@ class Plan:
         """What is smaller than in the paper, in words; empty if nothing is."""
         config = self.config
         return [
-            *training_deviations(
-                config.data, config.training, config.start, searches_models=bool(config.starts)
-            ),
+            *training_deviations(config.data, config.training, config.start, self.spec),
             *evaluation_deviations(config.evaluation, config.data),
             *self.spec.deviations,
         ]

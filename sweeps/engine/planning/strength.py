@@ -47,8 +47,4 @@ def _published(benchmark: Benchmark, variant: str, parameter: Real) -> dict[str,
     points: dict[str, Point] = {variant: papers_point([parameter]) or ()}
     if variant == "gnt":
         points = {"vanilla": (0.0,), **points}  # sigma 0 trains on clean images
-    found = published_rows(points, benchmark)
-    if benchmark.published is not None and variant in benchmark.published.curves:
-        table, x, y = benchmark.published.curves[variant]
-        return {"curve": {"table": table, "x": x, "y": y}, **(found or {})}
-    return found
+    return published_rows(points, benchmark, curve_of=variant)

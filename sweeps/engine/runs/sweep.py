@@ -283,7 +283,7 @@ class _Sweep:
                 driver = Driver(
                     plan, search, self.records, (self.meter, progress, tracker, live),
                     self.meter.may_start, self.meter.may_wait, (self.meter, progress), self.others,
-                    progress.evaluating,
+                    progress.evaluating, tracker.sampled if self.options.system_metrics else None,
                 )  # fmt: skip
                 backend.run(driver, data, weights)
 

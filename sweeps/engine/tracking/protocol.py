@@ -1,10 +1,13 @@
 """What a run needs of a tracker: of MLflow, or of another one beside it."""
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from gon_core.config import TrialConfig
 from sweeps.engine.records import TrialResult
+
+if TYPE_CHECKING:  # it loads torch
+    from sweeps.engine.trials.machine_load import Sample
 
 Artifacts = Callable[[TrialResult, bytes], dict[str, bytes]]
 """From a result and its noise.safetensors to files that a tracker shows beside it, by name."""
@@ -22,6 +25,10 @@ class Tracker(Protocol):
 
     def reported(self, config: TrialConfig, metrics: Mapping[str, float]) -> None:
         """An epoch ended."""
+        ...
+
+    def sampled(self, config: TrialConfig, samples: Sequence["Sample"]) -> None:
+        """These samples of the load of a trial's machine were taken; no record has them."""
         ...
 
     def ended(self, result: TrialResult) -> None:

@@ -4,8 +4,10 @@ Updates are kept until MLflow has accepted them.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gon_core.config import TrialConfig
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialRecords
@@ -17,6 +19,10 @@ from sweeps.engine.tracking.mlflow.tracked import forget_tracked
 from sweeps.engine.tracking.mlflow.uris import explain
 from sweeps.engine.tracking.protocol import Artifacts
 
+if TYPE_CHECKING:  # it loads torch
+    from sweeps.engine.trials.machine_load import Sample
+
+MOST_SAMPLES = 1000  # of a trial that wait for MLflow: some 3 hours; older ones are dropped
 END_PAUSES_SECONDS = (0.0, 1.0, 3.0)  # before each attempt to end a sweep
 
 
@@ -33,6 +39,7 @@ class _Updates:
     has_begun: bool = False
     is_over: bool = False
     epochs: dict[int, Epoch] = field(default_factory=dict)
+    samples: deque["Sample"] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
 
 
 @dataclass
@@ -73,6 +80,10 @@ class Outbox:
     def report(self, config: TrialConfig, epoch: Epoch) -> None:
         """Put in: an epoch ended."""
         self._of(config).epochs[epoch.number] = epoch
+
+    def sample(self, config: TrialConfig, samples: Iterable["Sample"]) -> None:
+        """Put in: how busy the trial's machine was."""
+        self._of(config).samples.extend(samples)
 
     def end(self, config: TrialConfig) -> None:
         """Put in: a trial has ended, as its record says, or was interrupted."""
@@ -169,12 +180,16 @@ class Outbox:
         if not updates.is_over:
             if updates.has_begun:
                 store.begin(config)
-            store.log_epochs(config, list(updates.epochs.values()))
+            epochs = list(updates.epochs.values())
+            store.log_epochs(config, epochs)
+            store.log_samples(config, updates.samples, epochs)
             return
         # The record of a trial that ended holds everything, also the epochs that were missed.
         trial = self.records.trial(config.trial_id)
         if (result := trial.result()) is not None:
-            store.finish(result, [updates.epochs.get(e.number, e) for e in of_result(result)])
+            epochs = [updates.epochs.get(e.number, e) for e in of_result(result)]
+            store.log_samples(config, updates.samples, epochs)
+            store.finish(result, epochs)
             return
         checkpoint, now = trial.latest_checkpoint(), milliseconds()
         kept = dated(checkpoint.history, now) if checkpoint is not None else []

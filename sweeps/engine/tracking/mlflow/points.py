@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from gon_core.benchmarks import CorruptionSuite
 from gon_core.config import Given, TrialConfig
 from gon_core.measurement import CLEAN, TOP1, Measurement
-from sweeps.engine.records import VALIDATION_METRIC, TrialResult
+from sweeps.engine.records import VALIDATION_METRIC, SweepDescription, TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
+
+    from sweeps.engine.trials.machine_load import Sample
 
 OBJECTIVE = "accuracy/objective"  # MLflow lists metrics by name, and this one is to be the first
 CLEAN_METRIC = "clean/top1"
@@ -153,6 +155,17 @@ def to_points(metrics: Mapping[str, float], time: int, step: int) -> "list[Metri
     from mlflow.entities import Metric
 
     return [Metric(name, value, time, step) for name, value in loggable(metrics).items()]
+
+
+def of_sample(sample: "Sample", description: SweepDescription) -> "list[Metric]":
+    """Return the points of a sample, where the UI expects its kind.
+
+    The step is the number of seconds since the sweep was made: a trial that is resumed, by
+    another process, continues it.
+    """
+    step = round(sample.time / 1000 - datetime.fromisoformat(description.created).timestamp())
+    figures = {f"system/{name}": value for name, value in sample.figures.items()}
+    return to_points(figures, sample.time, step)
 
 
 def of_epoch(epoch: Epoch) -> "list[Metric]":

@@ -8,7 +8,7 @@ have been made twice all the same, the later one is removed.
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ from sweeps.engine.tracking.protocol import ANSWER, FIGURE, Artifacts
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as RecordedRun
+
+    from sweeps.engine.trials.machine_load import Sample
 
 PARENT = ""  # its key among the runs, whose others are trial ids
 RUNS_PER_REQUEST = 1000
@@ -253,6 +255,13 @@ class Store:
         metrics = [point for epoch in missing.values() for point in points.of_epoch(epoch)]
         self._client.log_batch(run.id, metrics=metrics)
         run.epochs |= missing.keys()
+
+    def log_samples(
+        self, config: TrialConfig, samples: "Iterable[Sample]", epochs: Sequence[Epoch]
+    ) -> None:
+        """Log how busy a trial's machine was; ``epochs`` say when the trial began."""
+        if found := [p for each in samples for p in points.of_sample(each, self._description)]:
+            self._client.log_batch(self._child(config, epochs).id, metrics=found)
 
     def finish(self, result: TrialResult, epochs: Sequence[Epoch]) -> None:
         """Log what is missing of an ended trial and its epochs, and end its run."""

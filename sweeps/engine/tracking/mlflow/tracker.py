@@ -4,7 +4,8 @@ import queue
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gon_core.config import TrialConfig
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
@@ -14,6 +15,9 @@ from sweeps.engine.tracking.mlflow.outbox import Outbox, milliseconds
 from sweeps.engine.tracking.mlflow.points import Epoch
 from sweeps.engine.tracking.mlflow.tracked import tracked_link, write_tracked
 from sweeps.engine.tracking.protocol import Artifacts
+
+if TYPE_CHECKING:  # it loads torch
+    from sweeps.engine.trials.machine_load import Sample
 
 DRAIN_SECONDS = 60  # how long the end of a sweep waits for MLflow before leaving it to a replay
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between attempts to reach a server
@@ -51,6 +55,10 @@ class MLflowTracker:
         """Log the epoch."""
         epoch = Epoch(metrics, milliseconds())
         self._put(lambda: self._outbox.report(config, epoch))
+
+    def sampled(self, config: TrialConfig, samples: Sequence["Sample"]) -> None:
+        """Log the samples."""
+        self._put(lambda: self._outbox.sample(config, samples))
 
     def ended(self, result: TrialResult) -> None:
         """Log the final metrics and end the run."""

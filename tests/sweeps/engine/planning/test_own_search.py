@@ -11,6 +11,8 @@ from sweeps.engine.planning.own_search import (
     parameters,
     space_problems,
 )
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.recipe import recipe
 
 
 def train(trial, seed, report):
@@ -81,3 +83,37 @@ def test_fields_and_their_ends_are_those_of_the_method_and_its_training():
     assert "did you mean sigma?" in found["sgima"] and found["sigma"].startswith("-1.0: ")
     assert set(space_problems(FunctionOptions(), {"seed": [1], "x": [1]}, train)) == {"seed"}
     assert set(space_problems(options, {}, None)) == {"space"}
+
+
+def test_published_figures_stand_beside_the_points_that_are_trained_so():
+    options = OwnOptions(method=("gnt",), scale="demo")
+
+    def published(space):
+        found = own_spec("?", options, space, None).published or {}
+        rows = {tuple(row["point"]): row["model"] for row in found.get("rows", ())}
+        return rows, found.get("curve", {}).get("table")
+
+    rate = recipe(options).learning_rate
+    clean, noisy = "vanilla_madry", "gnt_sigma_0.5"
+    assert published({"sigma": [0, 0.5, 1]}) == ({(0,): clean, (0.5,): noisy}, "mnist_c_vs_sigma")
+    assert published({"sigma": (0.0, 1.0)}) == ({}, None)
+    both = {"sigma": [0, 0.5], "learning_rate": [rate, rate / 2]}
+    assert published(both) == ({(0, rate): clean, (0.5, rate): noisy}, None)
+    assert published({"sigma": [0.1], "momentum": [0.1]}) == ({}, None)
+    function = own_spec("?", FunctionOptions(scale="demo"), {"sigma": [0.5]}, train)
+    assert function.published is None
+
+
+def test_deviations_are_of_what_trains_and_not_of_what_is_searched():
+    def deviations(space, function=None, **options):
+        kind = FunctionOptions if function else OwnOptions
+        given = kind(scale="demo", **options)
+        found = make_plan(own_spec("?", given, space, function), given).deviations
+        return [text for text in found if "rate" in text or "batch" in text]
+
+    (rate,) = deviations({"sigma": [0]}, method=("gnt",))
+    assert rate.startswith("learning rate ") and " of " not in rate
+    assert not deviations({"learning_rate": [0.1, 0.2]}, method=("gnt",))
+    assert not deviations({"x": [0]}, train)
+    (of_gnt,) = deviations({"x": [0]}, train, method=("gnt",))
+    assert of_gnt == rate.replace(" (", " of gnt (")

@@ -1,6 +1,7 @@
 """``sweeps.load``: a recorded sweep as frames, figures, models and a study of Optuna."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -9,7 +10,13 @@ from safetensors.torch import save
 from gon_core import architectures
 from gon_core.config import GNT
 from sweeps import load
-from tests.sweeps.engine.report.made_up import JOINT, ant_result, result, write_sweep
+from tests.sweeps.engine.report.made_up import (
+    JOINT,
+    ant_result,
+    joint_search,
+    result,
+    write_sweep,
+)
 
 SIGMAS = {0.0: 75.0, 0.5: 85.0, 0.8: 84.0}
 
@@ -89,19 +96,67 @@ def test_a_study_has_every_point_with_its_state_and_mean(records):
     assert set(first.user_attrs) >= {"seed 0", "seed 1", "seed 2"}
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Where the study of a joint search of 14 points is stored."""
+    folder = tmp_path_factory.mktemp("joint")
+    url = f"sqlite:///{folder}/study.db"
+    load(write_sweep(folder / "joint", joint_search(14, seeds=3), **JOINT).folder.uri).study(url)
+    return url
+
+
 @pytest.mark.system
-def test_optunas_tools_open_a_stored_study(records, tmp_path):
+def test_a_study_is_stored_once_under_a_name(records, tmp_path):
     import optuna
-    from optuna.visualization import matplotlib as plots
 
     sweep, url = load(records.folder.uri), f"sqlite:///{tmp_path}/study.db"
     sweep.study(url)
     again = optuna.load_study(study_name="sigma-demo", storage=url)
     assert again.best_params == {"sigma": 0.5} and len(again.trials) == 4
-    assert plots.plot_slice(again).get_xlabel() == "sigma"
     with pytest.raises(ValueError, match="has a study 'sigma-demo' already"):
         sweep.study(url)
     assert sweep.study(url, name="other").study_name == "other"
+
+
+PLOTS = ("slice", "optimization_history", "parallel_coordinate", "contour", "param_importances")
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("name", PLOTS)
+def test_optuna_plots_a_stored_study(stored, name):
+    from optuna import load_study, visualization
+
+    figure = getattr(visualization, f"plot_{name}")(load_study(study_name=None, storage=stored))
+    assert figure.data and "NaN" not in figure.to_json()
+    assert name == "optimization_history" or "epsilon" in figure.to_json()
+
+
+@pytest.mark.system
+def test_optunas_dashboard_shows_a_stored_study(stored):
+    from optuna.storages import RDBStorage
+    from optuna_dashboard import wsgi
+    from werkzeug.test import Client
+
+    browser = Client(wsgi(RDBStorage(stored)))
+
+    def asked(path):
+        answer = browser.get(f"/api/studies{path}")
+        assert answer.status_code == 200, (path, answer.text)
+        return answer.json
+
+    assert browser.get("/dashboard").status_code == 200
+    (listed,) = asked("")["study_summaries"]
+    assert listed["study_name"] == "sigma-demo"
+    number = listed["study_id"]
+    study = asked(f"/{number}?after=0")
+    states = Counter(trial["state"] for trial in study["trials"])
+    assert states == {"Complete": 12, "Pruned": 2}
+    assert {parameter["name"] for parameter in study["union_search_space"]} == {
+        parameter.name for parameter in JOINT["space"]
+    }
+    (importances,) = asked(f"/{number}/param_importances")["param_importances"]
+    assert len(importances) == len(JOINT["space"])
+    assert sum(each["importance"] for each in importances) == pytest.approx(1)
 
 
 def test_a_joint_search_and_values_beyond_its_range_make_a_study(tmp_path):

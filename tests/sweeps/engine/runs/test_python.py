@@ -1,9 +1,12 @@
 """``sweeps.Sweep``: a sweep from Python."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -161,7 +164,7 @@ def train(trial, seed, report):
     report(sum(float(images.mean()) for images, _ in trial.batches()))
 
 found = Sweep("Q", train=train, space={"x": [1, 2]}, seeds=1, scale="demo", max_epochs=1,
-              training_images=600, start_epochs=1).run()
+              training_images=600, start_epochs=1, system_metrics=True).run()
 print(found.trials["corrupted"].notna().sum(), "measured")
 """
 
@@ -173,3 +176,8 @@ def test_a_plain_script_with_a_function_runs_on_ray(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "2 measured" in done.stdout and "Traceback" not in done.stdout + done.stderr
+    with sqlite3.connect(tmp_path / "results/mlflow.db") as database:
+        query = "SELECT DISTINCT run_uuid, key FROM metrics WHERE key LIKE 'system/%'"
+        kinds = Counter(key for _, key in database.execute(query))
+    assert kinds["system/cpu_utilization_percentage"] == 2 and set(kinds.values()) == {2}
+    assert "system" not in "".join(map(Path.read_text, tmp_path.glob("results/*/trials/*/*.json")))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 from sweeps.engine.tracking.mlflow.store import Store
 from sweeps.engine.tracking.mlflow.tracked import is_tracked, write_tracked
 from sweeps.engine.tracking.mlflow.uris import explain, ui_command
+from sweeps.engine.trials.machine_load import Sample
 from tests.sweeps.engine.descriptions import describe
 from tests.sweeps.engine.tracking.tracked_sweeps import (
     all_points,
@@ -206,6 +208,33 @@ def test_epochs_that_mlflow_missed_are_sent_when_the_trial_ends(config, records,
     tracker.ended(record(records, ended(config)))
     assert tracker.close({}, failed=False, interrupted=False) == ""
     assert_whole(uri, [ended(config)])
+
+
+def test_samples_of_the_machine_are_system_metrics_of_the_trial_and_in_no_record(
+    config, records, description, uri
+):
+    begin(records, config)
+    began = round(datetime.fromisoformat(description.created).timestamp())
+    samples = [
+        Sample(1000 * (began + at), {"cpu_utilization_percentage": at}) for at in (5, 15, 25)
+    ]
+    tracker = make_tracker(uri, description, records)
+    tracker.started(config)
+    tracker.reported(config, epoch(1))
+    tracker.sampled(config, samples[:2])
+    while tracker.waiting:
+        time.sleep(0.01)
+    tracker.sampled(config, samples)  # as after an answer that was lost
+    result = record(records, ended(config))
+    tracker.ended(result)
+    assert tracker.close({}, failed=False, interrupted=False) == ""
+    client, _, (run,) = runs(uri)
+    found = client.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
+    assert [(point.step, point.value, point.timestamp) for point in found] == [
+        (sample.time // 1000 - began, *sample.figures.values(), sample.time) for sample in samples
+    ]
+    assert_whole(uri, [result])
+    assert records.trial(config.trial_id).result() == result
 
 
 def test_infinite_and_undefined_metrics_are_sent_once(config, records, description, uri):
