@@ -128,6 +128,11 @@ class Scale:
         recipes: training of a trial by variant of a method that has its own, whatever it starts
             from.
         usual_epochs: how many a training takes until it has converged, in words.
+        start_weights: published weights that trials start from, by their name; empty where training
+            a vanilla model is part of the recipe.
+        random_starts: the variants of methods that start from random weights, whatever others start
+            from. One that is not in ``recipes`` is described nowhere: its training must be given.
+        notes: by variant, what of its training is not its authors', in words.
     """
 
     training_images: int | None
@@ -143,6 +148,14 @@ class Scale:
     epochs: Mapping[str, int] = field(default_factory=dict)
     recipes: Mapping[str, TrainingConfig] = field(default_factory=dict)
     usual_epochs: str = ""
+    start_weights: str = ""
+    random_starts: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def open_recipes(self) -> tuple[str, ...]:
+        """The methods that start from random weights and whose training is described nowhere."""
+        return tuple(name for name in self.random_starts if name not in self.recipes)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,20 @@ Methods = Annotated[
 ]
 
 
+def _three_numbers(given: object) -> object:
+    parts = given if isinstance(given, list | tuple) else [given]
+    found = [word for part in parts for word in str(part).replace(",", " ").split()]
+    if given is not None and len(found) != 3:
+        raise ValueError(f"must be learning rate, batch and epochs, given: {' '.join(found)}")
+    return None if given is None else found
+
+
+FordRecipe = Annotated[
+    tuple[Annotated[float, Field(gt=0)], Annotated[int, Field(ge=1, le=MOST_BATCH)], Epochs],
+    BeforeValidator(_three_numbers),
+]
+
+
 DATASETS = benchmarks.names()
 EMBEDDED = ", ".join(name for name in DATASETS if benchmarks.get(name).is_embedded)
 
@@ -138,6 +152,10 @@ class SweepOptions(CommandOptions):
     uat_step_size: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
         description="Step of uat's perturbation; no source gives it. Default: none, uat needs it.",
+    )
+    ford_recipe: FordRecipe | None = Field(
+        None,
+        description="Learning rate, batch and epochs of ford on ImageNet; no source gives them.",
     )
     precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
     compile: bool = Field(
@@ -257,11 +275,14 @@ class SweepOptions(CommandOptions):
         """The training methods of all trials; in a comparison all that what is given allows."""
         if not self.several_methods:
             return (self.variant, *self.baselines)
+        benchmark = self.benchmark
+        undescribed = benchmark.scales["paper"].open_recipes if self.ford_recipe is None else ()
         usable = (
             name
-            for name, method in self.benchmark.methods.items()
+            for name, method in benchmark.methods.items()
             if (self.stylized_dir is not None or not method.uses_stylized)
             and (self.uat_step_size is not None or name != "uat")
+            and name not in undescribed
         )
         return self.method or tuple(usable)
 

@@ -95,7 +95,7 @@ def given_time(plan: Plan, images_per_second: float) -> TimeEstimate:
     if sharing > 1:
         device = f", {_shared(sharing)}"
     source = f"by the given {images_per_second:g} images a second{device}: not measured"
-    return _by_speed(plan, {start.model: speed for start in plan.starts}, source)
+    return _by_speed(plan, dict.fromkeys(plan.models, speed), source)
 
 
 def measured_time(plan: Plan) -> TimeEstimate | None:
@@ -109,8 +109,8 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
         device += f", {_shared(sharing)}"
     make = config.data.benchmark.make_model
     speeds = {
-        each.model: measure_speed(make(each.model), config.data, config.training, resources)
-        for each in plan.starts
+        name: measure_speed(make(name), config.data, config.training, resources)
+        for name in plan.models
     }
     return _by_speed(plan, speeds, f"by the speed measured now on {device}")
 

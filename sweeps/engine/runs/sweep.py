@@ -18,7 +18,7 @@ from sweeps.engine.planning.baselines import baseline_problem
 from sweeps.engine.planning.earlier_sweeps import fresh_name, other_sweeps, reusable_trials
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.growth import added, conflicts, grown
-from sweeps.engine.planning.plan import Plan, rebuild_search
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
 from sweeps.engine.planning.trial_cost import Speed, estimate_time, trial_seconds
@@ -197,7 +197,7 @@ class _Sweep:
     def run(self) -> int:
         session = self.session
         self._write_description()
-        search, finished = rebuild_search(self.plan, self.records, dict(self.known))
+        search, finished = warm_start.rebuild_search(self.plan, self.records, dict(self.known))
         reused = Driver(self.plan, search, self.records, (), others=self.others).reuse_waiting()
         if reused:
             are, they = ("trial is", "it") if reused == 1 else ("trials are", "them")
@@ -306,7 +306,7 @@ class _Sweep:
             )
             if (speed := starting_models.seconds_per_image(kept, start)) is not None:
                 speeds[start.model] = Speed.from_training(speed)
-        if len(speeds) == len(weights):
+        if weights and len(speeds) == len(weights):
             progress.expect(trial_seconds(self.plan, speeds))
         return weights
 
