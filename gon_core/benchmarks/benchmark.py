@@ -48,6 +48,7 @@ class CorruptionSuite:
         lacking: returns which of its corruptions cannot be made on this machine.
         reference_errors: the table in ``gon_core.paper`` of the errors of the model that corruption
             errors are relative to; None where accuracies are compared as they are.
+        plain_mce: whether the plain mean of errors is called mCE, as on CIFAR-10-C.
     """
 
     name: str
@@ -62,6 +63,7 @@ class CorruptionSuite:
     left_out: tuple[str, ...] = ()
     lacking: Callable[[], tuple[str, ...]] = tuple
     reference_errors: str | None = None
+    plain_mce: bool = False
 
     @property
     def mean(self) -> str:

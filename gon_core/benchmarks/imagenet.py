@@ -69,6 +69,7 @@ def _suites(title: str, name: str, is_whole: bool) -> dict[str, CorruptionSuite]
     test = replace(
         cifar10.TEST, name=name, title=title, corrupt=corrupt, in_memory=False,
         reference_errors=imagenet_c.SUITE.reference_errors if is_whole else None,
+        plain_mce=False,
     )  # fmt: skip
     validation = replace(
         cifar10.VALIDATION, name=f"{name}_extra", title=f"the extra corruptions of {title}",

@@ -1,7 +1,9 @@
 """Every sweep on ImageNet as the paper has it: ranges, recipe, trials, and what stands beside."""
 
 import os
+import shlex
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -9,13 +11,18 @@ from PIL import Image
 from gon_core import paper
 from gon_core.benchmarks import image_folder
 from gon_core.measurement import accuracy_row
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.planning import plan as planning
+from sweeps.engine.planning import recipe as planned_recipe
+from sweeps.engine.planning.given_weights import GivenWeights
 from sweeps.engine.planning.plan import make_plan, problems
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.summary.published import read_published
+from sweeps.engine.report.summary.published import paper_model, read_published
+from sweeps.engine.report.tables.imagenet import PRINTED, published_tables
 from tests.sweeps.test_dry_runs import SCRIPTS
 
 SIGMAS = tuple(paper.load("imagenet_c_vs_sigma")["sigma"].to_pylist())
@@ -249,3 +256,60 @@ def test_accuracies_under_attack_stand_beside_those_of_the_main_paper(planned):
     attacks = read_published(plan.spec.published, plan.config.data.benchmark).attacks
     assert attacks[("ant_1x1",)] == {"clean": 75.7, "ddn": 50.1, "pgd": 28.6}
     assert attacks.keys() == {("vanilla",), ("gnt",), ("ant_1x1",)}
+
+
+def printed_commands():
+    """Return each command that the tables print once, with the rows that it fills."""
+    found = {}
+    for _, ways in published_tables(list(PRINTED)):
+        for way in ways:
+            name, _, lines = way.partition(":")
+            for line in lines.strip().splitlines():
+                if line.strip().startswith("python"):
+                    found.setdefault(line.partition("#")[0].strip(), []).append(name)
+    return found
+
+
+COMMANDS = printed_commands()
+FROM_RANDOM_WEIGHTS = {
+    "adversarial_training_free_rn50", "adversarial_training_denoising_rn152",
+    "gaussian_uniform_sigma_0.4_ford",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_tables_trains_or_measures_its_row(
+    command, imagenet, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / "w.safetensors"
+    weights.touch()
+    values = {"FOLDER": imagenet, "FILE": weights, "X": 0.01, "RATE": 0.1, "BATCH": 256,
+              "EPOCHS": 120}  # fmt: skip
+    words = [
+        "=".join(str(values.get(part, part)) for part in word.split("="))
+        for word in shlex.split(command)
+    ]
+    assert words[0] == "python" and Path(words[1]).parent == Path("sweeps")
+    script = import_module(f"sweeps.{Path(words[1]).stem}")
+    if script.__name__ == "sweeps.evaluate_checkpoint":
+        options = parse(script.Options, "", words[2:])
+        assert options.names == tuple(set(COMMANDS[command]))
+        return
+
+    def given(options):
+        files = options.files_of_weights
+        names = [name or options.benchmark.model for name, _ in files]
+        return {name: GivenWeights(name, b"", "sha", ()) for name in names}
+
+    for module in (planning, planned_recipe):
+        monkeypatch.setattr(module, "given", given)
+    options = parse(script.Options, "", words[2:], check=script.SWEEP.check)
+    plan = make_plan(script.spec(options), options)
+    trials = {name: trial for trial in plan.known_trials if (name := paper_model(trial))}
+    assert set(COMMANDS[command]) <= trials.keys()
+    for name in COMMANDS[command]:
+        start = trials[name].start
+        assert (start is None) == (name in FROM_RANDOM_WEIGHTS)
+        assert start is None or start.weights == "sha"
+    assert not [text for text in plan.deviations if "start" in text or "published row" in text]

@@ -37,14 +37,12 @@ def _three_numbers(given: object) -> object:
     parts = given if isinstance(given, list | tuple) else [given]
     found = [word for part in parts for word in str(part).replace(",", " ").split()]
     if given is not None and len(found) != 3:
-        raise ValueError(f"must be learning rate, batch and epochs, given: {' '.join(found)}")
+        raise ValueError("must be three numbers: learning rate, batch and epochs")
     return None if given is None else found
 
 
-FordRecipe = Annotated[
-    tuple[Annotated[float, Field(gt=0)], Annotated[int, Field(ge=1, le=MOST_BATCH)], Epochs],
-    BeforeValidator(_three_numbers),
-]
+Rate, Batch = Annotated[float, Field(gt=0)], Annotated[int, Field(ge=1, le=MOST_BATCH)]
+FordRecipe = Annotated[tuple[Rate, Batch, Epochs] | None, BeforeValidator(_three_numbers)]
 
 
 DATASETS = benchmarks.names()
@@ -153,7 +151,7 @@ class SweepOptions(CommandOptions):
         None,
         description="Step of uat's perturbation; no source gives it. Default: none, uat needs it.",
     )
-    ford_recipe: FordRecipe | None = Field(
+    ford_recipe: FordRecipe = Field(
         None,
         description="Learning rate, batch and epochs of ford on ImageNet; no source gives them.",
     )
