@@ -10,12 +10,14 @@ from PIL import Image
 
 from gon_core import paper
 from gon_core.benchmarks import image_folder
+from gon_core.config import DataConfig
 from gon_core.measurement import accuracy_row
 from sweeps.engine.cli.command_line import parse
 from sweeps.engine.planning import plan as planning
 from sweeps.engine.planning import recipe as planned_recipe
 from sweeps.engine.planning.given_weights import GivenWeights
 from sweeps.engine.planning.plan import make_plan, problems
+from sweeps.engine.planning.trial_cost import SHARES, shares_of
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import sentences
@@ -182,6 +184,20 @@ def test_every_sweep_is_that_of_the_paper(script, planned):
 
 def of_scratch(training):
     return training.batch_size, training.weight_decay, training.decay_epochs
+
+
+def test_a_joint_search_is_priced_by_the_epochs_of_ant_and_a_generator_by_its_multiply_adds(
+    planned,
+):
+    plan = planned("joint_search")
+    ((method, training, model),) = plan.typical_trials
+    assert (training.max_epochs, model) == (80, "resnet50")
+    shares = shares_of(plan.config.data, model, method, "cuda")
+    own = 46.16 / 4089  # million multiply-adds of Table 1's generator, and of a ResNet-50
+    assert shares.alone == pytest.approx(2 / 3 + own, rel=1e-4)
+    assert shares.adversary == pytest.approx(2 / 3 + own + own / 6, rel=1e-4)
+    small = DataConfig(dataset="mnist")
+    assert shares_of(small, "madry_cnn", method, "cuda") == SHARES["cuda"]
 
 
 def test_a_line_search_has_the_range_of_the_paper(planned):

@@ -41,7 +41,8 @@ def _three_numbers(given: object) -> object:
     return None if given is None else found
 
 
-Rate, Batch = Annotated[float, Field(gt=0)], Annotated[int, Field(ge=1, le=MOST_BATCH)]
+Rate = Annotated[float, Field(gt=0)]
+Batch = Annotated[int, Field(ge=1, le=MOST_BATCH)]
 FordRecipe = Annotated[tuple[Rate, Batch, Epochs] | None, BeforeValidator(_three_numbers)]
 
 

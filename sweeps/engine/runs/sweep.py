@@ -88,7 +88,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
         estimate = estimate_time(plan, asked.storage, options.images_per_second)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
         costs += images.image_lines(plan.config.data, options)
-        show_plan(plan, records, reusable, costs, estimate, console)
+        show_plan(plan, records, reusable, costs, estimate, start_is_kept, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
