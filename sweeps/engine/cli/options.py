@@ -154,7 +154,7 @@ class SweepOptions(CommandOptions):
     )
     ford_recipe: FordRecipe = Field(
         None,
-        description="Rate, batch and epochs of ford on ImageNet; no source has them. Default: none.",
+        description="Rate, batch, epochs of ford on ImageNet; no source has them. Default: none.",
     )
     precision: Precision = Field("fp32", description="bf16 is faster and slightly less accurate.")
     compile: bool = Field(
