@@ -192,7 +192,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     from rich.console import Console
 
     from sweeps.engine.backend.driver import Driver
-    from sweeps.engine.planning.plan import rebuild_search
+    from sweeps.engine.planning.warm_start import rebuild_search
     from sweeps.engine.records import SweepRecords
     from sweeps.engine.records.storage import Folder
     from sweeps.engine.runs.progress import Progress

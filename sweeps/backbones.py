@@ -67,7 +67,9 @@ class Options(SweepOptions):
 def spec(options: Options) -> SweepSpec:
     """Return what is searched, and where."""
     scale, benchmark = methods.scale_name(options), options.benchmark
-    names = options.method or variants(benchmark)
+    names = options.method or tuple(
+        name for name in variants(benchmark) if name in (*options.trained, *OF_TABLE_8)
+    )
     known = [name for name in names if name in benchmark.methods]
     compared = {name: methods.at_scale(name, scale, benchmark) for name in known}
     parameters = space(benchmark, names)

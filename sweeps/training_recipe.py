@@ -47,7 +47,9 @@ class Options(SweepOptions):
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong between options, by option name."""
-        found = super().problems()
+        found, scale = super().problems(), methods.scale_of(self)
+        if self.variant in (*scale.recipes, *scale.random_starts):
+            found["method"] = f"{self.variant} has a recipe of its own, given: {self.variant}"
         if self.decay_counts is not None and recipe(self).is_scheduled:
             where = f"on {self.benchmark.title} at scale {methods.scale_name(self)}"
             found["decay_counts"] = f"the learning rate follows a schedule {where}, no plateaus"

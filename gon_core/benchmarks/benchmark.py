@@ -48,6 +48,7 @@ class CorruptionSuite:
         lacking: returns which of its corruptions cannot be made on this machine.
         reference_errors: the table in ``gon_core.paper`` of the errors of the model that corruption
             errors are relative to; None where accuracies are compared as they are.
+        plain_mce: whether the plain mean of errors is called mCE, as on CIFAR-10-C.
     """
 
     name: str
@@ -62,6 +63,7 @@ class CorruptionSuite:
     left_out: tuple[str, ...] = ()
     lacking: Callable[[], tuple[str, ...]] = tuple
     reference_errors: str | None = None
+    plain_mce: bool = False
 
     @property
     def mean(self) -> str:
@@ -128,6 +130,11 @@ class Scale:
         recipes: training of a trial by variant of a method that has its own, whatever it starts
             from.
         usual_epochs: how many a training takes until it has converged, in words.
+        start_weights: published weights that trials start from, by their name; empty where training
+            a vanilla model is part of the recipe.
+        random_starts: the variants of methods that start from random weights, whatever others start
+            from. One that is not in ``recipes`` is described nowhere: its training must be given.
+        notes: by variant, what of its training is not its authors', in words.
     """
 
     training_images: int | None
@@ -143,6 +150,14 @@ class Scale:
     epochs: Mapping[str, int] = field(default_factory=dict)
     recipes: Mapping[str, TrainingConfig] = field(default_factory=dict)
     usual_epochs: str = ""
+    start_weights: str = ""
+    random_starts: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def open_recipes(self) -> tuple[str, ...]:
+        """The methods that start from random weights and whose training is described nowhere."""
+        return tuple(name for name in self.random_starts if name not in self.recipes)
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ TEST = CorruptionSuite(
     corrupt,
     noises=imagenet_c.SUITE.noises,
     lacking=lacking,
+    plain_mce=True,
 )
 # The authors of CIFAR-10-C ask that its fifteen corruptions be kept for testing.
 VALIDATION = CorruptionSuite(

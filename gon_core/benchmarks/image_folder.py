@@ -261,6 +261,8 @@ def stylized(data_dir: Path, place: Path, step: int = 1, many: int = 0) -> Listi
         each.every(step) if step > 1 and len(each.classes) == many else each
         for each in (own, found)
     )
+    if found.classes != own.classes:
+        own, found = versions.by_wnid(own), versions.by_wnid(found)
     versions.check_classes(place, found.classes, own.classes)
     return found
 

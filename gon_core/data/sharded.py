@@ -260,6 +260,25 @@ def _class_names(metadata: dict[bytes, bytes]) -> tuple[str, ...]:
     return ()
 
 
+def training_paths(listing: ShardListing) -> list[str]:
+    """Return the paths of the training images, "" where shards say none; nothing else is read.
+
+    Raises:
+        DataFileError: a shard cannot be read.
+    """
+    filesystem, root = _open(listing.uri)
+    found: list[str] = []
+    for name in listing.files["training"]:
+        try:
+            with filesystem.open_input_file(f"{root}/{name}") as content:
+                rows = parquet.ParquetFile(content).read(columns=["image.path"]).to_pylist()
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise DataFileError(f"{shown(listing.uri)}/{name}: {_reason(error)}") from error
+        found += [(row.get("image") or {}).get("path") or "" for row in rows]
+    taken = listing.rows.get("training")
+    return found if taken is None else [found[row] for row in taken.tolist()]
+
+
 def local_copy(listing: ShardListing, part: str) -> Path:
     """Return the Arrow file of this machine with the images of a part, made if there is none.
 

@@ -1,9 +1,11 @@
 """Stylised versions of training images: texture gone, shape kept.
 
 They lie in the same class folders as the images themselves, as Geirhos et al. write them
-(``<root>/train/<wnid>/<same stem>.png``), or in shards whose classes have the same names.
+(``<root>/train/<wnid>/<same stem>.png``), or in shards whose classes have the same names. Shards of
+Hugging Face name ImageNet's classes in words: these are compared by the ids in the images' paths.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -20,6 +22,8 @@ from gon_core.data.folder_images import FolderImages
 from gon_core.data.listing import Files, Listing
 from gon_core.data.splits import Images, Splits
 
+WNID = re.compile(r"(?<![a-z0-9])n\d{8}(?!\d)")  # of WordNet: ImageNet's name of a class
+
 
 def scan(place: Path) -> Listing:
     """Return what a folder of stylised images holds.
@@ -35,6 +39,26 @@ def scan(place: Path) -> Listing:
     if sharded.is_sharded(uri):
         return sharded.scan(uri, ("training",))
     return image_folder.scan_training(place)
+
+
+def by_wnid(listing: Listing) -> Listing:
+    """Return a listing of shards with WordNet ids for the names of its classes, if paths say these.
+
+    The paths of all training images of a class must end with one and the same, as those of
+    ImageNet do at Hugging Face (``n01440764_10026.JPEG``), where the names are words.
+
+    Raises:
+        DataFileError: a shard cannot be read.
+    """
+    if not isinstance(listing, sharded.ShardListing):
+        return listing
+    found: list[set[str]] = [set() for _ in listing.classes]
+    paths = sharded.training_paths(listing)
+    for path, label in zip(paths, listing.labels["training"].tolist(), strict=True):
+        found[label].update(WNID.findall(path)[-1:] or [""])
+    classes = tuple("".join(ids) for ids in found)
+    is_one = all(map(WNID.fullmatch, classes)) and len({*classes}) == len(classes)
+    return replace(listing, classes=classes) if is_one else listing
 
 
 def check_classes(place: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
@@ -100,7 +124,8 @@ def _names(source: Encoded, labels: Int64[Tensor, " _"], classes: Sequence[str])
             path = PurePath(source.paths[number])
             found.append(str(path.with_suffix("")).removeprefix(f"{image_folder.TRAIN}/"))
         else:
-            found.append(f"{classes[label]}/{PurePath(source.name(number)).stem}")
+            name = classes[label]  # which Hugging Face repeats at the end: ILSVRC.._n01440764.JPEG
+            found.append(f"{name}/{PurePath(source.name(number)).stem.removesuffix(f'_{name}')}")
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor, nn
 
@@ -51,6 +51,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: {reason}") from error
     refuse_unusable(tensors, str(path))
     return tensors
+
+
+def recipe_of(path: Path) -> str:
+    """Return torchvision's name of the weights in a file that ``read_state`` takes.
+
+    Empty unless ``gon_core.models.convert`` noted it.
+    """
+    with safe_open(path, "pt") as file:
+        return _shown((file.metadata() or {}).get("recipe", ""))
 
 
 def refuse_unusable(tensors: Mapping[str, Tensor], source: str) -> None:

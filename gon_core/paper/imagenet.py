@@ -176,7 +176,10 @@ MODELS: dict[str, PaperModel] = {
     ),
     "vanilla_rn152": PaperModel("resnet152", _TORCHVISION, "vanilla"),
     "adversarial_training_denoising_rn152": PaperModel(
-        "resnet152_denoising", "facebookresearch/ImageNet-Adversarial-Training"
+        "resnet152_denoising",
+        "facebookresearch/ImageNet-Adversarial-Training",
+        "pgd_targeted",
+        {"epsilon": 16 / 255, "steps": 30},
     ),
     "vanilla_alexnet": PaperModel("alexnet", _TORCHVISION, "vanilla"),
     "universal_adversarial_training_alexnet": PaperModel(
@@ -210,6 +213,12 @@ def trained_by(method: MethodConfig, architecture: str) -> str | None:
         if is_same and all(getattr(method, key) == each for key, each in model.fields.items()):
             return name
     return None
+
+
+def networks_of(variant: str) -> tuple[str, ...]:
+    """Return the architectures of the models of ``MODELS`` that a method trains; none without."""
+    found = (model.architecture for model in MODELS.values() if model.method == variant)
+    return tuple(dict.fromkeys(found))
 
 
 def _alike(*names: str) -> dict[str, str]:

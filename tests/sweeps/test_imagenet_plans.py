@@ -1,21 +1,30 @@
 """Every sweep on ImageNet as the paper has it: ranges, recipe, trials, and what stands beside."""
 
 import os
+import shlex
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from gon_core import paper
 from gon_core.benchmarks import image_folder
+from gon_core.config import DataConfig
 from gon_core.measurement import accuracy_row
+from sweeps.engine.cli.command_line import parse
+from sweeps.engine.planning import plan as planning
+from sweeps.engine.planning import recipe as planned_recipe
+from sweeps.engine.planning.given_weights import GivenWeights
 from sweeps.engine.planning.plan import make_plan, problems
+from sweeps.engine.planning.trial_cost import SHARES, shares_of
 from sweeps.engine.records import SweepDescription, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import sentences
 from sweeps.engine.report.figures.accuracy import draw_accuracy
 from sweeps.engine.report.summary.aggregate import summarise
-from sweeps.engine.report.summary.published import read_published
+from sweeps.engine.report.summary.published import paper_model, read_published
+from sweeps.engine.report.tables.imagenet import PRINTED, published_tables
 from tests.sweeps.test_dry_runs import SCRIPTS
 
 SIGMAS = tuple(paper.load("imagenet_c_vs_sigma")["sigma"].to_pylist())
@@ -29,7 +38,7 @@ TRIALS = {
     "generator_reset_interval": 7 * 3,
     "experience_replay": 2 * 3,
     "joint_search": 60,
-    "method_comparison": 14 * 3,
+    "method_comparison": 13 * 3,
     "training_recipe": 6 * 3,
     "backbones": 2 * 2 * 3,
 }
@@ -38,6 +47,21 @@ EPOCHS = {  # others take at most 90: "the total number varied between 30 and 90
     "speckle": 10, "ant_1x1": 80, "ant_3x3": 80, "ant_1x1_without_replay": 80,
     "free": 23, "pgd_targeted": 110,
 }  # fmt: skip
+FROM_SCRATCH = {  # batch, weight decay and the epochs after which the rate falls
+    "free": (256, 1e-4, (8, 16)), "pgd_targeted": (256, 1e-4, (35, 70, 95)),
+    "ford": (256, 1e-4, (30, 60, 90)),
+}  # fmt: skip
+VANILLA = "trials start from 120 vanilla epochs trained here (the paper: IMAGENET1K_V1)"
+DEVIATIONS = {
+    "method_comparison": [
+        VANILLA,
+        "patch_gaussian: fine-tuned (the code that was found: 100 epochs from scratch)",
+        "augmix: fine-tuned (Hendrycks et al.: 180 epochs from scratch)",
+        "pgd_targeted: model resnet50 (its published row: resnet152_denoising)",
+        "pgd_targeted: batch 256 and learning rate 0.1 (Xie et al.: 4,096 and 1.6)",
+    ],
+}
+"""Without weights; other scripts deviate by their start alone."""
 BESIDE = {
     "sigma_line_search": {(s,): top1 for s, top1 in zip(
         SIGMAS, paper.load("imagenet_c_vs_sigma")["imagenet_c_top1"].to_pylist(), strict=True)},
@@ -137,22 +161,43 @@ def beside(plan):
 def test_every_sweep_is_that_of_the_paper(script, planned):
     plan = planned(script)
     assert plan.number_of_trials == TRIALS[script]
-    assert plan.deviations == []
+    assert plan.deviations == DEVIATIONS.get(script, [VANILLA])
     assert beside(plan) == BESIDE[script]
     assert plan.config.data.benchmark.image_shape == (3, 224, 224)
     start = plan.config.start.training
     assert (start.learning_rate, start.max_epochs) == (0.1, 120)
     for trial in plan.known_trials:
         training, variant = trial.training, trial.method.variant
-        if trial.start is None:  # from scratch
-            assert (training.learning_rate, training.max_epochs) == (0.1, 120)
+        assert (variant in FROM_SCRATCH) <= (trial.start is None)
+        if trial.start is None:
+            assert training.learning_rate == 0.1
+            assert training.max_epochs == EPOCHS.get(variant, 120)
+            if variant in FROM_SCRATCH:
+                assert of_scratch(training) == FROM_SCRATCH[variant]
             continue
-        if variant != "pgd_targeted":  # which has a recipe of its own
-            assert (training.learning_rate, training.momentum) == (1e-3, 0.9)
-            assert training.weight_decay == 0 and not training.is_scheduled
-        if script != "training_recipe" and variant != "pgd_targeted":
+        assert (training.learning_rate, training.momentum) == (1e-3, 0.9)
+        assert training.weight_decay == 0 and not training.is_scheduled
+        if script != "training_recipe":
             assert (training.batch_size, training.decays) == (70, 1)
         assert training.max_epochs == EPOCHS.get(variant, 90)
+
+
+def of_scratch(training):
+    return training.batch_size, training.weight_decay, training.decay_epochs
+
+
+def test_a_joint_search_is_priced_by_the_epochs_of_ant_and_a_generator_by_its_multiply_adds(
+    planned,
+):
+    plan = planned("joint_search")
+    ((method, training, model),) = plan.typical_trials
+    assert (training.max_epochs, model) == (80, "resnet50")
+    shares = shares_of(plan.config.data, model, method, "cuda")
+    own = 46.16 / 4089  # million multiply-adds of Table 1's generator, and of a ResNet-50
+    assert shares.alone == pytest.approx(2 / 3 + own, rel=1e-4)
+    assert shares.adversary == pytest.approx(2 / 3 + own + own / 6, rel=1e-4)
+    small = DataConfig(dataset="mnist")
+    assert shares_of(small, "madry_cnn", method, "cuda") == SHARES["cuda"]
 
 
 def test_a_line_search_has_the_range_of_the_paper(planned):
@@ -189,7 +234,13 @@ def test_the_other_sweeps_have_the_points_of_the_paper(planned):
 
 
 def test_other_networks_and_methods_stand_beside_their_own_figures_alone(planned):
-    plan = planned("backbones", image_size=299)
+    assert {name for _, name in planned("backbones", image_size=299).config.grid} == {
+        *OF_TABLE_8[:3]
+    }, "how Ford et al. trained is not known"
+    plan = planned("backbones", image_size=299, ford_recipe=(0.1, 256, 120))
+    (ford,) = {t.training for t in plan.known_trials if t.method.variant == "ford"}
+    assert of_scratch(ford) == FROM_SCRATCH["ford"] and ford.max_epochs == 120
+    assert [t.start is None for t in plan.known_trials] == [False] * 9 + [True] * 3
     assert plan.config.grid == tuple(("inception_v3", name) for name in OF_TABLE_8)
     assert [*beside(plan).values()] == [41.6, 49.5, 50.2, 42.7]
     paper_point = tuple(parameter.paper for parameter in plan.spec.space)
@@ -221,3 +272,60 @@ def test_accuracies_under_attack_stand_beside_those_of_the_main_paper(planned):
     attacks = read_published(plan.spec.published, plan.config.data.benchmark).attacks
     assert attacks[("ant_1x1",)] == {"clean": 75.7, "ddn": 50.1, "pgd": 28.6}
     assert attacks.keys() == {("vanilla",), ("gnt",), ("ant_1x1",)}
+
+
+def printed_commands():
+    """Return each command that the tables print once, with the rows that it fills."""
+    found = {}
+    for _, ways in published_tables(list(PRINTED)):
+        for way in ways:
+            name, _, lines = way.partition(":")
+            for line in lines.strip().splitlines():
+                if line.strip().startswith("python"):
+                    found.setdefault(line.partition("#")[0].strip(), []).append(name)
+    return found
+
+
+COMMANDS = printed_commands()
+FROM_RANDOM_WEIGHTS = {
+    "adversarial_training_free_rn50", "adversarial_training_denoising_rn152",
+    "gaussian_uniform_sigma_0.4_ford",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_tables_trains_or_measures_its_row(
+    command, imagenet, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / "w.safetensors"
+    weights.touch()
+    values = {"FOLDER": imagenet, "FILE": weights, "X": 0.01, "RATE": 0.1, "BATCH": 256,
+              "EPOCHS": 120}  # fmt: skip
+    words = [
+        "=".join(str(values.get(part, part)) for part in word.split("="))
+        for word in shlex.split(command)
+    ]
+    assert words[0] == "python" and Path(words[1]).parent == Path("sweeps")
+    script = import_module(f"sweeps.{Path(words[1]).stem}")
+    if script.__name__ == "sweeps.evaluate_checkpoint":
+        options = parse(script.Options, "", words[2:])
+        assert options.names == tuple(set(COMMANDS[command]))
+        return
+
+    def given(options):
+        files = options.files_of_weights
+        names = [name or options.benchmark.model for name, _ in files]
+        return {name: GivenWeights(name, b"", "sha", ()) for name in names}
+
+    for module in (planning, planned_recipe):
+        monkeypatch.setattr(module, "given", given)
+    options = parse(script.Options, "", words[2:], check=script.SWEEP.check)
+    plan = make_plan(script.spec(options), options)
+    trials = {name: trial for trial in plan.known_trials if (name := paper_model(trial))}
+    assert set(COMMANDS[command]) <= trials.keys()
+    for name in COMMANDS[command]:
+        start = trials[name].start
+        assert (start is None) == (name in FROM_RANDOM_WEIGHTS)
+        assert start is None or start.weights == "sha"
+    assert not [text for text in plan.deviations if "start" in text or "published row" in text]

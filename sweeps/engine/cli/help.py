@@ -23,7 +23,7 @@ GROUPS = {  # other options are what the command is about
     ),
     "training": (
         "model", "weights", "max_epochs", "start_epochs", "batch_size", "decays", "uat_step_size",
-        "precision", "compile", "batch_norm", "checkpoint_every",
+        "ford_recipe", "precision", "compile", "batch_norm", "checkpoint_every",
     ),
     "evaluation": ("evaluate", "evaluation_images", "generator_steps", "corrupted_dir",
         "frost_dir"),
@@ -46,7 +46,7 @@ KINDS = {int: "N", float: "X", Path: "FOLDER"}
 METAVARS = {
     "name": "NAME", "names": "NAME", "storage": "FOLDER|URI", "tracking_uri": "URI",
     "address": "auto|HOST:PORT", "checkpoints": "PATH", "weights": "FILE", "warm_start": "FOLDER",
-    "models": "NAME", "weights_of": "NAME=FILE",
+    "models": "NAME", "weights_of": "NAME=FILE", "ford_recipe": "RATE BATCH EPOCHS",
     "imagenet": "FOLDER|URI", "image_list": "FILE",
 }  # fmt: skip
 FURTHER_CHOICES = {
@@ -111,7 +111,9 @@ def _usage(name: str, info: FieldInfo) -> str:
     flag = "--" + name.replace("_", "-")
     if takes(info) == NO_VALUE:
         return flag
-    return f"{flag} {_metavar(name, info)}{' ...' * (takes(info) == MANY)}"
+    metavar = _metavar(name, info)
+    is_list = takes(info) == MANY and (name not in METAVARS or " " not in metavar)
+    return f"{flag} {metavar}{' ...' * is_list}"
 
 
 def _metavar(name: str, info: FieldInfo) -> str:

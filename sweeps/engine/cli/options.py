@@ -33,6 +33,19 @@ Methods = Annotated[
 ]
 
 
+def _three_numbers(given: object) -> object:
+    parts = given if isinstance(given, list | tuple) else [given]
+    found = [word for part in parts for word in str(part).replace(",", " ").split()]
+    if given is not None and len(found) != 3:
+        raise ValueError("must be three numbers: learning rate, batch and epochs")
+    return None if given is None else found
+
+
+Rate = Annotated[float, Field(gt=0)]
+Batch = Annotated[int, Field(ge=1, le=MOST_BATCH)]
+FordRecipe = Annotated[tuple[Rate, Batch, Epochs] | None, BeforeValidator(_three_numbers)]
+
+
 DATASETS = benchmarks.names()
 EMBEDDED = ", ".join(name for name in DATASETS if benchmarks.get(name).is_embedded)
 
@@ -138,6 +151,10 @@ class SweepOptions(CommandOptions):
     uat_step_size: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
         description="Step of uat's perturbation; no source gives it. Default: none, uat needs it.",
+    )
+    ford_recipe: FordRecipe = Field(
+        None,
+        description="Rate, batch, epochs of ford on ImageNet; no source has them. Default: none.",
     )
     precision: Precision = Field(
         "fp32", description="bf16, or tf32 on a GPU, is faster and slightly less accurate."
@@ -263,11 +280,14 @@ class SweepOptions(CommandOptions):
         """The training methods of all trials; in a comparison all that what is given allows."""
         if not self.several_methods:
             return (self.variant, *self.baselines)
+        benchmark = self.benchmark
+        undescribed = benchmark.scales["paper"].open_recipes if self.ford_recipe is None else ()
         usable = (
             name
-            for name, method in self.benchmark.methods.items()
+            for name, method in benchmark.methods.items()
             if (self.stylized_dir is not None or not method.uses_stylized)
             and (self.uat_step_size is not None or name != "uat")
+            and name not in undescribed
         )
         return self.method or tuple(usable)
 

@@ -18,13 +18,13 @@ class GivenWeights:
         model: the name of the classifier.
         content: its tensors, in safetensors' format.
         sha256: of the tensors in the file.
-        head: what of them is new, in words; empty if nothing is.
+        deviations: what of them is new, and whether they are of another recipe, in words.
     """
 
     model: str
     content: bytes
     sha256: str
-    head: str
+    deviations: tuple[str, ...]
 
 
 def given(options: SweepOptions) -> dict[str, GivenWeights]:
@@ -36,9 +36,10 @@ def given(options: SweepOptions) -> dict[str, GivenWeights]:
     """
     benchmark, scale = options.benchmark, methods.scale_of(options)
     default, found, faults = scale.model or benchmark.model, {}, []
+    usual = benchmark.scales["paper"].start_weights
     for model, file in options.files_of_weights:
         try:
-            own = _read(file, model, default, benchmark.classes, benchmark.image_shape)
+            own = _read(file, model, default, benchmark.classes, benchmark.image_shape, usual)
             found[own.model] = own
         except ValueError as error:
             faults.append(str(error))
@@ -49,7 +50,7 @@ def given(options: SweepOptions) -> dict[str, GivenWeights]:
 
 @cache
 def _read(
-    path: Path, model: str | None, default: str, classes: int, image_shape: ImageShape
+    path: Path, model: str | None, default: str, classes: int, image_shape: ImageShape, usual: str
 ) -> GivenWeights:
     from gon_core.models import weights  # torch, which is slow to import
     from gon_core.training import checkpoints
@@ -59,4 +60,8 @@ def _read(
     name = name or weights.guess_architecture(state) or default
     found = architectures.make(name, classes, image_shape)
     head = weights.fill(found, state, name, str(path), classes)
-    return GivenWeights(name, checkpoints.dump_model(found), weights.digest(state), head)
+    recipe, texts = weights.recipe_of(path), [head] if head else []
+    if usual and recipe and not recipe.endswith(usual):
+        texts.append(f"{name} starts from {recipe} (the paper: {usual})")
+    content = checkpoints.dump_model(found)
+    return GivenWeights(name, content, weights.digest(state), tuple(texts))

@@ -67,6 +67,9 @@ def grown(plan: Plan, recorded: SweepDescription, options: SweepOptions) -> Plan
         "proposals": max(recorded.proposals, default_proposals(spec, options, grid)),
         "baselines": baselines,
         "recipes": {**_recipes(recorded), **config.recipes},
+        "random_starts": tuple(
+            dict.fromkeys((*recorded.config.get("random_starts", ()), *config.random_starts))
+        ),
         "fixed": spec.fixed(),
     }
     config = config.model_copy(update=changes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +27,21 @@ from search_spaces.training_recipe import INITIAL_WEIGHTS, RANDOM
 from sweeps.engine.cli.options import SweepOptions
 from sweeps.engine.planning import methods
 from sweeps.engine.planning.baselines import with_baselines
-from sweeps.engine.planning.deviations import evaluation_deviations, training_deviations
+from sweeps.engine.planning.deviations import evaluation_deviations, sweep_deviations
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.recipe import (
-    batch_norm_problem,
     folder_problems,
     make_evaluation,
     networks,
+    random_starts,
     recipe,
+    recipe_problems,
     recipes,
     sampled,
     tested,
 )
 from sweeps.engine.planning.spec import SweepSpec
-from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
+from sweeps.engine.records import TrialResult
 from sweeps.engine.resources import resources
 from sweeps.engine.resources.resources import Resources
 from sweeps.engine.search.ledger import Ledger, Objectives
@@ -48,7 +49,7 @@ from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch, Sea
 from sweeps.engine.search.study import LINE_SAMPLERS
 from sweeps.engine.system.provenance import redact
 
-GROWING = ("grid", "seeds", "proposals", "baselines", "recipes")
+GROWING = ("grid", "seeds", "proposals", "baselines", "recipes", "random_starts")
 """Fields of a sweep's config that may grow later: no part of its name."""
 
 
@@ -59,7 +60,7 @@ class SweepConfig(Frozen):
     """
 
     experiment: str
-    scale: str
+    scale: benchmarks.ScaleName
     data: DataConfig
     start: StartConfig
     starts: dict[str, StartConfig] = Field({}, exclude_if=lambda found: not found)
@@ -71,6 +72,8 @@ class SweepConfig(Frozen):
     """By variant of a method its limit of epochs, where that is lower than ``training``'s."""
     recipes: dict[str, TrainingConfig] = Field({}, exclude_if=lambda found: not found)
     """By variant of a method that has its own, the training of its trials."""
+    random_starts: tuple[str, ...] = Field((), exclude_if=lambda found: not found)
+    """Variants of methods whose trials start from random weights, whatever others start from."""
     evaluation: EvaluationConfig = EvaluationConfig()
     fixed: dict[str, Any]
     grid: tuple[tuple[float | int | str, ...], ...]
@@ -114,8 +117,20 @@ class Plan:
 
     @property
     def starts(self) -> list[StartConfig]:
-        """The models that trials start from."""
+        """The models that trials start from; none where all start from random weights."""
+        if set(self.variants) <= set(self.config.random_starts):
+            return []
         return list(self.config.starts.values()) or [self.config.start]
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the classifiers."""
+        return list(self.config.starts) or [self.config.start.model]
+
+    @cached_property
+    def variants(self) -> tuple[str, ...]:
+        """The variants of the methods that are trained."""
+        return tuple(dict.fromkeys(method.variant for method, _, _ in self.typical_trials))
 
     @property
     def typical_trials(self) -> list[tuple[Trained | OwnFunction, TrainingConfig, str]]:
@@ -123,7 +138,7 @@ class Plan:
         config, spec, seed = self.config, self.spec, self.config.seeds[0]
         if not config.grid:
             methods = [*([spec.method] if spec.method else []), *spec.baselines.values()]
-            return [(method, config.training, config.start.model) for method in methods]
+            return [(each, self.training(each.variant), config.start.model) for each in methods]
         points = (*config.grid, *spec.baseline_points)
         trials = [self.trial(point, seed) for point in points]
         return [
@@ -131,17 +146,21 @@ class Plan:
             for point, trial in zip(points, trials, strict=True)
         ]
 
+    def training(self, variant: str) -> TrainingConfig:
+        """Return the training of the trials of a method, but for what is searched of it."""
+        found = self.config.recipes.get(variant, self.config.training)
+        epochs = self.config.epochs.get(variant, found.max_epochs)
+        return found.model_copy(update={"max_epochs": epochs})
+
     def trial(self, point: Point, seed: int) -> TrialConfig:
         """Return the configuration of the trial of a point."""
         config, method = self.config, self.spec.method_at(point)
         values = self.spec.values(point)
         start = config.starts.get(str(values.get(MODEL)), config.start)
         is_random = values.get(INITIAL_WEIGHTS.name) == RANDOM
-        training = config.recipes.get(method.variant, config.training)
-        training = (config.from_scratch if is_random else None) or training
+        training = (config.from_scratch if is_random else None) or self.training(method.variant)
         changes = {name: values[name] for name in values if name in TrainingConfig.model_fields}
-        if not is_random and (epochs := config.epochs.get(method.variant)) is not None:
-            changes["max_epochs"] = epochs
+        is_random = is_random or method.variant in config.random_starts
         unused = {} if method.uses_stylized else {"stylized": None}
         return TrialConfig(
             method=method, data=config.data.model_copy(update=unused), model=start.model,
@@ -173,8 +192,12 @@ class Plan:
     def deviations(self) -> list[str]:
         """What is smaller than in the paper, in words; empty if nothing is."""
         config = self.config
+        trained = {name: config.recipes.get(name, config.training) for name in self.variants}
+        random, model = config.random_starts, "" if config.starts else config.start.model
         return [
-            *training_deviations(config.data, config.training, config.start, self.spec),
+            *sweep_deviations(
+                config.data, trained, config.start, random, model, config.scale, self.spec.varied
+            ),
             *evaluation_deviations(config.evaluation, config.data),
             *self.spec.deviations,
         ]
@@ -196,8 +219,7 @@ def problems(options: SweepOptions) -> dict[str, str]:
     if not problems.get(option):
         try:
             given(options)
-            if rule := batch_norm_problem(options):
-                problems.setdefault("batch_norm", rule)
+            problems = recipe_problems(options) | problems
         except ValueError as error:
             problems["weights" if options.weights else "weights_of"] = str(error)
     embedded = benchmark.is_embedded
@@ -234,8 +256,8 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
     scale = methods.scale_of(options)
     spec = with_baselines(spec, options, name)
     own = given(options)
-    heads = tuple(each.head for each in own.values() if each.head)
-    spec = replace(spec, deviations=(*spec.deviations, *heads))
+    of_weights = (text for each in own.values() for text in each.deviations)
+    spec = replace(spec, deviations=(*spec.deviations, *of_weights))
     data = DataConfig(
         dataset=options.dataset,
         folder=options.folder,
@@ -274,6 +296,7 @@ def make_plan(spec: SweepSpec, options: SweepOptions) -> Plan:
         from_scratch=scratch if INITIAL_WEIGHTS.name in searched else None,
         epochs={} if options.max_epochs else dict(scale.epochs),
         recipes=recipes(options),
+        random_starts=random_starts(options),
         evaluation=evaluation,
         fixed=spec.fixed(),
         grid=spec.grid,
@@ -316,24 +339,3 @@ def resources_for(spec: SweepSpec, options: SweepOptions, config: SweepConfig) -
     """Return what each trial occupies, and how many run at a time."""
     most = resources.JOINT_AT_ONCE if spec.search == "joint" else resources.MOST_AT_ONCE
     return resources.make_resources(options, min(most, config.number_of_trials))
-
-
-def rebuild_search(
-    plan: Plan, records: SweepRecords, known: Mapping[Point, Objectives]
-) -> tuple[Search, int]:
-    """Return the search as it stands after what is recorded, and how many trials need not run.
-
-    Each record is read once, and none is kept; what failed is to run again. ``known`` is what
-    earlier sweeps found.
-    """
-    search, finished = plan.search(known), 0
-    configs = records.trials()
-    for trial_id, result in records.ask_each(TrialRecords.result, list(configs)):
-        config = configs[trial_id]
-        point = plan.spec.point(config)
-        search.ledger.propose(point)
-        if result is not None and result.is_final:
-            objectives = plan.objectives(result)
-            search.ledger.record(point, config.seed, result.status, objectives)
-            finished += 1
-    return search, finished

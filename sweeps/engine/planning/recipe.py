@@ -30,9 +30,53 @@ def recipe(options: SweepOptions) -> TrainingConfig:
 
 def recipes(options: SweepOptions) -> dict[str, TrainingConfig]:
     """Return the training of those methods of a sweep that have their own."""
-    own = methods.scale_of(options).recipes
-    changes = _changes(options)
+    scale = methods.scale_of(options)
+    own, changes = dict(scale.recipes), _changes(options)
+    if options.ford_recipe is not None:
+        own |= dict.fromkeys(scale.open_recipes, _given_recipe(options.ford_recipe, scale.start))
     return {name: own[name].model_copy(update=changes) for name in options.trained if name in own}
+
+
+def _given_recipe(given: tuple[float, int, int], scratch: TrainingConfig) -> TrainingConfig:
+    """Return a training from scratch with other numbers, whose rate falls after the same shares."""
+    rate, batch, epochs = given
+    decays = (max(1, epoch * epochs // scratch.max_epochs) for epoch in scratch.decay_epochs)
+    changes = {"learning_rate": rate, "batch_size": batch, "max_epochs": epochs}
+    return scratch.model_copy(update=changes | {"decay_epochs": tuple(dict.fromkeys(decays))})
+
+
+def random_starts(options: SweepOptions) -> tuple[str, ...]:
+    """Return those methods of a sweep that start from random weights, as their authors' do."""
+    return tuple(n for n in options.trained if n in methods.scale_of(options).random_starts)
+
+
+def recipe_problems(options: SweepOptions) -> dict[str, str]:
+    """Return what is wrong with options of a training, by option name.
+
+    Raises:
+        ValueError: see ``networks``.
+    """
+    found = {"batch_norm": rule} if (rule := batch_norm_problem(options)) else {}
+    undescribed = set(methods.scale_of(options).open_recipes) & set(options.trained)
+    if undescribed and options.ford_recipe is None:
+        found["ford_recipe"] = (
+            "neither the paper nor any code that was found says how Ford et al. trained from "
+            "scratch: learning rate, batch and epochs have no default"
+        )
+    elif options.ford_recipe is not None and not undescribed:
+        trained = ", ".join(options.trained)
+        found["ford_recipe"] = f"is of --method ford on ImageNet at --scale paper; given: {trained}"
+    return found | start_problems(options)
+
+
+def start_problems(options: SweepOptions) -> dict[str, str]:
+    """Return which options are of a start that no method has, by option name."""
+    random = random_starts(options)
+    if random != options.trained:
+        return {}
+    names = ("weights", "weights_of", "start_epochs")
+    rule = f"{', '.join(random)} starts from random weights, as its authors' model did"
+    return {name: rule for name in names if getattr(options, name, None)}
 
 
 def _changes(options: SweepOptions) -> dict[str, Any]:

@@ -56,6 +56,15 @@ class SweepSpec:
         """The points of the methods that are trained beside what is searched."""
         return [(name,) for name in self.baselines]
 
+    def varied(self, variant: str) -> set[str]:
+        """Return the fields of a method's training that the sweep varies, or that are not known.
+
+        A user's own function has no learning rate that is known here.
+        """
+        if isinstance(self.method, OwnFunction):
+            return {"learning_rate", "decays"} if variant == self.method.variant else set()
+        return {parameter.name for parameter in self.space}
+
     def point(self, config: TrialConfig) -> Point:
         """Return the point of a trial: its searched fields; of a baseline its name alone.
 

@@ -37,10 +37,7 @@ def price_lines(
     """
     left = plan.number_of_trials - sum(result.is_final for result in records.results()) - reusable
     resources, spent = plan.resources, records.usage.spent()
-    vanilla = len(plan.starts)
-    start = f"after {'one' if vanilla == 1 else vanilla} vanilla training{'s' * (vanilla > 1)}"
-    if start_is_kept:
-        start = f"from the vanilla model{'s that are' if vanilla > 1 else ' that is'} kept"
+    start = _beginning(plan, start_is_kept)
     what = f"{plural(left, 'trial')} to run, {at_a_time(resources)} on {resources.device}, {start}"
     if reusable:
         are = "trial is" if reusable == 1 else "trials are"
@@ -69,6 +66,20 @@ def price_lines(
         *_budget_lines(resources, estimate, spent, left, budget),
         _storage_line(plan, left),
     ]
+
+
+def _beginning(plan: Plan, start_is_kept: bool) -> str:
+    """Return in words what trials start from."""
+    starts, random = plan.starts, [n for n in plan.variants if n in plan.config.random_starts]
+    if not starts:
+        return "from random weights"
+    vanilla = len(starts)
+    words = f"after {'one' if vanilla == 1 else vanilla} vanilla training{'s' * (vanilla > 1)}"
+    if all(start.weights is not None for start in starts):
+        words = "from the given weights"
+    elif start_is_kept:
+        words = f"from the vanilla model{'s that are' if vanilla > 1 else ' that is'} kept"
+    return f"{words}, {' and '.join(random)} from random weights" if random else words
 
 
 def at_a_time(resources: Resources) -> str:

@@ -4,10 +4,12 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from gon_core import architectures
 from gon_core.config import (
     ANT,
     DDN,
@@ -30,11 +32,12 @@ from sweeps.engine.resources.resources import Resources
 from sweeps.engine.system import machine
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 EVALUATION_SHARE = 0.35  # of a training step: forward only, and no noise
 # Images of which the speed is measured: a GPU shows its own only once it is kept busy.
 TIMED_IMAGES = {"cpu": 300, "cuda": 6000}
+LARGE = 224  # pixels of a side, from which on steps beside the classifier's are derived
 SMALL, LEAST_TIMED = 32 * 32, {"cpu": 8, "cuda": 600}  # pixels; images, where they are larger
 RESULT_BYTES, EPOCH_BYTES = 800, 284  # of a result, and of each epoch in its history
 
@@ -55,8 +58,8 @@ class Shares(NamedTuple):
     mixtures: float
 
 
-# On a GPU this small network waits for its kernels to be launched, so that many small operations
-# cost more than what is computed in them: see benchmarks/README.md.
+# Measured with MNIST's network. On a GPU it waits for its kernels to be launched, so that many
+# small operations cost more than what is computed in them: see benchmarks/README.md.
 SHARES = {"cpu": Shares(1.0, 1.0, 0.8, 2.5), "cuda": Shares(3.0, 2.0, 0.95, 9.8)}
 
 
@@ -95,7 +98,9 @@ def given_time(plan: Plan, images_per_second: float) -> TimeEstimate:
     if sharing > 1:
         device = f", {_shared(sharing)}"
     source = f"by the given {images_per_second:g} images a second{device}: not measured"
-    return _by_speed(plan, {start.model: speed for start in plan.starts}, source)
+    if not plan.resources.gpus:
+        source += ", and of trials on CPUs (core-hours; for GPU-hours add --gpus-per-trial 1)"
+    return _by_speed(plan, dict.fromkeys(plan.models, speed), source)
 
 
 def measured_time(plan: Plan) -> TimeEstimate | None:
@@ -109,8 +114,8 @@ def measured_time(plan: Plan) -> TimeEstimate | None:
         device += f", {_shared(sharing)}"
     make = config.data.benchmark.make_model
     speeds = {
-        each.model: measure_speed(make(each.model), config.data, config.training, resources)
-        for each in plan.starts
+        name: measure_speed(make(name), config.data, config.training, resources)
+        for name in plan.models
     }
     return _by_speed(plan, speeds, f"by the speed measured now on {device}")
 
@@ -135,6 +140,7 @@ def _by_speed(plan: Plan, speeds: Mapping[str, Speed], source: str) -> TimeEstim
     )
     sharing = _sharing(plan.resources)
     points = tuple(sharing * seconds for seconds in _seconds_by_point(plan, speeds))
+    source += derived_words(plan.config.data, [method for method, _, _ in plan.typical_trials])
     return TimeEstimate(statistics.fmean(points), start, source, points)
 
 
@@ -178,7 +184,8 @@ def _seconds_by_point(plan: Plan, speeds: Mapping[str, Speed]) -> list[float]:
     data, device = plan.config.data, plan.resources.device
     images, found = data.images_of_an_epoch, []
     for method, training, model in plan.typical_trials:
-        speed, further = speeds[model], further_images(method, training, images, device)
+        shares = shares_of(data, model, method, device)
+        speed, further = speeds[model], further_images(method, training, images, shares)
         # Of several processes each trains on its share; one does the rest.
         trained = (images + further) * training.max_epochs / plan.resources.processes
         validated = data.validation_images * training.max_epochs
@@ -192,20 +199,86 @@ def after_training(plan: Plan, config: TrialConfig, epoch: float) -> float:
     data, device, method = plan.config.data, plan.resources.device, config.method
     assert not isinstance(method, Given), "weights that are given are not trained"
     images = data.images_of_an_epoch
-    images += further_images(method, config.training, images, device)
+    shares = shares_of(data, str(config.model), method, device)
+    images += further_images(method, config.training, images, shares)
     speed = Speed.from_training(epoch * plan.resources.processes / images)
     return sum(evaluation_seconds(speed, device, data, plan.config.evaluation))
 
 
+def shares_of(
+    data: DataConfig, model: str, method: Trained | OwnFunction | None, device: str
+) -> Shares:
+    """Return the shares of a training: measured with a small network, or derived for large images.
+
+    There the time goes into multiply-adds. A step of plain training has three parts as large as a
+    forward pass, an attack's gradient two of them, and so has a step of a noise generator, beside
+    the three of its own; the noisy part of the batch then passes it once more. Mixtures stay as
+    measured.
+    """
+    shares, benchmark = SHARES[device], data.benchmark
+    if not is_derived(data) or architectures.is_from_outside(model):
+        return shares
+    own, noisy = 0.0, 0.0
+    if isinstance(method, ANT):
+        noisy, shape = 1 - method.clean_share, benchmark.image_shape
+        of_generator = _flops_of_generator(shape, method.depth, method.kernel_size)
+        own = of_generator / _flops_of_model(model, benchmark.classes, shape)
+    alone = (2 + 3 * own) / 3
+    return shares._replace(gradient=2 / 3, alone=alone, adversary=alone + noisy * own / 3)
+
+
+def is_derived(data: DataConfig) -> bool:
+    """Whether images are so large that shares are derived, not measured; see ``shares_of``."""
+    return data.benchmark.image_shape[-1] >= LARGE
+
+
+def derived_words(data: DataConfig, methods: Sequence[Trained | OwnFunction]) -> str:
+    """Return how the price of steps beside the classifier's is known, if it is derived."""
+    if not is_derived(data) or not any(isinstance(each, ANT | PGD | DDN) for each in methods):
+        return ""
+    return "; steps of noise generators and attacks by their multiply-adds, derived, not measured"
+
+
+@cache
+def _flops_of_model(name: str, classes: int, shape: tuple[int, int, int]) -> int:
+    import torch
+
+    with torch.device("meta"):
+        return _flops(architectures.make(name, classes, shape), torch.empty(1, *shape))
+
+
+@cache
+def _flops_of_generator(shape: tuple[int, int, int], depth: int, kernel_size: int) -> int:
+    import torch
+
+    from gon_core.noise import NoiseGenerator
+
+    channels, height, width = shape
+    with torch.device("meta"):
+        generator = NoiseGenerator(channels, depth, kernel_size)
+        margin = 2 * generator.margin
+        noise = torch.empty(1, channels, height + margin, width + margin)
+        return _flops(generator, noise)
+
+
+def _flops(model: "nn.Module", images: "Tensor") -> int:
+    """Return what a forward pass of images takes, counted on tensors without values."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.to(images.device).eval()(images)
+    return counter.get_total_flops()
+
+
 def further_images(
-    method: Trained | OwnFunction, training: TrainingConfig, images: int, device: str
+    method: Trained | OwnFunction, training: TrainingConfig, images: int, shares: Shares
 ) -> float:
     """Return how many images of plain training an epoch costs beside its own ``images``.
 
     ANT has a generator's steps, adversarial training its attacks, AugMix its mixtures. What a
     user's own function does is not known: it is taken for plain training.
     """
-    shares = SHARES[device]
     match method:
         case PGD() | DDN():
             return shares.gradient * method.steps * images
@@ -232,7 +305,7 @@ def evaluation_seconds(
     """
     from gon_core.evaluation.measure import total_passes  # slow: it loads torch
 
-    shares, images = SHARES[device], data.test_images
+    shares, images = shares_of(data, "", None, device), data.test_images
     benchmark = data.benchmark.without(config.left_out)
     selection, test = benchmark.validation_suite(config.objective), benchmark.suites["test"]
     accuracies = (len(selection.versions) + 1) * data.validation_images

@@ -1,14 +1,15 @@
-"""What earlier sweeps found, for a search to begin with."""
+"""What earlier sweeps, and this one, found, for a search to begin with."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from search_spaces.parameter import Point, contains
 from sweeps.engine.planning.plan import Plan
-from sweeps.engine.records import SweepRecords, TrialResult
+from sweeps.engine.records import SweepRecords, TrialRecords, TrialResult
 from sweeps.engine.records.object_store import SHORT_PATIENCE
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.search.ledger import Objectives
+from sweeps.engine.search.search import Search
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.system.provenance import redact
 
@@ -76,3 +77,24 @@ def _comparable_point(plan: Plan, result: TrialResult) -> Point | None:
     if not inside or plan.trial(point, config.seed) != config:
         return None
     return point
+
+
+def rebuild_search(
+    plan: Plan, records: SweepRecords, known: Mapping[Point, Objectives]
+) -> tuple[Search, int]:
+    """Return the search as it stands after what is recorded, and how many trials need not run.
+
+    Each record is read once, and none is kept; what failed is to run again. ``known`` is what
+    earlier sweeps found.
+    """
+    search, finished = plan.search(known), 0
+    configs = records.trials()
+    for trial_id, result in records.ask_each(TrialRecords.result, list(configs)):
+        config = configs[trial_id]
+        point = plan.spec.point(config)
+        search.ledger.propose(point)
+        if result is not None and result.is_final:
+            objectives = plan.objectives(result)
+            search.ledger.record(point, config.seed, result.status, objectives)
+            finished += 1
+    return search, finished

@@ -56,7 +56,9 @@ class LoadedModel:
         trial = self.trial
         if trial is None or isinstance(trial.method, Given | OwnFunction):
             return ""
-        found = deviations.training_deviations(trial.data, trial.training, trial.start)
+        found = deviations.training_deviations(
+            trial.data, trial.training, trial.start, trial.method.variant
+        )
         changes = methods.changes(trial.method.variant, trial.method, trial.data.benchmark)
         return ", ".join([*found, *changes])
 

@@ -27,11 +27,15 @@ SEVERAL_GPUS = (
     "Each trial takes {gpus:g} GPUs: use them for {gpus:g} trials at once unless one would not fit "
     "a GPU (--gpus-per-trial)."
 )
+GPUS_APART = (
+    "Eight GPUs are eight trials at once: give a trial several (--gpus-per-trial) only if it would "
+    "not fit one."
+)
 
 
 def show_plan(
     plan: Plan, records: SweepRecords, reusable: Mapping[str, str], costs: Sequence[str],
-    estimate: TimeEstimate | None, console: Console,
+    estimate: TimeEstimate | None, start_is_kept: bool, console: Console,
 ) -> None:  # fmt: skip
     """Print every point that would run, what its trials take, and lines on what all of them cost.
 
@@ -41,43 +45,52 @@ def show_plan(
         reusable: by id, trials that another sweep has, and its name.
         costs: lines that are printed as they are.
         estimate: of the time of trials; None if nothing is known of their device.
+        start_is_kept: whether the vanilla model need not be trained.
         console: where to print.
     """
     if plan.spec.search == "joint":
         console.print(_space_table(plan))
-    if plan.config.grid or plan.spec.baseline_points:
-        console.print(_points_table(plan, records, reusable, estimate))
+    console.print(_points_table(plan, records, reusable, estimate, start_is_kept))
     for line in costs:
         console.print(line, highlight=False)
     show_deviations(plan, console)
-    if plan.resources.gpus > 1:
-        console.print(SEVERAL_GPUS.format(gpus=plan.resources.gpus), highlight=False)
+    if gpus := plan.resources.gpus:
+        said = SEVERAL_GPUS.format(gpus=gpus) if gpus > 1 else GPUS_APART
+        console.print(said, highlight=False)
     console.print("Dry run: nothing was started, nothing was written.")
 
 
 def _points_table(
-    plan: Plan, records: SweepRecords, reusable: Mapping[str, str], estimate: TimeEstimate | None
-) -> Table:
-    """Return a row for each point of the grid, the baselines and the proposals; few of many."""
-    names, resources, seeds = plan.spec.space, plan.resources, plan.config.seeds
+    plan: Plan, records: SweepRecords, reusable: Mapping[str, str], estimate: TimeEstimate | None,
+    start_is_kept: bool,
+) -> Table:  # fmt: skip
+    """Return a row for the start, each point of the grid, baselines and proposals; few of many."""
+    resources, seeds, is_joint = plan.resources, plan.config.seeds, plan.spec.search == "joint"
+    names = ["point"] if is_joint else [each.name.replace("_", " ") for each in plan.spec.space]
     gpus = f"{resources.gpus:g} GPU{'s' * (resources.gpus != 1)}"
     title = f"plan of sweep {plan.name}: {plural(resources.all_cpus, 'CPU')}, {gpus} a trial"
     table = Table(title=title, title_justify="left")
-    for parameter in names:
-        table.add_column(parameter.name.replace("_", " "), justify="right", overflow="fold")
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
     for column in ("trials", "epochs", "a trial", "GPU-hours" if resources.gpus else "core-hours"):
         table.add_column(column, justify="right")
     table.add_column("records", overflow="fold")
     units = (resources.gpus or resources.all_cpus) / HOUR
     points = [*plan.config.grid, *plan.spec.baseline_points]
-    seconds = estimate.points if estimate and len(estimate.points) == len(points) else ()
+    typical = estimate.points if estimate else ()
+    proposed = estimate.trial if estimate else 0.0
+    if is_joint and typical:  # the first is of what is proposed
+        proposed, *typical = typical
+    seconds = typical if len(typical) == len(points) else ()
+    blank = [""] * (len(names) - 1)
+    if start := _start_cells(plan, estimate, start_is_kept):
+        table.add_row("vanilla start", *blank, *start)
     for number, point in enumerate(points):
         if len(points) > MOST_ROWS and SHOWN_ROWS <= number < len(points) - 1:
             if number == SHOWN_ROWS:
                 hidden = len(points) - SHOWN_ROWS - 1
                 rest = units * len(seeds) * sum(seconds[SHOWN_ROWS:-1])
                 left = f"{rest:.3g}" if seconds else ""
-                blank = [""] * (len(names) - 1)
                 count = str(hidden * len(seeds))
                 table.add_row(f"{hidden} more points", *blank, count, "", "", left, "")
             continue
@@ -89,11 +102,24 @@ def _points_table(
         table.add_row(*values, str(len(trials)), epochs, *each, states)
     if proposals := plan.config.proposals:
         label = f"{plural(proposals, 'proposal')} by {plan.config.sampler}"
-        count, blank = proposals * len(seeds), [""] * (len(names) - 1)
-        each = _hours(estimate.trial, units * count) if estimate else ("", "")
-        most = max(training.max_epochs for _, training, _ in plan.typical_trials)
+        count = proposals * len(seeds)
+        each = _hours(proposed, units * count) if estimate else ("", "")
+        typical_epochs = [training.max_epochs for _, training, _ in plan.typical_trials]
+        most = typical_epochs[0] if is_joint else max(typical_epochs)
         table.add_row(label, *blank, str(count), f"<= {most}", *each, "as found")
     return table
+
+
+def _start_cells(plan: Plan, estimate: TimeEstimate | None, is_kept: bool) -> list[str]:
+    """Return count, epochs, hours and state of the vanilla models; none where none is trained."""
+    starts = [start for start in plan.starts if start.weights is None]
+    if not starts:
+        return []
+    count, units, hours = len(starts), plan.resources.start_gpus or plan.resources.cpus, ("", "")
+    if estimate is not None and not is_kept:
+        hours = _hours(estimate.start / count, units * count / HOUR)
+    epochs = f"<= {starts[0].training.max_epochs}"
+    return [str(count), epochs, *hours, "kept" if is_kept else "to train"]
 
 
 def _hours(seconds: float, units: float) -> tuple[str, str]:

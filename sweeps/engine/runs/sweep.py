@@ -18,7 +18,7 @@ from sweeps.engine.planning.baselines import baseline_problem
 from sweeps.engine.planning.earlier_sweeps import fresh_name, other_sweeps, reusable_trials
 from sweeps.engine.planning.given_weights import given
 from sweeps.engine.planning.growth import added, conflicts, grown
-from sweeps.engine.planning.plan import Plan, rebuild_search
+from sweeps.engine.planning.plan import Plan
 from sweeps.engine.planning.spec import SweepSpec
 from sweeps.engine.planning.sweep_cost import at_a_time, price_lines, used_line
 from sweeps.engine.planning.trial_cost import Speed, estimate_time, trial_seconds
@@ -88,7 +88,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
         estimate = estimate_time(plan, asked.storage, options.images_per_second)
         costs = price_lines(plan, estimate, records, start_is_kept, budget, price, len(reusable))
         costs += images.image_lines(plan.config.data, options)
-        show_plan(plan, records, reusable, costs, estimate, console)
+        show_plan(plan, records, reusable, costs, estimate, start_is_kept, console)
         return DONE
     # What follows reads the results, if there is a budget; a second driver need not wait for that.
     if not options.wait_for_driver and (claim := holder(records.folder)) is not None:
@@ -197,7 +197,7 @@ class _Sweep:
     def run(self) -> int:
         session = self.session
         self._write_description()
-        search, finished = rebuild_search(self.plan, self.records, dict(self.known))
+        search, finished = warm_start.rebuild_search(self.plan, self.records, dict(self.known))
         reused = Driver(self.plan, search, self.records, (), others=self.others).reuse_waiting()
         if reused:
             are, they = ("trial is", "it") if reused == 1 else ("trials are", "them")
@@ -306,7 +306,7 @@ class _Sweep:
             )
             if (speed := starting_models.seconds_per_image(kept, start)) is not None:
                 speeds[start.model] = Speed.from_training(speed)
-        if len(speeds) == len(weights):
+        if weights and len(speeds) == len(weights):
             progress.expect(trial_seconds(self.plan, speeds))
         return weights
 

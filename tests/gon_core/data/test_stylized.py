@@ -1,7 +1,13 @@
 """Stylised versions of training images: the same classes, and none of an image that is held out."""
 
+import io
+import json
+
+import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
+from pyarrow import parquet
 
 from gon_core import benchmarks
 from gon_core.benchmarks import image_folder
@@ -9,7 +15,7 @@ from gon_core.config import DataConfig
 from gon_core.data import shards, stylized
 from gon_core.data.files import DataFileError
 from gon_core.data.splits import split
-from tests.class_folders import CLASSES, fill
+from tests.class_folders import CLASSES, fill, photo
 
 IMAGES = 10  # of each class to train on
 
@@ -69,6 +75,78 @@ def test_in_shards_they_are_the_same(photos, tmp_path, monkeypatch):
     index = torch.arange(len(splits.training), len(from_files))
     assert torch.equal(from_shards.batch(index), from_files.batch(index))
     assert torch.equal(from_shards.labels, from_files.labels)
+
+
+WNIDS = ("n01440764", "n01443537", "n01484850")  # in the order of their labels
+WORDS = ["tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark"]
+
+
+def at_hugging_face(folder, paths, names=WORDS):
+    """Write shards as those of ImageNet there: the classes named in words, the ids in the paths."""
+    folder.mkdir()
+    for part, count in (("train", IMAGES), ("validation", 3)):
+        images, labels = [], []
+        for index in range(count):
+            for label, wnid in enumerate(WNIDS):
+                content = io.BytesIO()
+                Image.fromarray(photo(1000 * label + index)).save(content, "PNG")
+                path = paths[part].format(wnid=wnid, index=index)
+                images.append({"bytes": content.getvalue(), "path": path})
+                labels.append(label)
+        table = pa.table({"image": images, "label": pa.array(labels, pa.int64())})
+        features = {"label": {"names": names, "_type": "ClassLabel"}}
+        text = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": text})
+        parquet.write_table(table, folder / f"{part}-00000-of-00001.parquet", row_group_size=4)
+    return folder
+
+
+AT_HUGGING_FACE = {
+    "train": "{wnid}_{index}.JPEG", "validation": "ILSVRC2012_val_{index:08}_{wnid}.JPEG",
+}  # fmt: skip
+
+
+@pytest.fixture
+def by_wnid(tmp_path, monkeypatch):
+    """Stylised images in folders of ids, beside shards of Hugging Face."""
+    monkeypatch.setenv("GON_CACHE_DIR", str(tmp_path / "cache"))
+    for label, wnid in enumerate(WNIDS):
+        (tmp_path / "sin/train" / wnid).mkdir(parents=True)
+        for index in range(IMAGES):
+            file = tmp_path / "sin/train" / wnid / f"{wnid}_{index}.png"
+            Image.fromarray(photo(50_000 + 1000 * label + index)).save(file)
+    yield tmp_path / "sin"
+    image_folder.listing.cache_clear()
+    image_folder.stylized.cache_clear()
+
+
+@pytest.mark.parametrize("train", ["{wnid}_{index}.JPEG", "{wnid}_{index}_{wnid}.JPEG"])
+def test_shards_of_hugging_face_are_compared_by_the_ids_in_their_paths(train, by_wnid, tmp_path):
+    own = at_hugging_face(tmp_path / "hf", AT_HUGGING_FACE | {"train": train})
+    splits = splits_of(own)
+    found = stylized.add(splits, image_folder.stylized(own, by_wnid))
+    count = len(splits.training)
+    assert found.stylized == count == len(found.training) - count < 3 * IMAGES
+    files = [name.rpartition("/")[2] for name in names_of(found.training)]
+    versions = [name.removesuffix(".png") for name in files[count:]]
+    of_own = {"_".join(name.removesuffix(".JPEG").split("_")[:2]) for name in files[:count]}
+    assert {*versions} == of_own
+    labels = found.training.labels[count:].tolist()
+    assert [WNIDS[label] for label in labels] == [name.split("_")[0] for name in versions]
+
+
+def names_of(images):
+    return [images.source.name(number) for number in range(len(images))]
+
+
+@pytest.mark.parametrize(
+    "train", ["{index}.JPEG", "n01440764_{index}.JPEG", "{wnid}_{index}_n0{index:07}.JPEG"],
+    ids=["none", "the same for all", "several of a class"],
+)  # fmt: skip
+def test_paths_that_do_not_agree_on_an_id_leave_the_names(train, by_wnid, tmp_path):
+    own = at_hugging_face(tmp_path / "hf", AT_HUGGING_FACE | {"train": train})
+    with pytest.raises(DataFileError, match="no folder of goldfish"):
+        image_folder.stylized(own, by_wnid)
 
 
 def test_versions_of_other_names_are_all_taken_but_those_of_held_out_images(photos, tmp_path):

@@ -181,6 +181,8 @@ CONFLICTS = [
         problems=3,
     ),
     case(METHODS, "--epsilon 7", "--epsilon: is an option of"),
+    case(METHODS, "--ford-recipe 0.1 256", "--ford-recipe: must be three numbers"),
+    case(METHODS, "--ford-recipe 0.1 256 90", "--ford-recipe: is of --method ford on ImageNet"),
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gon_core import architectures, intervals
+from gon_core.benchmarks.imagenet import IMAGENET
 from gon_core.measurement import TOP1, Measurement
 from gon_core.paper.imagenet import MODELS, PRINTED, PrintedTable, official
 from sweeps.engine.records import TrialResult
@@ -18,7 +19,11 @@ from sweeps.engine.report.tables.methods import OURS, OUTSIDE, Cell, Z, make_cel
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
 
 EVALUATE = "python sweeps/evaluate_checkpoint.py --imagenet FOLDER"
-TRAIN = "python sweeps/{script}.py --dataset imagenet --data-dir FOLDER {weights} --scale paper"
+TRAIN = "python sweeps/{script}.py --dataset imagenet --data-dir FOLDER --scale paper"
+NOT_KNOWN = {  # no source gives these numbers
+    "uat": ("--uat-step-size", "X"),
+    "ford": ("--ford-recipe", "RATE", "BATCH", "EPOCHS"),
+}
 KINDS = ("ours", "paper", "official", "difference")
 BESIDE = (
     "Paper: as printed. Official: the authors' result files, means over their corruptions. "
@@ -212,15 +217,16 @@ def _training(name: str) -> str:
     script, options, weights = "method_comparison", ["--method", model.method], "--weights FILE"
     if model.architecture in ("densenet121", "inception_v3"):
         script, weights = "backbones", f"--weights-of {model.architecture}=FILE"
-        options = ["--models", model.architecture]
+        options = ["--models", model.architecture, *(options if model.method == "ford" else ())]
     elif name in DEPTHS:
         script, options = "generator_depth", []
     elif model.architecture != "resnet50":
         options += ["--model", model.architecture]
+    if model.method not in IMAGENET.scales["paper"].random_starts:
+        options = [weights, *options]
     if "sin" in model.method.split("_"):
         options += ["--stylized-dir", "FOLDER"]
-    if model.method == "uat":
-        options += ["--uat-step-size", "X"]
+    options += NOT_KNOWN.get(model.method, ())
     if (side := architectures.describe(model.architecture).image_shape[-1]) != 224:
         options += ["--image-size", str(side)]
-    return " ".join([TRAIN.format(script=script, weights=weights), *options])
+    return " ".join([TRAIN.format(script=script), *options])

@@ -69,11 +69,11 @@ def _heads(summary: SweepSummary) -> dict[str, str]:
 
 
 def _has_errors(summary: SweepSummary) -> bool:
-    """Whether errors are shown too: usual where there are severities, as on CIFAR-10-C.
+    """Whether the mean of errors is shown too.
 
     Corruption errors that are relative to a reference model have a table of their own.
     """
-    return len(summary.suite.severities) > 1 and summary.suite.reference_errors is None
+    return summary.suite.plain_mce
 
 
 def _validation(summary: SweepSummary) -> list[str]:

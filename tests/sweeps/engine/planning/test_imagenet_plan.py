@@ -6,7 +6,8 @@ from PIL import Image
 from gon_core.benchmarks import image_folder
 from sweeps import method_comparison
 from sweeps.engine.planning.growth import conflicts, grown
-from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.plan import make_plan, problems
+from sweeps.engine.planning.recipe import start_problems
 from sweeps.engine.runs.sweep import describe_sweep
 from tests.class_folders import photo
 
@@ -27,8 +28,8 @@ def images(tmp_path_factory):
 
 def planned(images, **given):
     options = method_comparison.Options(
-        dataset="imagenet100", data_dir=images, scale="paper", evaluate=(), seeds=1,
-        **{"method": ("vanilla", "gnt", "speckle", "ant_1x1")} | given,
+        dataset="imagenet100", data_dir=images, evaluate=(), seeds=1,
+        **{"method": ("vanilla", "gnt", "speckle", "ant_1x1"), "scale": "paper"} | given,
     )  # fmt: skip
     return make_plan(method_comparison.spec(options), options), options
 
@@ -82,10 +83,53 @@ def test_a_step_of_universal_adversarial_training_has_no_default(images):
     nowhere = method_comparison.Options(dataset="imagenet", data_dir=images / "x", method=names)
     assert rule in nowhere.problems()["uat_step_size"], "said together with the missing folder"
     plan, options = planned(images, method=names, uat_step_size=0.01)
-    assert options.problems() == {} and plan.deviations == []
-    assert plan.known_trials[1].method.step_size == 0.01
+    assert options.problems() == {} and plan.known_trials[1].method.step_size == 0.01
+    assert [text.partition(" (")[0] for text in plan.deviations] == [
+        "uat: epochs and batch of the paper's fine-tuning"
+    ]
     assert "uat" not in planned(images, method=None)[1].trained
     assert "uat" in planned(images, method=None, uat_step_size=0.01)[1].trained
+
+
+def test_what_is_not_known_of_fords_training_has_no_default(images):
+    def found(**given):
+        return problems(planned(images, **given)[1])
+
+    assert "have no default" in found(method=("ford",))["ford_recipe"]
+    assert "is of --method ford" in found(ford_recipe=(0.1, 256, 90))["ford_recipe"]
+    at_demo = found(method=("ford",), ford_recipe=(0.1, 256, 90), scale="demo")
+    assert "at --scale paper" in at_demo["ford_recipe"]
+    given = {"method": ("ford", "gnt"), "ford_recipe": (0.2, 64, 8)}
+    assert found(**given) == {}
+    plan, _ = planned(images, **given)
+    ford, gnt = plan.known_trials
+    assert (ford.start, gnt.start) == (None, plan.config.start)
+    assert (ford.training.learning_rate, ford.training.batch_size) == (0.2, 64)
+    assert (ford.training.decay_epochs, ford.training.max_epochs) == ((2, 4, 6), 8)
+    assert [text[:12] for text in plan.deviations] == ["ford: SGD wi"]
+
+
+def test_methods_that_start_from_random_weights_need_no_start(images):
+    names, weights = ("free", "pgd_targeted"), images / "weights.safetensors"
+    plan, _ = planned(images, method=names)
+    assert plan.starts == [] and {trial.start for trial in plan.known_trials} == {None}
+    assert plan.models == ["preactresnet18"]
+    both, _ = planned(images, method=(*names, "gnt"))
+    assert both.starts == [both.config.start]
+    for option, value in (("weights", weights), ("start_epochs", 2)):
+        options = planned(images, method=names)[1].model_copy(update={option: value})
+        assert "from random weights" in start_problems(options)[option]
+
+
+def test_a_sweep_with_a_random_start_grows_by_a_method_without(images):
+    first, options = planned(images, method=("free",), name="own")
+    recorded = describe_sweep(first, options, "d")
+    plan, options = planned(images, method=("gnt",), name="own")
+    assert conflicts(plan, recorded, "d") == []
+    both = grown(plan, recorded, options)
+    assert [(t.method.variant, t.start is None) for t in both.known_trials] == [
+        ("free", True), ("gnt", False),
+    ]  # fmt: skip
 
 
 def test_a_sweep_of_plain_methods_grows_by_one_with_a_recipe(images):

@@ -116,4 +116,4 @@ def test_deviations_are_of_what_trains_and_not_of_what_is_searched():
     assert not deviations({"learning_rate": [0.1, 0.2]}, method=("gnt",))
     assert not deviations({"x": [0]}, train)
     (of_gnt,) = deviations({"x": [0]}, train, method=("gnt",))
-    assert of_gnt == rate.replace(" (", " of gnt (")
+    assert of_gnt == f"gnt: {rate}"

@@ -147,7 +147,7 @@ def test_trials_that_share_a_gpu_take_at_most_as_many_times_as_long(
 def test_a_gpu_spends_more_on_a_noise_generator_than_a_cpu():
     training = TrainingConfig(batch_size=100, max_epochs=10)
     method = ANT(epsilon=5, pretraining_steps=7, reset_interval=2)
-    on_cpu, on_gpu = (further_images(method, training, 1000, name) for name in SHARES)
+    on_cpu, on_gpu = (further_images(method, training, 1000, each) for each in SHARES.values())
     assert 10 * on_cpu == 10 * 1000 + 5 * 7 * 100
     assert 10 * on_gpu == pytest.approx(3 * 10 * 1000 + 2 * 5 * 7 * 100)
 

@@ -14,8 +14,9 @@ from rich.console import Console
 import sweeps.sigma_line_search as script
 from sweeps import joint_search
 from sweeps.engine.backend.driver import Driver
-from sweeps.engine.planning.plan import make_plan, rebuild_search
+from sweeps.engine.planning.plan import make_plan
 from sweeps.engine.planning.strength import line_spec
+from sweeps.engine.planning.warm_start import rebuild_search
 from sweeps.engine.records import TrialRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs.progress import SHOWN_ENDED, SHOWN_RUNNING, Progress
