@@ -121,7 +121,9 @@ async def _text(socket: aiohttp.ClientWebSocketResponse) -> str:
 
 async def _value(socket: aiohttp.ClientWebSocketResponse, script: str) -> Any:
     """Return what a script returns; None for what JSON does not know, and for an error."""
-    said = await _ask(socket, "Runtime.evaluate", expression=script, returnByValue=True)
+    said = await _ask(
+        socket, "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+    )
     return said["result"].get("value")
 
 
