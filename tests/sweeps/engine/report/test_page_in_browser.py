@@ -37,7 +37,7 @@ LAYOUT = """(() => {
     a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
   const plots = [...document.querySelectorAll(".js-plotly-plot")], covered = [];
   for (const plot of plots) for (const legend of plot.querySelectorAll(".legend"))
-    for (const other of plot.querySelectorAll(".xtitle, .ytitle, .xtick, .modebar, .plotclip"))
+    for (const other of plot.querySelectorAll(".xtitle, .ytitle, .xtick, .modebar, .nsewdrag"))
       if (overlap(box(legend), box(other))) covered.push(`${plot.id} ${other.classList}`);
   return {
     width: document.documentElement.scrollWidth, covered,
@@ -50,6 +50,14 @@ LAYOUT = """(() => {
     ink: plots[0].querySelector(".xtitle").style.fill,
   };
 })()"""
+
+WHEN_DRAWN = f"""new Promise((done) => {{
+  const look = (patience) => {{
+    const waits = document.querySelector(".plot:not(.js-plotly-plot)") && patience;
+    if (waits) setTimeout(look, 100, patience - 1); else setTimeout(() => done({LAYOUT}), 500);
+  }};
+  look(300);
+}})"""
 
 
 @pytest.mark.system
@@ -67,10 +75,8 @@ def test_the_page_in_a_browser(make_sweep, line_search, monkeypatch, tmp_path):
     with Browser(tmp_path / "browser") as browser:
         for width in (400, 1400):
             for is_dark in (False, True):
-                # The layout is looked at when all is drawn.
-                script = f"new Promise(done => setTimeout(() => done({LAYOUT}), 1500))"
                 _, picture = browser.open(
-                    page.as_uri(), ("Where it comes from",), script=script, is_dark=is_dark,
+                    page.as_uri(), ("Where it comes from",), script=WHEN_DRAWN, is_dark=is_dark,
                     width=width, is_whole=True,
                 )  # fmt: skip
                 seen[width, is_dark] = browser.said

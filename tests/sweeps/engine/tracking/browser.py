@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 STARTING_SECONDS, PATIENCE_SECONDS = 60, 90
+TEXT = "document.body?.innerText ?? ''"
 SIDES = """({width: document.documentElement.clientWidth,
              height: document.documentElement.scrollHeight})"""
 LARGEST_ANSWER = 2**26  # bytes: a picture comes as one message
@@ -73,7 +75,7 @@ class Browser:
             is_whole: whether the picture shows the page down to its end.
 
         Returns:
-            Its text, and a picture as PNG.
+            Its text, with that of frames of other origins in it, and a picture as PNG.
         """
         return asyncio.run(
             self._open(address, wanted, seconds, then, script, is_dark, width, is_whole)
@@ -84,11 +86,8 @@ class Browser:
         is_dark: bool, width: int, is_whole: bool,
     ) -> tuple[str, bytes]:  # fmt: skip
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{self._port}/json") as answer:
-                pages = await answer.json()
-            (page, *_) = (page for page in pages if page["type"] == "page")
-            address_of_page = page["webSocketDebuggerUrl"]
-            async with session.ws_connect(address_of_page, max_msg_size=LARGEST_ANSWER) as socket:
+            (page, *_) = await self._targets(session, "page")
+            async with session.ws_connect(page, max_msg_size=LARGEST_ANSWER) as socket:
                 scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
                 await _ask(socket, "Emulation.setEmulatedMedia", features=[scheme])
                 size = {"width": width, "height": 0, "deviceScaleFactor": 1, "mobile": False}
@@ -97,7 +96,7 @@ class Browser:
                 await _ask(socket, "Page.navigate", url=address)
                 deadline = time.monotonic() + seconds
                 while time.monotonic() < deadline:
-                    text = await _text(socket)
+                    text = await self._text(session, socket)
                     if all(each in text for each in wanted):
                         break
                     await asyncio.sleep(0.3)
@@ -112,11 +111,24 @@ class Browser:
                     socket, "Page.captureScreenshot", format="png", captureBeyondViewport=is_whole,
                     **clip,
                 )  # fmt: skip
-                return await _text(socket), base64.b64decode(picture["data"])
+                text = await self._text(session, socket)
+                return text, base64.b64decode(picture["data"])
 
+    async def _text(
+        self, session: aiohttp.ClientSession, page: aiohttp.ClientWebSocketResponse
+    ) -> str:
+        texts = [await _value(page, TEXT)]
+        for frame in await self._targets(session, "iframe"):
+            with suppress(aiohttp.ClientError):  # it is gone by now
+                async with session.ws_connect(frame, max_msg_size=LARGEST_ANSWER) as socket:
+                    texts.append(await _value(socket, TEXT))
+        return "\n".join(text or "" for text in texts)
 
-async def _text(socket: aiohttp.ClientWebSocketResponse) -> str:
-    return str(await _value(socket, "document.body?.innerText ?? ''") or "")
+    async def _targets(self, session: aiohttp.ClientSession, kind: str) -> list[str]:
+        """Return where the browser's pages, or frames, are asked."""
+        async with session.get(f"http://127.0.0.1:{self._port}/json") as answer:
+            found = await answer.json()
+        return [each["webSocketDebuggerUrl"] for each in found if each["type"] == kind]
 
 
 async def _value(socket: aiohttp.ClientWebSocketResponse, script: str) -> Any:
