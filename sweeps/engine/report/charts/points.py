@@ -152,7 +152,8 @@ def search_charts(summary: SweepSummary, importances: Importances) -> Iterator[C
                 continue
             axis: dict[str, Any] = {"title": {"text": with_unit(parameter)}}
             if isinstance(parameter, Choice):
-                axis["type"] = "category"
+                listed = list(map(value_text, parameter.values))
+                axis |= {"type": "category", "categoryorder": "array", "categoryarray": listed}
             elif getattr(parameter, "log", False):
                 axis["type"] = "log"
             yield Chart(

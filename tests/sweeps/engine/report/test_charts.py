@@ -69,6 +69,13 @@ def test_a_joint_search_has_slices_of_what_varies_and_its_importances(tmp_path):
     assert sum(bars["x"]) == pytest.approx(100)
 
 
+def test_words_of_a_slice_stand_in_their_order(tmp_path):
+    found = [ant_result(0, reset_interval=interval) for interval in ("never", 1.0, 0.1)]
+    records = write_sweep(tmp_path, found, **JOINT | {"seeds": 1})
+    axis = charts_of(records)["slice_reset_interval"].layout["xaxis"]
+    assert axis["categoryarray"] == ["0.1", "0.2", "0.33", "0.5", "1", "2", "never"]
+
+
 def test_curves_have_every_epoch_and_a_menu_of_metrics(make_sweep, line_search, monkeypatch):
     records = make_sweep(line_search)
     chart = charts_of(records)["curves"]
