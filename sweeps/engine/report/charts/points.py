@@ -78,6 +78,7 @@ def _trials(
 ) -> Iterator[dict[str, Any]]:
     best = sorted(points, key=lambda point: summary.ranks[point.point])
     trials = [(point, trial) for point in best for trial in point.trials if trial.measurements]
+    name = f"{MOST_MARKS:,} of {len(trials):,} trials" if len(trials) > MOST_MARKS else "trials"
     trials = trials[:MOST_MARKS]
     rows = [corrupted_rows(trial) for _, trial in trials]
     values = [
@@ -91,7 +92,7 @@ def _trials(
     ]
     x = [x_of(first, point.point[0]) for point, _ in trials]
     yield scatter(
-        x, values, "trials", texts,
+        x, values, name, texts,
         marker={"color": GREY, "size": 6, "symbol": "circle-open"}, visible="legendonly",
     )  # fmt: skip
 

@@ -35,6 +35,15 @@ def test_a_line_search_has_its_curve_with_intervals_and_what_was_published(make_
     assert "seed 0" in single["text"][0] and "epoch limit reached" in " ".join(single["text"])
 
 
+def test_an_accuracy_chart_of_many_trials_shows_some_and_says_so(
+    make_sweep, line_search, monkeypatch
+):
+    monkeypatch.setattr(points, "MOST_MARKS", 5)
+    *_, single = charts_of(make_sweep(line_search))["accuracy"].data
+    assert single["name"] == "5 of 17 trials" and len(single["x"]) == 5
+    assert set(single["x"]) == {0.5, 0.7}, "those of the best points"
+
+
 def test_parallel_coordinates_have_a_line_for_each_measured_trial(make_sweep, line_search):
     (trace,) = charts_of(make_sweep(line_search))["parallel"].data
     columns = {column["label"]: column["values"] for column in trace["dimensions"]}
