@@ -60,7 +60,7 @@ def _by_parameter(
     layout = {"xaxis": _axis(kinds), "yaxis": {"title": {"text": _measure(some[0])}}}
     others = any(len(summary.parameters) > 1 for summary in some)
     note += " Other parameters vary as well." * others
-    return Chart(f"by_{name}", f"By {label(kinds[0])}", note, traces, layout, True)
+    return Chart(f"by_{name}", f"By {label(kinds[0])}", note, traces, layout)
 
 
 def _axis(kinds: Sequence[Parameter]) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _accuracies(summaries: Sequence[SweepSummary]) -> Chart:
         "xaxis": {"title": {"text": "clean, test accuracy (%)"}},
         "yaxis": {"title": {"text": _measure(summaries[0])}},
     }
-    return Chart("accuracies", "Clean and corrupted accuracy", note, traces, layout, True)
+    return Chart("accuracies", "Clean and corrupted accuracy", note, traces, layout)
 
 
 def _corruptions(summaries: Sequence[SweepSummary]) -> Chart:
@@ -109,6 +109,5 @@ def _corruptions(summaries: Sequence[SweepSummary]) -> Chart:
     layout = {
         "barmode": "group", "xaxis": {"automargin": True},
         "yaxis": {"title": {"text": "test accuracy (%)"}},
-        "legend": {"orientation": "h", "y": 1.1},
     }  # fmt: skip
     return Chart("corruptions", "The best of each under each corruption", "", traces, layout, True)
