@@ -3,8 +3,8 @@
     uv run python -m docs.draw_screens
 
 It runs a sweep of some five minutes in a terminal of its own, and writes ``terminal.png``,
-``report_light.png``, ``report_dark.png`` and ``mlflow.png`` into docs/figures. It needs Chromium
-and the packages of the tests.
+``report_light.png``, ``report_dark.png``, ``report_whole.png`` and ``mlflow.png`` into
+docs/figures. It needs Chromium and the packages of the tests.
 """
 
 import io
@@ -56,9 +56,7 @@ def main() -> None:
         with Browser(folder / "browser", WIDTH, HEIGHT) as browser:
             (folder / "terminal.html").write_text(screen.replace(str(folder), "/home/me"))
             _save("terminal", browser.open(f"file://{folder}/terminal.html")[1])
-            page = f"file://{sweep}/report/report.html"
-            _save("report_light", browser.open(page, then=3)[1])
-            _save("report_dark", browser.open(page, then=3, is_dark=True)[1])
+            draw_report(sweep, folder, browser)
             _save("mlflow", *in_mlflow(sweep, folder, browser))
 
 
@@ -107,6 +105,18 @@ def to_html(screen: pyte.Screen) -> str:
     text = "\n".join([f"<b>{command}</b>", *lines]).rstrip()
     style = "background:#20242c;color:#d8dee9;margin:0;padding:18px;font:15px/1.32 monospace"
     return f'<meta charset="utf-8"><body style="{style}"><pre style="font:inherit">{text}</pre>'
+
+
+def draw_report(sweep: Path, folder: Path, browser: Browser) -> None:
+    """Draw the first screen of a sweep's report, light and dark, and the whole page."""
+    text = (sweep / "report" / "report.html").read_text()
+    for place, shown in ((sweep.parent, "results"), (f"{ROOT}/", ""), (folder, "/home/me")):
+        text = text.replace(str(place), shown)
+    (folder / "report.html").write_text(text)
+    page = f"file://{folder}/report.html"
+    _save("report_light", browser.open(page, then=3)[1])
+    _save("report_dark", browser.open(page, then=3, is_dark=True)[1])
+    _save("report_whole", browser.open(page, then=3, is_whole=True)[1])
 
 
 def in_mlflow(sweep: Path, folder: Path, browser: Browser) -> list[bytes]:

@@ -162,4 +162,5 @@ def show_deviations(plan: Plan, console: Console) -> None:
         console.print(SLOW_BF16, style="yellow", highlight=False)
     if plan.deviations:
         recipe, found = plan.config.data.benchmark.recipe, "; ".join(plan.deviations)
-        console.print(f"Deviations from {recipe} at scale {plan.config.scale}: {found}.")
+        line = f"Deviations from {recipe} at scale {plan.config.scale}: {found}."
+        console.print(line, highlight=False)

@@ -8,11 +8,17 @@ from typing import Any
 
 from gon_core.intervals import Interval
 from sweeps.engine.report.figures.style import GREY, OURS, PUBLISHED, SERIES
+from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 
 COLORS = tuple(color for color, _, _ in SERIES)
 SYMBOLS = ("circle", "diamond", "triangle-up", "square", "triangle-down", "cross")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+MOST_MARKS = 2_000  # of one kind in a chart: a page holds as many, however large the sweep
 DIGITS = 5  # significant, of every number: more would only make the page larger
-__all__ = ["COLORS", "GREY", "OURS", "PUBLISHED", "SYMBOLS", "Chart", "error_bars", "scatter"]
+__all__ = [
+    "COLORS", "DASHES", "GREY", "MOST_MARKS", "OURS", "PUBLISHED", "SYMBOLS", "Chart", "as_json",
+    "error_bars", "scatter", "shown_points",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Chart:
         data: plotly's traces.
         layout: of plotly, what is special; the page adds colours and margins.
         is_wide: whether it takes the whole width of the page.
+        choices: what a menu lets the reader draw: the ``y`` of each trace, by the name of the
+            vertical axis. The first is drawn at the beginning; ``data`` then has no ``y``.
     """
 
     name: str
@@ -34,11 +42,47 @@ class Chart:
     data: list[dict[str, Any]]
     layout: dict[str, Any] = field(default_factory=dict)
     is_wide: bool = False
+    choices: dict[str, list[list[float | None]]] = field(default_factory=dict)
 
-    def to_json(self) -> str:
-        """Return data and layout as JSON that may stand inside an element of HTML."""
-        text = json.dumps(_plain({"data": self.data, "layout": self.layout}), separators=(",", ":"))
-        return text.replace("<", "\\u003c").replace("&", "\\u0026")
+    def to_json(self, texts: dict[str, int]) -> str:
+        """Return the chart as JSON for an element of HTML.
+
+        Args:
+            texts: of the marks, by number. Several charts show the same ones, so the page holds
+                each once, and the chart its number; those that are new are added.
+        """
+        data = [
+            trace | {"text": [texts.setdefault(text, len(texts)) for text in trace["text"]]}
+            if "text" in trace
+            else trace
+            for trace in self.data
+        ]
+        choices = {"choices": self.choices} if self.choices else {}
+        return as_json({"data": data, "layout": self.layout} | choices)
+
+
+def as_json(value: Any) -> str:
+    """Return JSON that may stand inside an element of HTML."""
+    text = json.dumps(_plain(value), separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+def shown_points(
+    summary: SweepSummary, points: Sequence[PointSummary], note: str = ""
+) -> tuple[list[PointSummary], str]:
+    """Return the points that a chart shows, in their order: all, or the best ``MOST_MARKS``.
+
+    Args:
+        summary: of the sweep; its baselines are always among them.
+        points: that it could show.
+        note: how to read the chart. What is returned beside the points says if some are missing.
+    """
+    if len(points) <= MOST_MARKS:
+        return list(points), note
+    ranked = sorted(points, key=lambda point: summary.ranks.get(point.point, -1))
+    kept = {point.point for point in ranked[:MOST_MARKS]}
+    missing = f"The best {MOST_MARKS:,} of {len(points):,} points are shown."
+    return [point for point in points if point.point in kept], f"{note} {missing}".strip()
 
 
 def _plain(value: Any) -> Any:

@@ -10,12 +10,14 @@ from sweeps.engine.report import sentences
 from sweeps.engine.report.charts.chart import (
     COLORS,
     GREY,
+    MOST_MARKS,
     OURS,
     PUBLISHED,
     SYMBOLS,
     Chart,
     error_bars,
     scatter,
+    shown_points,
 )
 from sweeps.engine.report.summary.aggregate import LONG_STATUS, PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import corrupted_rows, interval_over_images
@@ -28,7 +30,8 @@ INTERVALS = "Bars: 95 % intervals, over seeds or, of one seed, over test images.
 
 def accuracy_chart(summary: SweepSummary) -> Chart | None:
     """Return the test accuracy by value of the first parameter, a series for each of the others."""
-    first, points = summary.parameters[0], summary.measured
+    first = summary.parameters[0]
+    points, note = shown_points(summary, summary.measured, INTERVALS)
     rests = list(dict.fromkeys(point.point[1:] for point in points))
     if not points or len(rests) > MOST_SERIES:
         return None
@@ -61,9 +64,8 @@ def accuracy_chart(summary: SweepSummary) -> Chart | None:
     if isinstance(first, Choice):
         axis = {"title": {"text": label(first)}, "type": "category"}
     layout = {"xaxis": axis, "yaxis": {"title": {"text": f"{summary.measure}, test accuracy (%)"}}}
-    return Chart(
-        "accuracy", f"{summary.measure} by {label(first)}", INTERVALS, traces, layout, True
-    )
+    title = f"{summary.measure} by {label(first)}"
+    return Chart("accuracy", title, note, traces, layout, is_wide=summary.search != "line")
 
 
 def x_of(parameter: Parameter, value: Any) -> Any:
@@ -74,7 +76,10 @@ def x_of(parameter: Parameter, value: Any) -> Any:
 def _trials(
     summary: SweepSummary, points: Sequence[PointSummary], first: Parameter
 ) -> Iterator[dict[str, Any]]:
-    trials = [(point, trial) for point in points for trial in point.trials if trial.measurements]
+    best = sorted(points, key=lambda point: summary.ranks[point.point])
+    trials = [(point, trial) for point in best for trial in point.trials if trial.measurements]
+    name = f"{MOST_MARKS:,} of {len(trials):,} trials" if len(trials) > MOST_MARKS else "trials"
+    trials = trials[:MOST_MARKS]
     rows = [corrupted_rows(trial) for _, trial in trials]
     values = [
         interval_over_images(trial, found).estimate
@@ -87,7 +92,7 @@ def _trials(
     ]
     x = [x_of(first, point.point[0]) for point, _ in trials]
     yield scatter(
-        x, values, "trials", texts,
+        x, values, name, texts,
         marker={"color": GREY, "size": 6, "symbol": "circle-open"}, visible="legendonly",
     )  # fmt: skip
 
@@ -123,42 +128,43 @@ def search_charts(summary: SweepSummary, importances: Importances) -> Iterator[C
     )
     if summary.search == "grid" or not complete:
         return
-    intervals = [point.objectives["corrupted"] for point in complete]
-    numbers = [point.number for point in complete]
-    best = list(accumulate((interval.estimate for interval in intervals), max))
+    shown, note = shown_points(summary, complete)
+    intervals = [point.objectives["corrupted"] for point in shown]
+    numbers, texts = [point.number for point in shown], hover(summary, shown)
     y_title = "corrupted validation accuracy (%)"
     yield Chart(
         "progress",
         "The search, point by point",
-        "Line: the best so far.",
+        f"Line: the best so far. {note}".strip(),
         [
             scatter(numbers, [each.estimate for each in intervals], "mean over seeds",
-                    hover(summary, complete), error_y=error_bars(intervals)),
-            scatter(numbers, best, "best so far", mode="lines", color=PUBLISHED,
+                    texts, error_y=error_bars(intervals)),
+            scatter(*_best_so_far(complete), "best so far", mode="lines", color=PUBLISHED,
                     line={"shape": "hv", "color": PUBLISHED}),
         ],
         {"xaxis": {"title": {"text": "point"}}, "yaxis": {"title": {"text": y_title}}},
-        is_wide=summary.search == "line",
     )  # fmt: skip
     if len(summary.objectives) == 2:
-        yield _front(summary, complete)
+        yield _front(summary, shown, note)
     if summary.search == "joint":
+        varied = f"The other parameters vary as well. Colour: the order of the search. {note}"
         for index, parameter in enumerate(summary.parameters):
             if len({point.point[index] for point in complete}) < 2:
                 continue
             axis: dict[str, Any] = {"title": {"text": with_unit(parameter)}}
             if isinstance(parameter, Choice):
-                axis["type"] = "category"
+                listed = list(map(value_text, parameter.values))
+                axis |= {"type": "category", "categoryorder": "array", "categoryarray": listed}
             elif getattr(parameter, "log", False):
                 axis["type"] = "log"
             yield Chart(
                 f"slice_{parameter.name}",
                 f"Slice: {parameter.name}",
-                "The other parameters vary as well. Colour: the order of the search.",
+                varied.strip(),
                 [
                     scatter(
-                        [x_of(parameter, point.point[index]) for point in complete],
-                        [each.estimate for each in intervals], "points", hover(summary, complete),
+                        [x_of(parameter, point.point[index]) for point in shown],
+                        [each.estimate for each in intervals], "points", texts,
                         marker={"color": numbers, "colorscale": "Viridis", "size": 8},
                     )
                 ],
@@ -178,16 +184,25 @@ def search_charts(summary: SweepSummary, importances: Importances) -> Iterator[C
         )  # fmt: skip
 
 
-def _front(summary: SweepSummary, complete: Sequence[PointSummary]) -> Chart:
+def _best_so_far(points: Sequence[PointSummary]) -> tuple[list[int], list[float]]:
+    """Return where the best of a search changes, and where it ends: numbers and accuracies."""
+    best = accumulate((point.objectives["corrupted"].estimate for point in points), max)
+    found: dict[float, int] = {}
+    for point, value in zip(points, best, strict=True):
+        found.setdefault(value, point.number)
+    return [*found.values(), points[-1].number], [*found, max(found)]
+
+
+def _front(summary: SweepSummary, shown: Sequence[PointSummary], note: str) -> Chart:
     first, second = summary.objectives
-    front = summary.front
+    front, _ = shown_points(summary, summary.front)
     return Chart(
         "front",
         "Pareto front",
-        "Points that no other surpasses in both accuracies are joined.",
+        f"Points that no other surpasses in both accuracies are joined. {note}".strip(),
         [
-            scatter([p.means[0] for p in complete], [p.means[1] for p in complete], "points",
-                    hover(summary, complete), color=GREY),
+            scatter([p.means[0] for p in shown], [p.means[1] for p in shown], "points",
+                    hover(summary, shown), color=GREY),
             scatter([p.means[0] for p in front], [p.means[1] for p in front], "Pareto front",
                     hover(summary, front), "lines+markers", PUBLISHED),
         ],

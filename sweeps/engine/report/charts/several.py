@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from search_spaces.parameter import Choice, Parameter
-from sweeps.engine.report.charts.chart import COLORS, SYMBOLS, Chart, error_bars, scatter
+from sweeps.engine.report.charts.chart import (
+    COLORS,
+    SYMBOLS,
+    Chart,
+    error_bars,
+    scatter,
+    shown_points,
+)
 from sweeps.engine.report.charts.points import INTERVALS, hover, x_of
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.space import label, with_unit
@@ -31,10 +38,11 @@ def _look(summaries: Sequence[SweepSummary], summary: SweepSummary) -> dict[str,
 def _by_parameter(
     name: str, some: Sequence[SweepSummary], summaries: Sequence[SweepSummary]
 ) -> Chart:
-    traces, kinds = [], []
+    traces, kinds, note = [], [], INTERVALS
     for summary in some:
         index = summary.names.index(name)
-        parameter, points = summary.parameters[index], list(summary.measured)
+        parameter = summary.parameters[index]
+        points, note = shown_points(summary, summary.measured, note)
         kinds.append(parameter)
         if not isinstance(parameter, Choice):
             points.sort(key=lambda point, index=index: float(point.point[index]))
@@ -51,8 +59,8 @@ def _by_parameter(
         )  # fmt: skip
     layout = {"xaxis": _axis(kinds), "yaxis": {"title": {"text": _measure(some[0])}}}
     others = any(len(summary.parameters) > 1 for summary in some)
-    note = f"{INTERVALS}{' Other parameters vary as well.' * others}"
-    return Chart(f"by_{name}", f"By {label(kinds[0])}", note, traces, layout, True)
+    note += " Other parameters vary as well." * others
+    return Chart(f"by_{name}", f"By {label(kinds[0])}", note, traces, layout)
 
 
 def _axis(kinds: Sequence[Parameter]) -> dict[str, Any]:
@@ -67,9 +75,10 @@ def _measure(summary: SweepSummary) -> str:
 
 
 def _accuracies(summaries: Sequence[SweepSummary]) -> Chart:
-    traces = []
+    traces, note = [], "Every point of every sweep, and the baselines."
     for summary in summaries:
         points = [point for point in summary.compared if point.test and point.clean]
+        points, note = shown_points(summary, points, note)
         traces.append(
             scatter(
                 [point.clean.mean for point in points if point.clean],
@@ -81,8 +90,7 @@ def _accuracies(summaries: Sequence[SweepSummary]) -> Chart:
         "xaxis": {"title": {"text": "clean, test accuracy (%)"}},
         "yaxis": {"title": {"text": _measure(summaries[0])}},
     }
-    note = "Every point of every sweep, and the baselines."
-    return Chart("accuracies", "Clean and corrupted accuracy", note, traces, layout, True)
+    return Chart("accuracies", "Clean and corrupted accuracy", note, traces, layout)
 
 
 def _corruptions(summaries: Sequence[SweepSummary]) -> Chart:
@@ -101,6 +109,5 @@ def _corruptions(summaries: Sequence[SweepSummary]) -> Chart:
     layout = {
         "barmode": "group", "xaxis": {"automargin": True},
         "yaxis": {"title": {"text": "test accuracy (%)"}},
-        "legend": {"orientation": "h", "y": 1.1},
     }  # fmt: skip
     return Chart("corruptions", "The best of each under each corruption", "", traces, layout, True)

@@ -8,13 +8,16 @@ from typing import Any
 from search_spaces.parameter import Choice, Parameter, value_text
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.report import sentences
-from sweeps.engine.report.charts.chart import COLORS, Chart, scatter
+from sweeps.engine.report.charts.chart import COLORS, DASHES, Chart, scatter
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
 
 MOST_TRIALS = 500  # of parallel coordinates
 MOST_CURVES = 150  # of trials: each has hundreds of numbers
+MOST_EPOCHS = 200  # of each of them
+MANY_NAMES = 12  # points of these curves: their legend needs room
 MOST_ROWS = 60  # points of a map of corruptions
+MOST_ABREAST = 12  # points of a map that stands beside another chart
 NOT_A_CURVE = ("epoch", "seconds", "data_seconds", "validation_seconds")
 
 
@@ -55,7 +58,7 @@ def parallel_chart(summary: SweepSummary) -> Chart | None:
         "Each line is a trial; accuracies in percent (validation under corruption; clean and "
         "corrupted of test images), which are also the colour. Drag along an axis to select."
     )
-    layout = {"margin": {"l": 60, "r": 20, "t": 70, "b": 30}}
+    layout = {"margin": {"l": 60, "r": 40, "t": 70, "b": 30}}
     return Chart("parallel", "Every trial: parallel coordinates", note, [trace], layout, True)
 
 
@@ -84,48 +87,51 @@ def curves_chart(summary: SweepSummary) -> Chart | None:
     if not names:
         return None
     points = list(dict.fromkeys(point.point for point, _ in pairs))
-    colors = {point: COLORS[index % len(COLORS)] for index, point in enumerate(points)}
+    numbers = {point: number for number, point in enumerate(points)}
+    histories = [_fewer(trial.history) for _, trial in pairs]
     traces, shown = [], set()
-    for point, trial in pairs:
+    for (point, trial), history in zip(pairs, histories, strict=True):
+        number = numbers[point.point]
+        # Neighbours differ in both; once the colours are used up, the dashes move on by one.
+        color = COLORS[number % len(COLORS)]
+        dash = DASHES[(number + number // len(COLORS)) % len(DASHES)]
         name = sentences.row_name(summary, point)
         hover = f"{name}, seed {trial.config.seed}<br>epoch %{{x}}: %{{y}}<extra></extra>"
-        traces.append(
-            scatter(
-                [entry["epoch"] for entry in trial.history],
-                _curve(trial, names[0]),
-                name,
-                mode="lines" if len(trial.history) > 2 else "lines+markers",
-                color=colors[point.point],
-                legendgroup=name,
-                showlegend=name not in shown,
-                hovertemplate=hover,
-            )
-        )
+        trace = scatter(
+            [entry["epoch"] for entry in history], [], name, color=color,
+            mode="lines" if len(history) > 2 else "lines+markers", legendgroup=name,
+            showlegend=name not in shown, hovertemplate=hover,
+            line={"color": color, "width": 1.5, "dash": dash},
+        )  # fmt: skip
+        traces.append(trace)
         shown.add(name)
-    menu = {
-        "type": "dropdown", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom",
-        "buttons": [
-            {"label": name.replace("_", " "), "method": "update", "args": [
-                {"y": [_curve(trial, name) for _, trial in pairs]},
-                {"yaxis.title.text": name.replace("_", " ")},
-            ]}
-            for name in names
-        ],
-    }  # fmt: skip
     most = max(len(trial.history) for _, trial in pairs)
-    layout = {
-        "updatemenus": [menu],
-        "margin": {"l": 60, "r": 20, "t": 70, "b": 50},
-        "xaxis": {"title": {"text": "epoch"}} | ({"dtick": 1} if most <= 20 else {}),
-        "yaxis": {"title": {"text": names[0].replace("_", " ")}},
+    layout: dict[str, Any] = {"xaxis": {"title": {"text": "epoch"}}}
+    if most <= 20:
+        layout["xaxis"]["dtick"] = 1
+    if len(points) > MANY_NAMES:
+        layout["height"] = 600
+    choices = {
+        name.replace("_", " "): [[entry.get(name) for entry in history] for history in histories]
+        for name in names
     }
-    hidden = len(summary.trials) - len(pairs)
-    note = f"{hidden:,} trials are not shown." if hidden else ""
-    return Chart("curves", "Training curves", note, traces, layout, True)
+    notes = []
+    if most > MOST_EPOCHS:
+        notes.append(f"At most {MOST_EPOCHS} epochs of a trial are drawn, evenly spaced.")
+    if hidden := len(summary.trials) - len(pairs):
+        notes.append(f"{hidden:,} trials are not shown.")
+    return Chart(
+        "curves", "Training curves", " ".join(notes), traces, layout,
+        is_wide=summary.search != "line", choices=choices,
+    )  # fmt: skip
 
 
-def _curve(trial: TrialResult, name: str) -> list[float | None]:
-    return [entry.get(name) for entry in trial.history]
+def _fewer(history: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """Return at most ``MOST_EPOCHS`` epochs, evenly spaced, with the first and the last."""
+    if len(history) <= MOST_EPOCHS:
+        return list(history)
+    step = (len(history) - 1) / (MOST_EPOCHS - 1)
+    return [history[round(step * index)] for index in range(MOST_EPOCHS)]
 
 
 def corruptions_chart(summary: SweepSummary) -> Chart | None:
@@ -148,4 +154,5 @@ def corruptions_chart(summary: SweepSummary) -> Chart | None:
         "xaxis": {"automargin": True},
     }
     title, note = "Test accuracy on each corruption", "In percent, mean over seeds."
-    return Chart("corruptions_map", title, note, [trace], layout, True)
+    is_wide = summary.search != "line" or len(rows) > MOST_ABREAST
+    return Chart("corruptions_map", title, note, [trace], layout, is_wide)

@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from search_spaces.parameter import value_text
 from sweeps.engine.report import sentences
-from sweeps.engine.report.charts.chart import Chart
+from sweeps.engine.report.charts.chart import Chart, as_json
 from sweeps.engine.report.figures.catalogue import Drawing
 from sweeps.engine.report.summary.aggregate import SweepSummary
 from sweeps.engine.report.summary.space import range_text, with_unit
@@ -45,8 +45,8 @@ def to_page(
         title=escape(summary.description.title),
         deviations=f'<p class="reduced"><strong>{escape(reduced)}</strong></p>' if reduced else "",
         answer=_paragraph([best], "best-value") + _paragraph(rest),
-        config=escape(_config(summary)),
-        charts="\n".join(map(_chart, charts)),
+        config=_paragraph([_config(summary)], "note"),
+        charts=_charts(charts),
         figures="\n".join(_figure(drawing, svg) for drawing, svg in pictures.items()),
         tables="\n".join(map(_table, tables)),
         provenance=_provenance(summary),
@@ -71,9 +71,9 @@ def several_page(
     return Template(PAGE.read_text()).substitute(
         title=escape(f"{len(summaries)} sweeps compared"),
         deviations=f'<p class="reduced">{"<br>".join(lines)}</p>' if any(reduced.values()) else "",
-        answer="",
-        config="Each against the first.",
-        charts="\n".join(map(_chart, charts)),
+        answer=_paragraph([f"Each is compared with the first, {names[0]}."], "best-value"),
+        config="",
+        charts=_charts(charts),
         figures="",
         tables="\n".join(map(_table, tables)),
         provenance=f"<dl>{questions}</dl>",
@@ -115,14 +115,23 @@ def _searched(summary: SweepSummary) -> str:
     return f"{units} at {texts}{further}"
 
 
-def _chart(chart: Chart) -> str:
+def _charts(charts: Iterable[Chart]) -> str:
+    texts: dict[str, int] = {}
+    sections = [_chart(chart, texts) for chart in charts]
+    shared = f'<script type="application/json" id="texts">{as_json(list(texts))}</script>'
+    return "\n".join([shared, *sections]) if sections else ""
+
+
+def _chart(chart: Chart, texts: dict[str, int]) -> str:
     note = f'<p class="note">{escape(chart.note)}</p>' if chart.note else ""
     kind = "chart wide-chart" if chart.is_wide else "chart"
     label = escape(f"{chart.title}. {NUMBERS}")
+    options = "".join(f"<option>{escape(name)}</option>" for name in chart.choices)
+    menu = f"<p><label>Shown: <select>{options}</select></label></p>" if options else ""
     return (
-        f'<section class="{kind}"><h2>{escape(chart.title)}</h2>'
+        f'<section class="{kind}"><h2>{escape(chart.title)}</h2>{menu}'
         f'<div class="plot" id="{chart.name}" role="img" aria-label="{label}"></div>{note}'
-        f'<script type="application/json" data-for="{chart.name}">{chart.to_json()}</script>'
+        f'<script type="application/json" data-for="{chart.name}">{chart.to_json(texts)}</script>'
         "</section>"
     )
 
@@ -150,7 +159,11 @@ def _table(table: Table) -> str:
     )
     note = _paragraph(lines, "note")
     if len(shown.rows) > MOST_UNFILTERED:
-        element = f'<input class="filter" type="search" placeholder="Filter rows">{element}'
+        label = escape(f"Filter rows: {table.title}")
+        element = (
+            f'<input class="filter" type="search" placeholder="Filter rows" aria-label="{label}">'
+            f"{element}"
+        )
     return f"<h2>{escape(table.title)}</h2>\n{element if table.rows else ''}{note}"
 
 

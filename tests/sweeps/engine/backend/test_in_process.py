@@ -104,4 +104,6 @@ def test_a_whole_sweep_runs_without_ray(tmp_path, capsys, monkeypatch):
 
     code = run_sweep(line_spec(options, options.sigmas), options, backend=InProcess)
     assert code == 0
-    assert (tmp_path / "results/sweep/report/report.html").exists()
+    page = tmp_path / "results/sweep/report/report.html"
+    assert page.exists()
+    assert f"Report, from the first minutes on: {page}\n" in capsys.readouterr().out

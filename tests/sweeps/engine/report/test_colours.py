@@ -11,8 +11,12 @@ from rich.console import Console
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 import sweeps
-from sweeps.engine.records.__main__ import STYLES
+from sweeps import sigma_line_search
+from sweeps.engine.planning.plan import make_plan
+from sweeps.engine.planning.strength import line_spec
+from sweeps.engine.records.__main__ import main
 from sweeps.engine.report.figures.style import GREY, PUBLISHED, SERIES
+from sweeps.engine.runs.dry_run import show_deviations
 
 # Machado et al. 2009, full severity: what is left of linear red, green and blue.
 SEEN = {
@@ -60,13 +64,29 @@ def test_no_two_series_differ_by_colour_alone():
     assert len({(marker, dashes) for _, marker, dashes in SERIES}) == len(SERIES)
 
 
+COLOUR = r"\x1b\[[\d;]*3\d"
+
+
 @pytest.mark.parametrize(("no_color", "has_colours"), [("1", False), ("", True)])
-def test_no_color_is_respected_in_a_terminal(no_color, has_colours, monkeypatch):
+def test_no_color_is_respected_in_a_terminal(
+    no_color, has_colours, make_sweep, monkeypatch, capsys
+):
+    records = make_sweep([(0.5, 0, "failed", None)], seeds=1)
     monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     monkeypatch.setenv("TERM", "xterm-256color")
-    shown = io.StringIO()
-    Console(file=shown, force_terminal=True, markup=False).print("failed", style=STYLES["failed"])
-    assert bool(re.search(r"\x1b\[[\d;]*3\d", shown.getvalue())) == has_colours
+    main(["check", records.folder.uri])
+    shown = capsys.readouterr().out
+    assert "failed" in shown and bool(re.search(COLOUR, shown)) == has_colours
+
+
+def test_numbers_of_the_deviations_have_no_colours_of_their_own():
+    options = sigma_line_search.Options(scale="demo")
+    console = Console(file=io.StringIO(), force_terminal=True, markup=False, width=500)
+    show_deviations(make_plan(line_spec(options, options.sigmas), options), console)
+    shown = console.file.getvalue()
+    assert "Deviations from the paper at scale demo: " in shown
+    assert not re.search(COLOUR, shown.split("Deviations")[1])
 
 
 def test_colours_of_the_terminal_come_from_rich_alone():

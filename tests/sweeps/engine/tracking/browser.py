@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 STARTING_SECONDS, PATIENCE_SECONDS = 60, 90
+TEXT = "document.body?.innerText ?? ''"
+SIDES = """({width: document.documentElement.clientWidth,
+             height: document.documentElement.scrollHeight})"""
 LARGEST_ANSWER = 2**26  # bytes: a picture comes as one message
 
 
@@ -26,6 +30,7 @@ class Browser:
 
     def __init__(self, folder: Path, width: int = 1600, height: int = 1000) -> None:
         self._folder, self._size = folder, f"{width},{height}"
+        self.said: Any = None
 
     def __enter__(self) -> "Browser":
         assert CHROMIUM is not None
@@ -54,7 +59,8 @@ class Browser:
 
     def open(
         self, address: str, wanted: tuple[str, ...] = (), seconds: float = PATIENCE_SECONDS,
-        then: float = 1.0, script: str = "", is_dark: bool = False,
+        then: float = 1.0, script: str = "", is_dark: bool = False, width: int = 0,
+        is_whole: bool = False,
     ) -> tuple[str, bytes]:  # fmt: skip
         """Open a page and wait until it says something.
 
@@ -63,44 +69,74 @@ class Browser:
             wanted: texts to wait for.
             seconds: how long at most.
             then: how many seconds more, for what is drawn.
-            script: JavaScript to run before the last look.
+            script: JavaScript to run before the last look; ``said`` is its value.
             is_dark: whether the reader prefers dark pages.
+            width: of the page, in pixels; 0 for that of the browser.
+            is_whole: whether the picture shows the page down to its end.
 
         Returns:
-            Its text, and a picture as PNG.
+            Its text, with that of frames of other origins in it, and a picture as PNG.
         """
-        return asyncio.run(self._open(address, wanted, seconds, then, script, is_dark))
+        return asyncio.run(
+            self._open(address, wanted, seconds, then, script, is_dark, width, is_whole)
+        )
 
     async def _open(
         self, address: str, wanted: tuple[str, ...], seconds: float, then: float, script: str,
-        is_dark: bool,
+        is_dark: bool, width: int, is_whole: bool,
     ) -> tuple[str, bytes]:  # fmt: skip
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{self._port}/json") as answer:
-                pages = await answer.json()
-            (page, *_) = (page for page in pages if page["type"] == "page")
-            address_of_page = page["webSocketDebuggerUrl"]
-            async with session.ws_connect(address_of_page, max_msg_size=LARGEST_ANSWER) as socket:
+            (page, *_) = await self._targets(session, "page")
+            async with session.ws_connect(page, max_msg_size=LARGEST_ANSWER) as socket:
                 scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
                 await _ask(socket, "Emulation.setEmulatedMedia", features=[scheme])
+                size = {"width": width, "height": 0, "deviceScaleFactor": 1, "mobile": False}
+                await _ask(socket, "Emulation.setDeviceMetricsOverride", **size)
                 await _ask(socket, "Page.navigate", url="about:blank")
                 await _ask(socket, "Page.navigate", url=address)
                 deadline = time.monotonic() + seconds
                 while time.monotonic() < deadline:
-                    text = await _text(socket)
+                    text = await self._text(session, socket)
                     if all(each in text for each in wanted):
                         break
                     await asyncio.sleep(0.3)
                 if script:
-                    await _ask(socket, "Runtime.evaluate", expression=script)
+                    self.said = await _value(socket, script)
                 await asyncio.sleep(then)
-                picture = await _ask(socket, "Page.captureScreenshot", format="png")
-                return await _text(socket), base64.b64decode(picture["data"])
+                clip = {}
+                if is_whole:
+                    sides = await _value(socket, SIDES)
+                    clip = {"clip": {"x": 0, "y": 0, **sides, "scale": 1}}
+                picture = await _ask(
+                    socket, "Page.captureScreenshot", format="png", captureBeyondViewport=is_whole,
+                    **clip,
+                )  # fmt: skip
+                text = await self._text(session, socket)
+                return text, base64.b64decode(picture["data"])
+
+    async def _text(
+        self, session: aiohttp.ClientSession, page: aiohttp.ClientWebSocketResponse
+    ) -> str:
+        texts = [await _value(page, TEXT)]
+        for frame in await self._targets(session, "iframe"):
+            with suppress(aiohttp.ClientError):  # it is gone by now
+                async with session.ws_connect(frame, max_msg_size=LARGEST_ANSWER) as socket:
+                    texts.append(await _value(socket, TEXT))
+        return "\n".join(text or "" for text in texts)
+
+    async def _targets(self, session: aiohttp.ClientSession, kind: str) -> list[str]:
+        """Return where the browser's pages, or frames, are asked."""
+        async with session.get(f"http://127.0.0.1:{self._port}/json") as answer:
+            found = await answer.json()
+        return [each["webSocketDebuggerUrl"] for each in found if each["type"] == kind]
 
 
-async def _text(socket: aiohttp.ClientWebSocketResponse) -> str:
-    said = await _ask(socket, "Runtime.evaluate", expression="document.body?.innerText ?? ''")
-    return str(said["result"].get("value", ""))
+async def _value(socket: aiohttp.ClientWebSocketResponse, script: str) -> Any:
+    """Return what a script returns; None for what JSON does not know, and for an error."""
+    said = await _ask(
+        socket, "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+    )
+    return said["result"].get("value")
 
 
 async def _ask(socket: aiohttp.ClientWebSocketResponse, method: str, **arguments: Any) -> Any:

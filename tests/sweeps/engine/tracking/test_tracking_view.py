@@ -279,6 +279,12 @@ def test_the_printed_link_opens_the_comparison(tmp_path, capsys):
                 then=5,
             )
             (tmp_path / "charts.png").write_bytes(picture)
+            _, (sweep_run,), _ = runs(server.uri, "sigma-demo")
+            place = f"{sweep_run.info.run_id}/artifacts/report/report.html"
+            # In a frame; the second text is of an axis, so that its charts are drawn there.
+            texts = ("Best: sigma 0.5", "corrupted validation accuracy (%)")
+            report, picture = browser.open(re.sub(r"(?<=runs)\?.*", f"/{place}", link), texts)
+            (tmp_path / "report.png").write_bytes(picture)
     finally:
         server.kill()
     for trial, value in zip(trials, values, strict=True):  # each has a line, none is folded away
@@ -289,5 +295,6 @@ def test_the_printed_link_opens_the_comparison(tmp_path, capsys):
     assert all(head in table for head in heads)
     order = [table.index(records.read_sweep().trial_name(t.config)) for t in (trials[-3], last)]
     assert order == sorted(order), "the best comes first"
+    assert all(text in report for text in texts), "MLflow shows the report"
     # Of sections that are open alone: an axis of the parallel coordinates, and the curves.
     assert "clean/top1" in charts and "validation_corrupted" in charts and "train_loss" in charts
