@@ -15,7 +15,7 @@ from sweeps.engine.resources import resources
 from sweeps.sigma_line_search import Options
 from tests.class_folders import fill
 from tests.sweeps.faults import PATIENCE, Sweep, is_alive, kill, wait_for, wait_until_gone
-from tests.sweeps.here import run_here
+from tests.sweeps.here import repeat_here, run_here
 
 SIZE = "--dataset image_folder --image-size 32 --data-dir"
 
@@ -161,7 +161,7 @@ def test_however_its_processes_die_it_ends_on_the_same_bits(tmp_path):
     cached = "--cache-images none --data-workers 1 --fresh"
     where = f"{SIZE} {tmp_path}/photos"
     undisturbed = Sweep(tmp_path, f"{where} {options}", name="undisturbed")
-    code, printed = undisturbed.run()
+    code, printed = repeat_here(undisturbed, draws=False)
     assert code == 0, printed
 
     sweep = Sweep(tmp_path, f"{where} {options} {cached}", name="killed")

@@ -80,16 +80,30 @@ def test_output_that_is_closed_or_full_ends_nothing_and_is_said_once(results):
         assert "records" not in done.stderr
 
 
-def test_a_user_without_a_name_and_a_home_runs_a_whole_sweep(tmp_path):
+PLAIN = """
+from sweeps import Sweep
+
+def train(trial, seed, report):
+    report(sum(float(images.mean()) for images, _ in trial.batches()))
+
+found = Sweep("Q", train=train, space={"x": [1, 2]}, seeds=1, scale="demo", max_epochs=1,
+              training_images=600, start_epochs=1).run()
+print(found.trials["corrupted"].notna().sum(), "measured")
+"""
+
+
+def test_a_user_without_a_name_and_a_home_runs_a_plain_script_with_a_function(tmp_path):
+    """A whole sweep on Ray, from Python; it makes MLflow's store as well."""
+    (tmp_path / "mine.py").write_text(PLAIN)
     nowhere = tmp_path / "nowhere/home"
     nameless = ("unshare", "--user", "--map-user=12345")  # the same user under another number
     if subprocess.run([*nameless, "true"], capture_output=True).returncode:
         nameless = ()  # where users may not do that, the name is kept
-    code, out, err = command(
-        tmp_path, SCRIPT, *WORDS, "--name", "s", before=nameless, HOME=str(nowhere), USER=""
-    )
+    code, out, err = command(tmp_path, "mine.py", before=nameless, HOME=str(nowhere), USER="")
     assert code == 0, out + err
-    assert (tmp_path / "results/s/report/report.html").exists()
+    assert "2 measured" in out and "Traceback" not in out + err
+    (folder,) = tmp_path.glob("results/*/report")
+    assert (folder / "report.html").exists() and (tmp_path / "results/mlflow.db").exists()
     assert not nowhere.parent.exists()
 
 
