@@ -1,6 +1,8 @@
 """``sweeps.Sweep``: a sweep from Python."""
 
 import os
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -150,3 +152,25 @@ def test_its_text_repeats_it():
         "Sweep('Which rate?', train=train, space={'rate': [0.1]}, storage='elsewhere', "
         "tracking_uri='http://me:***@host/', seeds=2).run()"
     )
+
+
+PLAIN = """
+from sweeps import Sweep
+
+def train(trial, seed, report):
+    report(sum(float(images.mean()) for images, _ in trial.batches()))
+
+found = Sweep("Q", train=train, space={"x": [1, 2]}, seeds=1, scale="demo", max_epochs=1,
+              training_images=600, start_epochs=1).run()
+print(found.trials["corrupted"].notna().sum(), "measured")
+"""
+
+
+@pytest.mark.system
+def test_a_plain_script_with_a_function_runs_on_ray(tmp_path):
+    (tmp_path / "mine.py").write_text(PLAIN)
+    command = [sys.executable, "mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "2 measured" in done.stdout and "Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "results/mlflow.db").exists(), "which it made"
