@@ -31,6 +31,7 @@ SHAPES_ARE_CHECKED = ("gon_core", "gpu", "sweeps/engine/trials")
 
 TESTS = Path(__file__).parent
 REAL_SWEEPS = TESTS / "sweeps"
+LONG = ("test_ranks.py", "test_surroundings.py", "test_parallel.py", "test_growth.py")  # as well
 MAY_START_PROCESSES = {"end_to_end", "system", "slow", "cluster", "gpu"}
 
 
@@ -42,7 +43,7 @@ def pytest_collection_finish():
 
 def pytest_collection_modifyitems(items):
     """Begin with the real sweeps: the longest tests, at the end, would leave other cores idle."""
-    items.sort(key=lambda item: item.path.parent != REAL_SWEEPS)
+    items.sort(key=lambda item: (item.path.parent != REAL_SWEEPS, item.path.name not in LONG))
 
 
 class Guard:

@@ -4,9 +4,11 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager
+from functools import cache, partial
 
 import pytest
 
+from gon_core.data import idx
 from sweeps.engine.planning import trial_cost
 from sweeps.engine.runs import checkpoint_evaluation
 from sweeps.engine.tracking.mlflow import sqlite_store
@@ -63,6 +65,19 @@ def new_stores_are_copies(shared):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite_store, "_create", create)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def digits_are_unpacked_once():
+    """Without a quarter of a second of each sweep, which writes to no image."""
+    unpack, mnist = idx.load, cache(partial(idx.load, "mnist"))
+
+    def load(dataset, data_dir=None):
+        return mnist() if dataset == "mnist" else unpack(dataset, data_dir)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(idx, "load", load)
         yield
 
 

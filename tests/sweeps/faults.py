@@ -35,16 +35,10 @@ class Sweep:
         arguments: of the command, without the sizes.
         script: of ``sweeps/``.
         name: of the sweep.
-        has_store: whether MLflow's store is there before, here a copy; else the command makes it,
-            which takes seconds.
         sizes: arguments as well: how much is trained and measured, and where records go.
     """
 
-    def __init__(
-        self, folder, arguments, script="sigma_line_search", name="small", has_store=True,
-        sizes=SMALL,
-    ):  # fmt: skip
-        self.has_store = has_store
+    def __init__(self, folder, arguments, script="sigma_line_search", name="small", sizes=SMALL):
         self.cwd = folder
         self.folder = folder / "results" / name
         self.command = [sys.executable, str(SWEEPS / f"{script}.py"), *sizes.split(),
@@ -52,8 +46,7 @@ class Sweep:
         self.records = SweepRecords(Folder(str(self.folder)))
 
     def start(self, **environment):
-        if self.has_store:
-            sqlite_store.ensure_store(self.cwd / "results/mlflow.db")
+        sqlite_store.ensure_store(self.cwd / "results/mlflow.db")  # a copy: making it takes seconds
         return subprocess.Popen(
             self.command, cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=ENVIRONMENT | environment, start_new_session=True,

@@ -42,7 +42,8 @@ METER = partial(budget.Meter, clock=clock)
 
 def run(sweep, *arguments):
     """Run a sweep whose trials take an hour; return its exit code and what it printed."""
-    return repeat_here(sweep, *arguments, patched={"sweeps.engine.backend.budget.Meter": METER})
+    patched = {"sweeps.engine.backend.budget.Meter": METER}
+    return repeat_here(sweep, *arguments, patched=patched, draws=False)
 
 
 def one_line(text):
@@ -132,7 +133,7 @@ def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
     broken = ended.model_copy(update={"status": "failed", "reason": reason, "notes": ["[/b]"]})
     sweep.records.trial(broken.trial_id).write_result(broken)
     sweep.command += ["--budget-hours", "0.5"]  # which is used up: nothing is started
-    code, text = repeat_here(sweep)
+    code, text = repeat_here(sweep, draws=False)
     assert code == 1, text
     assert f"trial {broken.trial_id} failed: {reason}" in text
     assert f"trial {broken.trial_id}: [/b]" in text

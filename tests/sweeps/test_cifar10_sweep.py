@@ -67,7 +67,7 @@ def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
         "--seeds", 1, "--num-trials", 0, "--start-epochs", 1, "--name", "photos",
         "--objective", "corruptions",
     )  # fmt: skip
-    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    code, printed = run_here(tmp_path, "sigma_line_search", *given, draws=False)
     words = " ".join(printed.split())
     assert code == 0 and "14 of 15 corruptions (without frost)" in words, printed
     assert "is the plain mean over 14 of 15 corruptions" in words
@@ -94,7 +94,7 @@ def test_published_corrupted_images_take_the_place_of_ours(small, tmp_path):
         "--seeds", 1, "--num-trials", 0, "--start-epochs", 1, "--name", "published",
         "--corrupted-dir", tmp_path,
     )  # fmt: skip
-    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    code, printed = run_here(tmp_path, "sigma_line_search", *given, draws=False)
     assert code == 0 and read == [(tmp_path, 20)], printed
     assert "Corrupted test images are those that were published." in " ".join(printed.split())
     table = parquet.read_table(tmp_path / "results/published/results.parquet").to_pylist()

@@ -15,7 +15,7 @@ from sweeps.engine.resources import resources
 from sweeps.sigma_line_search import Options
 from tests.class_folders import fill
 from tests.sweeps.faults import PATIENCE, Sweep, is_alive, kill, wait_for, wait_until_gone
-from tests.sweeps.here import run_here
+from tests.sweeps.here import repeat_here, run_here
 
 SIZE = "--dataset image_folder --image-size 32 --data-dir"
 
@@ -43,7 +43,7 @@ def test_it_finds_the_same_whether_images_are_kept_or_decoded_in_every_epoch(pho
     code, printed = run_here(tmp_path, "sigma_line_search", *given, "--name", "kept")
     assert code == 0 and "decoded anew" not in printed, printed
     decoded = ("--cache-images", "none", "--data-workers", 0, "--fresh", "--name", "decoded")
-    code, printed = run_here(tmp_path, "sigma_line_search", *given, *decoded)
+    code, printed = run_here(tmp_path, "sigma_line_search", *given, *decoded, draws=False)
     assert code == 0 and "decoded anew in every epoch" in printed, printed
     kept, decoded = (tmp_path / "results" / name for name in ("kept", "decoded"))
     assert weights(kept) == weights(decoded) != {}
@@ -54,7 +54,7 @@ def test_it_finds_the_same_whether_images_are_kept_or_decoded_in_every_epoch(pho
 
     trials = tuple(kept.glob("trials/*"))
     given = ("--checkpoints", *trials, "--data-dir", photos, "--evaluate", "none", "--name", "ev")
-    code, printed = run_here(tmp_path, "evaluate_checkpoint", *given)
+    code, printed = run_here(tmp_path, "evaluate_checkpoint", *given, draws=False)
     assert code == 0, printed
     again = parquet.read_table(tmp_path / "results/ev/results.parquet").to_pylist()
     assert [row["value"] for row in again] == [row["value"] for row in rows]
@@ -149,7 +149,7 @@ def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path, capl
     assert said == ["w.safetensors: 'module.' before every name is left out"]
     assert "trials start from given weights" in words and "learning rate 0.01" in words
     assert not (tmp_path / "results").exists()
-    code, printed = run_here(tmp_path, "sigma_line_search", *given)
+    code, printed = run_here(tmp_path, "sigma_line_search", *given, draws=False)
     assert code == 0, printed
     code, printed = run_here(tmp_path, "sigma_line_search", *given, "--model", "wrn_40_2")
     assert code == 2 and "not the weights of a wrn_40_2: missing" in " ".join(printed.split())
@@ -164,7 +164,7 @@ def test_however_its_processes_die_it_ends_on_the_same_bits(tmp_path):
     cached = "--cache-images none --data-workers 1 --fresh"
     where = f"{SIZE} {tmp_path}/photos"
     undisturbed = Sweep(tmp_path, f"{where} {options}", name="undisturbed")
-    code, printed = undisturbed.run()
+    code, printed = repeat_here(undisturbed, draws=False)
     assert code == 0, printed
 
     sweep = Sweep(tmp_path, f"{where} {options} {cached}", name="killed")

@@ -15,6 +15,7 @@ from gon_core.benchmarks.imagenet_c import CORRUPTIONS
 from gon_core.data import image_list, shards
 from gon_core.data.files import DataFileError
 from gon_core.evaluation.corrupted_sets import CLEAN_KEY, build
+from sweeps.engine import report
 from sweeps.engine.records import RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs import checkpoint_imagenet
@@ -23,6 +24,7 @@ from sweeps.engine.runs.checkpoint_images import image_problems, load_images
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
 from sweeps.engine.trials.evaluation_steps import Steps
 from tests.class_folders import photo
+from tests.sweeps.here import render_nothing, render_small
 
 CLASSES = ("n01440764", "n01443537", "n01484850")
 
@@ -40,7 +42,11 @@ class Colours(torch.nn.Module):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with ``val`` alone, four images of each of three classes, and weights."""
+    """A folder with ``val`` alone, four images of each of three classes, and weights.
+
+    Figures, ten seconds an evaluation, are drawn where a test asks for them.
+    """
+    monkeypatch.setattr(report, "render", render_nothing)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GON_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(imagenet, "CLASSES", len(CLASSES))
@@ -181,6 +187,7 @@ def test_attacks_are_those_of_appendix_f_twice(place, monkeypatch):
     few = {"pgd": PGDAttack(0.001, 0.0001, 3), "ddn": DDNAttack(0.125, 0.02, 3)}
     for name in ON_IMAGENET:
         monkeypatch.setitem(ON_IMAGENET, name, few[name[:3]])
+    monkeypatch.setattr(report, "render", render_small)
     asked = options(place, name="attacks", evaluate=("attacks",), test_images=3)
     assert evaluate_checkpoints(asked) == 0
     found = result(place, "attacks")

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.end_to_end
 
 def test_a_sweep_that_is_interrupted_resumes_and_ends_with_a_figure(tmp_path):
     arguments = "--sigmas 0.5 --seeds 2 --num-trials 0 --max-epochs 8"
-    sweep = Sweep(tmp_path, arguments, has_store=False)
+    sweep = Sweep(tmp_path, arguments)
     process = sweep.start()
     wait_for(sweep.checkpoints, process, what="a checkpoint")
     process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Trials of two processes in a real sweep: the figures of one process, and an end in good order."""
+"""Trials of two processes in a sweep: the figures of one process, and on Ray an end in order."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from sweeps.engine.records.check import check
 from sweeps.engine.system import machine
 from tests.sweeps.engine.runs.test_security import process_tree
 from tests.sweeps.faults import PATIENCE, Sweep, is_alive, wait_for, wait_until_gone
+from tests.sweeps.here import repeat_here
 
 pytestmark = [
     pytest.mark.system,
@@ -20,7 +21,7 @@ TWO = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 2 --processes-per-tr
 
 def test_two_processes_find_what_one_does(finished, tmp_path):
     sweep = Sweep(tmp_path, TWO)
-    code, printed = sweep.run()
+    code, printed = repeat_here(sweep, draws=False)
     assert code == 0 and "Traceback" not in printed, printed
     assert check(sweep.records).is_whole
     found = sweep.records.results()
@@ -36,15 +37,6 @@ def test_two_processes_find_what_one_does(finished, tmp_path):
         for ours, theirs in zip(result.measurements, other.measurements, strict=True):
             assert (ours.split, ours.setting) == (theirs.split, theirs.setting)
             assert abs(ours.value - theirs.value) <= 100 / 30 + 1e-9
-
-
-def test_what_was_made_by_one_process_is_not_made_again_by_two(another_finished):
-    sweep = another_finished
-    before = sweep.result_stamps()
-    sweep.command += ["--processes-per-trial", "2"]
-    code, printed = sweep.run()
-    assert code == 0 and "nothing to train" in printed
-    assert sweep.result_stamps() == before
 
 
 def test_sigterm_fails_no_trial_and_leaves_no_process(tmp_path):

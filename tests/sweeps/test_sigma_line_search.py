@@ -41,12 +41,15 @@ def test_mlflow_holds_one_parent_and_one_terminal_run_per_trial(finished):
     assert all("mnist_c/mean" in run.data.metrics for run in trials)
 
 
-def test_the_same_command_again_trains_nothing_and_says_so(finished):
-    before = finished.result_stamps()
-    code, printed = finished.run()
+@pytest.mark.parametrize("changed", [(), ("--processes-per-trial", "2")], ids=["same", "two"])
+def test_the_command_again_trains_nothing_and_says_so(changed, another_finished):
+    """Neither the same command, nor one that trains each trial with two processes."""
+    sweep = another_finished
+    before = sweep.result_stamps()
+    code, printed = repeat_here(sweep, *changed, draws=False)
     assert code == 0 and "nothing to train" in printed
-    assert finished.result_stamps() == before
-    _, parents, trials = finished.mlflow_runs()
+    assert sweep.result_stamps() == before
+    _, parents, trials = sweep.mlflow_runs()
     assert len(parents) == 1 and len(trials) == 6
 
 

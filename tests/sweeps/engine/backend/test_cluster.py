@@ -2,8 +2,6 @@
 
 import gc
 import os
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 
@@ -20,9 +18,10 @@ from gon_core.training import checkpoints
 from sweeps.engine.backend import cluster, shards
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
-from sweeps.engine.resources.cluster_check import ClusterError
+from sweeps.engine.resources.cluster_check import ClusterError, UnsharedStorageError
 from sweeps.engine.resources.resources import Resources
-from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, Sweep
+from tests.sweeps.faults import Sweep
+from tests.sweeps.here import repeat_here, run_here
 
 RESOURCES = Resources(cpus=1, gpus=0, max_concurrent=1)
 
@@ -132,59 +131,35 @@ def test_a_machine_with_other_code_evaluates_nothing():
         ask(evaluation_code() | {"evaluation_format": 99})
 
 
-# The cluster answers at first, and is gone when the images have been made.
-GOES_AWAY = """
-import sys
-import sweeps.evaluate_checkpoint as script
-from sweeps.engine.backend import cluster
-from sweeps.engine.resources import resources
-from sweeps.engine.system.leaving import leave
-
-def gone(settings):
-    raise ConnectionError("[no] answer")
-
-cluster._start = gone
-resources.no_machine_for = lambda *_: ""
-leave(script.main)
-"""
-
-
 @pytest.mark.system
-def test_one_that_is_gone_in_the_middle_ends_an_evaluation_and_says_why(tmp_path):
+def test_one_that_is_gone_in_the_middle_ends_an_evaluation_and_says_why(environment, tmp_path):
+    """The cluster answers at first, and is gone when the images have been made."""
+
+    def gone(settings):
+        raise ConnectionError("[no] answer")
+
     (tmp_path / "model.safetensors").write_bytes(checkpoints.dump_model(MadryCNN()))
     arguments = "--checkpoints model.safetensors --evaluate none --test-images 30 --name one"
-    ended = subprocess.run(
-        [sys.executable, "-c", GOES_AWAY, *arguments.split(), "--validation-images", "30",
-         "--address", "127.0.0.1:1"], cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=PATIENCE, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
+    code, printed = run_here(
+        tmp_path, "evaluate_checkpoint", *arguments.split(), "--validation-images", 30, "--address",
+        "127.0.0.1:1", patched={
+            "sweeps.engine.backend.cluster._start": gone,
+            "sweeps.engine.resources.resources.no_machine_for": lambda *_: "",
+        },
     )  # fmt: skip
-    assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert "Ray cannot be reached any more: [no] answer" in ended.stdout.splitlines()
-    assert "Traceback" not in ended.stdout + ended.stderr
+    assert code == 1, printed
+    assert "Ray cannot be reached any more: [no] answer" in printed.splitlines()
+    assert "Traceback" not in printed
     assert SweepRecords(Folder(str(tmp_path / "results/one"))).results() == []
-
-
-UNSEEN = """
-from contextlib import nullcontext
-import sweeps.sigma_line_search as script
-from sweeps.engine.runs import sweep
-from sweeps.engine.resources.cluster_check import UnsharedStorageError
-from sweeps.engine.system.leaving import leave
-
-def train(run, *_):
-    raise UnsharedStorageError("results is not seen from there")
-
-sweep._Sweep._train = train
-sweep.Cluster = lambda *_: nullcontext()
-leave(script.main)
-"""
 
 
 @pytest.mark.system
 def test_storage_that_a_late_machine_does_not_see_ends_the_sweep_and_says_so(tmp_path):
+    def train(run, *_):
+        raise UnsharedStorageError("results is not seen from there")
+
     sweep = Sweep(tmp_path, "--sigmas 0 --seeds 1 --num-trials 0 --max-epochs 1")
-    sweep.command[1:2] = ["-c", UNSEEN]
-    code, said = sweep.run(PYTHONPATH=str(SWEEPS.parent))
+    code, said = repeat_here(sweep, patched={"sweeps.engine.runs.sweep._Sweep._train": train})
     assert code == 2 and "Traceback" not in said, said
     assert "1 problem, the sweep ended:\n  --storage: results is not seen from there\n" in said
     assert "nothing was started" not in said

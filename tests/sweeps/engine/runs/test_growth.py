@@ -154,7 +154,7 @@ def test_an_evaluation_of_checkpoints_grows(run, tmp_path):
     def evaluate(words, code=0, measured="none"):
         given = ("--name", "ev", "--test-images", 20, "--validation-images", 30)
         found, printed = run_here(
-            tmp_path, "evaluate_checkpoint", *given, "--evaluate", measured, *words
+            tmp_path, "evaluate_checkpoint", *given, "--evaluate", measured, *words, draws=False
         )
         assert found == code, printed
         return SweepRecords(Folder(str(tmp_path / "results/ev"))), " ".join(printed.split())

@@ -1,5 +1,6 @@
 """A folder of sweeps is copied or renamed: nothing leads back to where it was."""
 
+import json
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from sweeps.engine.records.check import check
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.report import write_report
 from sweeps.engine.tracking.__main__ import main as tracking
+from sweeps.engine.tracking.mlflow.sqlite_store import ensure_store
 from tests.sweeps.here import run_here
 
 ROOT = Path(__file__).parents[4]
@@ -80,29 +82,45 @@ READ_ONLY = """
 mount --bind {0} {0} && mount -o remount,bind,ro {0} || exit 77
 shift; exec "$@"
 """
+COMMANDS = """
+import contextlib, importlib, io, json, sys
+for module, *words in json.load(sys.stdin):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = importlib.import_module(f"{module}.__main__").main(words)
+        except SystemExit as refused:
+            code = refused.code
+    print(json.dumps([code or 0, out.getvalue(), err.getvalue()]))
+"""
 
 
 def test_a_folder_that_can_only_be_read_is_shown_and_sent(moved, tmp_path):
-    def run(module, *words):
-        script = READ_ONLY.format(shlex.quote(str(moved)))
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", script, "sh", "-", sys.executable, "-m", module,
-             *map(str, words)], capture_output=True, text=True, cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        if done.returncode == 77 or "unshare" in done.stderr:
-            pytest.skip("this user may not mount")
-        return done.returncode, done.stdout, done.stderr
-
-    code, _, err = run("sweeps.engine.report", moved / "s")
+    sweep, own = str(moved / "s"), f"sqlite:///{tmp_path}/own.db"
+    commands = [
+        ["sweeps.engine.report", sweep],
+        ["sweeps.engine.report", sweep, "--output", str(tmp_path / "out")],
+        ["sweeps.engine.tracking", "replay", sweep],
+        ["sweeps.engine.tracking", "replay", sweep, own],
+    ]
+    ensure_store(tmp_path / "own.db")
+    script = READ_ONLY.format(shlex.quote(str(moved)))
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", "-", sys.executable, "-c", COMMANDS],
+        input=json.dumps(commands), capture_output=True, text=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("this user may not mount")
+    in_place, elsewhere, own_store, another = map(json.loads, done.stdout.splitlines())
+    code, _, err = in_place
     assert code == 2 and "write it elsewhere with --output FOLDER" in err, err
-    code, out, err = run("sweeps.engine.report", moved / "s", "--output", tmp_path / "out")
+    code, out, err = elsewhere
     assert code == 0 and "Best: sigma 0.5" in out, err
     assert (tmp_path / "out/report/report.html").exists()
-    code, _, err = run("sweeps.engine.tracking", "replay", moved / "s")
+    code, _, err = own_store
     assert code == 2 and "give another one behind the folder" in err, err
-    own = f"sqlite:///{tmp_path}/own.db"
-    code, out, err = run("sweeps.engine.tracking", "replay", moved / "s", own)
+    code, out, err = another
     assert code == 0 and "MLflow holds 1 trial of sweep s." in out, err
 
 

@@ -176,6 +176,7 @@ def test_a_plain_script_with_a_function_runs_on_ray(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "2 measured" in done.stdout and "Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "results/mlflow.db").exists(), "which it made"
     with sqlite3.connect(tmp_path / "results/mlflow.db") as database:
         query = "SELECT DISTINCT run_uuid, key FROM metrics WHERE key LIKE 'system/%'"
         kinds = Counter(key for _, key in database.execute(query))

@@ -110,7 +110,7 @@ def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_i
     method = MNIST.methods[variant].model_copy(update=changes)
     config = config.model_copy(update={"method": method})
     whole = type(records)(records.folder / "undisturbed").trial(config.trial_id)
-    expected = run_trial(config, data, start_weights, whole, processes=2)
+    expected = run_trial(config, data, start_weights, whole)  # two find the same
     kept, asked = records.trial(config.trial_id), []
 
     def stop():
