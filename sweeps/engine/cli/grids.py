@@ -17,6 +17,18 @@ WHOLE_NUMBER = BeforeValidator(_whole_number)
 """Reads a number where only a few are legal: pydantic takes the text of a ``Literal`` as it is."""
 
 
+def _three_numbers(given: object) -> object:
+    parts = given if isinstance(given, list | tuple) else [given]
+    found = [word for part in parts for word in str(part).replace(",", " ").split()]
+    if given is not None and len(found) != 3:
+        raise ValueError("must be three numbers: learning rate, batch and epochs")
+    return None if given is None else found
+
+
+THREE_NUMBERS = BeforeValidator(_three_numbers)
+"""Reads the recipe of a training."""
+
+
 def words(given: object, legal: Sequence[str]) -> list[Value] | None:
     """Return words from the command line or a YAML list.
 

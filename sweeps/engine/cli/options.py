@@ -14,7 +14,7 @@ from gon_core.config import DataConfig, FolderConfig, ImageSize, Precision, Vari
 from gon_core.config.training import MOST_BATCH, MOST_DECAYS
 from gon_core.data.files import DataFileError
 from sweeps.engine.cli.command_options import MOST_CORES, CommandOptions, Cores, PositiveInt
-from sweeps.engine.cli.grids import WHOLE_NUMBER, words
+from sweeps.engine.cli.grids import THREE_NUMBERS, WHOLE_NUMBER, words
 from sweeps.engine.cli.messages import hint
 from sweeps.engine.system.machine import memory
 
@@ -33,19 +33,9 @@ Methods = Annotated[
 ]
 
 
-def _three_numbers(given: object) -> object:
-    parts = given if isinstance(given, list | tuple) else [given]
-    found = [word for part in parts for word in str(part).replace(",", " ").split()]
-    if given is not None and len(found) != 3:
-        raise ValueError("must be three numbers: learning rate, batch and epochs")
-    return None if given is None else found
-
-
 Rate = Annotated[float, Field(gt=0)]
 Batch = Annotated[int, Field(ge=1, le=MOST_BATCH)]
-FordRecipe = Annotated[tuple[Rate, Batch, Epochs] | None, BeforeValidator(_three_numbers)]
-
-
+FordRecipe = Annotated[tuple[Rate, Batch, Epochs] | None, THREE_NUMBERS]
 DATASETS = benchmarks.names()
 EMBEDDED = ", ".join(name for name in DATASETS if benchmarks.get(name).is_embedded)
 
@@ -142,7 +132,7 @@ class SweepOptions(CommandOptions):
         None,
         description="The same for the vanilla model that trials start from. Default: --scale.",
     )
-    batch_size: Annotated[int, Field(ge=1, le=MOST_BATCH)] | None = Field(
+    batch_size: Batch | None = Field(
         None, description="Images of a training step. Default: by data set and --scale."
     )
     decays: Annotated[int, Field(ge=0, le=MOST_DECAYS)] | None = Field(

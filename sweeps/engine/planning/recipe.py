@@ -72,7 +72,7 @@ def recipe_problems(options: SweepOptions) -> dict[str, str]:
 def start_problems(options: SweepOptions) -> dict[str, str]:
     """Return which options are of a start that no method has, by option name."""
     random = random_starts(options)
-    if random != options.trained:
+    if not random or random != options.trained:
         return {}
     names = ("weights", "weights_of", "start_epochs")
     rule = f"{', '.join(random)} starts from random weights, as its authors' model did"

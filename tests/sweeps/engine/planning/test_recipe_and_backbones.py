@@ -96,7 +96,7 @@ def test_a_prefix_that_is_left_out_is_said_of_the_file_once(is_named, tmp_path, 
     save_file({f"module.{name}": tensor.contiguous() for name, tensor in state.items()}, file)
     options = training_recipe.Options(weights=file, model="madry_cnn" if is_named else None)
     found = given_weights.given(options)
-    assert [*found] == ["madry_cnn"] and found["madry_cnn"].head == ""
+    assert [*found] == ["madry_cnn"] and found["madry_cnn"].deviations == ()
     said = f"{file}: 'module.' before every name is left out"
     assert [record.getMessage() for record in caplog.records] == [said]
 
