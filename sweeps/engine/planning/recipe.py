@@ -155,22 +155,27 @@ def listed_among(test: "Images", options: SweepOptions) -> "Tensor | None":
     return torch.tensor(image_list.find(listed, names, str(options.image_list)))
 
 
+def _look_at_list(options: SweepOptions, place: Path) -> None:
+    """Raise DataFileError if the list cannot be read, or a folder has not its images."""
+    from gon_core.data import sharded  # it loads pyarrow and torch
+
+    if sharded.is_sharded(sharded.as_uri(place)):
+        tested(options, 0)
+    else:
+        listed_among(options.benchmark.read(place)[1], options)
+
+
 def folder_problems(options: SweepOptions) -> dict[str, str]:
     """Return what is wrong with folders and files beside those to train on, by option name.
 
     Whether shards have the images of a list is seen once they are copied.
     """
-    from gon_core.data import sharded
-
     found, place = {}, options.data_dir
     looks: dict[str, Callable[[], object]] = {}
     if options.folder is not None and place is not None:  # else there is nothing to compare with
         looks["stylized_dir"] = lambda: stylized_digest(options)
-        looks["image_list"] = lambda: (
-            tested(options, 0)
-            if sharded.is_sharded(sharded.as_uri(place))
-            else listed_among(options.benchmark.read(place)[1], options)
-        )
+        if options.image_list is not None:
+            looks["image_list"] = lambda: _look_at_list(options, place)
     if options.corrupted_dir is not None:
         folder = options.corrupted_dir
         looks["corrupted_dir"] = lambda: corrupted_digest(options.dataset, folder)
