@@ -46,7 +46,8 @@ class Controller:
         self._trial_to_actor = {trial: object() for trial in pending}
         self._actor_manager: Any = object.__new__(RayActorManager)
         self._actor_manager._pending_actors_to_attrs = dict.fromkeys(self._trial_to_actor.values())
-        self._scheduler_alg = _FIFO(lambda: None)
+        driver: Any = SimpleNamespace(cancel_waiting=lambda: None)
+        self._scheduler_alg = _FIFO(driver)
 
     def _wrapped(self) -> "Controller":
         return self

@@ -1,9 +1,12 @@
 """CUDA graphs: work on a GPU that is captured once, and then launched as a whole."""
 
 import gc
+import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Generator
@@ -13,6 +16,10 @@ SYNCHRONISES, MODE = "called a synchronizing CUDA operation", "Synchronization d
 MOST_AHEAD = 8
 """Graphs that the host launches before the GPU has ended the first of them. More would not make it
 faster: but a stop would have to wait for them, for minutes where a step takes a second."""
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held by a thread while it works with what is of the whole process: debug modes, the collector,
+torch's own random numbers."""
 
 
 class Recorder:
@@ -38,35 +45,28 @@ class Recorder:
         Returns:
             whether the host did not wait for the GPU: it cannot while it captures.
         """
-        current, mode = torch.cuda.current_stream(), torch.cuda.get_sync_debug_mode()
+        current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            try:
-                with torch.cuda.stream(self._stream):
-                    work()
-            finally:
-                torch.cuda.set_sync_debug_mode(mode)
+        with ONE_AT_A_TIME, _waits() as found, torch.cuda.stream(self._stream):
+            work()
         current.wait_stream(self._stream)
-        for each in caught:
-            if not any(text in str(each.message) for text in (SYNCHRONISES, MODE)):
-                warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-        return not any(SYNCHRONISES in str(each.message) for each in caught)
+        return not found
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Capture the work, which computes nothing; return what launches it."""
         graph = torch.cuda.CUDAGraph()
         for stream in self._streams:
             graph.register_generator_state(stream)
-        collects = gc.isenabled()
-        gc.disable()  # of a graph, perhaps, which is not destroyed while another is captured
-        try:
-            with torch.cuda.graph(graph, pool=self._memory, stream=self._stream):
-                work()
-        finally:
-            if collects:
-                gc.enable()
+        with ONE_AT_A_TIME:
+            collects = gc.isenabled()
+            gc.disable()  # of a graph, perhaps, which is not destroyed while another is captured
+            try:
+                # Other threads may do meanwhile what this one must not while it captures.
+                with torch.cuda.graph(graph, self._memory, self._stream, "thread_local"):
+                    work()
+            finally:
+                if collects:
+                    gc.enable()
 
         def replay() -> None:
             graph.replay()
@@ -77,3 +77,28 @@ class Recorder:
                 self._ahead.popleft().synchronize()
 
         return replay
+
+
+@contextmanager
+def _waits() -> Iterator[list[str]]:
+    """Yield a list that gets a text for each time at which this thread waits for the GPU."""
+    found: list[str] = []
+    thread, mode = threading.get_ident(), torch.cuda.get_sync_debug_mode()
+    show = warnings.showwarning
+
+    def note(message: Warning | str, *place: Any, **more: Any) -> None:
+        text = str(message)
+        if SYNCHRONISES in text and threading.get_ident() == thread:
+            found.append(text)
+        elif not any(each in text for each in (SYNCHRONISES, MODE)):  # those of other threads
+            show(message, *place, **more)
+
+    with warnings.catch_warnings():
+        for text in (SYNCHRONISES, MODE):
+            warnings.filterwarnings("always", f".*{text}")
+        warnings.showwarning = note
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield found
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from gon_core.training.cuda_graphs import ONE_AT_A_TIME
 from gon_core.training.parallel import Group
 
 STREAM = "dropout"
@@ -28,13 +29,17 @@ def drops(layer: nn.Module) -> bool:
 
 @contextmanager
 def drawing_from(stream: Generator | None, model: nn.Module) -> Iterator[None]:
-    """Let the dropout of ``model`` draw from a stream, as a context; without one, as torch does."""
+    """Let the dropout of ``model`` draw from a stream, as a context; without one, as torch does.
+
+    The random numbers that it draws are those of the whole process: another training in another
+    thread waits.
+    """
     if stream is None:
         yield
         return
     device = next(model.parameters()).device
     seed = int(torch.randint(2**53, (), generator=stream))
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with ONE_AT_A_TIME, torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 

@@ -187,12 +187,20 @@ class Driver:
             return None
         for tune_id, trial in reversed(self._trials.items()):
             if trial.waits:
-                del self._trials[tune_id]
-                self.search.ledger.put_back(trial.point, trial.config.seed)
-                for listener in self.allocation_listeners:
-                    listener.cancelled(trial.config)
+                self.cancel(tune_id)
                 return tune_id
         return None
+
+    def cancel(self, tune_id: str) -> None:
+        """Cancel a trial that waits, unless it is cancelled already."""
+        if (trial := self._trials.pop(tune_id, None)) is not None:
+            self.search.ledger.put_back(trial.point, trial.config.seed)
+            for listener in self.allocation_listeners:
+                listener.cancelled(trial.config)
+
+    def has(self, tune_id: str) -> bool:
+        """Return whether a trial has been suggested, and has not ended."""
+        return tune_id in self._trials
 
     def reported(self, tune_id: str, metrics: dict[str, float]) -> None:
         """Record the metrics of an epoch; an epoch that was repeated counts once."""

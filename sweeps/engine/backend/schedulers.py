@@ -1,6 +1,5 @@
 """Ray Tune's schedulers: which trial runs next, and which is unpromising."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,21 +8,24 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.records import VALIDATION_METRIC
 
+TRIALS = "trials"
+"""Where a trial of Tune's, which is a process, has the configurations of its trials, by name."""
+
 
 class _FIFO(FIFOScheduler):
     """Runs trials in their order.
 
     Args:
-        cancel_waiting: returns Tune's name of a waiting trial that will not run; None if none.
+        driver: says which trials that wait will not run.
 
     Attributes:
         abandoned: trials that wait to be resumed and will not be. Tune would allocate resources
             to each once more, for which a cluster may have to start a machine.
     """
 
-    def __init__(self, cancel_waiting: Callable[[], str | None], **settings: Any) -> None:
+    def __init__(self, driver: Driver, **settings: Any) -> None:
         super().__init__(**settings)
-        self._cancel_waiting = cancel_waiting
+        self._driver = driver
         self.abandoned: list[Any] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -33,9 +35,11 @@ class _FIFO(FIFOScheduler):
         """End the abandoned and cancelled ones, before Tune allocates resources."""
         while self.abandoned:
             tune_controller.stop_trial(self.abandoned.pop())
-        while (name := self._cancel_waiting()) is not None:
+        while (name := self._driver.cancel_waiting()) is not None:
             for trial in tune_controller.get_trials():
-                if trial.trial_id == name:
+                if name in trial.config[TRIALS]:
+                    for other in reversed(trial.config[TRIALS]):  # the rest of its process
+                        self._driver.cancel(other)
                     tune_controller.stop_trial(trial)
                     # Otherwise Tune keeps resources for it: the next to end would free no GPU.
                     if trial in tune_controller._staged_trials:
@@ -50,10 +54,10 @@ class _ASHA(_FIFO, ASHAScheduler):
 def make_scheduler(driver: Driver) -> _FIFO:
     """Return the plan's scheduler; ASHA begins with the rungs of the trials already recorded."""
     if driver.plan.config.scheduler == "none":
-        return _FIFO(driver.cancel_waiting)
+        return _FIFO(driver)
     max_epochs = driver.plan.config.training.max_epochs
     asha = _ASHA(
-        driver.cancel_waiting,
+        driver,
         time_attr="epoch",
         metric=VALIDATION_METRIC,
         mode="max",

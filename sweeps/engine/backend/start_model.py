@@ -57,7 +57,13 @@ def start_weights(
         of_one = replace(
             plan,
             config=plan.config.model_copy(update={"scheduler": "none"}),
-            resources=replace(resources, gpus=resources.start_gpus, max_concurrent=1, processes=1),
+            resources=replace(
+                resources,
+                gpus=resources.start_gpus,
+                max_concurrent=1,
+                processes=1,
+                trials_per_process=1,
+            ),
         )
         search = GridSearch(Ledger([POINT], [config.seed], lambda point, seed: config))
         listeners, room = [meter, _Listener(trial, meter, show)], meter.has_room

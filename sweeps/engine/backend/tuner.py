@@ -10,7 +10,8 @@ import logging
 import os
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,23 +30,26 @@ from sweeps.engine.backend.cluster import other_code, unshared
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.preemption import sigterm_notice
 from sweeps.engine.backend.protocol import Starts, own, weights_of
-from sweeps.engine.backend.schedulers import make_scheduler
+from sweeps.engine.backend.schedulers import TRIALS, make_scheduler
 from sweeps.engine.planning.plan import Resources
-from sweeps.engine.records import VALIDATION_METRIC, SweepRecords
+from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.resources.cluster_check import UnsharedStorageError
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.machine_load import Sample, Samples, sampled
 from sweeps.engine.trials.measures import TrialData
+from sweeps.engine.trials.together import Reported, Run, run_together
 from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
 
 # The images in Ray's object store, where each machine fetches them once. In a tuple Ray passes the
 # reference on as it is, and does not read it for every trial.
 Shared = tuple[ray.ObjectRef]
 
+NAME = "name"  # of the trial that a report is about
 ENTRY = "entry"
 LOAD = "load"  # samples of how busy the machine is
 EVALUATING = "evaluating"  # how far the evaluation of the final model is
+ENDED = "ended"  # that one of several trials of a process has
 UNRECORDED = "unrecorded"  # why a trial's record could not be written
 UNSHARED = "unshared"  # why no trial's record can be written on its machine
 MEMORY_IS_LOW = "running low on memory"  # Ray's words where its memory monitor ends a process
@@ -64,6 +68,7 @@ def run(driver: Driver, images: Shared, starts: Starts | None, scratch: Path) ->
     What Ray Tune keeps in the folder ``scratch`` is worth nothing afterwards.
     """
     resources = driver.plan.resources
+    together = resources.trials_per_process
     trainable = tune.with_resources(
         tune.with_parameters(
             _trainable, images=images, starts=starts, folder=driver.records.folder,
@@ -71,18 +76,18 @@ def run(driver: Driver, images: Shared, starts: Starts | None, scratch: Path) ->
             code=training_code(), function=driver.plan.spec.function,
             system_metrics=driver.show_load is not None,
         ),
-        {"cpu": resources.all_cpus, "gpu": resources.gpus},
+        {"cpu": together * resources.all_cpus, "gpu": round(together * resources.gpus, 4)},
     )  # fmt: skip
     scheduler = make_scheduler(driver)
     # The autoscaler is to see all waiting trials at once, whatever Tune's default is.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.max_concurrent)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.processes_at_once)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,  # the search says when it is over; a cancelled trial may come again
             search_alg=_Searcher(driver),
             scheduler=scheduler,
-            max_concurrent_trials=resources.max_concurrent,
+            max_concurrent_trials=resources.processes_at_once,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -105,54 +110,94 @@ def fetch(images: Shared) -> TrialData:
 
 
 def _trainable(
-    config: dict[str, str], images: Shared, starts: Starts | None, folder: Folder,
+    config: dict[str, dict[str, str]], images: Shared, starts: Starts | None, folder: Folder,
     resources: Resources, checkpoint_every: int, code: dict[str, int | str],
     function: Callable[..., None] | None = None, system_metrics: bool = False,
 ) -> None:  # fmt: skip
-    trial = TrialConfig.model_validate_json(config["trial"])
-    kept = SweepRecords(folder).trial(trial.trial_id)
-    if not kept.folder.exists("trial.json"):  # the driver wrote it
-        return tune.report(NOTHING | {UNSHARED: unshared(kept.folder, socket.gethostname())})
+    trials = {name: TrialConfig.model_validate_json(text) for name, text in config[TRIALS].items()}
+    kept = {name: SweepRecords(folder).trial(trial.trial_id) for name, trial in trials.items()}
+    first = next(iter(kept.values())).folder
+    if not first.exists("trial.json"):  # the driver wrote it
+        return tune.report(NOTHING | {UNSHARED: unshared(first, socket.gethostname())})
     if problem := other_code(code, training_code()):
         return tune.report(NOTHING | {UNRECORDED: problem})
     node = ray.get_runtime_context().get_node_id()
+    ids = ", ".join(trial.trial_id for trial in trials.values())
     try:
         make_deterministic(resources.device, resources.cpus)
-        with sigterm_notice(trial.trial_id, node) as stop, sampled(system_metrics) as samples:
-            result = run_trial(
-                trial, fetch(images).to(resources.device), weights_of(trial, starts), kept,
-                checkpoint_every, partial(_report, samples=samples), resources.processes, stop,
-                node, evaluates=starts is not None, show=partial(_show, samples=samples),
-                function=own(trial, function),
-            )  # fmt: skip
+        with sigterm_notice(ids, node) as stop, sampled(system_metrics) as samples:
+            data = fetch(images).to(resources.device)
+            runs = {
+                name: partial(
+                    run_trial, trial, data, weights_of(trial, starts), kept[name],
+                    checkpoint_every, processes=resources.processes, node=node,
+                    evaluates=starts is not None, function=own(trial, function),
+                )
+                for name, trial in trials.items()
+            }  # fmt: skip
+            if len(runs) > 1:
+                return _run_together(runs, resources.device, stop, samples)
+            ((name, run),) = runs.items()
+            report = partial(_report, name, samples)
+            result = run(report=report, show=report, stop=stop)
     except (StoppedError, RayError):  # to be resumed
         raise
-    except StorageError as error:  # not even the record was written
-        return tune.report(NOTHING | {UNRECORDED: cause(error)})
     except Exception as error:  # such as a GPU without memory for the images
-        reason = f"{cause(error)}\n{traceback.format_exc()}"
-        return tune.report(NOTHING | {UNRECORDED: reason})
-    if result.history:
-        _report(result.history[-1], samples)
-    else:
-        tune.report(NOTHING)
+        return tune.report(NOTHING | {UNRECORDED: _why(error)})
+    tune.report(_last(name, samples, result))
+
+
+def _run_together(
+    runs: Mapping[str, Run], device: str, stop: Callable[[], bool], samples: Samples
+) -> None:
+    """Run several trials at once; report for each that and how it ended, when it does."""
+    stopped: BaseException | None = None
+    with closing(run_together(runs, device, stop)) as events:
+        for event in events:
+            if isinstance(event, Reported):
+                _report(event.name, samples, event.metrics, event.words)
+            elif isinstance(event.result, StoppedError | RayError):  # all of them are to end
+                stopped = event.result
+            elif isinstance(event.result, BaseException):
+                said = {NAME: event.name, UNRECORDED: _why(event.result)}
+                tune.report(NOTHING | said | {ENDED: True})
+            else:
+                tune.report(_last(event.name, samples, event.result) | {ENDED: True})
+    if stopped is not None:
+        raise stopped
+
+
+def _why(error: BaseException) -> str:
+    """Return why a trial has not even a record."""
+    if isinstance(error, StorageError):
+        return cause(error)
+    return f"{cause(error)}\n{''.join(traceback.format_exception(error))}"
 
 
 def _living_nodes() -> set[str]:
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
-def _report(metrics: dict[str, float], samples: Samples) -> None:
+def _report(name: str, samples: Samples, metrics: dict[str, float], words: str = "") -> None:
+    """Report an epoch, or in words how far the evaluation is."""
+    tune.report(_message(name, samples, metrics, words))
+
+
+def _message(
+    name: str, samples: Samples, metrics: dict[str, float], words: str = ""
+) -> dict[str, Any]:
     # Tune adds entries of its own to what is reported; as text ours stay together.
-    watched = {"epoch": metrics["epoch"], VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
-    tune.report(watched | {ENTRY: json.dumps(metrics), LOAD: json.dumps(samples())})
-
-
-def _show(metrics: dict[str, float], words: str, samples: Samples) -> None:
+    said = {NAME: name, ENTRY: json.dumps(metrics), LOAD: json.dumps(samples())}
     # Without an epoch no scheduler looks at it.
-    watched = {VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
-    load = json.dumps(samples())
-    tune.report(watched | {ENTRY: json.dumps(metrics), EVALUATING: words, LOAD: load})
+    said |= {EVALUATING: words} if words else {"epoch": metrics["epoch"]}
+    return said | {VALIDATION_METRIC: metrics.get(VALIDATION_METRIC, 0.0)}
+
+
+def _last(name: str, samples: Samples, result: TrialResult) -> dict[str, Any]:
+    """Return what is reported last of a trial."""
+    if not result.history:
+        return NOTHING | {NAME: name}
+    return _message(name, samples, result.history[-1])
 
 
 def out_of_memory(errors: str) -> str:
@@ -167,13 +212,20 @@ class _Searcher(Searcher):
     def __init__(self, driver: Driver) -> None:
         super().__init__(metric=VALIDATION_METRIC, mode="max")
         self._driver = driver
+        self._names: dict[str, tuple[str, ...]] = {}  # of the trials of each process
 
     def suggest(self, trial_id: str) -> Any:
-        """Return a trial's configuration, ``FINISHED``, or None while results are awaited."""
+        """Return the trials of a process, ``FINISHED``, or None while results are awaited."""
         if self._driver.is_over:
             return Searcher.FINISHED
-        config = self._driver.suggest(trial_id)
-        return {"trial": config.model_dump_json()} if config is not None else None
+        trials: dict[str, str] = {}
+        for number in range(self._driver.plan.resources.trials_per_process):
+            name = f"{trial_id}.{number}"
+            if (config := self._driver.suggest(name)) is None:
+                break
+            trials[name] = config.model_dump_json()
+        self._names[trial_id] = tuple(trials)
+        return {TRIALS: trials} if trials else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -181,8 +233,9 @@ class _Searcher(Searcher):
         found = result or {}
         if UNSHARED in found:
             self._driver.lost = UnsharedStorageError(found[UNSHARED])
-        else:
-            self._driver.ended(trial_id, failed=error, reason=found.get(UNRECORDED, ""))
+            return
+        for name in self._names.pop(trial_id, ()):  # but those that ended before
+            self._driver.ended(name, failed=error, reason=found.get(UNRECORDED, ""))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep: the study is rebuilt from the records."""
@@ -202,19 +255,33 @@ class _Callback(tune.Callback):
         self._driver, self._abandoned = driver, abandoned
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._driver.began(trial.trial_id, _living_nodes())
+        nodes = _living_nodes()
+        for name in trial.config[TRIALS]:
+            self._driver.began(name, nodes)
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = Path(trial.error_file).read_text() if trial.error_file else ""
-        if self._driver.is_abandoned(trial.trial_id, _living_nodes, out_of_memory(error)):
+        reason, names = out_of_memory(error), trial.config[TRIALS]
+        running = [name for name in names if self._driver.has(name)]
+        over = [name for name in running if self._driver.is_abandoned(name, _living_nodes, reason)]
+        if len(over) == len(running):
             self._abandoned.append(trial)
+            return
+        for name in over:
+            self._driver.ended(name, failed=True)
+        for name in [name for name in names if not self._driver.has(name)]:
+            del names[name]  # it does not run again
 
     def on_trial_result(
         self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        name = result.get(NAME, "")
         if ENTRY in result:
-            self._driver.reported(trial.trial_id, json.loads(result[ENTRY]))
+            self._driver.reported(name, json.loads(result[ENTRY]))
         if samples := [Sample(*each) for each in json.loads(result.get(LOAD, "[]"))]:
-            self._driver.sampled(trial.trial_id, samples)
+            for each in trial.config[TRIALS]:  # they share it
+                self._driver.sampled(each, samples)
         if EVALUATING in result:
-            self._driver.evaluating(trial.trial_id, result[EVALUATING])
+            self._driver.evaluating(name, result[EVALUATING])
+        if ENDED in result:
+            self._driver.ended(name, failed=False, reason=result.get(UNRECORDED, ""))

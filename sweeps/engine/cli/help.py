@@ -28,8 +28,9 @@ GROUPS = {  # other options are what the command is about
     "evaluation": ("evaluate", "evaluation_images", "generator_steps", "corrupted_dir",
         "frost_dir"),
     "resources": (
-        "address", "gpus_per_trial", "cpus_per_trial", "processes_per_trial", "max_concurrent",
-        "max_failures", "max_node_losses", "wait_for_driver",
+        "address", "gpus_per_trial", "cpus_per_trial", "processes_per_trial",
+        "trials_per_process", "max_concurrent", "max_failures", "max_node_losses",
+        "wait_for_driver",
     ),
     "budget": (
         "budget_gpu_hours", "budget_hours", "price_per_gpu_hour", "images_per_second", "dry_run",

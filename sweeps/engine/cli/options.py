@@ -172,6 +172,9 @@ class SweepOptions(CommandOptions):
         None,
         description="Processes of a trial, each on a share of a batch. Default: one a GPU, or 1.",
     )
+    trials_per_process: Cores = Field(
+        1, description="Trials that run at once in one process, on one GPU; for small models."
+    )
     max_concurrent: PositiveInt | None = Field(
         None, description="Trials at a time. Default: as many as fit."
     )

@@ -14,6 +14,7 @@ from sweeps.engine.resources.cluster_check import Capacity, ClusterError, Node
 from sweeps.engine.system import machine
 
 SHARED_MEMORY = Path("/dev/shm")
+ROUNDING = 1e-9  # of shares of a GPU, which are floats
 LEAST_SHARE = 0.01  # of a GPU: what CUDA itself needs of its memory; Ray rounds to 0.0001
 FEW_DECODERS, MOST_DECODERS = 2, 16  # processes for a trial, and for a GPU
 # A search that learns from every trial should not request all at once, and how far a cluster grows
@@ -36,6 +37,7 @@ class Resources:
         max_concurrent: trials at a time.
         processes: that train a trial together; with GPUs, one for each of its own.
         decoders: further processes of a trial, which decode its images; a core for each.
+        trials_per_process: that share one process, and a GPU; each has its ``cpus`` and ``gpus``.
         grows: whether the machines for so many trials are yet to come, or not: on a cluster that
             starts them.
     """
@@ -46,6 +48,12 @@ class Resources:
     processes: int = 1
     grows: bool = False
     decoders: int = 0
+    trials_per_process: int = 1
+
+    @property
+    def processes_at_once(self) -> int:
+        """Processes that run so many trials at a time, where several trials share one."""
+        return max(1, self.max_concurrent // self.trials_per_process)
 
     @property
     def device(self) -> str:
@@ -70,12 +78,15 @@ def problems(options: SweepOptions) -> dict[str, str]:
         return {"gpus_per_trial": rule}
     if gpus > 1 and gpus % 1:
         return {"gpus_per_trial": f"must be a whole number above 1, given: {gpus:g}"}
+    if found := _sharing_problems(options):
+        return found
     wanted = make_resources(options, at_once=1)
     if given and wanted.gpus and given != (one_each := max(1, int(wanted.gpus))):
         rule = f"must be {one_each}, one for each GPU of a trial (--gpus-per-trial)"
         found = {"processes_per_trial": f"{rule}, given: {given}"}
     elif options.address is not None:
-        found = cluster_problems(options, wanted.all_cpus, wanted.gpus)
+        together = options.trials_per_process
+        found = cluster_problems(options, together * wanted.all_cpus, together * wanted.gpus)
     elif sys.platform == "linux" and not SHARED_MEMORY.is_dir():
         found = {"address": f"this machine has no {SHARED_MEMORY}, in which Ray shares images: "
                  "mount one (docker run --shm-size 4g), or give a cluster"}  # fmt: skip
@@ -97,6 +108,34 @@ def problems(options: SweepOptions) -> dict[str, str]:
         if options.price_per_gpu_hour is not None:
             found["price_per_gpu_hour"] = f"{rule}, so that it has no effect"
     return found
+
+
+def _sharing_problems(options: SweepOptions) -> dict[str, str]:
+    """Return why trials cannot share a process, by option name.
+
+    Each is a thread of it. What torch keeps for the whole process must not change under any.
+    """
+    count, gpus = options.trials_per_process, options.gpus_per_trial or 0.0
+    if count == 1:
+        return {}
+    reasons = {
+        "asha stops a process, not one of its trials": options.scheduler == "asha",
+        "torch.compile is for one at a time (--compile)": options.compile,
+        "tf32 holds for all of a process (--precision)": options.precision == "tf32",
+        "such a trial has several processes (--processes-per-trial)": (
+            options.processes_per_trial or 1
+        ) > 1,
+    }  # fmt: skip
+    if reason := next((reason for reason, holds in reasons.items() if holds), ""):
+        return {"trials_per_process": f"must be 1, given: {count}; {reason}"}
+    most = options.max_concurrent
+    if most is not None and most < count:
+        rule = f"must be at least {count}, the trials of one process (--trials-per-process)"
+        return {"max_concurrent": f"{rule}, given: {most}"}
+    if gpus * count > 1 + ROUNDING:
+        rule = f"must be at most 1/{count}: the trials of a process share a GPU"
+        return {"gpus_per_trial": f"{rule} (--trials-per-process), given: {gpus:g}"}
+    return {}
 
 
 def share_problem(gpus: float) -> str:
@@ -158,7 +197,11 @@ def _machine_problems(options: SweepOptions, there: Node, wanted: Resources) -> 
             f"must be at most {int(most)}: each takes one of the {there.cpus} cores of this machine"
         )
         found["data_workers"] = f"{rule}, given: {wanted.decoders}"
-    if not found and not elsewhere and wanted.all_cpus > there.cpus:
+    if not found and not elsewhere and wanted.all_cpus * wanted.trials_per_process > there.cpus:
+        if wanted.trials_per_process > 1:
+            rule = f"must be at most {int(there.cpus) // wanted.all_cpus}: each trial takes"
+            rule += f" {wanted.all_cpus} of the {there.cpus} cores of this machine"
+            return {"trials_per_process": f"{rule}, given: {wanted.trials_per_process}"}
         name = "processes_per_trial" if options.processes_per_trial else "gpus_per_trial"
         found[name] = (
             f"must be at most {int(there.cpus) // wanted.cpus}: each process of a trial takes "
@@ -194,15 +237,17 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
             ``--max-concurrent`` says how many.
     """
     there, gpus = capacity(options), options.gpus_per_trial
+    together = options.trials_per_process
     if gpus is None:
-        gpus = 1.0 if there.largest.gpus else 0.0
+        gpus = 1.0 / together if there.largest.gpus else 0.0
     processes = options.processes_per_trial or max(1, math.ceil(gpus))
     decoders = _decoders(options, there, gpus, processes)
-    most = there.room_for(options.cpus_per_trial * processes + decoders, gpus)
+    cpus = options.cpus_per_trial * processes + decoders
+    most = together * there.room_for(together * cpus, together * gpus)
     if there.grows:
         most = max(most, options.max_concurrent or at_once)
     elif not most:  # a dry run for GPUs that this machine has not
-        most = options.max_concurrent or 1
+        most = options.max_concurrent or together
     return Resources(
         cpus=options.cpus_per_trial,
         gpus=gpus,
@@ -210,6 +255,7 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
         processes=processes,
         grows=there.grows,
         decoders=decoders,
+        trials_per_process=together,
     )
 
 

@@ -143,6 +143,11 @@ class Sweep:
                     source(self._function)
                 except ValueError as error:
                     found["train"] = str(error)
+                if (count := options.trials_per_process) > 1:
+                    rule = "it may draw from the random numbers of the whole process"
+                    found["trials_per_process"] = (
+                        f"must be 1 for a function; {rule}, given: {count}"
+                    )
             if not found and spec(options).search == "grid":
                 return plan.grid_problems(options)
             return found | plan.problems(options)

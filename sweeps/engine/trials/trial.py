@@ -141,7 +141,7 @@ def begin_training(
     )  # fmt: skip
 
 
-def cause(error: Exception) -> str:
+def cause(error: BaseException) -> str:
     """Return what broke a trial, in one line."""
     text = " ".join(str(error).split())
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
