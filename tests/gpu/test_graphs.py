@@ -1,5 +1,7 @@
 """Steps replayed as CUDA graphs: the bits of the same steps one operation after the other."""
 
+from threading import Thread
+
 import pytest
 import torch
 from torch import nn
@@ -175,3 +177,26 @@ def test_what_cannot_be_a_graph_is_run_one_operation_after_the_other(data):
     assert isinstance(runner_for(begin(Vanilla()), data, compiled), EagerRunner)
     drops = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
     assert isinstance(runner_for(begin(Vanilla(), model=drops), data, CONFIG), EagerRunner)
+
+
+def test_trainings_in_threads_have_the_bits_that_each_has_alone(data, recorded):
+    config, methods = CONFIG, [GNT(sigma=0.5), ADVERSARIAL, Vanilla(), GNT(sigma=0.1)]
+
+    def training(method):
+        return proceed(begin(method, config), data[:COUNT], method, config)
+
+    alone = [training(method) for method in methods]
+    count, found = len(recorded), {}
+
+    def work(number, method):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            found[number] = training(method)
+
+    torch.cuda.synchronize()
+    threads = [Thread(target=work, args=item) for item in enumerate(methods)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found[number] for number in range(len(methods))] == alone
+    assert len(recorded) == 2 * count  # no thread took another's waits for its own

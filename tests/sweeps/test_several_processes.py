@@ -1,4 +1,5 @@
-"""Trials of two processes in a sweep: the figures of one process, and on Ray an end in order."""
+"""Trials of two processes in a sweep, and two trials in a process: the figures of a process each,
+and on Ray an end in order."""
 
 import os
 import signal
@@ -16,6 +17,7 @@ pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(machine.cpu_count() < 2, reason="needs two cores"),
 ]
+LONG = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 25"
 TWO = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 2 --processes-per-trial 2"
 
 
@@ -37,6 +39,23 @@ def test_two_processes_find_what_one_does(finished, tmp_path):
         for ours, theirs in zip(result.measurements, other.measurements, strict=True):
             assert (ours.split, ours.setting) == (theirs.split, theirs.setting)
             assert abs(ours.value - theirs.value) <= 100 / 30 + 1e-9
+
+
+def test_two_trials_in_a_process_are_notified_and_resumed_together(tmp_path):
+    sweep = Sweep(tmp_path, f"{LONG} --trials-per-process 2")
+    process = sweep.start()
+    wait_for(lambda: len(sweep.checkpoints()) == 2, process, what="checkpoints of both")
+    (worker,) = sweep.workers()
+    os.kill(worker, signal.SIGTERM)  # as a machine does that will be taken away
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out + err
+    assert check(sweep.records).is_whole
+    first, second = zip(*sweep.attempts().values(), strict=True)  # each began twice
+    assert {attempt.pid for attempt in first} == {worker} and all(each.stopped for each in first)
+    assert len({attempt.pid for attempt in second}) == 1
+    assert all(each.from_epoch > 0 for each in second)
+    results = sweep.records.results()
+    assert [len(result.history) for result in results] == [25, 25]
 
 
 def test_sigterm_fails_no_trial_and_leaves_no_process(tmp_path):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from sweeps.engine.backend.schedulers import _FIFO
+from sweeps.engine.backend.schedulers import _FIFO, TRIALS
 
 
 class Controller:
@@ -32,10 +32,15 @@ class Controller:
 
 
 def test_no_resources_are_held_for_a_trial_that_is_cancelled():
-    trials = [Trial("trainable", stub=True, trial_id=name) for name in "abc"]
-    withdrawn = iter(["c", "b", None])
+    trials = [
+        Trial("trainable", stub=True, trial_id=name, config={TRIALS: {f"{name}.0": "", name: ""}})
+        for name in "abc"
+    ]
+    withdrawn, cancelled = iter(["c", "b.0", None]), []
+    driver = SimpleNamespace(cancel_waiting=lambda: next(withdrawn), cancel=cancelled.append)
     controller = Controller(trials)
-    chosen = _FIFO(lambda: next(withdrawn)).choose_trial_to_run(controller)
+    chosen = _FIFO(driver).choose_trial_to_run(controller)
     assert chosen is trials[0] and controller.places == 1
+    assert cancelled == ["c", "c.0", "b", "b.0"]  # the trials of a process together
     assert controller._staged_trials == {trials[0]}
     assert [trial.status for trial in trials[1:]] == [Trial.TERMINATED] * 2

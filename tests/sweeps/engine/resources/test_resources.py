@@ -40,6 +40,10 @@ def a_machine(monkeypatch):
     return options
 
 
+def sharing(together, gpus, most):
+    return Resources(1, gpus, most, trials_per_process=together)
+
+
 @pytest.mark.parametrize(
     ("gpus", "cpus", "given", "expected"),
     [
@@ -59,6 +63,12 @@ def a_machine(monkeypatch):
         (5, 8, {"gpus_per_trial": 2, "cpus_per_trial": 3}, Resources(3, 2.0, 1, 2)),
         (8, 8, {"gpus_per_trial": 8}, Resources(1, 8.0, 1, 8)),
         (2, 4, {"gpus_per_trial": 0, "processes_per_trial": 2}, Resources(1, 0.0, 2, 2)),
+        (2, 16, {"trials_per_process": 4}, sharing(4, 1 / 4, 8)),
+        (2, 16, {"trials_per_process": 3}, sharing(3, 1 / 3, 6)),
+        (2, 7, {"trials_per_process": 4}, sharing(4, 1 / 4, 4)),  # cores for one process
+        (1, 16, {"trials_per_process": 4, "gpus_per_trial": 0.125}, sharing(4, 0.125, 8)),
+        (0, 5, {"trials_per_process": 2}, sharing(2, 0.0, 4)),
+        (2, 16, {"trials_per_process": 4, "max_concurrent": 5}, sharing(4, 1 / 4, 5)),
     ],
 )
 def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine):
@@ -91,6 +101,24 @@ def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine
         (
             0, 4, {"cpus_per_trial": 2, "processes_per_trial": 3},
             "processes_per_trial", "at most 2: each process of a trial takes 2 of the 4 cores",
+        ),
+        (0, 2, {"trials_per_process": 3}, "trials_per_process", "at most 2: each trial takes 1"),
+        (
+            1, 8, {"trials_per_process": 4, "gpus_per_trial": 0.5},
+            "gpus_per_trial", "must be at most 1/4: the trials of a process share a GPU",
+        ),
+        (
+            1, 8, {"trials_per_process": 4, "max_concurrent": 2},
+            "max_concurrent", "must be at least 4, the trials of one process",
+        ),
+        *(
+            (1, 8, {"trials_per_process": 2} | given, "trials_per_process", f"given: 2; {rule}")
+            for given, rule in (
+                ({"scheduler": "asha"}, "asha stops a process"),
+                ({"compile": True}, "torch.compile is for one"),
+                ({"precision": "tf32"}, "tf32 holds for all"),
+                ({"processes_per_trial": 2}, "such a trial has several processes"),
+            )
         ),
         (2, 8, {"batch_norm": "local"}, "batch_norm", "is of trials of several processes"),
     ],

@@ -132,7 +132,7 @@ def start_trainable(error, config, records, monkeypatch):
     context = SimpleNamespace(get_node_id=lambda: "here")
     monkeypatch.setattr(tuner.ray, "get_runtime_context", lambda: context)
     records.trial(config.trial_id).write_config(config)
-    trial, resources = {"trial": config.model_dump_json()}, Resources(1, 0.0, 1)
+    trial, resources = {tuner.TRIALS: {"p.0": config.model_dump_json()}}, Resources(1, 0.0, 1)
     tuner._trainable(trial, (), None, records.folder, resources, 1, training_code())
 
 
