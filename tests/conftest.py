@@ -41,6 +41,11 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    """Let the interpreter free them at its end: nanobind takes what it does not for a leak."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items):
     """Begin with the real sweeps: the longest tests, at the end, would leave other cores idle."""
     items.sort(key=lambda item: (item.path.parent != REAL_SWEEPS, item.path.name not in LONG))
