@@ -33,10 +33,9 @@ from gpu_steps import (
     cifar,
     digits,
     photos,
-    together,
     wait,
-    work,
 )
+from gpu_together import together, work
 from torch import Tensor, nn
 
 from gon_core import benchmarks as data_sets

@@ -1,12 +1,8 @@
 """Steps of training on a GPU, for ``gpu.py``: of every method, in every form, several at once."""
 
 import statistics
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +10,7 @@ from torch import nn
 
 from gon_core import architectures, seeding
 from gon_core import benchmarks as data_sets
-from gon_core.config import DDN, GNT, PGD, UAT, FreeAT, TrainingConfig
+from gon_core.config import DDN, PGD, UAT, FreeAT, TrainingConfig
 from gon_core.data import idx
 from gon_core.data.splits import LabelledImages
 from gon_core.training import EpochMetrics, new_state, train
@@ -23,7 +19,6 @@ from gon_core.training.runner import EagerRunner
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 IS_GPU = DEVICE == "cuda"
 ATTACK_STEPS, ALONE_STEPS = (10, 50) if IS_GPU else (2, 2)
-TOGETHER = (1, 2, 4, 8) if IS_GPU else (1, 2)
 Row = dict[str, Any]
 
 
@@ -196,70 +191,3 @@ def plain_loop_ms(case: Case, images: LabelledImages, bf16: bool) -> float:
         wait()
         seconds.append(time.perf_counter() - started)
     return 1000 * statistics.median(seconds[1:]) / case.steps
-
-
-def together() -> Iterator[Row]:
-    """Trainings of one shape at once: in processes of their own, and on streams of one process."""
-    for words, form in FORMS.items():
-        alone: dict[str, float] = {}
-        for way, run in {"processes": in_processes, "streams of a process": on_streams}.items():
-            for count in TOGETHER:
-                seconds = run(count, words, form)
-                one = alone.setdefault(way, seconds)
-                yield {"case": DIGITS.name, "method": "gnt", "form": words, "how": way,
-                       "trials": count, "seconds": seconds,
-                       "times one after the other": count * one / seconds}  # fmt: skip
-
-
-def in_processes(count: int, words: str, form: Form) -> float:
-    """Return how long an epoch of each of so many processes takes, all at once."""
-    command = [sys.executable, str(Path(__file__).with_name("gpu.py")), "--worker", words]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    workers: list[Any] = [subprocess.Popen(command, **pipes) for _ in range(count)]
-    for worker in workers:
-        assert worker.stdout.readline() == "ready\n", "a worker failed"
-    started = time.perf_counter()
-    for worker in workers:
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    for worker in workers:
-        assert worker.stdout.readline() == "done\n", "a worker failed"
-    seconds = time.perf_counter() - started
-    for worker in workers:
-        worker.communicate()
-    return seconds
-
-
-def work(words: str) -> None:
-    """Be one of these processes."""
-    epochs = epochs_of(DIGITS, DIGITS.images(), GNT(sigma=0.5), FORMS[words])
-    next(epochs)
-    for line in ("ready", "done"):
-        print(line, flush=True)
-        if line == "ready":
-            sys.stdin.readline()
-            next(epochs)
-
-
-def on_streams(count: int, words: str, form: Form) -> float:
-    """Return how long an epoch of each takes, in a thread and on a stream of its own."""
-    images = DIGITS.images()
-    trainings = [epochs_of(DIGITS, images, GNT(sigma=0.5), form) for _ in range(count)]
-    streams = [torch.cuda.Stream() if IS_GPU else None for _ in trainings]
-
-    def epoch(training: Iterator[EpochMetrics], stream: Any) -> None:
-        with torch.cuda.stream(stream):
-            next(training)
-
-    for training, stream in zip(trainings, streams, strict=True):
-        epoch(training, stream)  # nothing else may run while a graph is recorded
-    threads = [
-        threading.Thread(target=epoch, args=pair) for pair in zip(trainings, streams, strict=True)
-    ]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    wait()
-    return time.perf_counter() - started

@@ -1,0 +1,133 @@
+"""Several trainings on one GPU at once, for ``gpu.py``."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from gpu_steps import DEVICE, DIGITS, FORMS, IS_GPU, Form, Row, epochs_of, wait
+from torch import Tensor, nn
+
+from gon_core import seeding
+from gon_core.config import GNT, TrainingConfig
+from gon_core.training import EpochMetrics, cuda_graphs, precision
+from gon_core.training.runner import TRIES
+
+TOGETHER = (1, 2, 4, 8) if IS_GPU else (1, 2)
+SIGMA = 0.5
+
+
+def together() -> Iterator[Row]:
+    """Trainings of one shape at once: in processes, on streams of one, with stacked weights."""
+    ways = {"processes": in_processes, "streams of a process": on_streams, "stacked": stacked}
+    for words, form in FORMS.items():
+        alone: float | None = None  # a trial in a process
+        for way, run in ways.items():
+            for count in TOGETHER:
+                seconds = run(count, words, form)
+                alone = seconds if alone is None else alone
+                yield {"case": DIGITS.name, "method": "gnt", "form": words, "how": way,
+                       "trials": count, "seconds": seconds,
+                       "times one after the other": count * alone / seconds}  # fmt: skip
+
+
+def in_processes(count: int, words: str, form: Form) -> float:
+    """Return how long an epoch of each of so many processes takes, all at once."""
+    command = [sys.executable, str(Path(__file__).with_name("gpu.py")), "--worker", words]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers: list[Any] = [subprocess.Popen(command, **pipes) for _ in range(count)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n", "a worker failed"
+    started = time.perf_counter()
+    for worker in workers:
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    for worker in workers:
+        assert worker.stdout.readline() == "done\n", "a worker failed"
+    seconds = time.perf_counter() - started
+    for worker in workers:
+        worker.communicate()
+    return seconds
+
+
+def work(words: str) -> None:
+    """Be one of these processes."""
+    epochs = epochs_of(DIGITS, DIGITS.images(), GNT(sigma=SIGMA), FORMS[words])
+    next(epochs)
+    for line in ("ready", "done"):
+        print(line, flush=True)
+        if line == "ready":
+            sys.stdin.readline()
+            next(epochs)
+
+
+def on_streams(count: int, words: str, form: Form) -> float:
+    """Return how long an epoch of each takes, in a thread and on a stream of its own."""
+    images = DIGITS.images()
+    trainings = [epochs_of(DIGITS, images, GNT(sigma=SIGMA), form) for _ in range(count)]
+    streams = [torch.cuda.Stream() if IS_GPU else None for _ in trainings]
+
+    def epoch(training: Iterator[EpochMetrics], stream: Any) -> None:
+        with torch.cuda.stream(stream):
+            next(training)
+
+    for training, stream in zip(trainings, streams, strict=True):
+        epoch(training, stream)  # its graphs are recorded
+    threads = [
+        threading.Thread(target=epoch, args=pair) for pair in zip(trainings, streams, strict=True)
+    ]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait()
+    return time.perf_counter() - started
+
+
+def stacked(count: int, words: str, form: Form) -> float:
+    """Return how long an epoch of each takes with their weights in one tensor for each layer.
+
+    The step of GNT alone, as a sketch of it: batched convolutions for all of them at once. A trial
+    would not have the bits that it has alone.
+    """
+    images, networks = DIGITS.images(), [DIGITS.network() for _ in range(count)]
+    weights, _ = torch.func.stack_module_state(networks)
+    sgd = torch.optim.SGD(list(weights.values()), lr=1e-3, momentum=0.9, fused=IS_GPU)
+    stream = seeding.generator(0, "noise", device=DEVICE)
+    index = torch.zeros((count, DIGITS.batch), dtype=torch.int64, device=DEVICE)
+
+    def loss_of(weights: dict[str, Tensor], pixels: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=form.precision == "bf16"):
+            logits = torch.func.functional_call(networks[0], weights, (pixels,))
+        return nn.functional.cross_entropy(logits.float(), labels)
+
+    def step() -> None:
+        pixels = images.images[index].float().div_(255)
+        noise = torch.empty_like(pixels[:, ::2]).normal_(0, SIGMA, generator=stream)
+        pixels[:, ::2] = (pixels[:, ::2] + noise).clamp_(0, 1)
+        sgd.zero_grad()
+        torch.func.vmap(loss_of)(weights, pixels, images.labels[index]).sum().backward()
+        sgd.step()
+
+    run: Callable[[], None] = step
+    with precision.products_of(TrainingConfig(precision=form.precision), index.device):
+        if IS_GPU and not form.is_eager:
+            recorder = cuda_graphs.Recorder(index.device, [stream])
+            for _ in range(TRIES):
+                recorder.try_out(step)
+            run = recorder.record(step)
+        else:
+            run()
+        order = torch.stack([torch.randperm(len(images), device=DEVICE) for _ in networks])
+        wait()
+        started = time.perf_counter()
+        for batch in order.split(DIGITS.batch, dim=1):
+            index.copy_(batch)
+            run()
+        wait()
+    return time.perf_counter() - started
