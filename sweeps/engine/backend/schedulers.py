@@ -6,10 +6,14 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from sweeps.engine.backend.driver import Driver
+from sweeps.engine.backend.pruning import prune
 from sweeps.engine.records import VALIDATION_METRIC
 
 TRIALS = "trials"
 """Where a trial of Tune's, which is a process, has the configurations of its trials, by name."""
+
+NAME = "name"
+"""Where a result of Tune's has the name of the trial that it is about."""
 
 
 class _FIFO(FIFOScheduler):
@@ -48,7 +52,22 @@ class _FIFO(FIFOScheduler):
 
 
 class _ASHA(_FIFO, ASHAScheduler):
-    """Also stops unpromising trials."""
+    """Also stops unpromising trials, of several in a process each by itself."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Look at an epoch of a trial; end its process, or leave word to it."""
+        if self._driver.plan.resources.trials_per_process == 1:
+            return super().on_trial_result(tune_controller, trial, result)
+        one: Any = SimpleNamespace(trial_id=result.get(NAME, ""))
+        self._trial_info[one.trial_id] = self._brackets[0]
+        if super().on_trial_result(tune_controller, one, result) == self.STOP:
+            prune(one.trial_id)
+        return self.CONTINUE
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Look at the last epoch, unless that is known."""
+        if self._driver.plan.resources.trials_per_process == 1:
+            super().on_trial_complete(tune_controller, trial, result)
 
 
 def make_scheduler(driver: Driver) -> _FIFO:

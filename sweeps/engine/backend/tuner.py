@@ -11,7 +11,6 @@ import os
 import socket
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from sweeps.engine.backend.cluster import other_code, unshared
 from sweeps.engine.backend.driver import Driver
 from sweeps.engine.backend.preemption import sigterm_notice
 from sweeps.engine.backend.protocol import Starts, own, weights_of
-from sweeps.engine.backend.schedulers import TRIALS, make_scheduler
+from sweeps.engine.backend.pruning import is_pruned
+from sweeps.engine.backend.schedulers import NAME, TRIALS, make_scheduler
 from sweeps.engine.planning.plan import Resources
 from sweeps.engine.records import VALIDATION_METRIC, SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
@@ -38,14 +38,13 @@ from sweeps.engine.resources.cluster_check import UnsharedStorageError
 from sweeps.engine.system.errors import StorageError
 from sweeps.engine.trials.machine_load import Sample, Samples, sampled
 from sweeps.engine.trials.measures import TrialData
-from sweeps.engine.trials.together import Reported, Run, run_together
+from sweeps.engine.trials.together import PrunedError, Run, run_together
 from sweeps.engine.trials.trial import cause, make_deterministic, run_trial
 
 # The images in Ray's object store, where each machine fetches them once. In a tuple Ray passes the
 # reference on as it is, and does not read it for every trial.
 Shared = tuple[ray.ObjectRef]
 
-NAME = "name"  # of the trial that a report is about
 ENTRY = "entry"
 LOAD = "load"  # samples of how busy the machine is
 EVALUATING = "evaluating"  # how far the evaluation of the final model is
@@ -135,7 +134,7 @@ def _trainable(
                 )
                 for name, trial in trials.items()
             }  # fmt: skip
-            if len(runs) > 1:
+            if resources.trials_per_process > 1:
                 return _run_together(runs, resources.device, stop, samples)
             ((name, run),) = runs.items()
             report = partial(_report, name, samples)
@@ -151,20 +150,26 @@ def _run_together(
     runs: Mapping[str, Run], device: str, stop: Callable[[], bool], samples: Samples
 ) -> None:
     """Run several trials at once; report for each that and how it ended, when it does."""
-    stopped: BaseException | None = None
-    with closing(run_together(runs, device, stop)) as events:
-        for event in events:
-            if isinstance(event, Reported):
-                _report(event.name, samples, event.metrics, event.words)
-            elif isinstance(event.result, StoppedError | RayError):  # all of them are to end
-                stopped = event.result
-            elif isinstance(event.result, BaseException):
-                said = {NAME: event.name, UNRECORDED: _why(event.result)}
-                tune.report(NOTHING | said | {ENDED: True})
-            else:
-                tune.report(_last(event.name, samples, event.result) | {ENDED: True})
-    if stopped is not None:
-        raise stopped
+    stopped: list[BaseException] = []
+
+    def reported(name: str, metrics: dict[str, float], words: str) -> None:
+        _report(name, samples, metrics, words)
+        if is_pruned(name):
+            raise PrunedError
+
+    def ended(name: str, end: TrialResult | BaseException) -> None:
+        if isinstance(end, StoppedError | RayError):  # all of them are to end
+            stopped.append(end)
+        elif isinstance(end, PrunedError):
+            tune.report(NOTHING | {NAME: name, ENDED: True})
+        elif isinstance(end, BaseException):
+            tune.report(NOTHING | {NAME: name, ENDED: True, UNRECORDED: _why(end)})
+        else:
+            tune.report(_last(name, samples, end) | {ENDED: True})
+
+    run_together(runs, device, stop, reported, ended)
+    if stopped:
+        raise stopped[0]
 
 
 def _why(error: BaseException) -> str:

@@ -119,7 +119,6 @@ def _sharing_problems(options: SweepOptions) -> dict[str, str]:
     if count == 1:
         return {}
     reasons = {
-        "asha stops a process, not one of its trials": options.scheduler == "asha",
         "torch.compile is for one at a time (--compile)": options.compile,
         "tf32 holds for all of a process (--precision)": options.precision == "tf32",
         "such a trial has several processes (--processes-per-trial)": (

@@ -6,86 +6,85 @@ and graphs are its own.
 """
 
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 import torch
 
+from gon_core.training import StoppedError
 from sweeps.engine.records import TrialResult
-
-
-@dataclass(frozen=True)
-class Reported:
-    """What a trial reports: an epoch, or how far its evaluation is.
-
-    Attributes:
-        name: of the trial.
-        metrics: of its last epoch.
-        words: how far the evaluation is; empty for an epoch.
-    """
-
-    name: str
-    metrics: dict[str, float]
-    words: str = ""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The end of a trial: its result, or what was raised instead."""
-
-    name: str
-    result: TrialResult | BaseException
-
 
 Run = Callable[..., TrialResult]
 """``run_trial`` with all arguments but ``report``, ``show`` and ``stop``."""
 
 
-def run_together(
-    runs: Mapping[str, Run], device: str, stop: Callable[[], bool]
-) -> Generator[Reported | Ended, None, None]:
-    """Run trials at once, by their names; yield what they report, and the end of each.
+class PrunedError(BaseException):
+    """Raised where a trial reports an epoch, to end it without a record."""
 
-    All of them are stopped, and have ended, when the generator is closed.
+
+def run_together(
+    runs: Mapping[str, Run],
+    device: str,
+    stop: Callable[[], bool],
+    reported: Callable[[str, dict[str, float], str], None],
+    ended: Callable[[str, TrialResult | BaseException], None],
+) -> None:
+    """Run trials at once; return when all have ended, also if one of the calls below raises.
 
     Args:
-        runs: runs each trial.
+        runs: runs each trial, by its name.
         device: ``cuda`` or ``cpu``.
         stop: asked by each of them: whether to end for now.
+        reported: called in this thread with a trial's name, the metrics of its last epoch, and how
+            far its evaluation is in words, empty for an epoch; meanwhile the trial waits. What it
+            raises to end this trial is a ``PrunedError``.
+        ended: called in this thread with its name, and its result or what was raised instead.
     """
-    said: SimpleQueue[Reported | Ended] = SimpleQueue()
-    is_closed = threading.Event()
+    said: SimpleQueue[tuple[Callable[[], None], SimpleQueue[BaseException | None] | None]]
+    said, is_over = SimpleQueue(), threading.Event()
 
     def work(name: str, run: Run) -> None:
+        answers: SimpleQueue[BaseException | None] = SimpleQueue()
+
         def report(metrics: dict[str, float], words: str = "") -> None:
-            said.put(Reported(name, metrics, words))
+            said.put((lambda: reported(name, metrics, words), answers))
+            if (error := answers.get()) is not None:
+                raise error
 
         try:
             with _own_stream(device):
-                result = run(report=report, show=report, stop=lambda: is_closed.is_set() or stop())
-            said.put(Ended(name, result))
+                end = run(report=report, show=report, stop=lambda: is_over.is_set() or stop())
         except BaseException as error:  # whoever asked for the trials decides what it means
-            said.put(Ended(name, error))
+            end = error
+        said.put((lambda: ended(name, end), None))
 
     if device == "cuda":  # what they share must be there before they read it on other streams
         torch.cuda.synchronize()
-    threads = [threading.Thread(target=partial(work, *item), name=item[0]) for item in runs.items()]
-    try:
-        for thread in threads:
-            thread.start()
-        running = len(threads)
-        while running:
-            event = said.get()
-            running -= isinstance(event, Ended)
-            yield event
-    finally:
-        is_closed.set()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=work, args=item, name=item[0]) for item in runs.items()]
+    running, error = len(threads), None
+    for thread in threads:
+        thread.start()
+    while running:
+        call, answers = said.get()
+        answer: BaseException | None = None
+        try:
+            if not is_over.is_set():
+                call()
+        except PrunedError as pruned:
+            answer = pruned
+        except BaseException as raised:  # nobody listens any more: all of them are to end
+            error = raised
+            is_over.set()
+        if answers is None:
+            running -= 1
+        else:
+            answers.put(StoppedError() if is_over.is_set() else answer)
+    for thread in threads:
+        thread.join()
+    if error is not None:
+        raise error
 
 
 def _own_stream(device: str) -> AbstractContextManager[Any]:

@@ -1,11 +1,14 @@
 """What is cancelled before Ray Tune looks for resources leaves nothing behind in Ray Tune."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from sweeps.engine.backend.schedulers import _FIFO, TRIALS
+from sweeps.engine.backend import schedulers
+from sweeps.engine.backend.schedulers import _FIFO, NAME, TRIALS
+from sweeps.engine.records import VALIDATION_METRIC
 
 
 class Controller:
@@ -44,3 +47,23 @@ def test_no_resources_are_held_for_a_trial_that_is_cancelled():
     assert cancelled == ["c", "c.0", "b", "b.0"]  # the trials of a process together
     assert controller._staged_trials == {trials[0]}
     assert [trial.status for trial in trials[1:]] == [Trial.TERMINATED] * 2
+
+
+def test_asha_tells_a_process_which_of_its_trials_is_unpromising(monkeypatch):
+    told = []
+    monkeypatch.setattr(schedulers, "prune", told.append)
+    config = SimpleNamespace(scheduler="asha", training=SimpleNamespace(max_epochs=3))
+    resources = SimpleNamespace(trials_per_process=4)
+    driver: Any = SimpleNamespace(
+        plan=SimpleNamespace(config=config, resources=resources),
+        records=SimpleNamespace(results=list),
+    )
+    asha = schedulers.make_scheduler(driver)
+    process = SimpleNamespace(trial_id="p")
+    asha.on_trial_add(None, process)
+    for name, accuracy in (("p.0", 50.0), ("p.1", 80.0), ("p.2", 20.0), ("p.3", 90.0)):
+        result = {NAME: name, "epoch": 1, VALIDATION_METRIC: accuracy}
+        assert asha.on_trial_result(None, process, result) == asha.CONTINUE
+    assert told == ["p.2"]
+    asha.on_trial_complete(None, process, result)
+    assert len(asha._brackets[0]._rungs[-1][1]) == 4  # the process itself is no trial

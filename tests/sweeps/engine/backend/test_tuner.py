@@ -147,8 +147,9 @@ def test_what_is_cancelled_of_a_process_comes_again_in_order(drive):
 @pytest.fixture
 def trainable(records, config, monkeypatch):
     """Return a function: run what Tune runs, with two trials that do such work."""
-    said = []
+    said, pruned = [], set()
     monkeypatch.setattr(tuner.tune, "report", said.append)
+    monkeypatch.setattr(tuner, "is_pruned", lambda name: name in pruned)
     monkeypatch.setattr(tuner, "fetch", lambda images: SimpleNamespace(to=lambda device: None))
     context = SimpleNamespace(get_node_id=lambda: "here")
     monkeypatch.setattr(tuner.ray, "get_runtime_context", lambda: context)
@@ -166,7 +167,7 @@ def trainable(records, config, monkeypatch):
         resources = Resources(1, 0.0, 2, trials_per_process=2)
         tuner._trainable({TRIALS: texts}, (), {}, records.folder, resources, 1, training_code())
 
-    return run, said
+    return run, said, pruned
 
 
 def whole(trial, report, **_):
@@ -175,7 +176,7 @@ def whole(trial, report, **_):
 
 
 def test_the_end_of_each_is_reported_with_its_last_epoch(trainable):
-    run, said = trainable
+    run, said, _ = trainable
 
     def broken(trial, **_):
         raise OSError(28, "No space left on device")
@@ -187,7 +188,7 @@ def test_the_end_of_each_is_reported_with_its_last_epoch(trainable):
 
 
 def test_a_stop_is_raised_when_all_have_stopped(trainable):
-    run, said = trainable
+    run, said, _ = trainable
 
     def stopped(trial, **_):
         raise StoppedError
@@ -195,3 +196,12 @@ def test_a_stop_is_raised_when_all_have_stopped(trainable):
     with pytest.raises(StoppedError):
         run(whole, stopped)
     assert sum(tuner.ENDED in each for each in said) == 1
+
+
+def test_a_pruned_one_ends_where_it_reports(trainable):
+    run, said, pruned = trainable
+    pruned.add("p.0")
+    run(whole, whole)
+    ends = {each[tuner.NAME]: each for each in said if tuner.ENDED in each}
+    assert tuner.ENTRY not in ends["p.0"] and tuner.UNRECORDED not in ends["p.0"]
+    assert json.loads(ends["p.1"][tuner.ENTRY])["epoch"] == 2.0

@@ -114,7 +114,6 @@ def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine
         *(
             (1, 8, {"trials_per_process": 2} | given, "trials_per_process", f"given: 2; {rule}")
             for given, rule in (
-                ({"scheduler": "asha"}, "asha stops a process"),
                 ({"compile": True}, "torch.compile is for one"),
                 ({"precision": "tf32"}, "tf32 holds for all"),
                 ({"processes_per_trial": 2}, "such a trial has several processes"),
