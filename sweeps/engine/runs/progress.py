@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live table, or plain lines without a terminal."""
+"""What a person sees while a sweep runs: a live table, or plain lines where there is none."""
 
 import time
 from collections import deque
@@ -16,6 +16,7 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.runs.progress_table import MIXED, WAITING, Row, build_table
 from sweeps.engine.search.ledger import Ledger
+from sweeps.engine.system.notebook import shown_in_place
 from sweeps.engine.system.text import duration
 
 SHOWN_ENDED, SHOWN_RUNNING = 6, 24  # trials in the live table, so that it fits a screen
@@ -32,7 +33,7 @@ class Progress:
 
     Args:
         plan: names, limit of epochs and number of trials.
-        console: where to show; a live table if it is a terminal, else one line per event.
+        console: where to show; a live table in a terminal or notebook, else one line per event.
         done: trials that an earlier run of the sweep finished.
         used: what is used of the budget, in words; empty without one.
         ledger: of the search, for the best point so far.
@@ -56,19 +57,23 @@ class Progress:
         for point in ledger.entries if ledger is not None else ():
             self._number(point)
         self._find_best()
-        self._live: Live | None = None
+        self._is_live = False
 
     @contextmanager
     def shown(self) -> Iterator["Progress"]:
         """Show the table while the block runs."""
-        if not self._console.is_terminal:
+        console = self._console
+        if console.is_jupyter:
+            live = shown_in_place(self._render, console.width)
+        elif console.is_terminal:
+            live = Live(get_renderable=self._render, console=console, refresh_per_second=2)
+        else:
             yield self
             return
-        with Live(
-            get_renderable=self._render, console=self._console, refresh_per_second=2
-        ) as self._live:
+        self._is_live = True
+        with live:
             yield self
-        self._live = None
+        self._is_live = False
 
     def phase(self, words: str) -> None:
         """Show what goes on while no trial runs."""
@@ -173,7 +178,7 @@ class Progress:
         return f"{config.trial_id} {named} seed {config.seed}:"
 
     def _line(self, text: str) -> None:
-        if self._live is None:
+        if not self._is_live:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _time_left(self) -> str:
@@ -181,20 +186,21 @@ class Progress:
         each = self._ended_seconds / ended if ended else self._expected
         if each is None:
             return "time left not known yet"
+        rows = [*self._running.values()]  # a copy: what shows them is another thread
         resources, at_a_time = self._plan.resources, self._plan.resources.max_concurrent
         if resources.grows and self._done < self._total:  # what a cluster has now is known
-            at_a_time = sum(row.status != WAITING for row in self._running.values())
+            at_a_time = sum(row.status != WAITING for row in rows)
         if not at_a_time:
             return "time left not known: no machine yet"
         now = time.monotonic()
-        lasted = [now - row.began for row in self._running.values() if row.began is not None]
+        lasted = [now - row.began for row in rows if row.began is not None]
         left = (self._total - self._done) * each - sum(min(each, seconds) for seconds in lasted)
         if lasted and left <= 0:
             return "longer than expected"
         return f"about {duration(max(0, left / at_a_time))} left"
 
     def _counts(self) -> str:
-        waiting = sum(row.status == WAITING for row in self._running.values())
+        waiting = sum(row.status == WAITING for row in [*self._running.values()])
         text = f"{len(self._running) - waiting} running"
         return f"{text}, {waiting} waiting for a machine" if waiting else text
 
