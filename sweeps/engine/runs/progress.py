@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from statistics import fmean
 
@@ -51,7 +51,8 @@ class Progress:
         self._running: dict[str, Row] = {}
         self._ended: deque[Row] = deque(maxlen=SHOWN_ENDED)
         self._start_line, self._explained = "", False
-        self._phase = self._best = ""
+        self._phase = ""
+        self._best: tuple[float, Point, int] | None = None  # objective, point, seeds measured
         self._ledger = ledger
         self._numbers: dict[Point, int] = {}
         for point in ledger.entries if ledger is not None else ():
@@ -145,7 +146,7 @@ class Progress:
         if row.began is not None:
             self._ended_here += 1
             self._ended_seconds += time.monotonic() - row.began
-        self._find_best()
+        self._find_best(row.point)
         accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
         self._line(
             f"{self._label(result.config)} {row.status}{accuracy} "
@@ -158,19 +159,28 @@ class Progress:
             return 0
         return self._numbers.setdefault(point, len(self._numbers) + 1)
 
-    def _find_best(self) -> None:
+    def _find_best(self, changed: Point | None = None) -> None:
+        """Look at the point that a trial changed; at all points if that was the best."""
+        entries = {} if self._ledger is None else self._ledger.entries
+        points: Iterable[Point] = [changed] if changed in entries else []
+        if self._best is None or changed == self._best[1]:  # it may have become worse
+            self._best, points = None, entries
         which = self._plan.config.objectives.index("corrupted")
-        best: tuple[float, Point, int] | None = None
-        for entry in self._ledger.entries.values() if self._ledger is not None else ():
-            found = [each[which] for _, each in entry.ended.values() if each is not None]
-            if found and (best is None or fmean(found) > best[0]):
-                best = fmean(found), entry.point, len(found)
-        if best is not None:
-            accuracy, point, seeds = best
-            values = self._plan.spec.values(point).items()
-            named = ", ".join(f"{name} {value_text(value)}" for name, value in values)
-            of = f"{seeds} of {len(self._plan.config.seeds)} seeds"
-            self._best = f"best so far: {named}, objective {accuracy:.1f} % ({of})"
+        for point in points:
+            measured = [each for _, each in entries[point].ended.values() if each is not None]
+            if measured:
+                mean = fmean(each[which] for each in measured)
+                if self._best is None or mean > self._best[0]:
+                    self._best = mean, point, len(measured)
+
+    def _best_line(self) -> str:
+        if self._best is None:
+            return ""
+        accuracy, point, seeds = self._best
+        values = self._plan.spec.values(point).items()
+        named = ", ".join(f"{name} {value_text(value)}" for name, value in values)
+        of = f"{seeds} of {len(self._plan.config.seeds)} seeds"
+        return f"best so far: {named}, objective {accuracy:.1f} % ({of})"
 
     def _label(self, config: TrialConfig) -> str:
         values = self._plan.spec.values(self._plan.spec.point(config))
@@ -227,8 +237,8 @@ class Progress:
         ]
         if rows and doing:
             lines.append(Text(doing, style="dim"))
-        if self._best:
-            lines.append(Text(self._best))
+        if best := self._best_line():
+            lines.append(Text(best))
         elapsed = duration(time.monotonic() - self._started)
         footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
         return Group(*lines, Text(footer + self._budget(), style="bold"))
