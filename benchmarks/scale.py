@@ -214,7 +214,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     with open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere)
         telling = make_tracker(default_uri(str(folder)), description, records, print)
-        timed = [Timed(Progress(plan, console, 0), clock, "progress"),
+        timed = [Timed(Progress(plan, console, 0, ledger=found.ledger), clock, "progress"),
                  Timed(telling, clock, "events")]  # fmt: skip
         search_of: Any = TimedSearch(found, clock)  # stands in for the search, method by method
         driver = Driver(plan, search_of, records, timed)
