@@ -9,7 +9,7 @@ between and timed apart; checkpoints are not written, and of its weights an empt
 has a process of its own, so that its memory is its own. MLflow is imported and its store made
 before the clock starts.
 
-Four searches: ``grid``, 10 noise generators with as many seeds as it takes; ``line``, 20 sigmas and
+Four searches: ``grid``, 9 noise generators with as many seeds as it takes; ``line``, 20 sigmas and
 5 refinements, likewise; ``random`` and ``tpe``, joint searches of as many points as trials. CPU
 time is the main thread's for the driver, and that of all other threads for tracking. The driver
 waits for MLflow after each trial, as it would if trials took longer than telling of them.
@@ -38,7 +38,6 @@ SEARCHES = ("grid", "line", "random", "tpe")
 SIZES = (100, 1_000, 10_000)
 SLOTS = 16
 LINE_POINTS, REFINEMENTS = 20, 5
-DEPTHS = [(depth, 1) for depth in range(1, 6)] + [(depth, 3) for depth in range(2, 7)]
 GROWTH_TARGET, REPORT_TARGET = 1.5, 60.0
 RAY_SIZES = (200, 600)
 RAY_RESULTS = 500  # of each of two trials, to see how many a second Tune takes in
@@ -51,12 +50,13 @@ COLUMNS = {
 
 def plan_of(search: str, trials: int) -> Any:
     """Return the plan of a sweep of that many trials, and its options."""
+    from search_spaces.generator_depth import rows
     from sweeps import generator_depth, joint_search, sigma_line_search
     from sweeps.engine.planning.plan import make_plan
     from sweeps.engine.planning.strength import line_spec
 
     if search == "grid":
-        depths = {"scale": "demo", "seeds": trials // len(DEPTHS)}
+        depths = {"scale": "demo", "seeds": trials // len(rows())}
         options = generator_depth.Options.model_validate(depths)
         return make_plan(generator_depth.spec(options), options), options
     if search == "line":
@@ -214,7 +214,7 @@ def measure(search: str, trials: int, epochs: int, folder: Path) -> dict[str, fl
     with open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere)
         telling = make_tracker(default_uri(str(folder)), description, records, print)
-        timed = [Timed(Progress(plan, console, 0), clock, "progress"),
+        timed = [Timed(Progress(plan, console, 0, ledger=found.ledger), clock, "progress"),
                  Timed(telling, clock, "events")]  # fmt: skip
         search_of: Any = TimedSearch(found, clock)  # stands in for the search, method by method
         driver = Driver(plan, search_of, records, timed)

@@ -35,6 +35,8 @@ FIGURES = ROOT / "docs" / "figures"
 SCRIPT = "sweeps/sigma_line_search.py"
 LINES, COLUMNS = 34, 112
 WIDTH, HEIGHT, COLOURS, MARGIN = 1500, 880, 256, 18
+TERMINAL_WIDTH = 1050  # of so many columns
+WORDS = ("evaluating", "best so far", " running ", " left")  # all on the screen that is shown
 ANSI = {
     "default": "#d8dee9", "black": "#4c566a", "red": "#ff7a76", "green": "#8fd694",
     "brown": "#f2c14e", "blue": "#7db3ff", "magenta": "#d59cf0", "cyan": "#6fd6d6",
@@ -55,13 +57,14 @@ def main() -> None:
         (sweep,) = (path.parent for path in folder.glob("results/*/sweep.json"))
         with Browser(folder / "browser", WIDTH, HEIGHT) as browser:
             (folder / "terminal.html").write_text(screen.replace(str(folder), "/home/me"))
-            _save("terminal", browser.open(f"file://{folder}/terminal.html")[1])
+            page = f"file://{folder}/terminal.html"
+            _save("terminal", browser.open(page, width=TERMINAL_WIDTH)[1])
             draw_report(sweep, folder, browser)
             _save("mlflow", *in_mlflow(sweep, folder, browser))
 
 
 def run_in_terminal(folder: Path) -> str:
-    """Run the sweep; return the last screen on which it was not over, as a page."""
+    """Run the sweep; return the last screen with trials and a time left, as a page."""
     screen = pyte.Screen(COLUMNS, LINES)
     stream, (ours, theirs) = pyte.ByteStream(screen), pty.openpty()
     ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
@@ -79,7 +82,7 @@ def run_in_terminal(folder: Path) -> str:
             break
         stream.feed(data)
         text = "\n".join(screen.display)
-        if time.monotonic() - looked_at > 1 and "evaluating" in text and "best so far" in text:
+        if time.monotonic() - looked_at > 1 and all(word in text for word in WORDS):
             page, looked_at = to_html(screen), time.monotonic()
     assert process.wait() == 0 and page
     return page
@@ -103,7 +106,7 @@ def to_html(screen: pyte.Screen) -> str:
         )
     command = f"$ uv run python {SCRIPT}"
     text = "\n".join([f"<b>{command}</b>", *lines]).rstrip()
-    style = "background:#20242c;color:#d8dee9;margin:0;padding:18px;font:15px/1.32 monospace"
+    style = "background:#20242c;color:#d8dee9;margin:0;padding:18px;font:15px/1.17 monospace"
     return f'<meta charset="utf-8"><body style="{style}"><pre style="font:inherit">{text}</pre>'
 
 

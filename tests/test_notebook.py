@@ -23,8 +23,16 @@ def images(notebook):
     return sum("image/png" in output.get("data", {}) for output in outputs)
 
 
+def seen_of_the_sweep(notebook):
+    """Return what the cell of the sweep shows: lines before, the table, the report's lines."""
+    (cell,) = (cell for cell in notebook.cells if ".run()" in cell.source)
+    return [output["data"]["text/plain"] for output in cell.outputs]
+
+
 def test_it_was_run_and_shows_three_plots_and_no_path_of_a_machine(notebook):
     assert images(notebook) == 3
+    first, *_, table, _, _, _ = seen_of_the_sweep(notebook)
+    assert first.startswith("Which sigma") and "8 of 8 trials" in table
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
     assert not any(word in NOTEBOOK.read_text() for word in ("/tmp/", "/home/", "/root/", "Error"))
@@ -40,4 +48,7 @@ def test_it_runs_again(notebook, tmp_path, monkeypatch):
     assert all(old in text for old in SMALL)
     run_notebook.run(notebook, str(tmp_path), SMALL)
     assert images(notebook) == 3
+    seen = seen_of_the_sweep(notebook)
+    assert seen[0].startswith("Which sigma"), "nothing has emptied the cell"
+    assert sum("of 4 trials" in text for text in seen) == 1, "progress is one output"
     assert all(old in nbformat.writes(notebook) for old in SMALL)

@@ -96,6 +96,7 @@ def run(driver: Driver, images: Shared, starts: Starts | None, scratch: Path) ->
             # The driver counts: it knows what a trial died of.
             failure_config=tune.FailureConfig(max_failures=-1),
             callbacks=[_Callback(driver, scheduler.abandoned), _Silence()],
+            progress_reporter=_NoReport(),
         ),
     ).fit()
     if driver.lost is not None:
@@ -251,6 +252,16 @@ class _Silence(TrialProgressCallback):
 
     def _print(self, msg: str) -> None:
         pass
+
+
+class _NoReport(tune.ProgressReporter):
+    """Instead of Tune's own, which in a notebook empties the cell before it shows anything."""
+
+    def should_report(self, trials: list, done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: list, done: bool, *sys_info: str) -> None:
+        """Never called."""
 
 
 class _Callback(tune.Callback):

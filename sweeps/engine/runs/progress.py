@@ -1,8 +1,8 @@
-"""What a person sees while a sweep runs: a live table, or plain lines without a terminal."""
+"""What a person sees while a sweep runs: a live table, or plain lines where there is none."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from statistics import fmean
 
@@ -16,6 +16,7 @@ from sweeps.engine.planning.plan import Plan
 from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.runs.progress_table import MIXED, WAITING, Row, build_table
 from sweeps.engine.search.ledger import Ledger
+from sweeps.engine.system.notebook import shown_in_place
 from sweeps.engine.system.text import duration
 
 SHOWN_ENDED, SHOWN_RUNNING = 6, 24  # trials in the live table, so that it fits a screen
@@ -32,7 +33,7 @@ class Progress:
 
     Args:
         plan: names, limit of epochs and number of trials.
-        console: where to show; a live table if it is a terminal, else one line per event.
+        console: where to show; a live table in a terminal or notebook, else one line per event.
         done: trials that an earlier run of the sweep finished.
         used: what is used of the budget, in words; empty without one.
         ledger: of the search, for the best point so far.
@@ -50,25 +51,30 @@ class Progress:
         self._running: dict[str, Row] = {}
         self._ended: deque[Row] = deque(maxlen=SHOWN_ENDED)
         self._start_line, self._explained = "", False
-        self._phase = self._best = ""
+        self._phase = ""
+        self._best: tuple[float, Point, int] | None = None  # objective, point, seeds measured
         self._ledger = ledger
         self._numbers: dict[Point, int] = {}
         for point in ledger.entries if ledger is not None else ():
             self._number(point)
         self._find_best()
-        self._live: Live | None = None
+        self._is_live = False
 
     @contextmanager
     def shown(self) -> Iterator["Progress"]:
         """Show the table while the block runs."""
-        if not self._console.is_terminal:
+        console = self._console
+        if console.is_jupyter:
+            live = shown_in_place(self._render, console.width)
+        elif console.is_terminal:
+            live = Live(get_renderable=self._render, console=console, refresh_per_second=2)
+        else:
             yield self
             return
-        with Live(
-            get_renderable=self._render, console=self._console, refresh_per_second=2
-        ) as self._live:
+        self._is_live = True
+        with live:
             yield self
-        self._live = None
+        self._is_live = False
 
     def phase(self, words: str) -> None:
         """Show what goes on while no trial runs."""
@@ -140,7 +146,7 @@ class Progress:
         if row.began is not None:
             self._ended_here += 1
             self._ended_seconds += time.monotonic() - row.began
-        self._find_best()
+        self._find_best(row.point)
         accuracy = "" if result.objective is None else f" objective {result.objective:.1f} %"
         self._line(
             f"{self._label(result.config)} {row.status}{accuracy} "
@@ -153,19 +159,28 @@ class Progress:
             return 0
         return self._numbers.setdefault(point, len(self._numbers) + 1)
 
-    def _find_best(self) -> None:
+    def _find_best(self, changed: Point | None = None) -> None:
+        """Look at the point that a trial changed; at all points if that was the best."""
+        entries = {} if self._ledger is None else self._ledger.entries
+        points: Iterable[Point] = [changed] if changed in entries else []
+        if self._best is None or changed == self._best[1]:  # it may have become worse
+            self._best, points = None, entries
         which = self._plan.config.objectives.index("corrupted")
-        best: tuple[float, Point, int] | None = None
-        for entry in self._ledger.entries.values() if self._ledger is not None else ():
-            found = [each[which] for _, each in entry.ended.values() if each is not None]
-            if found and (best is None or fmean(found) > best[0]):
-                best = fmean(found), entry.point, len(found)
-        if best is not None:
-            accuracy, point, seeds = best
-            values = self._plan.spec.values(point).items()
-            named = ", ".join(f"{name} {value_text(value)}" for name, value in values)
-            of = f"{seeds} of {len(self._plan.config.seeds)} seeds"
-            self._best = f"best so far: {named}, objective {accuracy:.1f} % ({of})"
+        for point in points:
+            measured = [each for _, each in entries[point].ended.values() if each is not None]
+            if measured:
+                mean = fmean(each[which] for each in measured)
+                if self._best is None or mean > self._best[0]:
+                    self._best = mean, point, len(measured)
+
+    def _best_line(self) -> str:
+        if self._best is None:
+            return ""
+        accuracy, point, seeds = self._best
+        values = self._plan.spec.values(point).items()
+        named = ", ".join(f"{name} {value_text(value)}" for name, value in values)
+        of = f"{seeds} of {len(self._plan.config.seeds)} seeds"
+        return f"best so far: {named}, objective {accuracy:.1f} % ({of})"
 
     def _label(self, config: TrialConfig) -> str:
         values = self._plan.spec.values(self._plan.spec.point(config))
@@ -173,7 +188,7 @@ class Progress:
         return f"{config.trial_id} {named} seed {config.seed}:"
 
     def _line(self, text: str) -> None:
-        if self._live is None:
+        if not self._is_live:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _time_left(self) -> str:
@@ -181,20 +196,21 @@ class Progress:
         each = self._ended_seconds / ended if ended else self._expected
         if each is None:
             return "time left not known yet"
+        rows = [*self._running.values()]  # a copy: what shows them is another thread
         resources, at_a_time = self._plan.resources, self._plan.resources.max_concurrent
         if resources.grows and self._done < self._total:  # what a cluster has now is known
-            at_a_time = sum(row.status != WAITING for row in self._running.values())
+            at_a_time = sum(row.status != WAITING for row in rows)
         if not at_a_time:
             return "time left not known: no machine yet"
         now = time.monotonic()
-        lasted = [now - row.began for row in self._running.values() if row.began is not None]
+        lasted = [now - row.began for row in rows if row.began is not None]
         left = (self._total - self._done) * each - sum(min(each, seconds) for seconds in lasted)
         if lasted and left <= 0:
             return "longer than expected"
         return f"about {duration(max(0, left / at_a_time))} left"
 
     def _counts(self) -> str:
-        waiting = sum(row.status == WAITING for row in self._running.values())
+        waiting = sum(row.status == WAITING for row in [*self._running.values()])
         text = f"{len(self._running) - waiting} running"
         return f"{text}, {waiting} waiting for a machine" if waiting else text
 
@@ -221,8 +237,8 @@ class Progress:
         ]
         if rows and doing:
             lines.append(Text(doing, style="dim"))
-        if self._best:
-            lines.append(Text(self._best))
+        if best := self._best_line():
+            lines.append(Text(best))
         elapsed = duration(time.monotonic() - self._started)
         footer = f"{self._done} of {self._total} trials, {elapsed} so far, {self._time_left()}"
         return Group(*lines, Text(footer + self._budget(), style="bold"))

@@ -205,7 +205,7 @@ def _provenance(summary: SweepSummary) -> str:
     return f"<dl>{items}</dl>"
 
 
-BESIDE = "mlflow ui --backend-store-uri sqlite:///mlflow.db   # in the folder of all sweeps"
+BESIDE = "uv run mlflow ui --backend-store-uri sqlite:///mlflow.db   # in the folder of all sweeps"
 
 
 def _next(summary: SweepSummary) -> str:

@@ -17,6 +17,7 @@ from sweeps.engine.report.files import read_file
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
 from sweeps.engine.report.summary.estimates import clean_rows, corrupted_rows
 from sweeps.engine.report.tables.table import Row, Table, numbers, words
+from sweeps.engine.system.text import plural
 
 BASELINE = "vanilla"
 MOST = 40  # points of a joint search, the best of them
@@ -30,12 +31,12 @@ NOTE = (
 
 
 class Comparison(NamedTuple):
-    """A point minus the reference: clean accuracy or the mean, over ``seeds`` or ``images``."""
+    """A point minus the reference, of clean accuracy or the mean; pairs are of ``over``."""
 
     point: PointSummary
     measure: str
     paired: PairedDifference
-    over: str
+    over: str  # seed or image
 
 
 def find_reference(summary: SweepSummary) -> PointSummary | None:
@@ -53,9 +54,9 @@ def compare(summary: SweepSummary, records: SweepRecords) -> Iterator[Comparison
             for measure in MEASURES:
                 first, second = by_seed(reference, measure), by_seed(point, measure)
                 if len(first.keys() & second.keys()) > 1:
-                    yield Comparison(point, measure, paired_difference(first, second), "seeds")
+                    yield Comparison(point, measure, paired_difference(first, second), "seed")
                 elif paired := _over_images(reference, point, measure, records):
-                    yield Comparison(point, measure, paired, "images")
+                    yield Comparison(point, measure, paired, "image")
 
 
 def by_seed(point: PointSummary, measure: str) -> dict[int, float]:
@@ -104,7 +105,8 @@ def texts(paired: PairedDifference, over: str) -> tuple[str, ...]:
     """Return the cells of a difference, of its interval, its p and its pairs."""
     difference, p = paired.difference, paired.p_value
     interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
-    if difference.low == difference.high:  # every pair differs by the same: there is no spread
+    # One pair has no spread, nor have pairs that all differ by the same.
+    if math.isnan(difference.low) or difference.low == difference.high:
         interval = ""
     p_text = "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
-    return f"{difference.estimate:+.1f}", interval, p_text, f"{paired.pairs} {over}"
+    return f"{difference.estimate:+.1f}", interval, p_text, plural(paired.pairs, over)

@@ -107,7 +107,7 @@ def _paired(names: tuple[str, str], first: PointSummary, second: PointSummary) -
     for measure in MEASURES:
         ours, theirs = by_seed(first, measure), by_seed(second, measure)
         if ours.keys() & theirs.keys():
-            yield Row((*names, measure, *texts(paired_difference(ours, theirs), "seeds")))
+            yield Row((*names, measure, *texts(paired_difference(ours, theirs), "seed")))
 
 
 def _differences(summaries: Sequence[SweepSummary]) -> Table:

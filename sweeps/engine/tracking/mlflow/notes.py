@@ -70,8 +70,9 @@ def _text(value: Any) -> str:
 
 
 def of_sweep(
-    description: SweepDescription, records: SweepRecords, answer: str = "", image: str = ""
-) -> str:
+    description: SweepDescription, records: SweepRecords, answer: str = "", image: str = "",
+    pages: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
     """Return the question, the answer, its figure, and the command that repeats the sweep.
 
     Args:
@@ -79,6 +80,7 @@ def of_sweep(
         records: of the sweep.
         answer: in words; empty while it is not known.
         image: address of the figure, see ``image_address``; empty for none.
+        pages: addresses by name, that are linked below the answer.
     """
     command = description.command
     if command:
@@ -87,7 +89,7 @@ def of_sweep(
         f"**{description.title}**",
         answer or "It has not ended yet.",
         f"![what was found]({image})" if image else "",
-        f"Report: `{REPORT}/report.html` among the artifacts." if answer else "",
+        ", ".join(f"[{name}]({address})" for name, address in (pages or {}).items()),
         f"Repeat or resume it:\n\n```sh\n{command}\n```" if command else "",
     ]
     return "\n\n".join(part for part in parts if part)

@@ -181,7 +181,8 @@ class Store:
     def _describe(self, answer: str = "", image: str = "") -> None:
         """Log what the sweep's run says of all of it, at its start and at its end."""
         description = self._records.read_sweep() or self._description
-        note = notes.of_sweep(description, self._records, answer, image)
+        pages = view.pages_of(self._experiment, self._id, self._parent.id) if answer else None
+        note = notes.of_sweep(description, self._records, answer, image, pages)
         self._log_parameters(self._parent, notes.settings(description))
         tags = {"sweep_folder": self._folder, notes.NOTE: note}
         self._tag(self._parent, notes.growing_settings(description) | tags)

@@ -18,16 +18,18 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from gon_core.benchmarks import Benchmark
 from gon_core.config import DataConfig
 from sweeps.engine.records import VALIDATION_METRIC, SweepDescription
+from sweeps.engine.tracking.mlflow.notes import REPORT
 from sweeps.engine.tracking.mlflow.points import CLEAN_METRIC, OBJECTIVE, corrupted_mean
 from sweeps.engine.tracking.mlflow.uris import LOCAL_UI
 
 TAG = "mlflow.sharedViewState."
+MODE = {"workflowType": "machine_learning"}  # every page opens for GenAI without it
 COMPARISON, MODEL_METRICS = (
     "comparison",
     "Model metrics",
 )  # sections of charts
 LETTER, MARGIN, NARROWEST = 8, 36, 90  # pixels of columns
-LONGEST_STATUS = 10  # letters
+LONGEST_STATUS, LONGEST_MEAN = 10, 17  # letters; the UI shows every digit
 CURVES = (VALIDATION_METRIC, "train_loss")
 LINE = {  # what a chart of lines must have, at MLflow's defaults
     "xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear", "range": {},
@@ -49,8 +51,27 @@ def link(uri: str, experiment: str, sweep_id: str) -> str:
         parts = urlsplit(uri)
         host = parts.netloc.rpartition("@")[2]
         base = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
-    query = {"viewStateShareKey": sweep_id, "workflowType": "machine_learning"}
-    return f"{base}/#/experiments/{experiment}/runs?{urlencode(query)}"
+    return f"{base}/{_comparison(experiment, sweep_id)}"
+
+
+def pages_of(experiment: str, sweep_id: str, run_id: str) -> dict[str, str]:
+    """Return the pages of a sweep, by name; addresses from that of the UI on.
+
+    Args:
+        experiment: MLflow's id.
+        sweep_id: as in ``saved_view``.
+        run_id: of the sweep's run, which has the report.
+    """
+    report = f"#/experiments/{experiment}/runs/{run_id}/artifacts/{REPORT}/report.html"
+    return {
+        "report": f"{report}?{urlencode(MODE)}",
+        "comparison of its trials": _comparison(experiment, sweep_id),
+    }
+
+
+def _comparison(experiment: str, sweep_id: str) -> str:
+    query = {"viewStateShareKey": sweep_id} | MODE
+    return f"#/experiments/{experiment}/runs?{urlencode(query)}"
 
 
 def benchmark_of(description: SweepDescription) -> Benchmark:
@@ -106,6 +127,8 @@ def _column(kind: str, name: str) -> str:
 def _width(column: str) -> int:
     kind, name, _ = column.split("`")
     letters = len(name) if kind != "tags." else LONGEST_STATUS
+    if name.endswith("/mean"):
+        letters = max(letters, LONGEST_MEAN)
     return max(NARROWEST, MARGIN + LETTER * letters)
 
 

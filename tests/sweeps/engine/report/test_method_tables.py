@@ -208,7 +208,7 @@ def test_a_paired_comparison_over_seeds_is_the_t_test_of_their_differences(compa
     ]
     expected = paired_difference(*means)
     comparison = found["gnt", "mean"]
-    assert comparison.over == "seeds" and comparison.paired.pairs == 3
+    assert comparison.over == "seed" and comparison.paired.pairs == 3
     assert comparison.paired.difference.estimate == pytest.approx(expected.difference.estimate)
     assert comparison.paired.p_value == pytest.approx(expected.p_value)
 
@@ -227,7 +227,7 @@ def test_one_seed_is_compared_over_images(compared):
     found = {(c.point.point[0], c.measure): c for c in compare(summary, records)}
     a, b = right["vanilla"], right["gnt"]
     clean = found["gnt", "clean"]
-    assert clean.over == "images" and clean.paired.pairs == 200
+    assert clean.over == "image" and clean.paired.pairs == 200
     difference = 100 * (b["clean"].double().mean() - a["clean"].double().mean())
     assert clean.paired.difference.estimate == pytest.approx(float(difference))
     only_a, only_b = (a["clean"] & ~b["clean"]).sum(), (b["clean"] & ~a["clean"]).sum()

@@ -36,6 +36,13 @@ def test_the_best_and_equal_points_are_paired_over_common_seeds(tmp_path):
     assert found == {"sigma 0": "+2.1", "sigma 0.5": "+2.1", "sigma 0.8": "+2.1"}
 
 
+def test_one_common_seed_has_a_difference_and_no_interval(tmp_path):
+    first, second = sweep(tmp_path, "first"), sweep(tmp_path, "second", gain=2.0, seeds=1)
+    _, bests, _ = compare_sweeps([first, second], folder(tmp_path)).tables
+    (mean,) = (row.cells for row in bests.rows if row.cells[2] == "mean")
+    assert mean[3:] == ("+2.0", "", "", "1 seed")
+
+
 def folder(tmp_path):
     from sweeps.engine.records.storage import Folder
 

@@ -1,4 +1,5 @@
 import io
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from sweeps.engine.records import VALIDATION_METRIC, TrialResult
 from sweeps.engine.runs import progress as progresses
 from sweeps.engine.runs.progress import Progress
 from sweeps.engine.runs.progress_table import HEADS
+from sweeps.engine.system import notebook
 from sweeps.engine.system.text import duration
 
 
@@ -210,3 +212,36 @@ def test_without_a_terminal_an_evaluation_is_said_once():
     for words in ("0/76", "31/76"):
         progress.evaluating(config, words)
     assert console.file.getvalue().count("evaluating") == 1
+
+
+def test_in_a_notebook_one_output_is_updated_in_its_place(monkeypatch):
+    shown = []
+
+    def display(output, **how):
+        assert how == {"raw": True, "display_id": True}
+        shown.append(output)
+        return SimpleNamespace(update=lambda output, raw: shown.append(output))
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(notebook, "SECONDS", 0.01)
+    options = script.Options(scale="demo", sigmas=(0.0, 0.5), seeds=1, num_trials=0)
+    plan = make_plan(line_spec(options, options.sigmas), options)
+    console = Console(force_jupyter=True, width=100)
+    monkeypatch.setattr(console, "print", lambda *_, **__: pytest.fail("an output of its own"))
+    progress = Progress(plan, console, done=0)
+    with progress.shown():
+        progress.phase("loading <torch>")
+        deadline = time.monotonic() + 5
+        while "loading" not in shown[-1]["text/plain"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "loading &lt;torch&gt;" in shown[-1]["text/html"]
+        progress.phase("")
+        for config in plan.known_trials:
+            progress.started(config)
+            progress.ended(
+                TrialResult(trial_id=config.trial_id, config=config, status="max_epochs",
+                            objective=80.5)
+            )  # fmt: skip
+    last = shown[-1]
+    assert "2 of 2 trials" in last["text/plain"] and "\x1b" not in last["text/plain"]
+    assert "80.5 %" in last["text/html"] and '<span style="color: #' in last["text/html"]

@@ -7,6 +7,7 @@ import io
 import itertools
 import time
 from collections import Counter
+from statistics import fmean
 
 import pytest
 from rich.console import Console
@@ -19,6 +20,7 @@ from sweeps.engine.planning.strength import line_spec
 from sweeps.engine.planning.warm_start import rebuild_search
 from sweeps.engine.records import TrialRecords, TrialResult
 from sweeps.engine.records.storage import Folder
+from sweeps.engine.runs import progress as progresses
 from sweeps.engine.runs.progress import SHOWN_ENDED, SHOWN_RUNNING, Progress
 from sweeps.engine.search.ledger import Ledger
 from sweeps.engine.search.search import GridSearch
@@ -146,6 +148,26 @@ def test_the_live_table_keeps_the_last_trials_and_shows_so_many_running():
     more = f"and {len(running) - SHOWN_RUNNING} more: {len(running)} running in all"
     assert more in text
     assert "10 of 40 trials" in text
+
+
+def test_the_best_so_far_is_found_without_a_look_at_all_points(monkeypatch):
+    plan = plan_of("line")
+    search = plan.search({})
+    progress = Progress(plan, Console(file=io.StringIO()), done=0, ledger=search.ledger)
+    means = []
+    monkeypatch.setattr(progresses, "fmean", lambda each: means.append(1) or fmean(each))
+    accuracies = {point: 80.0 - place for place, point in enumerate(search.ledger.entries)}
+    first, *_ = accuracies
+    while (trial := search.next_trial()) is not None:
+        progress.started(trial.config)
+        # Its second seed makes the first point worse than the second one.
+        found = accuracies[trial.point] - 10 * (trial.point == first and trial.seed == 1)
+        search.ledger.record(trial.point, trial.seed, "max_epochs", (found,))
+        progress.ended(TrialResult(trial_id=trial.config.trial_id, config=trial.config,
+                                   status="max_epochs", objective=found))  # fmt: skip
+    assert "sigma 0.05, objective 79.0 % (2 of 2 seeds)" in progress._best_line()
+    points = len(accuracies)
+    assert 2 * points <= len(means) <= 2 * points + 4 * points, "not all of them each time"
 
 
 @pytest.fixture

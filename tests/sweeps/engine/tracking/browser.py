@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+MOUSE = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
 STARTING_SECONDS, PATIENCE_SECONDS = 60, 90
 TEXT = "document.body?.innerText ?? ''"
 SIDES = """({width: document.documentElement.clientWidth,
@@ -37,7 +38,7 @@ class Browser:
         command = [
             CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--remote-debugging-port=0", "--hide-scrollbars", f"--window-size={self._size}",
-            f"--user-data-dir={self._folder}", "about:blank",
+            f"--user-data-dir={self._folder}", f"--blink-settings={MOUSE}", "about:blank",
         ]  # fmt: skip
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -140,6 +140,11 @@ def test_the_sweep_has_its_settings_question_answer_figure_and_command(tmp_path,
     assert asked["run_uuid"] == [parent.info.run_id]
     assert asked["path"][0] in {file.path for file in files} and asked["path"][0].endswith(".svg")
     assert "report/report.html" in {file.path for file in files}
+    linked = re.findall(r"\]\(#(/experiments/.*?)\)", note)
+    (place, mode), (comparison, _) = (page.split("?") for page in linked)
+    run = f"/experiments/{parent.info.experiment_id}/runs"
+    assert place == f"{run}/{parent.info.run_id}/artifacts/report/report.html"
+    assert mode == "workflowType=machine_learning" and comparison == run
     assert f"```sh\n{command} --storage {tmp_path} --name line\n```" in note
     one = next(run for run in children if run.info.run_name == "sigma=0.5 seed 0")
     mean, clean = (one.data.metrics[name] for name in ("mnist_c/mean", "clean/top1"))
@@ -280,10 +285,10 @@ def test_the_printed_link_opens_the_comparison(tmp_path, capsys):
             )
             (tmp_path / "charts.png").write_bytes(picture)
             _, (sweep_run,), _ = runs(server.uri, "sigma-demo")
-            place = f"{sweep_run.info.run_id}/artifacts/report/report.html"
+            (page,) = re.findall(r"\[report\]\((.*?)\)", sweep_run.data.tags[notes.NOTE])
             # In a frame; the second text is of an axis, so that its charts are drawn there.
             texts = ("Best: sigma 0.5", "corrupted validation accuracy (%)")
-            report, picture = browser.open(re.sub(r"(?<=runs)\?.*", f"/{place}", link), texts)
+            report, picture = browser.open(f"{server.uri}/{page}", texts)
             (tmp_path / "report.png").write_bytes(picture)
     finally:
         server.kill()
@@ -296,5 +301,6 @@ def test_the_printed_link_opens_the_comparison(tmp_path, capsys):
     order = [table.index(records.read_sweep().trial_name(t.config)) for t in (trials[-3], last)]
     assert order == sorted(order), "the best comes first"
     assert all(text in report for text in texts), "MLflow shows the report"
+    assert not any("Evaluation runs" in page for page in (table, charts, report)), "GenAI's menu"
     # Of sections that are open alone: an axis of the parallel coordinates, and the curves.
     assert "clean/top1" in charts and "validation_corrupted" in charts and "train_loss" in charts
