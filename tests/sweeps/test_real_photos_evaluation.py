@@ -73,7 +73,7 @@ def place(tmp_path, monkeypatch):
     image_folder.listing.cache_clear()
 
 
-@pytest.mark.slow  # three minutes
+@pytest.mark.slow  # two minutes
 def test_figure_4_of_the_appendix_is_drawn_from_a_measured_epsilon_star(place):
     options = CheckpointOptions(
         checkpoints=(place / "lite0.safetensors",), architecture="resnet18", name="photos",
