@@ -233,11 +233,11 @@ def describe(data_dir: Path, image_size: ImageSize) -> FolderConfig:
 @lru_cache
 def listing(data_dir: Path, test_alone: bool = False) -> Listing:
     """Return what a folder holds, of images or of shards; it is looked at once."""
-    from gon_core.data import image_folder, sharded
+    from gon_core.data import image_folder, parquet_folder, sharded
 
-    place = sharded.as_uri(data_dir)
-    if sharded.is_sharded(place):
-        return sharded.scan(place, ("test",) if test_alone else tuple(sharded.PARTS))
+    place = parquet_folder.as_uri(data_dir)
+    if parquet_folder.is_sharded(place):
+        return sharded.scan(place, ("test",) if test_alone else tuple(parquet_folder.PARTS))
     return image_folder.scan(data_dir, test_alone)
 
 

@@ -191,10 +191,8 @@ def listing(data_dir: Path, step: int, test_alone: bool = False) -> Listing:
     if count == CLASSES // step:
         return found
     wanted = f"{CLASSES:,}" if step == 1 else f"{CLASSES:,} or {CLASSES // step:,}"
-    raise DataFileError(
-        f"{data_dir}: has {count:,} classes, must have {wanted}; for other images: "
-        f"--dataset {image_folder.NAME}"
-    )
+    others = "" if test_alone else f"; for other images: --dataset {image_folder.NAME}"
+    raise DataFileError(f"{data_dir}: has {count:,} classes, must have {wanted}{others}")
 
 
 def describe(

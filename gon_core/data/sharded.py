@@ -6,12 +6,9 @@ Arrow files of its own, from which any image is read at once; all processes of t
 them through the page cache.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import json
-import os
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64
 from pyarrow import fs, ipc, parquet
 
 from gon_core import cache
@@ -28,11 +24,18 @@ from gon_core.config.trial import FolderConfig, ImageSize
 from gon_core.data.corruption_folders import refuse
 from gon_core.data.files import DataFileError
 from gon_core.data.listing import LabelledSource, labels_of
+from gon_core.data.parquet_folder import (
+    PARTS,
+    Numbers,
+    open_folder,
+    read_labels,
+    reason,
+    shard_sizes,
+    shown,
+)
 
-PARTS = {"training": ("train-",), "test": ("validation-", "val-")}  # what the files begin with
 ROWS = 256  # of a batch of an Arrow file
 SCHEMA = pa.schema([("bytes", pa.binary()), ("path", pa.string())])
-Numbers = Int64[np.ndarray, " image"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class ShardListing:
         files: names of the shards, by part.
         labels: the class of each image, in the order of the shards, by part.
         digest: SHA-256 of the names and sizes of all shards, of all labels, and of what is taken.
+        copies: the same of each part alone, which names its copy on a machine: whoever reads only
+            the test images shares theirs with whoever trains as well.
         rows: the images that are taken, by part, in ascending order; all where a part is left out.
     """
 
@@ -106,6 +111,7 @@ class ShardListing:
     files: dict[str, tuple[str, ...]]
     labels: dict[str, Numbers]
     digest: str
+    copies: dict[str, str]
     rows: dict[str, Numbers] = field(default_factory=dict)
 
     def describe(self, image_size: ImageSize) -> FolderConfig:
@@ -120,8 +126,15 @@ class ShardListing:
         """Return the first class and each that comes so many after it."""
         rows = {part: np.flatnonzero(labels % step == 0) for part, labels in self.labels.items()}
         labels = {part: self.labels[part][rows[part]] // step for part in PARTS}
-        digest = hashlib.sha256(f"{self.digest} every {step}".encode()).hexdigest()
-        return replace(self, classes=self.classes[::step], labels=labels, rows=rows, digest=digest)
+
+        def of_these(digest: str) -> str:
+            return hashlib.sha256(f"{digest} every {step}".encode()).hexdigest()
+
+        return replace(
+            self, classes=self.classes[::step], labels=labels, rows=rows,
+            digest=of_these(self.digest),
+            copies={part: of_these(digest) for part, digest in self.copies.items()},
+        )  # fmt: skip
 
     def open(self) -> tuple[LabelledSource, LabelledSource]:
         """Return training and test images, which are copied to this machine first.
@@ -142,21 +155,6 @@ class ShardListing:
         return local_copy(self, part) if self.files[part] else Path()
 
 
-def is_sharded(uri: str) -> bool:
-    """Whether a folder holds shards, or can be nothing else as it is no local path."""
-    if "://" in uri:
-        return True
-    try:
-        return any(name.endswith(".parquet") for name in os.listdir(uri))
-    except OSError:
-        return False
-
-
-def as_uri(path: Path | str) -> str:
-    """Return a path as text; of an address that became a path the lost slash is put back."""
-    return re.sub(r"^([a-z][a-z0-9+.-]+):/(?!/)", r"\1://", str(path))
-
-
 def scan(uri: str, parts: Collection[str] = tuple(PARTS)) -> ShardListing:
     """Return what a folder of shards holds; of the columns only the labels are read.
 
@@ -168,8 +166,8 @@ def scan(uri: str, parts: Collection[str] = tuple(PARTS)) -> ShardListing:
         DataFileError: there are no shards of a part, one cannot be read or lacks a column, or its
             labels are not those of the classes; names them all, the first 20 in full.
     """
-    filesystem, root = _open(uri)
-    sizes, faults = _sizes(filesystem, root, uri), []
+    filesystem, root = open_folder(uri)
+    sizes, faults = shard_sizes(filesystem, root, uri), []
     sizes = {part: sizes[part] for part in parts}
     found = {part: tuple(sizes.get(part, ())) for part in PARTS}
     names: tuple[str, ...] = ()
@@ -180,11 +178,11 @@ def scan(uri: str, parts: Collection[str] = tuple(PARTS)) -> ShardListing:
         columns = []
         for name in files:
             try:
-                said, column = _labels(filesystem, f"{root}/{name}")
+                said, column = read_labels(filesystem, f"{root}/{name}")
                 names = names or said
                 columns.append(column)
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-                faults.append(f"{shown(uri)}/{name}: {_reason(error)}")
+                faults.append(f"{shown(uri)}/{name}: {reason(error)}")
         labels[part] = np.concatenate([*columns, np.zeros(0, np.int64)])
     refuse(faults)
     count = len(names) or int(labels[next(iter(parts))].max(initial=0)) + 1
@@ -199,65 +197,18 @@ def scan(uri: str, parts: Collection[str] = tuple(PARTS)) -> ShardListing:
     if count < 2:
         faults.append(f"{shown(uri)}: one class; needs two or more")
     refuse(faults)
+    copies = {part: _digest({part: sizes[part]}, {part: labels[part]}) for part in parts}
+    digest = _digest(sizes, labels)
+    classes = names or tuple(map(str, range(count)))
+    place = uri if "://" in uri else root  # absolute, for processes that work in other folders
+    return ShardListing(place, classes, found, labels, digest, copies)
+
+
+def _digest(sizes: dict[str, dict[str, int]], labels: dict[str, Numbers]) -> str:
     sha = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode())
     for own in labels.values():
         sha.update(own.tobytes())
-    classes = names or tuple(map(str, range(count)))
-    place = uri if "://" in uri else root  # absolute, for processes that work in other folders
-    return ShardListing(place, classes, found, labels, sha.hexdigest())
-
-
-def shown(uri: str) -> str:
-    """Return an address without its key and parameters."""
-    return re.sub(r"//[^/@]*@", "//***@", uri.partition("?")[0])
-
-
-def _open(uri: str) -> tuple[fs.FileSystem, str]:
-    if "://" not in uri:
-        return fs.LocalFileSystem(), str(Path(uri).absolute())
-    try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataFileError(f"{shown(uri)}: cannot be opened ({_reason(error)})") from error
-    return filesystem, path.rstrip("/")
-
-
-def total_bytes(uri: str) -> int:
-    """Return the bytes of all shards at an address, which each machine copies once."""
-    filesystem, root = _open(uri)
-    return sum(sum(part.values()) for part in _sizes(filesystem, root, uri).values())
-
-
-def _sizes(filesystem: fs.FileSystem, root: str, uri: str) -> dict[str, dict[str, int]]:
-    """Return the size of each shard in bytes, by part and by name, in the order of the names."""
-    try:
-        entries = filesystem.get_file_info(fs.FileSelector(root))
-    except (OSError, pa.ArrowException) as error:
-        rule = f"cannot be read as a folder ({_reason(error)})"
-        raise DataFileError(f"{shown(uri)}: {rule}") from error
-    found = {e.base_name: e.size for e in entries if e.extension == "parquet"}
-    return {
-        part: {name: found[name] for name in sorted(found) if name.startswith(beginnings)}
-        for part, beginnings in PARTS.items()
-    }
-
-
-def _labels(filesystem: fs.FileSystem, path: str) -> tuple[tuple[str, ...], Numbers]:
-    """Return the names of the classes, if a shard says them, and the labels in it."""
-    with filesystem.open_input_file(path) as content:
-        file = parquet.ParquetFile(content)
-        kind = file.schema_arrow.field("image").type
-        if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
-            raise ValueError("the column image has no bytes")
-        labels = file.read(columns=["label"])["label"].cast(pa.int64()).to_numpy()
-        return _class_names(file.schema_arrow.metadata or {}), labels
-
-
-def _class_names(metadata: dict[bytes, bytes]) -> tuple[str, ...]:
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return tuple(map(str, features["label"]["names"]))
-    return ()
+    return sha.hexdigest()
 
 
 def training_paths(listing: ShardListing) -> list[str]:
@@ -266,14 +217,14 @@ def training_paths(listing: ShardListing) -> list[str]:
     Raises:
         DataFileError: a shard cannot be read.
     """
-    filesystem, root = _open(listing.uri)
+    filesystem, root = open_folder(listing.uri)
     found: list[str] = []
     for name in listing.files["training"]:
         try:
             with filesystem.open_input_file(f"{root}/{name}") as content:
                 rows = parquet.ParquetFile(content).read(columns=["image.path"]).to_pylist()
         except (pa.ArrowException, ValueError, OSError) as error:
-            raise DataFileError(f"{shown(listing.uri)}/{name}: {_reason(error)}") from error
+            raise DataFileError(f"{shown(listing.uri)}/{name}: {reason(error)}") from error
         found += [(row.get("image") or {}).get("path") or "" for row in rows]
     taken = listing.rows.get("training")
     return found if taken is None else [found[row] for row in taken.tolist()]
@@ -289,23 +240,26 @@ def local_copy(listing: ShardListing, part: str) -> Path:
         DataFileError: a shard cannot be read, or the file cannot be written.
     """
     folder = cache.folder()
-    path = folder / f"{listing.digest[:16]}-{part}.arrow"
+    path = folder / f"{listing.copies[part][:16]}-{part}.arrow"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open(path.with_suffix(".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
                 made = path.with_suffix(".part")
-                _copy(listing, part, made)
-                made.replace(path)
+                try:
+                    _copy(listing, part, made)
+                    made.replace(path)
+                finally:
+                    made.unlink(missing_ok=True)  # where it failed: it may have filled the disk
     except OSError as error:
         rule = f"set {cache.VARIABLE} to a folder with room for the images"
-        raise DataFileError(f"{folder}: {_reason(error)}; {rule}") from error
+        raise DataFileError(f"{folder}: {reason(error)}; {rule}") from error
     return path
 
 
 def _copy(listing: ShardListing, part: str, path: Path) -> None:
-    filesystem, root = _open(listing.uri)
+    filesystem, root = open_folder(listing.uri)
     with pa.OSFile(str(path), "wb") as file, ipc.new_file(file, SCHEMA) as writer:
         for rows in _batches(filesystem, root, listing, part):
             writer.write_batch(rows)
@@ -331,7 +285,7 @@ def _batches(
                         yield _rows(waiting[:ROWS])
                         waiting = waiting[ROWS:]
         except (pa.ArrowException, ValueError, OSError) as error:
-            raise DataFileError(f"{shown(listing.uri)}/{name}: {_reason(error)}") from error
+            raise DataFileError(f"{shown(listing.uri)}/{name}: {reason(error)}") from error
     if waiting:
         yield _rows(waiting)
 
@@ -339,7 +293,3 @@ def _batches(
 def _rows(images: Sequence[dict[str, Any]]) -> pa.RecordBatch:
     columns = {"bytes": [i["bytes"] for i in images], "path": [i.get("path") for i in images]}
     return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:150] or type(error).__name__

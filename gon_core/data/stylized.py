@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from gon_core.data import image_folder, sharded
+from gon_core.data import image_folder, parquet_folder, sharded
 from gon_core.data.corruption_folders import MOST_FAULTS
 from gon_core.data.decoding import Encoded
 from gon_core.data.files import DataFileError
@@ -35,8 +35,8 @@ def scan(place: Path) -> Listing:
     Raises:
         DataFileError: see ``gon_core.data.image_folder.scan`` and ``gon_core.data.sharded.scan``.
     """
-    uri = sharded.as_uri(place)
-    if sharded.is_sharded(uri):
+    uri = parquet_folder.as_uri(place)
+    if parquet_folder.is_sharded(uri):
         return sharded.scan(uri, ("training",))
     return image_folder.scan_training(place)
 
@@ -76,7 +76,7 @@ def check_classes(place: Path, found: Sequence[str], wanted: Sequence[str]) -> N
         more = f" and {len(names) - MOST_FAULTS:,} more" if len(names) > MOST_FAULTS else ""
         faults += [f"{fault} {shown}{more}"] if names else []
     if faults or tuple(found) != tuple(wanted):
-        where = sharded.shown(sharded.as_uri(place))
+        where = parquet_folder.shown(parquet_folder.as_uri(place))
         raise DataFileError(f"{where}: {'; '.join(faults) or 'the classes are in another order'}")
 
 

@@ -71,6 +71,8 @@ class Search:
         margins = [torch.zeros(0, dtype=torch.float64, device=index.device)]
         together = batch_size(self.data)
         for part, sizes in zip(index.split(together), size.split(together), strict=True):
+            if not len(part):  # an empty index has one part, which not every model takes
+                continue
             images = _pixels(self.data, part)
             direction = self.directions.of(part, images)
             within = sizes < self.reach[part]

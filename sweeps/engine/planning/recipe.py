@@ -157,9 +157,9 @@ def listed_among(test: "Images", options: SweepOptions) -> "Tensor | None":
 
 def _look_at_list(options: SweepOptions, place: Path) -> None:
     """Raise DataFileError if the list cannot be read, or a folder has not its images."""
-    from gon_core.data import sharded  # it loads pyarrow and torch
+    from gon_core.data import parquet_folder  # it loads pyarrow
 
-    if sharded.is_sharded(sharded.as_uri(place)):
+    if parquet_folder.is_sharded(parquet_folder.as_uri(place)):
         tested(options, 0)
     else:
         listed_among(options.benchmark.read(place)[1], options)

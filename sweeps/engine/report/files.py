@@ -36,7 +36,7 @@ def first_of_seeds(
     """Yield for each point the first measured trial that has a file, and what it holds."""
     for point in points:
         for trial in point.trials:
-            if trial.is_measured and trial.may_have(name):
+            if trial.measurements and trial.may_have(name):
                 content = read_file(records.trial(trial.trial_id).folder, name, load)
                 if content is not None:
                     yield point.point, (trial, content)

@@ -72,7 +72,8 @@ def evaluate_checkpoints(options: CheckpointOptions, generator_steps: int | None
     try:
         images = load_images(options, generator_steps)
     except DataFileError as error:  # shards that cannot be copied to this machine
-        refuse([f"--imagenet: {error}"])
+        option = "imagenet" if options.on_imagenet else "data-dir"
+        refuse([f"--{option}: {error}"])
     for note in images.notes:
         console.print(note, highlight=False, soft_wrap=True)
     configs = [

