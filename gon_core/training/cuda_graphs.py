@@ -16,7 +16,7 @@ faster: but a stop would have to wait for them, for minutes where a step takes a
 
 
 class Recorder:
-    """Captures work on one GPU; see ``runner.Recorder``.
+    """Captures work on one GPU; see ``recordings.Recorder``.
 
     All graphs share their memory: they run one after the other, and nothing that the next one needs
     is in it.

@@ -154,7 +154,7 @@ def measure_speed(
     from gon_core.data.splits import LabelledImages
     from gon_core.evaluation import count_correct
     from gon_core.training import new_state, train
-    from gon_core.training.runner import TRIES
+    from gon_core.training.recordings import TRIES
 
     threads = torch.get_num_threads()
     torch.set_num_threads(resources.cpus)
