@@ -129,10 +129,12 @@ class Search:
         """Classify undecided images at a size each and record it; at their reach it is final."""
         wrong, margin = self.look(index, size)
         reach = self.reach[index]
-        self.wrong[index[wrong]] = torch.minimum(size, reach)[wrong]
-        self.margin_wrong[index[wrong]] = margin[wrong]
-        self.right[index[~wrong]] = torch.where(size < reach, size, torch.inf)[~wrong]
-        self.margin_right[index[~wrong]] = margin[~wrong]
+        # Not by ``[wrong]``, for whose length the host would wait.
+        right_up_to = torch.where(size < reach, size, torch.inf)
+        self.wrong[index] = torch.where(wrong, torch.minimum(size, reach), self.wrong[index])
+        self.margin_wrong[index] = torch.where(wrong, margin, self.margin_wrong[index])
+        self.right[index] = torch.where(wrong, self.right[index], right_up_to)
+        self.margin_right[index] = torch.where(wrong, self.margin_right[index], margin)
 
     def estimates(self, index: Int64[Tensor, " some"]) -> Float64[Tensor, " some"]:
         """Return where the margins would vanish if they fell along straight lines.
@@ -154,7 +156,9 @@ class Search:
             return 0.0, 0.0
         if rank > len(self.right):
             return torch.inf, torch.inf
-        return (float(self.right.kthvalue(rank).values), float(self.wrong.kthvalue(rank).values))
+        limits = [sizes.kthvalue(rank).values for sizes in (self.right, self.wrong)]
+        low, high = torch.stack(limits).tolist()  # one read from the device
+        return low, high
 
     def exhaust(self) -> None:
         """Settle which of the images that were right so far are so at the end of their reach."""
