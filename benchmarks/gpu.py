@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_start import be_started, start
 from gpu_steps import (
     ATTACK_STEPS,
     DEVICE,
@@ -152,7 +153,7 @@ def _median_seconds(function: Callable[[], Tensor], repeats: int = 3) -> float:
 
 PARTS = {
     "digits": digits, "cifar": cifar, "photos": photos, "together": together,
-    "measures": measures, "corruptions": corruptions, "training": training,
+    "measures": measures, "corruptions": corruptions, "training": training, "start": start,
 }  # fmt: skip
 
 
@@ -165,12 +166,16 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--out", type=Path, default=Path(), help="where both files are written")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--start", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if unknown := [part for part in given.parts if part not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     make_deterministic(DEVICE, threads=1)
     if given.worker:
         work(given.worker)
+        return
+    if given.start:
+        be_started(given.start)
         return
     report: dict[str, Any] = {"device": describe(DEVICE), "date": f"{datetime.now(UTC):%Y-%m-%d}",
                               "torch": torch.__version__, "cuda": torch.version.cuda,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gon_core import seeding
 from gon_core.config import GNT, TrainingConfig
 from gon_core.training import EpochMetrics, cuda_graphs, precision
-from gon_core.training.runner import TRIES
+from gon_core.training.recordings import TRIES
 
 TOGETHER = (1, 2, 4, 8) if IS_GPU else (1, 2)
 SIGMA = 0.5

@@ -28,7 +28,7 @@ def write_photos(root: Path, count: int) -> None:
     from PIL import Image
 
     found = importlib.util.find_spec("foolbox")
-    assert found is not None and found.origin is not None, "foolbox is installed with the project"
+    assert found is not None and found.origin is not None, "foolbox comes with the tests' packages"
     files = sorted((Path(found.origin).parent / "data").glob("imagenet_*"))
     draw = np.random.default_rng(0)
     for number in range(count):

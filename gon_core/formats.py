@@ -26,6 +26,6 @@ def training_code() -> dict[str, int | str]:
 
 def evaluation_code() -> dict[str, int | str]:
     """Return what a measurement depends on: its format and the versions of the packages."""
-    packages = ("foolbox", "torch", "torchvision")
+    packages = ("torch", "torchvision")
     versions = {name: _version(name) for name in packages}
     return {"evaluation_format": EVALUATION_FORMAT, **versions}

@@ -66,8 +66,11 @@ class FolderImages:
         return self[:count]
 
     def to(self, device: str | torch.device) -> "FolderImages":
-        """Return the same images, whose batches are put on ``device``."""
-        return self._changed(device=device)
+        """Return the same images, whose batches are put on ``device``.
+
+        Themselves where that is so: the processes that decode stay from one training to the next.
+        """
+        return self if torch.device(device) == self.device else self._changed(device=device)
 
     def decoded_by(self, workers: int) -> "FolderImages":
         """Return the same images, decoded by so many processes."""

@@ -15,6 +15,9 @@ BATCH_SIZE = 250
 LARGE, LARGE_BATCH_SIZE = 128, 64
 """Pixels of a side, from which on fewer images go through a model at once: so they fit on a GPU
 also where gradients are computed."""
+PIXELS_ON_GPU = 2**20
+"""Of all images that go through a model at once on a GPU, where no gradient is computed: a smaller
+batch of digits computes for less time than its kernels take to launch, a larger one no faster."""
 
 Batch = tuple[UInt8[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]
 Answer = tuple[Float[Tensor, "batch label"], Int64[Tensor, " batch"]]
@@ -82,13 +85,29 @@ def count(model: nn.Module, labelled: Iterable[Batch], bf16: bool = False) -> Co
 
 
 def batch_size(data: Images) -> int:
-    """Return how many images go through a model at once, which is by their size alone."""
+    """Return how many images are attacked at once, and have their noise drawn in one call.
+
+    It is by their size alone, so that a machine and its memory change nothing but rounding.
+    """
     return BATCH_SIZE if data.side < LARGE else LARGE_BATCH_SIZE
 
 
-def batches(data: Images) -> Iterator[Batch]:
-    """Yield the images in order, with their labels."""
-    indices = torch.arange(len(data), device=data.device).split(batch_size(data))[: len(data)]
+def pass_size(data: Images) -> int:
+    """Return how many images go through a model at once where no gradient is computed.
+
+    It is ``batch_size`` at least, and what keeps a GPU busy where they are on one. It does not
+    depend on how much of the memory is free: the same trial rounds in the same way beside others.
+    """
+    if data.device.type != "cuda" or data.side >= LARGE:
+        return batch_size(data)
+    most = PIXELS_ON_GPU // data.side**2
+    return max(batch_size(data), 1 << (most.bit_length() - 1))  # a power of two, as graphs have
+
+
+def batches(data: Images, size: int | None = None) -> Iterator[Batch]:
+    """Yield the images in order, with their labels, so many at a time; None for ``pass_size``."""
+    together = pass_size(data) if size is None else size
+    indices = torch.arange(len(data), device=data.device).split(together)[: len(data)]
     for index, images in zip(indices, data.batches(indices), strict=True):
         yield images, data.labels[index]
 

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gon_core.config import ANT
 from gon_core.data.splits import Images
@@ -14,10 +14,12 @@ from gon_core.evaluation.noise_directions import Noise
 from gon_core.noise import NoiseGenerator
 from gon_core.seeding import generator as new_stream
 from gon_core.training.ant import ascend
-from gon_core.training.batches import batches
+from gon_core.training.batches import permutation
 from gon_core.training.checkpoints import restore_model
 from gon_core.training.opponent import STREAMS, adam, new_opponent
 from gon_core.training.optimizers import SGD
+from gon_core.training.recordings import MakeRecordings, Recordings, on_device
+from gon_core.training.runner import EagerRunner, GraphRunner, Runner
 from gon_core.training.state import TrainingState
 
 
@@ -49,6 +51,7 @@ def adversarial_noise(
     patience: int = 3,
     min_improvement: float = 0.01,
     max_blocks: int = 100,
+    recordings: MakeRecordings = on_device,
 ) -> AdversarialNoise:
     """Train a fresh noise generator against ``model`` as it is, to convergence.
 
@@ -66,6 +69,7 @@ def adversarial_noise(
         patience: blocks without improvement that end the training, at least 1.
         min_improvement: relative, >= 0.
         max_blocks: limit of blocks, at least 1.
+        recordings: makes what does the steps.
 
     Raises:
         ValueError: a number out of range, or no images; the message names all of them.
@@ -89,16 +93,28 @@ def adversarial_noise(
     with frozen(model):
         # Its optimiser takes no step: the classifier stays as it is.
         state = TrainingState(model, SGD(model.parameters()), streams, opponent)
+        runner = _runner(state, data, recordings(device, streams.values()))
         order = streams["pretraining order"]  # a new one each time through the images
         endless = (
-            labelled for _ in itertools.count() for labelled in batches(data, batch_size, order)
+            batch
+            for _ in itertools.count()
+            for batch in runner.batches(permutation(data, order).split(batch_size))
         )
+        of_block = torch.zeros(block, device=device)
+        place = torch.zeros(1, dtype=torch.int64, device=device)
+
+        def step(images: Tensor, labels: Tensor) -> None:
+            loss = ascend(state, opponent, images, labels, bf16=False).loss
+            of_block.index_copy_(0, place, loss.view(1))
+            place.add_(1)
+
         losses: list[float] = []
         best, stale = 0.0, 0
         while len(losses) < max_blocks and stale < patience:
-            steps = itertools.islice(endless, block)
-            outcomes = [ascend(state, opponent, *labelled, bf16=False) for labelled in steps]
-            losses.append(float(torch.stack([outcome.loss for outcome in outcomes]).mean()))
+            place.zero_()
+            for batch in itertools.islice(endless, block):
+                runner.run("step of a generator", step, batch)
+            losses.append(float(of_block.mean()))
             if losses[-1] > best * (1 + min_improvement):
                 best, stale = losses[-1], 0
             else:
@@ -106,6 +122,10 @@ def adversarial_noise(
     trained = opponent.generator.requires_grad_(False)
     noise = Noise(_name(method), trained.sample)
     return AdversarialNoise(noise, trained, tuple(losses), stale >= patience)
+
+
+def _runner(state: TrainingState, data: Images, recordings: Recordings) -> Runner:
+    return GraphRunner(state, data, recordings) if recordings.records else EagerRunner(state, data)
 
 
 def restore_noise(weights: bytes, method: ANT, device: torch.device, channels: int = 1) -> Noise:

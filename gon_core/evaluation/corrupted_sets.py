@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -48,8 +49,20 @@ class EvaluationSet:
         """Return the set with one version of the images alone."""
         return replace(self, images={key: self.images[key]})
 
+    @cached_property
+    def mixed(self) -> LabelledImages:
+        """See the function of this name."""
+        corrupted = [images for key, images in self.images.items() if key != CLEAN_KEY]
+        found = self.clean.batch(slice(None)).clone()
+        for turn, images in enumerate(corrupted[: len(self)]):
+            index = torch.arange(turn, len(self), len(corrupted), device=found.device)
+            found[index] = images.batch(index)
+        return LabelledImages(found, self.clean.labels)
+
     def to(self, device: str | torch.device) -> "EvaluationSet":
-        """Return the same set on ``device``."""
+        """Return the same set on ``device``; itself where all of it is there."""
+        if all(images.device == torch.device(device) for images in self.images.values()):
+            return self
         moved: dict[Key, Images] = {}
         clean = self.images.get(CLEAN_KEY)  # none beside one version alone
         for key, images in self.images.items():
@@ -164,12 +177,7 @@ def mixed(evaluation_set: EvaluationSet) -> LabelledImages:
 
     Its accuracy estimates the mean over all corruptions at a fifteenth of the cost, which is what
     an epoch of training can afford. Where there are several severities, image i is under the i-th
-    pair of a corruption and a severity.
+    pair of a corruption and a severity. They are made at the first call alone: photos take longer
+    than a trial may take to its first step, and the next trial has the same set.
     """
-    corrupted = [images for key, images in evaluation_set.images.items() if key != CLEAN_KEY]
-    clean = evaluation_set.clean
-    found = clean.batch(slice(None)).clone()
-    for turn, images in enumerate(corrupted[: len(clean)]):
-        index = torch.arange(turn, len(clean), len(corrupted), device=clean.device)
-        found[index] = images.batch(index)
-    return LabelledImages(found, clean.labels)
+    return evaluation_set.mixed

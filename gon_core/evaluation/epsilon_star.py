@@ -12,6 +12,7 @@ from gon_core.evaluation.noise_directions import NOISES, Noise
 from gon_core.evaluation.perturbation_size import share_non_monotone
 from gon_core.measurement import Finding, Measurement
 from gon_core.training import checkpoints
+from gon_core.training.recordings import on_device
 
 GENERATORS = ("ant_1x1", "ant_3x3")  # trained afresh against each final model
 FORWARDS = 8  # of each image in the search for a median
@@ -24,7 +25,7 @@ def run(subject: Subject, steps: Steps) -> Measured:
     most = subject.config.generator_steps * subject.config.generator_blocks
     for variant in GENERATORS:
         text = f"noise generator {variant}, trained until it converges"
-        train = partial(_train_generator, subject, variant)
+        train = partial(_train_generator, subject, steps, variant)
         trained = steps.take(f"generator-{variant}", train, text, f"of at most {most:,} steps")
         method, device = _method(variant, subject), subject.test.clean.device
         channels = subject.benchmark.image_shape[0]
@@ -33,7 +34,7 @@ def run(subject: Subject, steps: Steps) -> Measured:
     measured = Measured()
     for name, (noise, converged) in noises.items():
         text = f"epsilon* under {name} noise, {len(subject.images):,} images"
-        find = partial(_find, subject, noise, converged)
+        find = partial(_find, subject, steps, noise, converged)
         measured.measurements += steps.take(f"epsilon-{name}", find, text).measurements
     sizes = {row.setting: row.value for row in measured.measurements}
     kinds = {name: noise for name, (noise, _) in noises.items()}
@@ -43,7 +44,7 @@ def run(subject: Subject, steps: Steps) -> Measured:
     return measured
 
 
-def _train_generator(subject: Subject, variant: str) -> Finding:
+def _train_generator(subject: Subject, steps: Steps, variant: str) -> Finding:
     config = subject.config
     trained = evaluation.adversarial_noise(
         subject.model,
@@ -53,6 +54,7 @@ def _train_generator(subject: Subject, variant: str) -> Finding:
         batch_size=config.generator_batch,
         block=config.generator_steps,
         max_blocks=config.generator_blocks,
+        recordings=partial(on_device, passed=steps.passed),
     )
     weights = checkpoints.dump_model(trained.generator)
     return Finding(tensors=weights, converged=trained.converged)
@@ -64,10 +66,10 @@ def _method(variant: str, subject: Subject) -> ANT:
     return method.model_copy(update={"pretraining_learning_rate": learning_rate})
 
 
-def _find(subject: Subject, noise: Noise, converged: bool) -> Finding:
+def _find(subject: Subject, steps: Steps, noise: Noise, converged: bool) -> Finding:
     row = evaluation.median_perturbation_size(
         subject.model, subject.images, noise, subject.stream(f"noise {noise.name}"),
-        converged=converged,
+        converged=converged, recordings=partial(on_device, passed=steps.passed),
     )  # fmt: skip
     return Finding(measurements=[row])
 

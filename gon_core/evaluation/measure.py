@@ -69,6 +69,10 @@ class Steps(Protocol):
         """Return what a step found; if it is not done, ``begin`` it and call ``find``."""
         ...
 
+    def passed(self) -> None:
+        """Count a pass of the model that a GPU replayed as a part of a graph."""
+        ...
+
 
 @dataclass(frozen=True)
 class Subject:

@@ -115,8 +115,8 @@ def settle(
     """
     while True:
         radius = _next_looks(search, index, zones, above)
-        unsettled = radius.isfinite()
-        if not unsettled.any():
+        unsettled = radius.isfinite().nonzero()[:, 0]
+        if not len(unsettled):
             return
         search.try_at(index[unsettled], radius[unsettled])
 

@@ -25,6 +25,7 @@ from gon_core.evaluation.median_search import find_ranks, look_below
 from gon_core.evaluation.noise_directions import Noise
 from gon_core.evaluation.size_search import start
 from gon_core.measurement import Extra, Measurement
+from gon_core.training.recordings import MakeRecordings, on_device
 
 CONFIDENCE = 0.95
 
@@ -40,6 +41,7 @@ def median_perturbation_size(
     count_never: bool = False,
     search: Literal["auto", "per image"] = "auto",
     converged: bool = True,
+    recordings: MakeRecordings = on_device,
 ) -> Measurement:
     """Return epsilon*, the least size at which at least half of the images are misclassified.
 
@@ -60,6 +62,7 @@ def median_perturbation_size(
             change the median and takes a look at up to half of the images.
         search: "per image" to search the size of every image in any case.
         converged: whether the generator that makes the noise has converged, for the row.
+        recordings: makes what classifies images at their sizes.
 
     Returns:
         The median as ``value``: the least size at which half of the images are misclassified;
@@ -97,7 +100,7 @@ def median_perturbation_size(
     if problems:
         raise ValueError("; ".join(problems))
     with frozen(model), torch.no_grad():
-        found = start(model, data, noise, stream, precision)
+        found = start(model, data, noise, stream, precision, recordings)
         first, middle, last = ranks(len(data))
         sampled = non_monotone = 0
         per_image = search == "per image"

@@ -1,13 +1,15 @@
 """The state of a search for the sizes of noise at which images are misclassified."""
 
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor, nn
 
-from gon_core.data.splits import Images
-from gon_core.evaluation.accuracy import LARGE, batch_size
+from gon_core.data.splits import Images, LabelledImages
+from gon_core.evaluation.accuracy import LARGE, batch_size, pass_size
 from gon_core.evaluation.noise_directions import (
     Directions,
     KeptDirections,
@@ -15,10 +17,24 @@ from gon_core.evaluation.noise_directions import (
     RedrawnDirections,
 )
 from gon_core.noise import scale_to_sphere
+from gon_core.training.recordings import MakeRecordings, Recordings, on_device
 
 GRID = 32
 """Radii that a search for each image tries, up to the largest that any image can reach."""
 EDGE = 0.02  # of the distance of two tried sizes: no estimate is nearer to either
+LEAST_ROWS = 64  # of a graph: it takes time to record one more
+
+
+class _Looks(NamedTuple):
+    """What some looks read, and what they see.
+
+    In memory of a graph those behind the wanted ones are of an earlier time.
+    """
+
+    which: Int64[Tensor, " row"]
+    size: Float64[Tensor, " row"]
+    wrong: Bool[Tensor, " row"]
+    margin: Float64[Tensor, " row"]
 
 
 @dataclass
@@ -34,6 +50,7 @@ class Search:
         margin: by how much the logit of its label is above all others, without noise.
         margin_right: the same at ``right``.
         margin_wrong: the same at ``wrong``.
+        recordings: does the looks.
         forwards: images that went through the classifier.
     """
 
@@ -42,6 +59,7 @@ class Search:
     directions: Directions
     precision: float
     reach: Float64[Tensor, " image"]
+    recordings: Recordings
     forwards: int = 0
     everything: Int64[Tensor, " image"] = field(init=False)
     limit: float = field(init=False)
@@ -50,6 +68,7 @@ class Search:
     margin: Float64[Tensor, " image"] = field(init=False)
     margin_right: Float64[Tensor, " image"] = field(init=False)
     margin_wrong: Float64[Tensor, " image"] = field(init=False)
+    _places: dict[int, _Looks] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.limit = float(self.reach.max())
@@ -69,30 +88,55 @@ class Search:
         self.forwards += len(index)
         wrong = [torch.zeros(0, dtype=torch.bool, device=index.device)]
         margins = [torch.zeros(0, dtype=torch.float64, device=index.device)]
-        together = batch_size(self.data)
+        together = pass_size(self.data)
         for part, sizes in zip(index.split(together), size.split(together), strict=True):
             if not len(part):  # an empty index has one part, which not every model takes
                 continue
-            images = _pixels(self.data, part)
-            direction = self.directions.of(part, images)
-            within = sizes < self.reach[part]
-            noisy = scale_to_sphere(images, direction, sizes.where(within, 0.0))
-            noisy = torch.where(within.view(-1, 1, 1, 1), noisy, _farthest(images, direction))
-            noisy = torch.where((sizes == 0).view(-1, 1, 1, 1), images, noisy)
-            logits, label = self.model(noisy).double(), self.data.labels[part].unsqueeze(1)
-            wrong.append(logits.argmax(1) != label[:, 0])
-            others = logits.scatter(1, label, -torch.inf).amax(1)
-            margins.append(logits.gather(1, label)[:, 0] - others)
+            looks = self._placed(part, sizes)
+            self.recordings.run("look", partial(self._look, looks), len(looks.which))
+            wrong.append(looks.wrong[: len(part)].clone())  # the next part has the same place
+            margins.append(looks.margin[: len(part)].clone())
         return torch.cat(wrong), torch.cat(margins)
+
+    def _placed(self, index: Tensor, size: Tensor) -> _Looks:
+        """Return what is to be looked at; for a graph where it is read, of a power of two rows."""
+        count = len(index)
+        wrong, margin = torch.empty_like(index, dtype=torch.bool), torch.empty_like(size)
+        if not self.recordings.records:
+            return _Looks(index, size, wrong, margin)
+        rows = max(LEAST_ROWS, 1 << (count - 1).bit_length())
+        if rows not in self._places:
+            looks = (index, size, wrong, margin)
+            self._places[rows] = _Looks(*(each.new_zeros(rows) for each in looks))
+        place = self._places[rows]
+        place.which[:count], place.size[:count] = index, size
+        return place
+
+    def _look(self, looks: _Looks) -> None:
+        index, sizes = looks.which, looks.size
+        images = _pixels(self.data, index)
+        direction = self.directions.of(index, images)
+        within = sizes < self.reach[index]
+        noisy = scale_to_sphere(
+            images, direction, sizes.where(within, 0.0), fixed_steps=self.recordings.records
+        )
+        noisy = torch.where(within.view(-1, 1, 1, 1), noisy, _farthest(images, direction))
+        noisy = torch.where((sizes == 0).view(-1, 1, 1, 1), images, noisy)
+        logits, label = self.model(noisy).double(), self.data.labels[index].unsqueeze(1)
+        looks.wrong.copy_(logits.argmax(1) != label[:, 0])
+        others = logits.scatter(1, label, -torch.inf).amax(1)
+        looks.margin.copy_(logits.gather(1, label)[:, 0] - others)
 
     def try_at(self, index: Int64[Tensor, " some"], size: Float64[Tensor, " some"]) -> None:
         """Classify undecided images at a size each and record it; at their reach it is final."""
         wrong, margin = self.look(index, size)
         reach = self.reach[index]
-        self.wrong[index[wrong]] = torch.minimum(size, reach)[wrong]
-        self.margin_wrong[index[wrong]] = margin[wrong]
-        self.right[index[~wrong]] = torch.where(size < reach, size, torch.inf)[~wrong]
-        self.margin_right[index[~wrong]] = margin[~wrong]
+        # Not by ``[wrong]``, for whose length the host would wait.
+        right_up_to = torch.where(size < reach, size, torch.inf)
+        self.wrong[index] = torch.where(wrong, torch.minimum(size, reach), self.wrong[index])
+        self.margin_wrong[index] = torch.where(wrong, margin, self.margin_wrong[index])
+        self.right[index] = torch.where(wrong, self.right[index], right_up_to)
+        self.margin_right[index] = torch.where(wrong, self.margin_right[index], margin)
 
     def estimates(self, index: Int64[Tensor, " some"]) -> Float64[Tensor, " some"]:
         """Return where the margins would vanish if they fell along straight lines.
@@ -114,7 +158,9 @@ class Search:
             return 0.0, 0.0
         if rank > len(self.right):
             return torch.inf, torch.inf
-        return (float(self.right.kthvalue(rank).values), float(self.wrong.kthvalue(rank).values))
+        limits = [sizes.kthvalue(rank).values for sizes in (self.right, self.wrong)]
+        low, high = torch.stack(limits).tolist()  # one read from the device
+        return low, high
 
     def exhaust(self) -> None:
         """Settle which of the images that were right so far are so at the end of their reach."""
@@ -146,7 +192,12 @@ class Search:
 
 
 def start(
-    model: nn.Module, data: Images, noise: Noise, stream: Generator, precision: float
+    model: nn.Module,
+    data: Images,
+    noise: Noise,
+    stream: Generator,
+    precision: float,
+    recordings: MakeRecordings = on_device,
 ) -> Search:
     """Draw the noise of all images, and classify them without it.
 
@@ -154,7 +205,7 @@ def start(
 
     Args:
         model: the classifier, ``frozen``.
-        data, noise, stream, precision: as for ``median_perturbation_size``.
+        data, noise, stream, precision, recordings: as for ``median_perturbation_size``.
     """
     device, kept, reach = data.labels.device, [], []
     redrawn: RedrawnDirections | None = None
@@ -169,7 +220,10 @@ def start(
         moved = (_farthest(images, direction) - images).flatten(1)
         reach.append(moved.double().norm(dim=1))
     directions = KeptDirections(torch.cat(kept)) if redrawn is None else redrawn
-    return Search(model, data, directions, precision, torch.cat(reach))
+    # Noise that is drawn again, and images that are decoded, take work of the host.
+    is_there = redrawn is None and isinstance(data, LabelledImages)
+    works = recordings(device, []) if is_there else Recordings(None)
+    return Search(model, data, directions, precision, torch.cat(reach), works)
 
 
 def _pixels(data: Images, index: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from gon_core.evaluation import right_images
-from gon_core.evaluation.accuracy import batch_size
+from gon_core.evaluation.accuracy import pass_size
 from gon_core.evaluation.corrupted_sets import EvaluationSet
 from gon_core.evaluation.measure import Measure, Measured, Passes, Steps, Subject
 from gon_core.measurement import Finding
@@ -18,7 +18,7 @@ RIGHT = "right"
 def run(subject: Subject, steps: Steps) -> Measured:
     """Return the accuracies, and which test images are right as a file."""
     sets = [each for each in (subject.validation, subject.test) if each.images]
-    batches = sum(len(each.images) * math.ceil(len(each) / batch_size(each.clean)) for each in sets)
+    batches = sum(len(each.images) * math.ceil(len(each) / pass_size(each.clean)) for each in sets)
     images = f"{' and '.join(f'{len(each):,} {each.split}' for each in sets)} images"
     versions = [f"{each.split}-{each.name(key)}" for each in sets for key in each.images]
     left = sum(version not in steps.found for version in versions)

@@ -11,6 +11,7 @@ from gon_core.config import EvaluationConfig
 from gon_core.evaluation.attacks import Attack
 from gon_core.evaluation.measure import Measure, Measured, Passes, Steps, Subject
 from gon_core.measurement import Finding, Measurement
+from gon_core.training.recordings import on_device
 
 
 def run(subject: Subject, steps: Steps) -> Measured:
@@ -18,14 +19,15 @@ def run(subject: Subject, steps: Steps) -> Measured:
     measured = Measured()
     for setting, attack in subject.benchmark.attacks.items():
         name = f"attack {_shown(setting)}, {len(subject.images):,} images"
-        find = partial(_find, subject, setting, attack)
+        find = partial(_find, subject, steps, setting, attack)
         measured.measurements += steps.take(f"attack-{setting}", find, name).measurements
     return measured
 
 
-def _find(subject: Subject, setting: str, attack: Attack) -> Finding:
+def _find(subject: Subject, steps: Steps, setting: str, attack: Attack) -> Finding:
     stream = subject.stream(f"attack {attack.name}")
-    row = evaluation.attack_accuracy(subject.model, subject.images, attack, stream)
+    recordings = partial(on_device, passed=steps.passed)
+    row = evaluation.attack_accuracy(subject.model, subject.images, attack, stream, recordings)
     return Finding(measurements=[row.model_copy(update={"setting": setting})])
 
 

@@ -3,7 +3,8 @@
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
-from torch.nn.utils import skip_init
+
+from gon_core.blank import blank
 
 CONVOLUTIONS = {"conv1": (1, 32), "conv2": (32, 32), "conv3": (32, 64), "conv4": (64, 64)}
 
@@ -27,17 +28,17 @@ class RonyCNN(nn.Module):
         super().__init__()
         self.feature_extractor = nn.Sequential()
         for name, (inputs, outputs) in CONVOLUTIONS.items():
-            self.feature_extractor.add_module(name, skip_init(nn.Conv2d, inputs, outputs, 3))
+            self.feature_extractor.add_module(name, blank(nn.Conv2d, inputs, outputs, 3))
             self.feature_extractor.add_module(f"relu_{name}", nn.ReLU())
             if name in ("conv2", "conv4"):
                 self.feature_extractor.add_module(f"pool_{name}", nn.MaxPool2d(2))
         self.classifier = nn.Sequential()
-        self.classifier.add_module("fc1", skip_init(nn.Linear, 64 * 4 * 4, 200))
+        self.classifier.add_module("fc1", blank(nn.Linear, 64 * 4 * 4, 200))
         self.classifier.add_module("relu1", nn.ReLU())
         self.classifier.add_module("drop", nn.Dropout(0.5))
-        self.classifier.add_module("fc2", skip_init(nn.Linear, 200, 200))
+        self.classifier.add_module("fc2", blank(nn.Linear, 200, 200))
         self.classifier.add_module("relu2", nn.ReLU())
-        self.classifier.add_module("fc3", skip_init(nn.Linear, 200, 10))
+        self.classifier.add_module("fc3", blank(nn.Linear, 200, 10))
         generator = generator if generator is not None else torch.Generator().manual_seed(0)
         self._initialise(generator)
 

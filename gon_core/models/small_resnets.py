@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
+from gon_core.blank import blank
 from gon_core.models.madry_cnn import initialise
 
 LARGE = 128  # pixels
@@ -39,7 +39,7 @@ class SmallResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.body = body
-        self.logits = skip_init(nn.Linear, features, classes)
+        self.logits = blank(nn.Linear, features, classes)
         self.pool = pool
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
@@ -84,7 +84,7 @@ def preactresnet18(classes: int, generator: Generator | None = None, side: int =
     blocks = _stages(64, (64, 128, 256, 512), (2, 2, 2, 2))
     stem = [_convolution(3, 64)]
     if side >= LARGE:
-        wide = skip_init(nn.Conv2d, 3, 64, 7, stride=2, padding=3, bias=False)
+        wide = blank(nn.Conv2d, 3, 64, 7, stride=2, padding=3, bias=False)
         stem = [wide, nn.MaxPool2d(3, stride=2, padding=1)]
     return SmallResNet(nn.Sequential(*stem, *blocks, *_after(512)), 512, classes, generator)
 
@@ -123,7 +123,7 @@ class _PreActivation(nn.Module):
         self.conv2 = _convolution(outputs, outputs)
         self.shortcut = None
         if stride != 1 or inputs != outputs:
-            self.shortcut = skip_init(nn.Conv2d, inputs, outputs, 1, stride=stride, bias=False)
+            self.shortcut = blank(nn.Conv2d, inputs, outputs, 1, stride=stride, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
         active = F.relu(self.norm1(images))
@@ -156,4 +156,4 @@ def _convolved(inputs: int, outputs: int) -> nn.Sequential:
 
 def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
     # torch's own first weights would be drawn from the global stream.
-    return skip_init(nn.Conv2d, inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return blank(nn.Conv2d, inputs, outputs, 3, stride=stride, padding=1, bias=False)

@@ -2,8 +2,8 @@
 
 import torch
 from torch import Generator, nn
-from torch.nn.utils import skip_init
 
+from gon_core.blank import blank
 from gon_core.models.madry_cnn import initialise
 
 
@@ -22,7 +22,7 @@ def wong_small(generator: Generator | None = None) -> nn.Sequential:
     """
     layers = [
         _convolution(1, 16, 4, 2), nn.ReLU(), _convolution(16, 32, 4, 2), nn.ReLU(), nn.Flatten(),
-        skip_init(nn.Linear, 32 * 7 * 7, 100), nn.ReLU(), skip_init(nn.Linear, 100, 10),
+        blank(nn.Linear, 32 * 7 * 7, 100), nn.ReLU(), blank(nn.Linear, 100, 10),
     ]  # fmt: skip
     return _initialised(layers, generator)
 
@@ -32,14 +32,14 @@ def wong_large(generator: Generator | None = None) -> nn.Sequential:
     layers = [
         _convolution(1, 32, 3, 1), nn.ReLU(), _convolution(32, 32, 4, 2), nn.ReLU(),
         _convolution(32, 64, 3, 1), nn.ReLU(), _convolution(64, 64, 4, 2), nn.ReLU(), nn.Flatten(),
-        skip_init(nn.Linear, 64 * 7 * 7, 512), nn.ReLU(), skip_init(nn.Linear, 512, 512),
-        nn.ReLU(), skip_init(nn.Linear, 512, 10),
+        blank(nn.Linear, 64 * 7 * 7, 512), nn.ReLU(), blank(nn.Linear, 512, 512),
+        nn.ReLU(), blank(nn.Linear, 512, 10),
     ]  # fmt: skip
     return _initialised(layers, generator)
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int) -> nn.Module:
-    return skip_init(nn.Conv2d, inputs, outputs, size, stride=stride, padding=1)
+    return blank(nn.Conv2d, inputs, outputs, size, stride=stride, padding=1)
 
 
 def _initialised(layers: list[nn.Module], generator: Generator | None) -> nn.Sequential:

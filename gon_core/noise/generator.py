@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
+from gon_core.blank import blank
 from gon_core.noise.share import EVERY_ROW
 
 WIDTH = 20
@@ -52,7 +52,7 @@ class NoiseGenerator(nn.Module):
         sizes = [kernel_size if index == 1 else 1 for index in range(depth)]
         # torch's own first weights would be drawn from the global stream.
         self.layers = nn.ModuleList(
-            skip_init(nn.Conv2d, *layer) for layer in zip(widths, widths[1:], sizes, strict=False)
+            blank(nn.Conv2d, *layer) for layer in zip(widths, widths[1:], sizes, strict=False)
         )
         initialise(self, generator if generator is not None else torch.Generator().manual_seed(0))
 

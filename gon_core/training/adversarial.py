@@ -26,7 +26,9 @@ def image_gradient(
     images = images.detach().requires_grad_()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         logits = model(images)
-    loss = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+    if logits.dtype != torch.float64:
+        logits = logits.float()
+    loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, images)
     return logits.detach(), gradient
 

@@ -23,7 +23,7 @@ torch's own random numbers."""
 
 
 class Recorder:
-    """Captures work on one GPU; see ``runner.Recorder``.
+    """Captures work on one GPU; see ``recordings.Recorder``.
 
     All graphs share their memory: they run one after the other, and nothing that the next one needs
     is in it.

@@ -5,7 +5,6 @@ GPU a step is therefore captured once as a CUDA graph: from then on the host lau
 The same kernels compute the same bits. ``EagerRunner`` is what a CPU does.
 """
 
-import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from gon_core.config import TrainingConfig
 from gon_core.data.splits import Images, LabelledImages
-from gon_core.training import cuda_graphs, dropout
+from gon_core.training import dropout
 from gon_core.training.batches import select
 from gon_core.training.epoch_progress import EpochProgress
 from gon_core.training.parallel import ALONE, Group
+from gon_core.training.recordings import Recordings, on_device
 from gon_core.training.state import TrainingState
 
 Work = Callable[[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]], None]
@@ -119,51 +119,12 @@ class EagerRunner:
         work(self._state.augmented(images), labels)
 
 
-@runtime_checkable
-class Recorder(Protocol):
-    """Makes of work on a device something that is launched as a whole."""
-
-    def try_out(self, work: Callable[[], None]) -> bool:
-        """Do the work; return whether it can be recorded: the host read nothing from the device."""
-        ...
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Return a function that does the work again; recording itself changes nothing.
-
-        It does what the work did when it was recorded: with the tensors and the random streams that
-        the work used, as they are by then, and with the same numbers.
-        """
-        ...
-
-
-log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Recording:
-    """A work on batches of one size, and how it is replayed once it was recorded.
-
-    Attributes:
-        tries: without a wait of the host, since the last with one.
-        waits: tries with one.
-    """
-
-    tries: int = 0
-    waits: int = 0
-    replay: Callable[[], None] | None = None
-
-
 @dataclass
 class _Inputs:
     """Where the works on batches of one size read: which images; those that had to be decoded."""
 
     index: Int64[Tensor, " batch"]
     images: UInt8[Tensor, "batch channel height width"] | None
-
-
-TRIES = 3
-"""How often each work is done one operation after the other. Then libraries have what they need and
-momentum has its place in memory; these are steps like all others."""
 
 
 class GraphRunner:
@@ -174,12 +135,11 @@ class GraphRunner:
     Args:
         state: of the training.
         data: its images.
-        recorder: records works on their device.
+        recordings: does works on the images' device.
     """
 
-    def __init__(self, state: TrainingState, data: Images, recorder: Recorder) -> None:
-        self._state, self._data, self._recorder = state, data, recorder
-        self._recordings: dict[Hashable, _Recording] = {}
+    def __init__(self, state: TrainingState, data: Images, recordings: Recordings) -> None:
+        self._state, self._data, self._recordings = state, data, recordings
         self._inputs: dict[int, _Inputs] = {}
         self._counted: EpochProgress | None = None
         self._rate = Rate(state.optimizer, data.device)
@@ -214,26 +174,7 @@ class GraphRunner:
             levels = self._data.batch(index) if images is None else images
             work(self._state.augmented(levels.float().div_(255)), self._data.labels[index])
 
-        recording = self._recordings.setdefault((name, len(index), form), _Recording())
-        if recording.replay is None and recording.tries >= TRIES:
-            recording.replay = self._recorded(name, whole)
-        if recording.replay is not None:
-            recording.replay()
-        elif self._recorder.try_out(whole):
-            recording.tries += 1
-        else:  # a compiler may have waited in the first one, and will in no other
-            recording.tries, recording.waits = 0, recording.waits + 1
-            if recording.waits >= TRIES:
-                log.warning("no graph of each %s: the host waits for the device in it", name)
-                recording.replay = whole
-
-    def _recorded(self, name: str, work: Callable[[], None]) -> Callable[[], None]:
-        try:
-            return self._recorder.record(work)
-        except RuntimeError as error:  # memory for instance, of which a graph has its own
-            reason = str(error).strip().partition("\n")[0]
-            log.warning("no graph of each %s: %s", name, reason)
-            return work
+        self._recordings.run(name, whole, (len(index), form))
 
     def _put(self, index: Tensor, decoded: Tensor | None = None) -> _Inputs:
         inputs = self._inputs.get(len(index))
@@ -257,4 +198,4 @@ def runner_for(state: TrainingState, data: Images, config: TrainingConfig) -> Ru
     eager = state.group.size > 1 or config.compiled or dropout.STREAM in state.streams
     if eager or data.device.type != "cuda":
         return EagerRunner(state, data)
-    return GraphRunner(state, data, cuda_graphs.Recorder(data.device, state.streams.values()))
+    return GraphRunner(state, data, on_device(data.device, state.streams.values()))

@@ -11,7 +11,8 @@ from gon_core.data.augmentation import flip_and_crop
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import StoppedError, checkpoints, cuda_graphs, new_state, train
-from gon_core.training.runner import TRIES, EagerRunner, GraphRunner, runner_for
+from gon_core.training.recordings import TRIES
+from gon_core.training.runner import EagerRunner, GraphRunner, runner_for
 from tests.gon_core.training.test_every_method import EVERY, own, proceed
 
 pytestmark = [

@@ -104,9 +104,9 @@ def run(driver: Driver, images: Shared, starts: Starts | None, scratch: Path) ->
 
 
 @lru_cache(1)
-def fetch(images: Shared) -> TrialData:
-    """Return the images: a machine fetches them once, and each of its processes reads them once."""
-    return ray.get(images[0])
+def fetch(images: Shared, device: str) -> TrialData:
+    """Return the images on a device: fetched once by a machine, and put there once by a process."""
+    return ray.get(images[0]).to(device)
 
 
 def _trainable(
@@ -126,7 +126,7 @@ def _trainable(
     try:
         make_deterministic(resources.device, resources.cpus)
         with sigterm_notice(ids, node) as stop, sampled(system_metrics) as samples:
-            data = fetch(images).to(resources.device)
+            data = fetch(images, resources.device)
             runs = {
                 name: partial(
                     run_trial, trial, data, weights_of(trial, starts), kept[name],

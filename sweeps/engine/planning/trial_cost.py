@@ -59,7 +59,8 @@ class Shares(NamedTuple):
 
 
 # Measured with MNIST's network. On a GPU it waits for its kernels to be launched, so that many
-# small operations cost more than what is computed in them: see benchmarks/README.md.
+# small operations cost more than what is computed in them: see benchmarks/README.md. Those of a GPU
+# are of an H200 without graphs; with graphs they were not measured yet.
 SHARES = {"cpu": Shares(1.0, 1.0, 0.8, 2.5), "cuda": Shares(3.0, 2.0, 0.95, 9.8)}
 
 
@@ -154,7 +155,7 @@ def measure_speed(
     from gon_core.data.splits import LabelledImages
     from gon_core.evaluation import count_correct
     from gon_core.training import new_state, train
-    from gon_core.training.runner import TRIES
+    from gon_core.training.recordings import TRIES
 
     threads = torch.get_num_threads()
     torch.set_num_threads(resources.cpus)

@@ -93,6 +93,15 @@ class Steps:
             self.add(step, find())
         return self.found[step]
 
+    def passed(self) -> None:
+        """Count a call that a GPU replayed as a part of a graph: the model's hooks do not see it.
+
+        Raises:
+            StoppedError: as in ``watching``.
+        """
+        self._count()
+        self._check()
+
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
         """Count and report the calls of ``model`` while the block runs, and stop at one of them.

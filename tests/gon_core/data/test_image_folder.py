@@ -234,6 +234,7 @@ def test_processes_decode_ahead_and_one_that_is_killed_is_replaced(divided, capl
     for number, batch in enumerate(lazy.batches(wanted)):
         found.append(batch)
         if number == 3:
+            assert lazy.to("cpu") is lazy  # so that the next training has these processes
             killed, _ = lazy._processes.ids
             os.kill(killed, signal.SIGKILL)
             wait_until_gone([killed])

@@ -1,24 +1,25 @@
 """Attacks against classifiers whose worst case is known, and what they must leave alone."""
 
 import math
+import os
 
 import pytest
 import torch
 from torch import nn
 
 from gon_core.benchmarks.attacks import ON_IMAGENET
-from gon_core.config import TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
+from gon_core.evaluation.attack_steps import STEPS_AT_A_TIME, Directions
 from gon_core.evaluation.frozen import frozen
 from gon_core.models import MadryCNN
 from gon_core.seeding import generator
-from gon_core.training import new_state, train
-from tests.small_model import SmallCNN
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # foolbox imports GitPython
+import foolbox
 
 ATTACKS = (PGDAttack(steps=20), DDNAttack(steps=20))
 DDN_SIZES = ("size", "gamma", "init_norm")
-foolbox = attacks._import_foolbox()
 
 
 def linear(scale=1.0):
@@ -142,22 +143,13 @@ def test_broken_images_are_left_out_of_further_work(noise_images):
         assert counting.seen == len(wrong)
 
 
-@pytest.fixture(scope="module")
-def taught(mnist):
-    """A classifier that knows most digits, and some that it does not train on."""
-    training = TrainingConfig(batch_size=50, learning_rate=0.05, max_epochs=2)
-    model = SmallCNN()
-    list(train(new_state(model, training, 0), mnist[0][:1500], Vanilla(), training))
-    return model, mnist[1][:60]
-
-
 def whole_run(model, data, attack):
     """Return what foolbox's DDN finds when every image goes through every step."""
     images = data.images.float() / 255
     ddn = foolbox.attacks.DDNAttack(
         init_epsilon=attack.init_norm, steps=attack.steps, gamma=attack.gamma
     )
-    counting = Counting(attacks._Directions(model)).eval()
+    counting = Counting(Directions(model)).eval()
     wrapped = foolbox.PyTorchModel(counting, bounds=(0, 1), device="cpu")
     found = ddn.run(wrapped, images, foolbox.Misclassification(data.labels))
     return found, counting.seen
@@ -204,6 +196,56 @@ def test_no_image_goes_through_ddn_once_it_is_broken(taught):
     row = attack_accuracy(counting, data, DDNAttack(20.0, steps=100), generator(0))
     assert row.extra["correct"] == 0
     assert counting.seen < 25 * len(data)  # of 102
+
+
+class Continued(foolbox.attacks.LinfProjectedGradientDescentAttack):
+    """foolbox's PGD from given images, in the ball around the original ones."""
+
+    def __init__(self, start, attack):
+        super().__init__(abs_stepsize=attack.step_size, steps=attack.steps, random_start=True)
+        self.start = start
+
+    def get_random_start(self, x0, epsilon):
+        return type(x0)(self.start)
+
+
+@pytest.mark.parametrize("classifier", ["linear", "convolutions"])
+@pytest.mark.parametrize("steps", [1, STEPS_AT_A_TIME])
+def test_pgd_takes_foolbox_s_steps_to_the_bit(classifier, steps, noise_images, taught):
+    model, data = (linear(), noise_images) if classifier == "linear" else taught
+    images, attack = data.images.float() / 255, PGDAttack(0.02, steps=steps)
+    start = torch.empty_like(images).uniform_(-0.02, 0.02, generator=generator(0, "attack"))
+    with frozen(model):
+        begun = (images + start).clamp(0, 1)
+        left = ~attacks.misclassified(model, begun, data.labels)
+        wrapped = foolbox.PyTorchModel(Directions(model).eval(), bounds=(0, 1), device="cpu")
+        criterion = foolbox.Misclassification(data.labels[left])
+        begun[left] = Continued(begun[left], attack).run(
+            wrapped, images[left], criterion, epsilon=attack.size
+        )
+        found = attacks.perturb(model, images, data.labels, attack, generator(0, "attack"))
+    assert torch.equal(found, begun) and left.any()
+
+
+@pytest.mark.parametrize("classifier", ["linear", "convolutions", "blind"])
+def test_ddn_takes_foolbox_s_steps_to_the_bit(classifier, noise_images, taught):
+    """Where no image is so near that it is left out; a blind one leads anywhere, the same way."""
+    blind = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    nn.init.zeros_(blind[1].weight)
+    models = {
+        "linear": (linear(), noise_images),
+        "convolutions": taught,
+        "blind": (blind, taught[1]),
+    }
+    (model, data), attack = models[classifier], DDNAttack(1e-9, steps=30)
+    stream = generator(0, "attack")
+    torch.manual_seed(int(torch.randint(2**62, (), generator=stream)))
+    with frozen(model):
+        expected, _ = whole_run(model, data, attack)
+        images = data.images.float() / 255
+        right = ~attacks.misclassified(model, images, data.labels)
+        found = attacks.perturb(model, images, data.labels, attack, generator(0, "attack"))
+    assert torch.equal(found[right], expected[right]) and right.any()
 
 
 def linear_answers(data):

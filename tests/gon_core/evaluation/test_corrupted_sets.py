@@ -66,6 +66,13 @@ def test_mixed_shows_each_image_under_one_corruption_in_turn(digits, evaluation_
         assert torch.equal(sample.images[index], corrupted.images[name, 1].images[index])
 
 
+def test_the_next_trial_has_the_sample_of_the_one_before(evaluation_sets):
+    corrupted = evaluation_sets["validation", 1]
+    assert mixed(corrupted.to("cpu")) is mixed(corrupted)
+    elsewhere = corrupted.to("meta")
+    assert mixed(elsewhere).device.type == "meta" and mixed(elsewhere) is not mixed(corrupted)
+
+
 def test_a_set_moves_whole(evaluation_sets):
     corrupted = evaluation_sets["test", 0]
     moved = corrupted.to("meta")

@@ -76,7 +76,7 @@ def _listed(result):
 
 
 class TapeRecorder:
-    """A ``runner.Recorder`` for a CPU; counts what it was asked for."""
+    """A ``recordings.Recorder`` for a CPU; counts what it was asked for."""
 
     def __init__(self):
         self.tried, self.recorded, self.replayed = 0, 0, 0

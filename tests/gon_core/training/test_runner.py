@@ -13,7 +13,8 @@ from gon_core.noise import augmentation_chains, sphere
 from gon_core.seeding import generator
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.precision import products_of
-from gon_core.training.runner import TRIES, EagerRunner, GraphRunner, runner_for
+from gon_core.training.recordings import TRIES, Recordings
+from gon_core.training.runner import EagerRunner, GraphRunner, runner_for
 from tests.eager import use_eager_kernels
 from tests.gon_core.training.tape import TapeRecorder
 from tests.gon_core.training.test_every_method import EVERY, own, proceed
@@ -43,7 +44,7 @@ def begin(method, config=CONFIG, seed=0, **keywords):
 
 
 def graphs(recorder):
-    return lambda state, data: GraphRunner(state, data, recorder)
+    return lambda state, data: GraphRunner(state, data, Recordings(recorder))
 
 
 @pytest.fixture

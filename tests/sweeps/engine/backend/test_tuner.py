@@ -150,7 +150,7 @@ def trainable(records, config, monkeypatch):
     said, pruned = [], set()
     monkeypatch.setattr(tuner.tune, "report", said.append)
     monkeypatch.setattr(tuner, "is_pruned", lambda name: name in pruned)
-    monkeypatch.setattr(tuner, "fetch", lambda images: SimpleNamespace(to=lambda device: None))
+    monkeypatch.setattr(tuner, "fetch", lambda images, device: None)
     context = SimpleNamespace(get_node_id=lambda: "here")
     monkeypatch.setattr(tuner.ray, "get_runtime_context", lambda: context)
     configs = {"p.0": config, "p.1": config.model_copy(update={"seed": 1})}

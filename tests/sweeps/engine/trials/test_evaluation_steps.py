@@ -437,3 +437,18 @@ def test_the_next_measure_counts_anew_and_the_model_is_left_as_it_was(lines):
     assert lines == ["first", "  1 batches, 11 s", "second"]
     model(torch.ones(1))
     assert len(lines) == 3 and not model._forward_hooks
+
+
+def test_a_replayed_pass_counts_and_stops_like_a_call_of_the_model(lines):
+    clock, wanted = Clock(4.0), []
+    steps = Steps(stop=lambda: bool(wanted), notify=lines.append, clock=clock)
+    steps.begin("attack")
+    for _ in range(3):
+        clock.now += 4
+        steps.passed()
+    assert lines == ["attack", "  3 batches, 12 s"]
+    wanted.append("a stop")
+    steps.passed()  # the machine may still wait for the step
+    clock.now += evaluation_steps.PATIENCE + 1
+    with pytest.raises(StoppedError):
+        steps.passed()

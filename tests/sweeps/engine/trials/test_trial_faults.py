@@ -125,7 +125,7 @@ def test_memory_that_runs_out_is_named_as_the_cause(tmp_path):
 def start_trainable(error, config, records, monkeypatch):
     """Run what Ray Tune runs, in this process, with an error before the training begins."""
 
-    def broken(images):
+    def broken(images, device):
         raise error
 
     monkeypatch.setattr(tuner, "fetch", broken)
