@@ -54,7 +54,7 @@ def test_shards_are_found_by_the_names_of_their_images(place):
     assert not problems(asked)
     data = make_plan(spec(asked), asked).config.data
     with pytest.raises(SystemExit) as refused:
-        images.read(data, asked, 0, print)
+        images.copy(data, asked, print)
     assert refused.value.code == 2
 
 
