@@ -1,6 +1,7 @@
 """Images in files, decoded when they are wanted, by worker processes or once into memory."""
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,7 @@ MOST_KEPT = 2**31  # bytes of decoded images to test on
 CHUNK = 64  # images that are decoded into memory at a time
 
 log = logging.getLogger(__name__)
+_STARTING = threading.Lock()  # of processes
 
 
 class FolderImages:
@@ -149,8 +151,9 @@ class FolderImages:
                 each.cancel()
 
     def _running(self) -> Processes:
-        self._processes = self._processes or Processes(self._decoder, self.workers)
-        return self._processes
+        with _STARTING:  # several trainings of one process may ask at once
+            self._processes = self._processes or Processes(self._decoder, self.workers)
+            return self._processes
 
     def in_memory(self) -> tuple[LabelledImages, Noted]:
         """Return the same images decoded, and what is to say of them.

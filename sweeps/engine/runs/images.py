@@ -96,7 +96,7 @@ def read(
     Args:
         data: which images.
         options: where they are, and where they are kept.
-        decoders: processes of each trial that decode, in every epoch.
+        decoders: processes that decode for each process of trials, in every epoch.
         say: prints what there is to know of them.
 
     Raises:

@@ -319,7 +319,8 @@ class _Sweep:
 
         torch.set_num_threads(1)  # idle threads of the driver would spin on the trials' cores
         data, evaluation = self.plan.config.data, self.plan.config.evaluation
-        decoders = self.plan.resources.decoders
+        resources = self.plan.resources
+        decoders = resources.decoders * resources.trials_per_process  # which share their images
         splits = images.read(data, self.options, decoders, self.session.console.print)
         measures.write_examples(self.records.folder, splits, evaluation)
         return measures.prepare_data(splits, evaluation, self.options.corrupted_dir)

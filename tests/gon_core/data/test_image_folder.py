@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import foolbox
 import numpy as np
@@ -226,6 +227,22 @@ def test_its_methods_and_strengths_fit_the_size(side):
         assert architectures.describe(name).fits(benchmark.classes, benchmark.image_shape)
 
 
+def test_trainings_that_ask_at_once_share_the_processes(divided, monkeypatch):
+    def slow(decoder, count):
+        time.sleep(0.05)
+        return object.__new__(kind)
+
+    kind = folder_images.Processes
+    monkeypatch.setattr(folder_images, "Processes", slow)
+    shared, found = images(divided, workers=2), []
+    threads = [Thread(target=lambda: found.append(shared._running())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+
+
 @pytest.mark.system
 def test_processes_decode_ahead_and_one_that_is_killed_is_replaced(divided, caplog):
     lazy, kept = images(divided, workers=2), images(divided).in_memory()[0]
@@ -252,6 +269,7 @@ LONELY = """
 import sys, time, torch
 from tests.gon_core.data.test_image_folder import images
 from pathlib import Path
+from threading import Thread
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
