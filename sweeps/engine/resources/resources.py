@@ -125,8 +125,8 @@ def _sharing_problems(options: SweepOptions) -> dict[str, str]:
             options.processes_per_trial or 1
         ) > 1,
     }  # fmt: skip
-    if reason := next((reason for reason, holds in reasons.items() if holds), ""):
-        return {"trials_per_process": f"must be 1, given: {count}; {reason}"}
+    if found := [reason for reason, holds in reasons.items() if holds]:
+        return {"trials_per_process": f"must be 1, given: {count}; {'; '.join(found)}"}
     most = options.max_concurrent
     if most is not None and most < count:
         rule = f"must be at least {count}, the trials of one process (--trials-per-process)"
@@ -247,10 +247,11 @@ def make_resources(options: SweepOptions, at_once: int) -> Resources:
         most = max(most, options.max_concurrent or at_once)
     elif not most:  # a dry run for GPUs that this machine has not
         most = options.max_concurrent or together
+    most = min(most, options.max_concurrent or most)
     return Resources(
         cpus=options.cpus_per_trial,
         gpus=gpus,
-        max_concurrent=min(most, options.max_concurrent or most),
+        max_concurrent=max(together, most - most % together),  # whole processes
         processes=processes,
         grows=there.grows,
         decoders=decoders,

@@ -1,4 +1,4 @@
-"""Several trials in a process of Ray Tune's: what the search and the driver are told of each."""
+"""Several trials in a process of Ray Tune's: what the search and the driver hear of each."""
 
 import json
 from types import SimpleNamespace

@@ -68,7 +68,7 @@ def sharing(together, gpus, most):
         (2, 7, {"trials_per_process": 4}, sharing(4, 1 / 4, 4)),  # cores for one process
         (1, 16, {"trials_per_process": 4, "gpus_per_trial": 0.125}, sharing(4, 0.125, 8)),
         (0, 5, {"trials_per_process": 2}, sharing(2, 0.0, 4)),
-        (2, 16, {"trials_per_process": 4, "max_concurrent": 5}, sharing(4, 1 / 4, 5)),
+        (2, 16, {"trials_per_process": 4, "max_concurrent": 7}, sharing(4, 1 / 4, 4)),
     ],
 )
 def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine):
@@ -117,6 +117,10 @@ def test_trials_occupy_what_was_asked_for(gpus, cpus, given, expected, a_machine
                 ({"compile": True}, "torch.compile is for one"),
                 ({"precision": "tf32"}, "tf32 holds for all"),
                 ({"processes_per_trial": 2}, "such a trial has several processes"),
+                (
+                    {"processes_per_trial": 2, "compile": True},
+                    "torch.compile is for one at a time (--compile); such a trial has several",
+                ),
             )
         ),
         (2, 8, {"batch_norm": "local"}, "batch_norm", "is of trials of several processes"),
