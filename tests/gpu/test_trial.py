@@ -1,5 +1,9 @@
 """A trial on a GPU, with everything that is measured of its final model."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -9,6 +13,7 @@ from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import StoppedError, Vanilla, checkpoints, new_state, train
 from gon_core.training.checkpoints import MODEL
+from sweeps.engine.backend import cluster
 from sweeps.engine.records import SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.measures import measure, prepare_data
@@ -106,3 +111,14 @@ def test_too_little_memory_is_named(data, tmp_path):
         torch.cuda.set_per_process_memory_fraction(1.0)
     (result,) = SweepRecords(Folder(str(tmp_path))).results()
     assert result.status == "failed" and result.reason.startswith("out of memory: CUDA out of")
+
+
+def test_a_worker_that_imported_in_advance_still_sees_the_gpus_it_is_given_then():
+    code = f"""
+import {cluster.PRELOADED}, {cluster.COMPILER}, os
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+print(torch.cuda.device_count(), torch.cuda.is_available())
+"""
+    visible = {"CUDA_VISIBLE_DEVICES": "0", "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", code], env=visible, capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "False"], done.stderr

@@ -40,7 +40,6 @@ RAY_SETTINGS = {
     # All trials of a machine look at one copy of the images; writing to them ends the process.
     "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_preload_python_modules": "torch,pydantic,pyarrow.fs",  # while the driver is loading them
     "RAY_kill_idle_workers_interval_ms": "0",  # those started in advance wait for the first trials
     "RAY_worker_niceness": "0",  # otherwise any other process starves the trials
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output has a banner even when silent
@@ -48,6 +47,10 @@ RAY_SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+# Processes of trials import these while the driver is loading them.
+PRELOADED = "torch,pydantic,pyarrow.fs"
+# Which ANT needs for its sphere. On a GPU the import would be most of the time to its first step.
+COMPILER = "torch._inductor.compile_fx"
 LOOPBACK = "127.0.0.1"
 ANSWER_SECONDS = 20.0  # of each machine; one that is silent is checked by its first trial
 SLOW_START = "timed out during startup"  # in the text of the plain Exception that Ray raises
@@ -69,7 +72,8 @@ class Cluster:
     """
 
     def __init__(self, resources: Resources, address: str | None = None) -> None:
-        for name, value in RAY_SETTINGS.items():
+        preloaded = f"{PRELOADED},{COMPILER}" if resources.device == "cuda" else PRELOADED
+        for name, value in (RAY_SETTINGS | {"RAY_preload_python_modules": preloaded}).items():
             os.environ.setdefault(name, value)
         # Whatever the environment says. Without it Ray's servers listen on every network address.
         if address is None or cluster_check.is_loopback(address):
