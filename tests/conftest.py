@@ -41,6 +41,7 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)  # after the last of pytest's own collections
 def pytest_unconfigure():
     """Let the interpreter free them at its end: nanobind takes what it does not for a leak."""
     gc.unfreeze()
