@@ -1,6 +1,7 @@
 """What all tests share. Imports nothing of gon_core: pytest's hook must see its first import."""
 
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,10 @@ import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
+
+# For this process and all that it starts: compiling the epsilon sphere takes longer than what tests
+# train. Those of the compiled kernels ask for them.
+os.environ["GON_FUSION"] = "eager"
 
 # Who is started in the background by a shell script ignores Ctrl-C, and so would all children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -23,7 +23,7 @@ runpy.run_path("benchmarks/gpu.py", run_name="__main__")
 def test_a_part_is_measured_without_ray_mlflow_and_optuna(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", BARE, "measures", "start", "--out", str(tmp_path)],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "GON_FUSION": "eager"},
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

@@ -16,7 +16,6 @@ from gon_core.config import ANT, DDN, PGD, TrainingConfig
 from gon_core.data.splits import LabelledImages
 from gon_core.models.madry_cnn import initialise
 from gon_core.training import new_state, train
-from tests.eager import use_eager_kernels
 
 SHAPE, CLASSES = (3, 16, 16), 5
 
@@ -62,7 +61,6 @@ def registered(monkeypatch):
     monkeypatch.setattr(architectures, "ARCHITECTURES", dict(architectures.ARCHITECTURES))
     architectures.register("small", architectures.Description(small_model, CLASSES, SHAPE))
     benchmarks.register(MADE_UP)
-    use_eager_kernels(monkeypatch)
 
 
 @pytest.mark.parametrize("variant", MNIST.methods)

@@ -43,7 +43,7 @@ def test_its_library_examples_measure_and_train(tmp_path):
     fill(tmp_path / "photos/val", 3, first=500)
     ended = subprocess.run(
         [sys.executable, "-c", measures + trains], capture_output=True, text=True, cwd=tmp_path,
-        env=os.environ | {"GON_FUSION": "eager", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert len(re.findall(r"^(gaussian_noise|fog|jpeg_compression): ", ended.stdout, re.M)) == 3

@@ -23,7 +23,6 @@ from gon_core.formats import EVALUATION_FORMAT, TRAINING_FORMAT
 from gon_core.measurement import CLEAN, SEVERITIES_SPLIT
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
-from tests.eager import use_eager_kernels
 
 HERE = Path(__file__).parent
 STORED, WEIGHTS = HERE / "formats.json", HERE / "tiny_model.safetensors"
@@ -79,16 +78,14 @@ def evaluation_figures(digits):
 
 
 @pytest.mark.parametrize("variant", MNIST.methods)
-def test_a_method_takes_the_steps_of_its_format(variant, mnist, monkeypatch):
-    use_eager_kernels(monkeypatch)  # compiling the others would take most of the time
+def test_a_method_takes_the_steps_of_its_format(variant, mnist):
     stored = json.loads(STORED.read_text())["training"]
     assert stored["format"] == TRAINING_FORMAT, "store the figures of the new format"
     found = training_figures(variant, mnist)
     assert found == pytest.approx(stored[variant], rel=TOLERANCE), "raise TRAINING_FORMAT"
 
 
-def test_a_measure_finds_the_figures_of_its_format(mnist, monkeypatch):
-    use_eager_kernels(monkeypatch)
+def test_a_measure_finds_the_figures_of_its_format(mnist):
     stored = json.loads(STORED.read_text())["evaluation"]
     assert stored.pop("format") == EVALUATION_FORMAT, "store the figures of the new format"
     found = evaluation_figures(mnist)

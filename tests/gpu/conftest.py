@@ -13,6 +13,7 @@ from sweeps.engine.trials.trial import make_deterministic
 def as_in_a_trial():
     """The same bits in every run, as in the process of a trial."""
     matmul, environment = torch.backends.cuda.matmul, dict(os.environ)
+    os.environ["GON_FUSION"] = "auto"  # as users have it
     before = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     make_deterministic("cuda", threads=1)
     yield

@@ -19,8 +19,6 @@ SMALL = (
     "--training-images 300 --validation-images 30 --test-images 30 --start-epochs 1 "
     "--storage results"
 )
-# Compiling the epsilon sphere takes longer than these trainings.
-ENVIRONMENT = os.environ | {"GON_FUSION": "eager"}
 # Two values of the grid and a proposal, each with two seeds.
 WHOLE = "--sigmas 0 0.5 --seeds 2 --num-trials 1 --max-epochs 2"
 TIMINGS = ("seconds_training", "seconds_evaluation", "ended")
@@ -49,7 +47,7 @@ class Sweep:
         sqlite_store.ensure_store(self.cwd / "results/mlflow.db")  # a copy: making it takes seconds
         return subprocess.Popen(
             self.command, cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=ENVIRONMENT | environment, start_new_session=True,
+            env=os.environ | environment, start_new_session=True,
         )  # fmt: skip
 
     def run(self, patience=PATIENCE, **environment):

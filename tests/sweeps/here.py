@@ -15,7 +15,6 @@ from sweeps.engine import report
 from sweeps.engine.backend.in_process import InProcess
 from sweeps.engine.report.figures import style
 from sweeps.engine.runs import sweep
-from tests.eager import use_eager_kernels
 
 PIXEL = style.render("pixel", lambda: Figure(figsize=(0.1, 0.1)), ("png",), dpi=20)["pixel.png"]
 
@@ -42,7 +41,6 @@ def run_here(folder, script, *arguments, patched=MappingProxyType({}), draws=Tru
         patch.setattr(sys, "argv", [f"sweeps/{script}.py", *map(str, arguments)])
         patch.setattr(sweep, "run_sweep", partial(sweep.run_sweep, backend=InProcess))
         patch.setattr(report, "render", render_small if draws else render_nothing)
-        use_eager_kernels(patch)
         for name, value in patched.items():
             patch.setattr(name, value)
         with redirect_stdout(printed), redirect_stderr(printed):

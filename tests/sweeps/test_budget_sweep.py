@@ -5,6 +5,7 @@ of this machine decides how many trials run.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from sweeps.engine.backend import budget
 from sweeps.engine.records.__main__ import main as records_command
-from tests.sweeps.faults import ENVIRONMENT, PATIENCE, SWEEPS, WHOLE, Sweep
+from tests.sweeps.faults import PATIENCE, SWEEPS, WHOLE, Sweep
 from tests.sweeps.here import repeat_here
 
 pytestmark = pytest.mark.system
@@ -148,7 +149,7 @@ def test_beside_each_other_trials_end_and_nothing_waits_for_ever(tmp_path):
     words = [*sweep.command[2:], "--budget-hours", "4.5", "--max-concurrent", "2"]
     ended = subprocess.run(
         [sys.executable, "-c", AN_HOUR_A_TRIAL, *words], cwd=sweep.cwd, capture_output=True,
-        text=True, timeout=PATIENCE, env=ENVIRONMENT | {"PYTHONPATH": str(SWEEPS.parent)},
+        text=True, timeout=PATIENCE, env=os.environ | {"PYTHONPATH": str(SWEEPS.parent)},
     )  # fmt: skip
     code, text = ended.returncode, ended.stdout + ended.stderr
     assert code == 3, text

@@ -29,7 +29,7 @@ SWEEPS = Path(__file__).parents[2] / "sweeps"
 TINY = ("--training-images", "100", "--validation-images", "10", "--test-images", "12",
         "--start-epochs", "1", "--max-epochs", "1", "--seeds", "1", "--storage", "results",
         "--name", "tiny", "--evaluation-images", "4")  # fmt: skip
-ENVIRONMENT = os.environ | {"GON_FUSION": "eager", "COLUMNS": "100"}
+ENVIRONMENT = os.environ | {"COLUMNS": "100"}
 # How a generator is trained against each final model is test_measures.py's.
 QUICK = ("--evaluate", "attacks", "severities")
 FIGURES = (

@@ -20,7 +20,6 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.report.figures import style
 from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints
 from sweeps.engine.runs.checkpoint_options import CheckpointOptions
-from tests.eager import use_eager_kernels
 from tests.real_photos import EfficientNetLite0, photo_files
 from tests.sweeps.here import render_nothing
 
@@ -49,7 +48,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "lacking", lambda: CORRUPTIONS[1:])  # the others cost minutes
     monkeypatch.setattr(imagenet, "GENERATOR_BATCH", BATCH)
     monkeypatch.setattr(report, "render", draw_one)
-    use_eager_kernels(monkeypatch)
     image_folder.listing.cache_clear()
     files, labels = photo_files()
     listed = []

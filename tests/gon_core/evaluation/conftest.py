@@ -4,15 +4,7 @@ import pytest
 
 from gon_core.config import TrainingConfig, Vanilla
 from gon_core.training import new_state, train
-from tests.eager import use_eager_kernels
 from tests.small_model import SmallCNN
-
-
-@pytest.fixture(autouse=True, scope="module")
-def kernels_are_eager():
-    with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from gon_core.training.ant import (
     train_alone,
 )
 from gon_core.training.runner import EagerRunner
+from tests.gon_core.noise.test_sphere import of_kind
 
 EPSILON = 5.0
 NO_REPLAY = {"clean_share": 0.5, "current_share": 0.5, "past_share": 0}
@@ -34,6 +35,13 @@ NO_REPLAY = {"clean_share": 0.5, "current_share": 0.5, "past_share": 0}
 def ant(**changes):
     """Return a method with little to do before it starts."""
     return ANT(**{"epsilon": EPSILON, "pretraining_steps": 2} | changes)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The kernels that users have."""
+    kernels = of_kind("fused")
+    monkeypatch.setattr(newton, "solver", lambda device_type: kernels)
 
 
 class Witness(nn.Module):
@@ -319,6 +327,7 @@ def test_a_fresh_generator_trains_on_training_images_in_an_order_of_its_own(digi
 
 
 @pytest.mark.system
+@pytest.mark.usefixtures("compiled")
 def test_a_training_stopped_between_any_two_steps_ends_on_the_same_bits(digits, small_state):
     """Also between two steps of a generator alone, of which there are many before one of both."""
     data, config = digits(25), TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=2)
@@ -406,6 +415,7 @@ def test_resets_are_reported(digits):
 
 
 @pytest.mark.system
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_two_runs_give_the_same_bits_whatever_the_global_seed(precision, digits, bits):
     config = TrainingConfig(batch_size=10, learning_rate=0.05, max_epochs=2, precision=precision)

@@ -10,7 +10,6 @@ from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
 from gon_core.data.augmentation import flip_and_crop
 from gon_core.models.madry_cnn import initialise
 from gon_core.training import StoppedError, checkpoints, new_state, train
-from tests.eager import use_eager_kernels
 
 CONFIG = TrainingConfig(batch_size=20, learning_rate=0.05, max_epochs=2, anneals=True)
 METHODS = [Vanilla(), GNT(sigma=0.2), ANT(epsilon=3, pretraining_steps=2)]
@@ -28,8 +27,7 @@ def stop_at_the_second(asked):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.method)
-def test_one_that_is_stopped_after_every_step_ends_on_the_same_bits(method, digits, monkeypatch):
-    use_eager_kernels(monkeypatch)
+def test_one_that_is_stopped_after_every_step_ends_on_the_same_bits(method, digits):
     data, whole = digits(50), fresh(method)
     metrics = [m.train_loss for m in train(whole, data, method, CONFIG)]
     kept, losses = checkpoints.dump(fresh(method)), []

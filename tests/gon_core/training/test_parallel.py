@@ -14,21 +14,12 @@ from safetensors.torch import load_file
 from gon_core.noise.share import EVERY_ROW, counted_from
 from gon_core.training import checkpoints
 from gon_core.training.parallel import Group
-from tests.eager import use_eager_kernels
 from tests.gon_core.training.parallel_rank import ALL, COMPILED, train_one
 
 SCRIPT = Path(__file__).with_name("parallel_rank.py")
 # Sums of single-precision numbers in another order differ by a few times 6e-8 of their size, here
 # below 1, at each of six steps. A sign that flips in PGD moves a pixel by a tenth.
 TOLERANCE = {name: 2e-6 for name in ALL} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    """Without the seconds of compiling the epsilon sphere, in each of the processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
-        yield
 
 
 @pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 3])

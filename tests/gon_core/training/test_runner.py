@@ -15,7 +15,6 @@ from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.precision import products_of
 from gon_core.training.recordings import TRIES, Recordings
 from gon_core.training.runner import EagerRunner, GraphRunner, runner_for
-from tests.eager import use_eager_kernels
 from tests.gon_core.training.tape import TapeRecorder
 from tests.gon_core.training.test_every_method import EVERY, own, proceed
 
@@ -49,8 +48,7 @@ def graphs(recorder):
 
 @pytest.fixture
 def recorder(monkeypatch):
-    """A tape of each work. The sphere is not compiled: that does not work under a dispatch mode."""
-    use_eager_kernels(monkeypatch)
+    """A tape of each work. Compiled kernels would not work under a dispatch mode."""
     monkeypatch.setattr(sphere, "FIXED_CALLS", 1)  # the others do the same
     return TapeRecorder()
 

@@ -13,7 +13,6 @@ import torch
 from gon_core.config import ANT, TrainingConfig
 from gon_core.training import StoppedError, checkpoints, parallel, train
 from gon_core.training.parallel import ALONE, MOST_STEPS, Stops
-from tests.eager import use_eager_kernels
 from tests.gon_core.training.threads import in_threads
 
 CPU = torch.device("cpu")
@@ -60,7 +59,6 @@ def test_they_ask_before_what_takes_long():
 
 
 def test_a_stop_within_the_generators_pretraining_changes_nothing(digits, small_state, monkeypatch):
-    use_eager_kernels(monkeypatch)
     monkeypatch.setattr(parallel, "ASK_SECONDS", 1e9)  # only every MOST_STEPS
     monkeypatch.setattr(parallel, "MOST_STEPS", 5)
     data = digits(25)

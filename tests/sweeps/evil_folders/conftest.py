@@ -17,7 +17,6 @@ from sweeps.engine.records import (
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.runs import sweep
 from sweeps.engine.trials import measures, trial
-from tests.eager import use_eager_kernels
 from tests.small_model import use_small_model
 from tests.sweeps.evil_folders.payloads import TRAPS, Given, Killed, make_plan
 
@@ -39,7 +38,6 @@ def prepared(tmp_path_factory):
 def prepare(folder, patch_model=lambda patch: None):
     """Make a sweep in a folder: one trial ended, one was killed after its second epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
         patch_model(patch)
         patch.chdir(folder)
         options, made = make_plan()
@@ -74,7 +72,6 @@ def prepare(folder, patch_model=lambda patch: None):
 def given(prepared, tmp_path, monkeypatch):
     """What each test spoils."""
     monkeypatch.chdir(tmp_path)
-    use_eager_kernels(monkeypatch)
     return Given(prepared)
 
 

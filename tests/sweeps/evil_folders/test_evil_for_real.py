@@ -1,6 +1,5 @@
 """A real sweep resumes beside payloads of every kind, with the real model."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,10 +29,9 @@ def test_a_sweep_is_resumed_beside_every_kind_of_payload(given_for_real, trap, t
                  given.trial(given.ended) / PERTURBED):  # fmt: skip
         path.write_bytes(trap())
     script = str(ROOT / "sweeps/epsilon_sphere.py")
-    environment = os.environ | {"GON_FUSION": "eager"}
     ended = subprocess.run(
         [sys.executable, script, *COMMAND], cwd=tmp_path, capture_output=True, text=True,
-        timeout=300, env=environment,
+        timeout=300,
     )  # fmt: skip
     printed = ended.stdout + ended.stderr
     assert ended.returncode == 0, printed

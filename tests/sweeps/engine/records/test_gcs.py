@@ -14,7 +14,6 @@ from sweeps.engine.records.check import check
 from sweeps.engine.records.storage import Folder
 from tests.gcs_store import BUCKET, gcs_store, uri
 from tests.sweeps.engine.records.store_contract import LARGE, check_a_file
-from tests.sweeps.faults import ENVIRONMENT
 
 pytestmark = pytest.mark.system
 
@@ -76,9 +75,7 @@ def test_checkpoints_of_a_trial_come_and_go_as_on_a_local_disk(folder):
 def run(storage, folder):
     command = [sys.executable, str(SCRIPT), *SMALL, "--storage", storage]
     began = time.monotonic()
-    ended = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=300, env=ENVIRONMENT
-    )
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     return ended, time.monotonic() - began
 
 

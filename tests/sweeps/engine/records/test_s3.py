@@ -453,7 +453,7 @@ def table(folder: Folder) -> dict[str, list]:
 @pytest.mark.slow
 def test_a_sweep_on_s3_whose_driver_is_killed_ends_like_one_on_a_local_disk(proxy, tmp_path):
     """And requests fail all the time: every seventh, as long as there are failures left."""
-    surroundings = os.environ | {"GON_FUSION": "eager"}
+    surroundings = dict(os.environ)
     local = subprocess.run(
         command("results"), cwd=tmp_path, env=surroundings, capture_output=True, text=True,
         timeout=300,

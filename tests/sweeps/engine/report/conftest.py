@@ -11,7 +11,6 @@ from sweeps.engine import report
 from sweeps.engine.report import write_report
 from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.pages import html
-from tests.eager import use_eager_kernels
 from tests.spaces import EPSILON
 from tests.sweeps.engine.report.made_up import (
     ANT_AT_033,
@@ -46,13 +45,6 @@ def figures_are_not_drawn():
         yield
 
 
-@pytest.fixture(autouse=True, scope="module")
-def kernels_are_eager():
-    with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
-        yield
-
-
 @contextmanager
 def drawing():
     """Draw figures meanwhile, but encode none; the sweeps of ``tests/sweeps`` write real ones."""
@@ -76,9 +68,7 @@ def figures_are_drawn(figures_are_not_drawn):
 @pytest.fixture(scope="session")
 def noise():
     """Return the content of a noise.safetensors."""
-    with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
-        return noise_file()
+    return noise_file()
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from sweeps.engine.records import MODEL, NOISE, RIGHT, SweepRecords
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials import trial
 from sweeps.engine.trials.measures import prepare_data
-from tests.eager import use_eager_kernels
 
 pytestmark = [pytest.mark.usefixtures("small_model"), pytest.mark.system]
 EPOCHS = 4
@@ -46,14 +45,6 @@ IN_TURN = [(every, tuple(range(1, EPOCHS + 1))) for every in (1, 2)]
 
 class Killed(BaseException):
     """Stands for a process that dies: no handler of ours may catch it."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    """Without the seconds of compiling the epsilon sphere."""
-    with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -343,8 +343,7 @@ def test_a_sweep_whose_server_comes_back_while_it_trains(server, proxy, tmp_path
         "--name", tmp_path.name,
     ]  # fmt: skip
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"GON_FUSION": "eager"},
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
     sweep = tmp_path / "results" / tmp_path.name
     wait_until(lambda: list(sweep.glob("trials/*/result.json")) or process.poll() is not None, 180)

@@ -21,7 +21,6 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials import evaluation_steps, trial
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import prepare_data
-from tests.eager import use_eager_kernels
 from tests.sweeps.engine.descriptions import describe
 
 pytestmark = pytest.mark.usefixtures("small_model")
@@ -44,11 +43,10 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_and_eager():
-    """Attacks of few steps, and without the seconds of compiling the epsilon sphere."""
+def short():
+    """Attacks of few steps."""
     attacks = {"pgd": evaluation.PGDAttack(steps=2), "ddn": evaluation.DDNAttack(steps=2)}
     with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
         for name, attack in attacks.items():
             patch.setitem(ON_DIGITS, name, attack)
         yield

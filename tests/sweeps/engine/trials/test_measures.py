@@ -14,7 +14,6 @@ from sweeps.engine.records import EXAMPLES, PERTURBED, RIGHT
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import measure, prepare_data, write_examples
-from tests.eager import use_eager_kernels
 
 pytestmark = pytest.mark.usefixtures("small_model")
 DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
@@ -26,14 +25,6 @@ ALL = EvaluationConfig(
 
 def small():
     return architectures.make("madry_cnn")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    """Without the seconds of compiling the epsilon sphere."""
-    with pytest.MonkeyPatch.context() as patch:
-        use_eager_kernels(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from sweeps.engine.trials import ranks
 from sweeps.engine.trials.measures import TrialData
 from sweeps.engine.trials.ranks import RankError
 from sweeps.engine.trials.trial import run_trial
-from tests.eager import use_eager_kernels
 from tests.sweeps.engine.runs.test_security import listening, process_tree
 from tests.sweeps.faults import is_alive, wait_until_gone
 
@@ -103,9 +102,8 @@ def test_a_trial_is_resumed_by_another_number_of_processes(
 
 @pytest.mark.parametrize(("variant", "then"), [("gnt", 2), ("ant_1x1", 1)])
 def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_image_once(
-    variant, then, config, data, start_weights, records, monkeypatch
+    variant, then, config, data, start_weights, records
 ):
-    use_eager_kernels(monkeypatch)
     changes = {"pretraining_steps": 1} if variant == "ant_1x1" else {}
     method = MNIST.methods[variant].model_copy(update=changes)
     config = config.model_copy(update={"method": method})

@@ -13,7 +13,6 @@ from sweeps.engine.records import SweepRecords, TrialResult
 from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.together import PrunedError, run_together
 from sweeps.engine.trials.trial import run_trial
-from tests.eager import use_eager_kernels
 
 pytestmark = pytest.mark.usefixtures("small_model")
 
@@ -45,10 +44,7 @@ class Heard:
             assert threading.active_count() == before
 
 
-def test_each_trial_has_the_bits_that_it_has_alone(
-    config, data, start_weights, tmp_path, monkeypatch
-):
-    use_eager_kernels(monkeypatch)
+def test_each_trial_has_the_bits_that_it_has_alone(config, data, start_weights, tmp_path):
     configs = {
         "gnt": config,
         "ant": config.model_copy(update={"method": ANT(epsilon=8.0, pretraining_steps=2)}),
