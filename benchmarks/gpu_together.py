@@ -69,7 +69,8 @@ def on_streams(count: int, words: str, form: Form) -> float:
     """Return how long an epoch of each takes, in a thread and on a stream of its own."""
     images = DIGITS.images()
     trainings = [epochs_of(DIGITS, images, GNT(sigma=SIGMA), form) for _ in range(count)]
-    streams = [torch.cuda.Stream() if IS_GPU else None for _ in trainings]
+    device = torch.device(DEVICE)
+    streams = [cuda_graphs.own_stream(each, device) if IS_GPU else None for each in trainings]
 
     def epoch(training: Iterator[EpochMetrics], stream: Any) -> None:
         with torch.cuda.stream(stream):
