@@ -3,6 +3,7 @@
 import gc
 import threading
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,29 @@ ONE_AT_A_TIME = threading.RLock()
 """Held by a thread while it works with what is of the whole process: debug modes, the collector,
 torch's own random numbers."""
 
+_IDLE: dict[int, list[torch.cuda.Stream]] = {}  # by GPU: those whose owners are gone
+
+
+def own_stream(owner: object, device: torch.device) -> torch.cuda.Stream:
+    """Return a stream of a GPU that no other living owner has.
+
+    torch hands out 32 in turn, and the 33rd is the first again. What one trial launches on a stream
+    while another captures on it would become a part of that graph, and graphs of one stream share
+    what cuBLAS works in.
+
+    Args:
+        owner: whose it is; when nothing refers to it any more, the stream goes to the next.
+        device: the GPU.
+    """
+    index = torch.cuda.current_device() if device.index is None else device.index
+    idle = _IDLE.setdefault(index, [])
+    try:
+        stream = idle.pop()
+    except IndexError:
+        stream = torch.cuda.Stream(device)
+    weakref.finalize(owner, idle.append, stream)
+    return stream
+
 
 class Recorder:
     """Captures work on one GPU; see ``recordings.Recorder``.
@@ -35,8 +59,11 @@ class Recorder:
 
     def __init__(self, device: torch.device, streams: Iterable[Generator]) -> None:
         self._streams = [stream for stream in streams if stream.device.type == "cuda"]
-        self._stream = torch.cuda.Stream(device)
+        self._stream = own_stream(self, device)
         self._memory = torch.cuda.graph_pool_handle()
+        # Also those of captures that failed: some versions of torch (2.12 and later ones; issue
+        # 193402) free what cuBLAS works in of all graphs of a stream as soon as one is gone.
+        self._graphs: list[torch.cuda.CUDAGraph] = []
         self._ahead: deque[torch.cuda.Event] = deque()
 
     def try_out(self, work: Callable[[], None]) -> bool:
@@ -55,6 +82,7 @@ class Recorder:
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Capture the work, which computes nothing; return what launches it."""
         graph = torch.cuda.CUDAGraph()
+        self._graphs.append(graph)
         for stream in self._streams:
             graph.register_generator_state(stream)
         with ONE_AT_A_TIME:

@@ -1,4 +1,4 @@
-"""Tests of a real GPU. Where there is none they are skipped: ``uv run pytest tests/gpu``."""
+"""Tests of a real GPU. Where there is none they are skipped: ``uv run pytest -m gpu``."""
 
 import os
 

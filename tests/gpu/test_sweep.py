@@ -46,6 +46,19 @@ def test_four_trials_share_a_gpu_and_find_the_same(alone, tmp_path):
     assert overlap(sweep.records) and sweep.table() == alone.table()
 
 
+def test_four_trials_of_one_process_find_the_same(alone, tmp_path):
+    sweep = Sweep(tmp_path, f"{LINE} --trials-per-process 4")
+    code, printed = sweep.run()
+    assert code == 0, printed
+    pids = {
+        attempt.pid
+        for result in sweep.records.results()
+        for attempt in sweep.records.trial(result.trial_id).attempts()
+    }
+    assert len(pids) == 1 and overlap(sweep.records)
+    assert check(sweep.records).is_whole and sweep.table() == alone.table()
+
+
 def test_a_killed_sweep_goes_on_to_the_same_figures(alone, tmp_path):
     sweep = Sweep(tmp_path, f"{LINE} --gpus-per-trial 0.5")
     process = sweep.start()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from gon_core.training import StoppedError
+from gon_core.training.cuda_graphs import own_stream
 from sweeps.engine.records import TrialResult
 
 Run = Callable[..., TrialResult]
@@ -88,4 +89,6 @@ def run_together(
 
 
 def _own_stream(device: str) -> AbstractContextManager[Any]:
-    return torch.cuda.stream(torch.cuda.Stream()) if device == "cuda" else nullcontext()
+    if device != "cuda":
+        return nullcontext()
+    return torch.cuda.stream(own_stream(threading.current_thread(), torch.device(device)))
