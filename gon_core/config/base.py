@@ -37,9 +37,11 @@ class Frozen(BaseModel):
 
     def _has_default(self, name: str) -> bool:
         field = type(self).model_fields[name]
-        if field.is_required():
-            return False
-        default = field.get_default(call_default_factory=True, validated_data=dict(self.__dict__))
+        default = field.default  # get_default() would copy it; of a required field nothing is equal
+        if field.default_factory is not None:
+            default = field.get_default(
+                call_default_factory=True, validated_data=dict(self.__dict__)
+            )
         return getattr(self, name) == default
 
 
