@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 from gon_core import architectures
+from gon_core.blank import blank
 from gon_core.models import MadryCNN
 from gon_core.models.madry_cnn import initialise
 
@@ -20,10 +20,10 @@ class SmallCNN(MadryCNN):
     def __init__(self, generator=None, classes=10, image_shape=(1, 28, 28)):
         nn.Module.__init__(self)
         channels, height, width = image_shape
-        self.conv1 = skip_init(nn.Conv2d, channels, 8, 5, padding=2)
-        self.conv2 = skip_init(nn.Conv2d, 8, 16, 5, padding=2)
-        self.hidden = skip_init(nn.Linear, (height // 4) * (width // 4) * 16, 64)
-        self.logits = skip_init(nn.Linear, 64, classes)
+        self.conv1 = blank(nn.Conv2d, channels, 8, 5, padding=2)
+        self.conv2 = blank(nn.Conv2d, 8, 16, 5, padding=2)
+        self.hidden = blank(nn.Linear, (height // 4) * (width // 4) * 16, 64)
+        self.logits = blank(nn.Linear, 64, classes)
         initialise(self, generator or torch.Generator().manual_seed(0))
 
 

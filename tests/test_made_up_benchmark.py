@@ -73,6 +73,7 @@ def test_every_method_trains_on_it(registered, variant):
     assert metrics.event == "max_epochs" and metrics.train_loss > 0
 
 
+@pytest.mark.system
 def test_a_line_search_ends_in_a_report_and_its_checkpoint_is_measured(
     registered, tmp_path, monkeypatch, capsys
 ):

@@ -148,6 +148,7 @@ def test_its_checkpoints_are_measured_by_nothing_that_it_has_not(asked, tmp_path
     assert every.data_problems(CIFAR10) == {}
 
 
+@pytest.mark.system
 def test_only_what_it_has_is_measured(small, tmp_path):
     given = ("--dataset", "cifar10", "--data-dir", tmp_path, "--seeds", 1, "--dry-run")
     code, printed = run_here(tmp_path, "method_comparison", *given, "--evaluate", "attacks")

@@ -88,6 +88,7 @@ def resumed(sweep):
     return process
 
 
+@pytest.mark.slow
 def test_a_trial_outlives_its_processes_until_too_many_died(tmp_path):
     """Of three trials one loses its process once, one twice, and one gets SIGTERM."""
     options = "--max-epochs 30 --max-failures 1 --max-concurrent 2 --training-images 100"

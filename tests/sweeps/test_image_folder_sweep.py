@@ -66,6 +66,7 @@ def test_it_finds_the_same_whether_images_are_kept_or_decoded_in_every_epoch(pho
     assert code == 2 and "other images than the checkpoints were trained on" in printed
 
 
+@pytest.mark.system
 def test_everything_wrong_with_it_is_said_and_nothing_is_written(photos, tmp_path):
     (photos / "train/bird/000.png").write_text("no image")
     (photos / "val/ant").mkdir()
@@ -155,7 +156,7 @@ def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path, capl
     assert code == 2 and "not the weights of a wrn_40_2: missing" in " ".join(printed.split())
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_however_its_processes_die_it_ends_on_the_same_bits(tmp_path):
     """One that decodes images, then that of the trial, then the driver."""
     fill(tmp_path / "photos/train", 120)

@@ -176,7 +176,7 @@ def test_a_killed_evaluation_does_no_step_twice(place, monkeypatch, capsys):
     assert (trial / RIGHT).read_bytes() == (other / RIGHT).read_bytes()
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_attacks_are_those_of_appendix_f_twice(place, monkeypatch):
     settings = {name: (a.steps, a.size) for name, a in ON_IMAGENET.items()}
     assert settings == {

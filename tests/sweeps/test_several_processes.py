@@ -58,6 +58,7 @@ def test_two_trials_in_a_process_are_notified_and_resumed_together(tmp_path):
     assert [len(result.history) for result in results] == [25, 25]
 
 
+@pytest.mark.slow
 def test_sigterm_fails_no_trial_and_leaves_no_process(tmp_path):
     sweep = Sweep(tmp_path, TWO.replace("--max-epochs 2", "--max-epochs 200"))
     process = sweep.start()

@@ -281,7 +281,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_processes_that_decode_end_with_the_one_that_was_killed(divided, tmp_path):
     (tmp_path / "lonely.py").write_text(LONELY)
     process = subprocess.Popen(

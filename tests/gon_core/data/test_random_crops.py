@@ -11,11 +11,11 @@ from gon_core import seeding
 from gon_core.config import ANT, GNT, TrainingConfig
 from gon_core.data import decoders, decoding, folder_images, image_folder
 from gon_core.data.augmentation import ASPECT, crop_box
-from gon_core.models import MadryCNN
 from gon_core.training import StoppedError, checkpoints, new_state, train
 from gon_core.training.parallel import ALONE
 from tests.class_folders import fill, photo
 from tests.gon_core.training.threads import in_threads
+from tests.small_model import SmallCNN
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_what_is_asked_for_during_a_pass_does_not_disturb_it(divided):
 
 
 def state_of(method):
-    model = MadryCNN(torch.Generator().manual_seed(0), 3, (3, 32, 32))
+    model = SmallCNN(torch.Generator().manual_seed(0), 3, (3, 32, 32))
     config = TrainingConfig(batch_size=8, learning_rate=0.01, max_epochs=2)
     return new_state(model, config, seed=1, method=method, channels=3), config
 
@@ -136,6 +136,7 @@ def test_a_training_that_is_stopped_in_an_epoch_ends_on_the_same_bits(method, di
 ALONE_OFTEN = ANT(epsilon=5.0, pretraining_steps=9, reset_interval=0.5)
 
 
+@pytest.mark.system
 def test_the_batches_of_a_generator_alone_are_asked_for_ahead_and_timed(divided, monkeypatch):
     """In each epoch of 4 batches two generators train alone for 9, through two orders and a bit."""
     data, asked = images(divided), []
@@ -189,6 +190,7 @@ def test_each_epoch_shows_other_parts(divided):
     assert len(set(seen)) == 2 and None not in seen
 
 
+@pytest.mark.system
 def test_each_process_decodes_its_own_rows_and_trains_what_one_does(divided, monkeypatch):
     """Batches of 8, 8, 8 and 1: in the last one two of three processes have no row."""
     method, read = GNT(sigma=0.1), {}

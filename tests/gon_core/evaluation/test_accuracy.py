@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gon_core.blank import blank
 from gon_core.corruptions.mnist_c import CORRUPTIONS
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import (
@@ -22,7 +23,7 @@ from gon_core.seeding import generator
 @pytest.fixture(scope="module")
 def model():
     """A classifier that answers by chance, and drops out unless it is in evaluation mode."""
-    linear = nn.utils.skip_init(nn.Linear, 784, 10)
+    linear = blank(nn.Linear, 784, 10)
     with torch.no_grad():
         for parameter in linear.parameters():
             parameter.normal_(generator=generator(0, "weights"))

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from gon_core.benchmarks.attacks import ON_IMAGENET
+from gon_core.blank import blank
 from gon_core.data.splits import LabelledImages
 from gon_core.evaluation import DDNAttack, PGDAttack, attack_accuracy, attacks, count_correct
 from gon_core.evaluation.attack_steps import STEPS_AT_A_TIME, Directions
@@ -24,7 +25,7 @@ DDN_SIZES = ("size", "gamma", "init_norm")
 
 def linear(scale=1.0):
     """Two classes, and a hyperplane that cuts through images of noise."""
-    layer = nn.utils.skip_init(nn.Linear, 784, 2)
+    layer = blank(nn.Linear, 784, 2)
     with torch.no_grad():
         layer.weight.normal_(generator=generator(0, "weights")).mul_(scale)
         layer.bias.copy_(-0.5 * layer.weight.sum(1))
@@ -93,6 +94,7 @@ def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
         )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
 def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
     data, model = mnist[1][:25], MadryCNN()
@@ -190,6 +192,7 @@ def test_ddn_breaks_the_same_images_of_a_linear_classifier(noise_images, size):
     assert torch.equal(*broken) and broken[0].any()
 
 
+@pytest.mark.system
 def test_no_image_goes_through_ddn_once_it_is_broken(taught):
     model, data = taught
     counting = Counting(model)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torchvision.io import encode_png, write_file
 
+from gon_core.blank import blank
 from gon_core.data.files import DataFileError
 from gon_core.data.imagenet_c_folder import open_folder
 from gon_core.evaluation import errors_over_severities, evaluate, evaluate_imagenet_c, read_mnist_c
@@ -19,7 +20,7 @@ def linear():
     """A function that makes a classifier which answers by chance."""
 
     def make(pixels, classes):
-        layer = nn.utils.skip_init(nn.Linear, pixels, classes)
+        layer = blank(nn.Linear, pixels, classes)
         with torch.no_grad():
             for parameter in layer.parameters():
                 parameter.normal_(generator=generator(0, "weights"))

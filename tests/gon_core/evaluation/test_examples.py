@@ -46,6 +46,7 @@ def test_more_images_than_a_block_show_the_same_digits(mnist, published):
     same(examples.make(test[:300], MNIST, 1, severities=False), published)
 
 
+@pytest.mark.system
 def test_severities_are_five_of_which_the_third_is_the_published_one(digits, published):
     shown = examples.make(digits, MNIST, 1, severities=True)
     for name, by_severity in shown.corrupted.items():

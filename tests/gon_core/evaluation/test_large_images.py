@@ -62,6 +62,7 @@ def test_each_image_has_the_same_noise_in_any_batch_and_none_is_kept(photos):
     assert all(tensor.numel() <= COUNT for tensor in kept)
 
 
+@pytest.mark.system
 def test_the_median_is_that_of_the_sizes_and_models_see_few_at_once(photos, monkeypatch):
     monkeypatch.setattr(accuracy, "LARGE_BATCH_SIZE", 4)
     model, spy = Bright(), Spy()

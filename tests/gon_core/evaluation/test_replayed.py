@@ -76,6 +76,7 @@ def test_steps_of_an_attack_are_the_steps(attack, taught):
     torch.testing.assert_close(found[0][0][left], plain[left], rtol=0, atol=1e-3)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("size", [0.8, 1.2])
 @pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
 def test_attacks_of_any_size_find_the_same_accuracy(kind, size, taught, monkeypatch):
@@ -99,6 +100,7 @@ def test_an_exact_norm_is_kept_by_replayed_steps(taught):
     assert (found - images).abs().max() == pytest.approx(attack.size, abs=1e-7)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", NOISES)
 def test_looks_at_sizes_find_the_same_median(name, taught, monkeypatch):
     monkeypatch.setattr(sphere, "FIXED_CALLS", 1)  # the others do the same
@@ -115,6 +117,7 @@ def test_looks_at_sizes_find_the_same_median(name, taught, monkeypatch):
     assert found.extra["already_wrong"] == plain.extra["already_wrong"]
 
 
+@pytest.mark.system
 def test_the_steps_of_a_generator_are_the_steps(taught):
     model, data = taught
     method, recorder, passes = ANT(epsilon=3.0, pretraining_learning_rate=5e-3), TapeRecorder(), []

@@ -1,5 +1,6 @@
 """Blurred strides: the published layers, and features that follow a shift of the image."""
 
+import pytest
 import torch
 
 from gon_core.architectures import make
@@ -38,6 +39,7 @@ def test_its_layers_are_the_published_ones():
     assert features.shape == (1, 64, 56, 56)
 
 
+@pytest.mark.system
 def test_weights_of_the_plain_model_load_into_it_one_to_one():
     plain = backbone("resnet50", 7, torch.Generator().manual_seed(3)).state_dict()
     model = weights.build(plain, "resnet50_antialiased", "here", 7, (3, 64, 64))
@@ -54,6 +56,7 @@ def test_weights_of_the_plain_model_load_into_it_one_to_one():
     assert all(torch.equal(again[name], tensor) for name, tensor in own.items())
 
 
+@pytest.mark.system
 def test_features_follow_a_shift_better_than_those_of_the_plain_model():
     state = backbone("resnet50", 7, torch.Generator().manual_seed(3)).state_dict()
     images = torch.rand(2, 3, 72, 72, generator=torch.Generator().manual_seed(1))

@@ -48,6 +48,7 @@ def test_weights_come_back_and_are_recognised(name, tmp_path):
     assert model(torch.rand(2, 1, 28, 28)).shape == (2, 10)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["preactresnet18", "alexnet", "inception_v3"])
 def test_weights_of_any_size_are_recognised(name):
     with torch.device("meta"):
@@ -55,6 +56,7 @@ def test_weights_of_any_size_are_recognised(name):
     assert weights.guess_architecture(state) == name
 
 
+@pytest.mark.system
 def test_torchvisions_weights_are_recognised_and_built():
     state = {name: tensor.clone() for name, tensor in make("resnet18").state_dict().items()}
     assert weights.guess_architecture(state) == "resnet18"

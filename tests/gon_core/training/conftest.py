@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from gon_core import seeding
+from gon_core.blank import blank
 from gon_core.config import TrainingConfig, Vanilla
 from gon_core.models.madry_cnn import initialise
 from gon_core.training import METHODS, new_state, train
@@ -18,7 +19,7 @@ def digits(mnist):
 
 def softmax_regression(seed: int = 0) -> nn.Module:
     """Return the smallest classifier there is."""
-    model = nn.Sequential(nn.Flatten(), nn.utils.skip_init(nn.Linear, 784, 10))
+    model = nn.Sequential(nn.Flatten(), blank(nn.Linear, 784, 10))
     stream = seeding.generator(seed, "initial weights")
     with torch.no_grad():
         for parameter in model.parameters():
@@ -45,7 +46,7 @@ class Witness(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.linear = nn.utils.skip_init(nn.Linear, 784, 10)
+        self.linear = blank(nn.Linear, 784, 10)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         self.seen = []
@@ -74,10 +75,10 @@ def shown():
 def small_cnn() -> nn.Module:
     """Return an untrained classifier that attacks and trainings take little time on."""
     model = nn.Sequential(
-        nn.utils.skip_init(nn.Conv2d, 1, 8, 5, stride=2),
+        blank(nn.Conv2d, 1, 8, 5, stride=2),
         nn.ReLU(),
         nn.Flatten(),
-        nn.utils.skip_init(nn.Linear, 8 * 12 * 12, 10),
+        blank(nn.Linear, 8 * 12 * 12, 10),
     )
     initialise(model, seeding.generator(0, "initial weights"))
     return model

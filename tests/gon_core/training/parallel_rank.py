@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from gon_core.blank import blank
 from gon_core.config import (
     ANT,
     DDN,
@@ -90,21 +91,19 @@ def untaught(name):
         return normalised(nn.Dropout(0.25))
     if name == "vanilla":
         return MadryCNN(generator(0, "initial weights"))
-    skip = nn.utils.skip_init
-    layers = [skip(nn.Conv2d, 1, 8, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    layers = [blank(nn.Conv2d, 1, 8, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
     layers += [nn.Dropout(0.5)] * (name in DROPPING)
-    model = nn.Sequential(*layers, skip(nn.Linear, 8 * 6 * 6, 10))
+    model = nn.Sequential(*layers, blank(nn.Linear, 8 * 6 * 6, 10))
     initialise(model, generator(0, "initial weights"))
     return model
 
 
 def normalised(*further):
     """Return a classifier with batch normalisation, and with further layers."""
-    skip = nn.utils.skip_init
     model = Doubled(
-        skip(nn.Conv2d, 1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-        skip(nn.Conv2d, 8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), *further,
-        skip(nn.Linear, 8 * 4 * 4, 10),
+        blank(nn.Conv2d, 1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+        blank(nn.Conv2d, 8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), *further,
+        blank(nn.Linear, 8 * 4 * 4, 10),
     )  # fmt: skip
     initialise(model, generator(0, "initial weights"))
     return model.double()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gon_core.blank import blank
 from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
 from gon_core.data.augmentation import flip_and_crop
 from gon_core.models.madry_cnn import initialise
@@ -16,7 +17,7 @@ METHODS = [Vanilla(), GNT(sigma=0.2), ANT(epsilon=3, pretraining_steps=2)]
 
 
 def fresh(method, augment=flip_and_crop):
-    model = nn.Sequential(nn.Flatten(), nn.utils.skip_init(nn.Linear, 784, 10))
+    model = nn.Sequential(nn.Flatten(), blank(nn.Linear, 784, 10))
     initialise(model, torch.Generator().manual_seed(0))
     return new_state(model, CONFIG, 0, method, augment=augment)
 
@@ -26,6 +27,7 @@ def stop_at_the_second(asked):
     return len(asked) == 2
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.method)
 def test_one_that_is_stopped_after_every_step_ends_on_the_same_bits(method, digits):
     data, whole = digits(50), fresh(method)

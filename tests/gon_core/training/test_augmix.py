@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gon_core.config import AugMix, TrainingConfig, Vanilla
-from gon_core.models import MadryCNN
 from gon_core.noise.augmentation_chains import mix
 from gon_core.seeding import generator
 from gon_core.training import METHODS, new_state, train
 from gon_core.training.augmix import divergence
+from tests.small_model import SmallCNN
 
 
 def test_the_model_sees_the_images_and_two_mixtures_of_each(digits, shown):
@@ -47,14 +47,14 @@ def test_the_loss_is_cross_entropy_and_weighted_divergence(digits):
     config = TrainingConfig()
     data = digits(20)
     images = data.images.float() / 255
-    model = MadryCNN(generator(0))
+    model = SmallCNN(generator(0))
     method = AugMix(consistency=7)
     stream = generator(0, "noise")
     logits = model(torch.cat([images, mix(images, method, stream), mix(images, method, stream)]))
     clean, *mixed = logits.split(20)
     entropy, apart = nn.functional.cross_entropy(clean, data.labels), divergence(clean, *mixed)
     (entropy + 7 * apart).backward()
-    state = new_state(MadryCNN(generator(0)), config, seed=0)
+    state = new_state(SmallCNN(generator(0)), config, seed=0)
     step = METHODS[AugMix](method, config, data)
     seen, loss, _ = step(state, images, data.labels)
     torch.testing.assert_close(seen, clean.detach())
@@ -67,7 +67,7 @@ def test_without_the_term_only_the_clean_images_train(digits):
     config = TrainingConfig(batch_size=20, learning_rate=0.05, max_epochs=1)
     losses = []
     for method in (Vanilla(), AugMix(consistency=0)):
-        state = new_state(MadryCNN(generator(0)), config, seed=0)
+        state = new_state(SmallCNN(generator(0)), config, seed=0)
         (metrics,) = train(state, digits(60), method, config)
         losses.append(metrics.train_loss)
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from gon_core import seeding
+from gon_core.blank import blank
 from gon_core.config import TrainingConfig
 from gon_core.models.madry_cnn import initialise
 from gon_core.training import METHODS, ant, checkpoints, new_state
@@ -21,8 +22,8 @@ LABELS = torch.arange(8) % 5
 def normalised():
     """Return a small classifier of 3 x 16 x 16 pixels and five classes."""
     model = nn.Sequential(
-        nn.utils.skip_init(nn.Conv2d, 3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
-        nn.utils.skip_init(nn.Linear, 4 * 14 * 14, 5),
+        blank(nn.Conv2d, 3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+        blank(nn.Linear, 4 * 14 * 14, 5),
     )  # fmt: skip
     initialise(model, seeding.generator(0, "initial weights"))
     return model

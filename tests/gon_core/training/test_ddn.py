@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gon_core.config import DDN, TrainingConfig, Vanilla
-from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
 from gon_core.training.adversarial import l2_size
 from gon_core.training.ddn import make_step, perturb
+from tests.small_model import SmallCNN
 
 
 def floats(data):
@@ -42,7 +42,7 @@ def test_perturbed_images_are_in_range_and_no_farther_than_allowed(method, seed)
     images = torch.rand(4, 1, 28, 28, generator=generator(seed, "images"))
     images[0] = images[0].round()
     before = images.clone()
-    model = MadryCNN(generator(0)).eval()
+    model = SmallCNN(generator(0)).eval()
     labels = model(images).argmax(1)
     perturbed = perturb(model, images, labels, method)
     assert torch.equal(images, before) and not perturbed.requires_grad
@@ -107,11 +107,11 @@ def test_the_step_trains_on_it_in_training_mode_without_drawing_noise(digits):
     config = TrainingConfig()
     data = digits(8)
     method = DDN(steps=3, init_norm=3)
-    state = new_state(MadryCNN(generator(0)), config, seed=0)
+    state = new_state(SmallCNN(generator(0)), config, seed=0)
     noise = state.streams["noise"].get_state()
     make_step(method, config, data)(state, floats(data), data.labels)
     assert torch.equal(state.streams["noise"].get_state(), noise) and state.model.training
-    reference = MadryCNN(generator(0))
+    reference = SmallCNN(generator(0))
     perturbed = perturb(reference.eval(), floats(data), data.labels, method)
     assert all(parameter.grad is None for parameter in reference.parameters())
     nn.functional.cross_entropy(reference(perturbed), data.labels).backward()

@@ -24,9 +24,9 @@ from gon_core.config import (
     Vanilla,
     content_hash,
 )
-from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import METHODS, checkpoints, new_state, train
+from tests.small_model import SmallCNN
 
 # Cheap where the cost is a choice.
 EVERY = (
@@ -108,7 +108,7 @@ def test_it_trains_in_bf16_with_fp32_weights(method, digits):
     losses = []
     for precision in ("fp32", "bf16"):
         config = TrainingConfig(batch_size=10, max_epochs=1, precision=precision)
-        model = MadryCNN(generator(0))
+        model = SmallCNN(generator(0))
         state = new_state(model, config, 0, method, own_images=own(method, 10))
         (metrics,) = train(state, digits(10), method, config)
         losses.append(metrics.train_loss)

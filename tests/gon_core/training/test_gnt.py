@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gon_core.config import GNT, TrainingConfig, Vanilla
-from gon_core.models import MadryCNN
 from gon_core.noise import add_gaussian_noise
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
 from gon_core.training.gnt import make_step, split_batch
+from tests.small_model import SmallCNN
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_min=True))
@@ -99,7 +99,7 @@ def test_sigma_zero_is_vanilla_training_bit_by_bit(digits, bits):
     config = TrainingConfig(batch_size=35, learning_rate=0.05, max_epochs=2)
     results = []
     for method in (Vanilla(), GNT(sigma=0)):
-        state = new_state(MadryCNN(), config, seed=0)
+        state = new_state(SmallCNN(), config, seed=0)
         losses = [metrics.train_loss for metrics in train(state, digits(100), method, config)]
         results.append((losses, bits(state.model)))
     assert results[0][0] == results[1][0]
@@ -111,6 +111,6 @@ def test_sigma_and_share_decide_the_training(digits, bits):
     methods = [Vanilla(), GNT(sigma=0.1), GNT(sigma=0.2), GNT(sigma=0.1, noisy_share=0.3)]
     losses = set()
     for method in methods:
-        state = new_state(MadryCNN(), config, seed=0)
+        state = new_state(SmallCNN(), config, seed=0)
         losses |= {metrics.train_loss for metrics in train(state, digits(100), method, config)}
     assert len(losses) == len(methods)

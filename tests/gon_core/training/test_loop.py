@@ -9,11 +9,11 @@ from torch import nn
 
 from gon_core.config import GNT, Method, TrainingConfig, Vanilla
 from gon_core.data.splits import LabelledImages
-from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import METHODS, new_state, train
 from gon_core.training.descent import descend
 from gon_core.training.loop import train_epochs
+from tests.small_model import SmallCNN
 
 EVERY_METHOD = pytest.mark.parametrize("method", [Vanilla(), GNT(sigma=0.3)])
 
@@ -201,9 +201,9 @@ def test_the_cnn_takes_the_step_of_a_plain_loop_in_float64(digits):
     config = TrainingConfig(learning_rate=0.05)
     data = digits(32)
     images = data.images.float() / 255
-    reference = MadryCNN(generator(0)).double()
+    reference = SmallCNN(generator(0)).double()
     optimizer = torch.optim.SGD(reference.parameters(), lr=0.05, momentum=0.9)
-    state = new_state(MadryCNN(generator(0)), config, seed=0)
+    state = new_state(SmallCNN(generator(0)), config, seed=0)
     for _ in range(2):
         optimizer.zero_grad()
         nn.functional.cross_entropy(reference(images.double()), data.labels).backward()
@@ -217,7 +217,7 @@ def test_the_cnn_takes_the_step_of_a_plain_loop_in_float64(digits):
 def test_bf16_keeps_weights_and_loss_in_fp32(digits):
     data = digits(20)
     images = data.images.float() / 255
-    states = [new_state(MadryCNN(generator(0)), TrainingConfig(), seed=0) for _ in range(2)]
+    states = [new_state(SmallCNN(generator(0)), TrainingConfig(), seed=0) for _ in range(2)]
     losses = [
         descend(state, images, data.labels, bf16=bf16)[1]
         for state, bf16 in zip(states, (False, True), strict=True)
@@ -234,6 +234,7 @@ def test_every_method_of_a_configuration_has_its_step():
     assert set(METHODS) == set(get_args(union))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("method", "precision"),
     [(Vanilla(), "fp32"), (GNT(sigma=0.3), "fp32"), (GNT(sigma=0.3), "bf16")],
@@ -245,7 +246,7 @@ def test_two_runs_give_the_same_bits_whatever_the_global_seed(method, precision,
     def run(seed, global_seed):
         torch.manual_seed(global_seed)
         untouched = torch.get_rng_state()
-        state = new_state(MadryCNN(generator(seed, "initial weights")), config, seed)
+        state = new_state(SmallCNN(generator(seed, "initial weights")), config, seed)
         losses = [metrics.train_loss for metrics in train(state, data, method, config)]
         assert torch.equal(torch.get_rng_state(), untouched)
         return losses, bits(state.model)
@@ -259,7 +260,7 @@ def test_two_runs_give_the_same_bits_whatever_the_global_seed(method, precision,
 
 def test_a_huge_learning_rate_diverges_and_ends(digits):
     config = TrainingConfig(batch_size=20, learning_rate=1e6, max_epochs=9)
-    state = new_state(MadryCNN(), config, seed=0)
+    state = new_state(SmallCNN(), config, seed=0)
     *before, last = train(state, digits(100), Vanilla(), config)
     assert last.event == "diverged" and last.is_last and len(before) <= 1
 

@@ -69,6 +69,7 @@ def test_the_cnn_ends_on_the_same_bits_too(digits, precision):
     assert proceed(state, data, method, config) == (history[1:], dumps[1:])
 
 
+@pytest.mark.system
 def test_an_epoch_that_was_broken_off_leaves_no_trace(undisturbed, small_state, digits):
     method = METHODS[0]
     history, dumps = undisturbed(method)

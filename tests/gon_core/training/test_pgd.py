@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gon_core.config import PGD, TrainingConfig, Vanilla
-from gon_core.models import MadryCNN
 from gon_core.seeding import generator
 from gon_core.training import new_state, train
 from gon_core.training.pgd import make_step, other_classes, perturb
+from tests.small_model import SmallCNN
 
 
 def floats(data):
@@ -42,7 +42,7 @@ def test_perturbed_images_stay_in_the_ball_and_in_range(
     images[0] = images[0].round()
     before = images.clone()
     perturbed = perturb(
-        MadryCNN().eval(), images, torch.tensor([1, 2, 3]), method, generator(seed, "noise")
+        SmallCNN().eval(), images, torch.tensor([1, 2, 3]), method, generator(seed, "noise")
     )
     assert torch.equal(images, before) and not perturbed.requires_grad
     assert ((perturbed >= 0) & (perturbed <= 1)).all()
@@ -129,9 +129,9 @@ def test_the_updates_gradient_is_that_of_the_perturbed_images_alone(digits):
     config = TrainingConfig()
     data = digits(8)
     method = PGD(steps=2, step_size=0.1)
-    state = new_state(MadryCNN(generator(0)), config, seed=0)
+    state = new_state(SmallCNN(generator(0)), config, seed=0)
     make_step(method, config, data)(state, floats(data), data.labels)
-    reference = MadryCNN(generator(0))
+    reference = SmallCNN(generator(0))
     noise = generator(0, "noise")
     perturbed = perturb(reference.eval(), floats(data), data.labels, method, noise)
     nn.functional.cross_entropy(reference(perturbed), data.labels).backward()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gon_core.blank import blank
 from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
 from gon_core.data.augmentation import flip_and_crop
 from gon_core.models.madry_cnn import initialise
@@ -30,8 +31,8 @@ CAPTURED = [
 def classifier():
     """Return a small one whose normalisation has statistics."""
     model = nn.Sequential(
-        nn.utils.skip_init(nn.Conv2d, 1, 4, 5, stride=3), nn.BatchNorm2d(4), nn.ReLU(),
-        nn.Flatten(), nn.utils.skip_init(nn.Linear, 4 * 8 * 8, 10),
+        blank(nn.Conv2d, 1, 4, 5, stride=3), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Flatten(), blank(nn.Linear, 4 * 8 * 8, 10),
     )  # fmt: skip
     initialise(model, generator(0, "initial weights"))
     return model
@@ -63,6 +64,7 @@ def test_replayed_steps_are_the_steps(method, digits, recorder, monkeypatch):
     assert found == proceed(begin(method), data, method, CONFIG)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("method", [GNT(sigma=0.3), CAPTURED[-2]], ids=lambda each: each.method)
 def test_in_bf16_too(method, digits, recorder):
     config = CONFIG.model_copy(update={"precision": "bf16"})
@@ -85,6 +87,7 @@ def test_trainings_side_by_side_keep_to_their_own_numbers(digits, recorder):
         assert [metrics.train_loss for metrics in alone] == [losses[i] for losses in found]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("steps", [2, 9])  # before and after a graph is recorded
 def test_a_stopped_training_goes_on_to_the_same_bits(steps, digits, recorder):
     method, data = CAPTURED[-2], digits(IMAGES)
@@ -128,6 +131,7 @@ class Decoded:
         return self
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("method", [Vanilla(), CAPTURED[-2]], ids=lambda each: each.method)
 def test_decoded_and_augmented_images_reach_the_graph(method, digits, recorder):
     data = Decoded(digits(IMAGES))

@@ -58,6 +58,7 @@ def test_they_ask_before_what_takes_long():
         assert future.result() == [False, False, False, True]
 
 
+@pytest.mark.system
 def test_a_stop_within_the_generators_pretraining_changes_nothing(digits, small_state, monkeypatch):
     monkeypatch.setattr(parallel, "ASK_SECONDS", 1e9)  # only every MOST_STEPS
     monkeypatch.setattr(parallel, "MOST_STEPS", 5)

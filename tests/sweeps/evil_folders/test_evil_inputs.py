@@ -36,6 +36,7 @@ def test_a_checkpoint_that_is_a_payload_is_not_evaluated(run_main, kind, given, 
     assert printed.count(says) == 3
 
 
+@pytest.mark.system
 def test_what_lies_beside_weights_is_not_executed(given, trap):
     for name in ("trial.json", "result.json", *STRAYS):
         (given.trial(given.ended) / name).write_bytes(trap())

@@ -72,6 +72,7 @@ def test_a_stray_file_among_checkpoints_is_passed_over(name, given, trap):
     assert result.status == "max_epochs", result.reason
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["pickle", "torch.save"])
 def test_a_starting_model_replaced_by_a_payload_is_damaged(kind, given, trap, caplog):
     (given.start / MODEL).write_bytes(trap(kind))
@@ -148,6 +149,7 @@ def undrawn(monkeypatch):
     )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["pickle", "torch.save"])
 @pytest.mark.parametrize(("name", "place"), PASSED_OVER)
 def test_a_report_passes_over_a_payload_with_a_warning(
@@ -171,6 +173,7 @@ def test_a_report_refuses_a_sweep_that_is_a_payload(run_main, kind, given, trap,
     assert printed.count("\n") == 1
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["pickle", "YAML"])
 @pytest.mark.parametrize(("name", "place"), RECORDS)
 def test_a_report_passes_over_records_that_are_payloads(

@@ -415,6 +415,7 @@ def test_no_budget_is_passed_and_no_search_hangs(at_once, budget, meter, records
     assert len(done) == min(6, int(budget)) and was_cut == (len(done) < 6)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("budget", [0.5, 1.0, 2.2, 3.0, 3.5, 10.0])
 @pytest.mark.parametrize("machines", [0, 1, 2, 4])
 def test_hours_end_on_machines_fewer_than_trials_that_wait(machines, budget, meter, records, clock):
@@ -479,6 +480,7 @@ def test_a_trial_that_ends_early_lets_no_crowd_pass_the_budget(at_once, meter, r
     assert counting.spent.gpu_seconds == pytest.approx((10 + 1 / 60) * HOUR)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("at_once", [4, 16, 40])
 def test_many_that_are_pruned_early_let_no_crowd_pass_the_budget(at_once, meter, records, clock):
     counting = meter(Budget(gpu_hours=10), Resources(1, 1.0, at_once, grows=True), estimate=HOUR)

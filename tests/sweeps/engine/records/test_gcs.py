@@ -79,6 +79,7 @@ def run(storage, folder):
     return ended, time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["bucket", "silent", "closed"])
 def test_a_store_that_cannot_be_used_is_refused_before_anything_starts(store, fault, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:

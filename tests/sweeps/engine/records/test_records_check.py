@@ -155,6 +155,7 @@ def test_whatever_lies_about_is_passed_over(name, content, sweep, tmp_path):
         assert records.usage.next_name() == "000001.json"
 
 
+@pytest.mark.system
 def test_a_file_of_an_ended_trial_is_made_again_once_its_result_is_removed(
     sweep, config, data, start_weights, capsys
 ):

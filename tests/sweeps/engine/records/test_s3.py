@@ -325,6 +325,7 @@ def test_records_are_the_same_as_on_a_local_disk(folder, tmp_path):
         ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_many_trials_are_read_together(folder, proxy):
     sweep = SweepRecords(folder)
     ended, indices = [], {}

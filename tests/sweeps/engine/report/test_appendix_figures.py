@@ -180,6 +180,7 @@ def wide(count=2):
     return found
 
 
+@pytest.mark.system
 def test_intervals_end_where_accuracies_do_and_stay_in_their_panels(make):
     summary = make(wide(), space=(SIGMA,), seeds=2)
     figures = [drawn(draw, summary) for draw in (draw_corruption_bars, draw_perturbations)]
@@ -283,6 +284,7 @@ def test_bars_mark_what_was_published(make, three_seeds):
     assert "Orange" not in caption(drawn(draw_corruption_bars, few))
 
 
+@pytest.mark.system
 def test_methods_are_named_at_the_left_and_the_best_is_bold(three_seeds):
     _, _, figures = three_seeds
     figure = figures(draw_corruption_bars)

@@ -26,6 +26,7 @@ def big(make_ant_sweep, monkeypatch):
     return make_ant_sweep(results, **JOINT | {"seeds": 1})
 
 
+@pytest.mark.system
 def test_a_page_shows_the_best_and_says_so_and_files_hold_all(big):
     write_report(big)
     page, document = ((big.folder / "report").read(n).decode() for n in ("report.html", "table.md"))

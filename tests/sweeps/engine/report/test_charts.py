@@ -123,6 +123,7 @@ def size(charts):
     return sum(len(each.to_json(texts)) for each in charts.values()) + len(as_json(list(texts)))
 
 
+@pytest.mark.system
 def test_charts_of_twice_as_many_points_are_no_larger_and_say_what_they_leave_out(
     tmp_path, monkeypatch
 ):

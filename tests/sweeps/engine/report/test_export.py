@@ -37,6 +37,7 @@ def exported(records, name):
     return (records.folder / "export").read(name)
 
 
+@pytest.mark.system
 def test_the_text_of_an_exported_figure_is_text(records):
     names = export_report(records, ["png", "svg", "pdf"])
     assert sorted(names) == [f"{FIGURE}.pdf", f"{FIGURE}.png", f"{FIGURE}.svg"]

@@ -121,7 +121,7 @@ def test_a_study_is_stored_once_under_a_name(records, tmp_path):
 PLOTS = ("slice", "optimization_history", "parallel_coordinate", "contour", "param_importances")
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_optuna_plots_a_stored_study(stored, name):
     from optuna import load_study, visualization

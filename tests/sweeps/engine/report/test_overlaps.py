@@ -69,7 +69,7 @@ def found_in(drawings):
         return {name: pairs for name, draw in drawings if (pairs := overlaps(draw()))}
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["epsilon", "depth", "reset", "joint", "front"])
 def test_no_text_lies_on_another(kind, sweeps):
     records = sweeps(kind)
@@ -91,7 +91,7 @@ def test_no_text_of_a_line_search_lies_on_another(make_sweep, line_search):
     assert not found, found
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_no_text_of_twelve_methods_lies_on_another(seeds, tmp_path):
@@ -101,6 +101,7 @@ def test_no_text_of_twelve_methods_lies_on_another(seeds, tmp_path):
     assert not found, found
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("benchmark", [MNIST, CIFAR10], ids=["mnist", "cifar10"])
 @pytest.mark.parametrize("severities", [(3,), (1, 2, 3, 4, 5)])
 def test_no_text_of_a_sheet_lies_on_another(benchmark, severities):

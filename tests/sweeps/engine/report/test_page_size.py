@@ -22,7 +22,7 @@ METRICS = (
 )  # fmt: skip
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_the_page_of_60_trials_of_600_epochs_stays_below_8_mb(tmp_path, monkeypatch):
     from plotly.offline import get_plotlyjs
 

@@ -123,6 +123,7 @@ def test_a_budget_of_steps_is_recorded_as_a_cut_where_it_is_one(steps, fields, c
     ) is bool(cut)
 
 
+@pytest.mark.system
 def test_the_time_of_the_generators_is_separate(data):
     asked = EvaluationConfig(measures=("attacks", "epsilon_star"), images=10)
     model = MadryCNN()

@@ -112,6 +112,7 @@ def test_trials_of_other_sweeps_are_reused_and_a_fresh_sweep_trains_them_again(r
     assert described is not None and f"--fresh --name {second.folder.name}" in described.command
 
 
+@pytest.mark.slow
 def test_proposals_that_another_sweep_has_are_reused_as_they_come(run):
     words = "--sigmas 0 0.5 --seeds 1 --num-trials 2"
     one, _ = run("sigma_line_search", words, name="one")

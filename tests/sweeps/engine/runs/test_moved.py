@@ -95,6 +95,7 @@ for module, *words in json.load(sys.stdin):
 """
 
 
+@pytest.mark.slow
 def test_a_folder_that_can_only_be_read_is_shown_and_sent(moved, tmp_path):
     sweep, own = str(moved / "s"), f"sqlite:///{tmp_path}/own.db"
     commands = [

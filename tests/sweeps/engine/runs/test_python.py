@@ -64,6 +64,7 @@ def test_a_function_is_searched_beside_a_method(here, capsys):
     assert len(found.study().trials) == 2
 
 
+@pytest.mark.system
 def test_another_function_of_that_name_is_another_sweep(here):
     given = {"space": {"rate": [0.1]}, "name": "one", **SMALL | {"seeds": 1}}
     Sweep("Which rate?", train=train, **given).run()
@@ -77,6 +78,7 @@ def test_another_function_of_that_name_is_another_sweep(here):
         Sweep("Which rate?", train=train_otherwise, **given).run()
 
 
+@pytest.mark.system
 def test_optuna_searches_a_range_of_a_method(here):
     found = Sweep(
         "How much?", method="gnt", space={"sigma": (0.0, 1.0), "momentum": [0.5, 0.9]},
@@ -87,6 +89,7 @@ def test_optuna_searches_a_range_of_a_method(here):
     assert not any("paper's values" in line for line in found.answer)
 
 
+@pytest.mark.system
 def test_a_scripts_sweep_is_the_same_from_python(here):
     options = [word for name, value in SMALL.items() for word in (_flag(name), value)]
     code, printed = run_here(
@@ -138,6 +141,7 @@ def test_every_problem_is_in_one_error(here, given, problems):
     assert not os.listdir(here)
 
 
+@pytest.mark.system
 def test_what_ends_the_sweep_itself_is_an_error(here, monkeypatch):
     asked = Sweep("Q", train=train, space={"rate": [0.1]}, **SMALL)
     asked.run()
@@ -169,7 +173,7 @@ print(found.trials["corrupted"].notna().sum(), "measured")
 """
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_plain_script_with_a_function_runs_on_ray(tmp_path):
     (tmp_path / "mine.py").write_text(PLAIN)
     command = [sys.executable, "mine.py"]

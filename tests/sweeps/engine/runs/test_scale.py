@@ -74,6 +74,7 @@ def run_one(driver, name):
     driver.ended(name, failed=False)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("search", ["line", "random", "tpe"])
 def test_the_last_trial_asks_no_more_of_the_storage_than_the_first(search, records, asked):
     plan = plan_of(search)
@@ -190,6 +191,7 @@ def tracked(records, tmp_path):
     return uri, tracker, configs
 
 
+@pytest.mark.system
 def test_the_end_of_a_sweep_reads_no_record_that_mlflow_holds(tracked, monkeypatch, records):
     uri, tracker, configs = tracked
     read, original = [], TrialRecords.result
@@ -199,6 +201,7 @@ def test_the_end_of_a_sweep_reads_no_record_that_mlflow_holds(tracked, monkeypat
     assert len(runs(uri)[2]) == 3
 
 
+@pytest.mark.system
 def test_a_trial_whose_record_was_lost_is_logged_again_without_points_twice(tracked, records):
     uri, tracker, configs = tracked
     tracker.close({}, False, False)

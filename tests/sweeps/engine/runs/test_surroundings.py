@@ -48,6 +48,7 @@ CHECK = ("-m", "sweeps.engine.records", "check", "results/s")
 NOTEBOOK = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_whatever_the_backend_and_the_style_of_the_user(results, tmp_path):
     def pictures():
         paths = sorted((results / "results/s/report").glob("*.png"))
@@ -62,6 +63,7 @@ def test_figures_are_the_same_whatever_the_backend_and_the_style_of_the_user(res
     assert pictures() == before != {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_every_line_survives_any_encoding(encoding, results):
     code, out, err = command(results, *REPORT, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
@@ -112,6 +114,7 @@ def test_python_without_docstrings_is_refused_in_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_model")
 @pytest.mark.parametrize(
     "name", ["a%20b", "it's", 'says "x"', "both ' and \"", "[/b] [old] [bold]", "#?;&@"]

@@ -157,7 +157,7 @@ def test_one_press_that_arrives_twice_is_one():
 TOOLS = ("report", "records check", "tracking replay")
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_tool_that_waits_for_a_silent_store_ends_at_a_signal(tool):
     """It takes the question and never answers, as a store whose network is gone."""

@@ -267,6 +267,7 @@ def test_a_failed_trial_that_ran_again_shows_its_new_figures_last(
     assert all_points(client, child)["seconds/training"] == [2, 3]
 
 
+@pytest.mark.system
 def test_a_trial_that_failed_again_while_mlflow_was_away_shows_the_second_failure(
     config, records, description, uri
 ):
@@ -313,6 +314,7 @@ def test_what_is_sent_twice_is_there_once(config, records, description, uri, mon
     assert parent.data.tags["best"] == "sigma 0.5"
 
 
+@pytest.mark.system
 def test_a_run_that_was_made_twice_is_there_once(config, records, description, uri):
     """A request may be carried out long after its answer was no longer awaited."""
     records.write_sweep(description)
@@ -328,6 +330,7 @@ def test_a_run_that_was_made_twice_is_there_once(config, records, description, u
     assert_whole(uri, [ended(config)])
 
 
+@pytest.mark.system
 def test_runs_that_a_person_deleted_come_back(config, records, description, uri):
     records.write_sweep(description.model_copy(update={"seeds": (0, 1)}))
     results = [ended(config), ended(config.model_copy(update={"seed": 1}))]
@@ -341,6 +344,7 @@ def test_runs_that_a_person_deleted_come_back(config, records, description, uri)
     assert_whole(uri, results)
 
 
+@pytest.mark.system
 def test_one_trial_that_mlflow_refuses_holds_up_no_other(
     config, records, description, uri, monkeypatch
 ):
@@ -535,6 +539,7 @@ def test_a_folder_with_an_apostrophe_is_found_again(config, description, uri, tm
     assert len(parents) == len(children) == 1
 
 
+@pytest.mark.system
 def test_of_epochs_in_several_requests_the_second_fails_and_none_is_missed(
     config, records, description, uri, monkeypatch
 ):
@@ -588,6 +593,7 @@ def test_a_sweep_that_mlflow_holds_is_not_sent_again(config, records, descriptio
     assert not is_tracked(records, uri), "the store is gone"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "error", [StorageError("/disk", "no space left"), StorageError("s3://b", "away")]
 )

@@ -72,6 +72,7 @@ def content(path):
     return version, sorted(tables), sorted(name for (name,) in names)
 
 
+@pytest.mark.system
 def test_a_store_opens_in_a_folder_whose_name_looks_like_part_of_a_uri(tmp_path):
     from mlflow import MlflowClient
 
@@ -82,7 +83,7 @@ def test_a_store_opens_in_a_folder_whose_name_looks_like_part_of_a_uri(tmp_path)
     assert [found.name for found in MlflowClient(uri).search_experiments()] == ["Default"]
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_eight_processes_share_one_new_store(tmp_path):
     """Each sends it a sweep of its own, from nothing to the end, at the same time."""
     code = """

@@ -215,6 +215,7 @@ def test_model_json_loads_the_weights_in_three_lines(trained, config, records, u
     assert torch.equal(names["model"](images), model(images))
 
 
+@pytest.mark.system
 def test_mlflow_opens_a_logged_model_also_of_a_sweep_that_was_sent_without(
     trained, config, records, uri, monkeypatch
 ):
@@ -261,7 +262,7 @@ def test_a_store_of_another_mlflow_is_refused_in_one_line(version, records, uri,
     assert ("uv run mlflow db upgrade sqlite:////" in err) == (version == "older")
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to look at the UI with")
 def test_the_printed_link_opens_the_comparison(tmp_path, capsys):
     """A real UI and a real browser; PNG files of what it shows are kept in the test's folder."""

@@ -208,6 +208,7 @@ class Stops:
         return self.left <= 0
 
 
+@pytest.mark.system
 def test_a_trial_stopped_in_its_evaluation_ends_the_step_that_it_is_in(
     few, undisturbed, tmp_path, monkeypatch
 ):
@@ -232,6 +233,7 @@ def test_a_trial_stopped_in_its_evaluation_ends_the_step_that_it_is_in(
     assert len(notes) == 6 and all(note.startswith("stopped with a") for note in notes)
 
 
+@pytest.mark.system
 def test_a_step_that_takes_long_is_abandoned_after_a_stop(
     few, undisturbed, done, tmp_path, monkeypatch
 ):
@@ -311,6 +313,7 @@ def test_a_damaged_or_foreign_step_is_measured_again_with_a_warning(
     assert note in caplog.text
 
 
+@pytest.mark.system
 def test_steps_of_a_model_that_was_trained_again_to_the_same_bits_are_taken_up(
     few, undisturbed, done, tmp_path, monkeypatch
 ):
@@ -378,6 +381,7 @@ def test_the_seconds_of_a_step_are_measured_and_add_up():
     assert 2.01 <= steps.seconds < 4
 
 
+@pytest.mark.system
 def test_the_seconds_of_an_evaluation_are_those_of_all_its_parts(few, tmp_path, monkeypatch):
     kept = records(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(Killed):

@@ -63,6 +63,7 @@ def test_the_end_of_its_training_is_kept_while_it_is_evaluated(own, data, start_
     assert result.status == "converged" and len(result.history) == 2 and result.measurements
 
 
+@pytest.mark.system
 def test_two_runs_give_the_same_bits(own, data, start_weights, records):
     first = run(own, data, start_weights, records)
     torch.randn(3)
@@ -95,6 +96,7 @@ def test_how_else_it_ends(own, data, start_weights, records, losses, status, rea
     assert result.status == status and reason in result.reason
 
 
+@pytest.mark.system
 def test_a_stop_begins_it_again(own, data, start_weights, records):
     calls = []
 

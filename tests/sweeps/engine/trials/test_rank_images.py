@@ -48,7 +48,7 @@ def test_ranks_divide_the_processes_that_decode(photos):
         assert of_one_rank(images.decoded_by(workers), ranks).workers == each
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_two_processes_with_decoders_and_batch_normalisation_find_what_one_does(photos, records):
     make_deterministic("cpu", threads=1)
     folder = image_folder.describe(photos, 32)

@@ -44,6 +44,7 @@ class Heard:
             assert threading.active_count() == before
 
 
+@pytest.mark.system
 def test_each_trial_has_the_bits_that_it_has_alone(config, data, start_weights, tmp_path):
     configs = {
         "gnt": config,

@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_before_anything_starts_is_refused(small_files, tmp_
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_memory_that_runs_out_is_named_as_the_cause(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path)],
