@@ -34,7 +34,7 @@ class Form(NamedTuple):
 
 EAGER = Form(is_eager=True)
 FORMS = {"eager fp32": EAGER, "eager bf16": Form("bf16", is_eager=True)}
-FORMS_OF_PHOTOS = {"eager fp32": EAGER}  # a step takes a hundred times as long
+FORMS_OF_PHOTOS = {"eager fp32": EAGER}  # the fewest: their steps take long
 if IS_GPU:
     FORMS |= {"graph fp32": Form(), "graph tf32": Form("tf32"), "graph bf16": Form("bf16")}
     FORMS_OF_PHOTOS |= {"graph fp32": Form(), "graph bf16": Form("bf16")}
@@ -168,16 +168,16 @@ def rows_of(case: Case, methods: dict[str, Any], forms: dict[str, Form]) -> Iter
             with Notes() as notes:
                 try:
                     ms, computing = step_ms(case, images, method, form)
-                    before, count = plain.setdefault(words, (ms, computing)), 1.0
+                    plain.setdefault(words, (ms, computing))
+                    before, count = (0.0, 0.0), 1.0
                     if isinstance(method, PGD | DDN):
-                        count = method.steps
+                        before, count = plain[words], method.steps
                     elif name == "generator alone":
                         # As many steps of both networks, once without those alone.
                         other = method.model_copy(update={"pretraining_steps": 0})
                         before = step_ms(case, images, other, form)
                         count = case.alone_steps / case.steps
-                    if count != 1:
-                        ms, computing = (ms - before[0]) / count, (computing - before[1]) / count
+                    ms, computing = (ms - before[0]) / count, (computing - before[1]) / count
                 except torch.OutOfMemoryError:
                     ms = computing = float("nan")
                     notes.append("out of memory")
@@ -273,13 +273,10 @@ def torchs_defaults() -> Iterator[None]:
 
 @torchs_defaults()
 def plain_loop_ms(case: Case, images: LabelledImages, bf16: bool) -> float:
-    """Return what a step of the tutorials' loop takes, on images in the device's memory.
-
-    Ours keep our settings, with which bits do not vary.
-    """
+    """Return what a step of the tutorials' loop takes, on images in the device's memory."""
     model, seconds = case.network().train(), []
     sgd = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
-    for _ in range(3):
+    for _ in range(4):
         started = time.perf_counter()
         for index in torch.randperm(len(images), device=DEVICE).split(case.batch):
             pixels = images.images[index].float().div_(255)
