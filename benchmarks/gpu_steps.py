@@ -21,6 +21,7 @@ from gon_core.training.runner import EagerRunner
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 IS_GPU = DEVICE == "cuda"
+LACKING = (float("nan"), float("nan"))  # no milliseconds: rows leave them out
 Row = dict[str, Any]
 
 
@@ -164,14 +165,14 @@ def rows_of(case: Case, methods: dict[str, Any], forms: dict[str, Form]) -> Iter
     plain: dict[str, tuple[float, float]] = {}  # of the first method, by form
     for name, method in methods.items():
         for words, form in forms.items():
-            ms = computing = float("nan")
+            ms, computing = LACKING
             with Notes() as notes:
                 try:
                     ms, computing = step_ms(case, images, method, form)
                     plain.setdefault(words, (ms, computing))
                     before, count = (0.0, 0.0), 1.0
                     if isinstance(method, PGD | DDN):
-                        before, count = plain[words], method.steps
+                        before, count = plain.get(words, LACKING), method.steps
                     elif name == "generator alone":
                         # As many steps of both networks, once without those alone.
                         other = method.model_copy(update={"pretraining_steps": 0})
@@ -179,7 +180,7 @@ def rows_of(case: Case, methods: dict[str, Any], forms: dict[str, Form]) -> Iter
                         count = case.alone_steps / case.steps
                     ms, computing = (ms - before[0]) / count, (computing - before[1]) / count
                 except torch.OutOfMemoryError:
-                    ms = computing = float("nan")
+                    ms, computing = LACKING
                     notes.append("out of memory")
             yield {"case": case.name, "method": name, "form": words, "ms": ms,
                    "computing": computing, "busy": computing / ms,
