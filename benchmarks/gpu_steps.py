@@ -162,14 +162,15 @@ class Notes(logging.Handler):
 def rows_of(case: Case, methods: dict[str, Any], forms: dict[str, Form]) -> Iterator[Row]:
     """Yield a row for each method and form; attacks and generators alone by the step of each."""
     images = case.images()
-    plain: dict[str, tuple[float, float]] = {}  # of the first method, by form
+    plain: dict[str, tuple[float, float]] = {}  # steps without an attack, by form
     for name, method in methods.items():
         for words, form in forms.items():
             ms, computing = LACKING
             with Notes() as notes:
                 try:
                     ms, computing = step_ms(case, images, method, form)
-                    plain.setdefault(words, (ms, computing))
+                    if name == "vanilla":
+                        plain[words] = ms, computing
                     before, count = (0.0, 0.0), 1.0
                     if isinstance(method, PGD | DDN):
                         before, count = plain.get(words, LACKING), method.steps
