@@ -2,16 +2,19 @@
 
 Run it as ``PYTHONPATH=. python benchmarks/gpu.py``, or with the names of some parts. Each takes at
 most nine minutes on an H100. ``gpu.json`` and ``gpu.md`` are written into ``--out`` after each
-part, with the name of the card and the software. It needs torch (2.11 or newer) and the packages
-of ``gon_core``, but neither Ray nor MLflow nor Optuna, so that it runs on a bare machine.
+part, with the name of the card and the software. Beyond torch (2.11 or newer) and numpy it needs
+pydantic, jaxtyping, safetensors, scipy and pyarrow, with what these need, and nothing else: so it
+runs on a bare machine. Frost photos, where there are any, want Pillow and OpenCV too.
 
 Steps are timed by the median epoch but the first, in which libraries are loaded and graphs are
-recorded. ``computing`` is the time of the kernels alone, by torch's profiler. Without a GPU a small
-form of each part shows that it works, and no more.
+recorded. ``computing`` is the time of the kernels alone, by torch's profiler. The plain loop has
+torch's own settings: its convolutions in fp32 are in tf32, and its bits may vary from run to run.
+Without a GPU a small form of each part shows that it works, and no more.
 """
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -27,19 +30,21 @@ from gpu_steps import (
     EAGER,
     FORMS,
     IS_GPU,
-    PHOTOS,
     Form,
     Row,
     cifar,
     digits,
-    photos,
+    photos_70,
+    photos_70_attacks,
+    photos_256,
+    photos_256_attacks,
     wait,
 )
 from gpu_together import together, work
-from torch import Tensor, nn
+from torch import nn
 
+from gon_core import architectures, evaluation, seeding
 from gon_core import benchmarks as data_sets
-from gon_core import evaluation, seeding
 from gon_core.config import ANT, GNT, TrainingConfig, Vanilla
 from gon_core.corruptions.photos import CORRUPTIONS, SEVERITIES, corrupt
 from gon_core.data import idx
@@ -56,7 +61,7 @@ def measures() -> Iterator[Row]:
     model, count = _trained(Vanilla(), epochs=1)[0], 1000 if IS_GPU else 60
     images = idx.load("mnist")[1][:count].to(DEVICE)
     shown = evaluation.build(images, "test", data_sets.get("mnist").suites["test"], 0)
-    seconds = _again(lambda: list(evaluation.evaluate(model, shown)))
+    seconds = _median_seconds(lambda: list(evaluation.evaluate(model, shown)))
     yield {"measure": "16 versions", "images": 16 * count, "seconds": seconds}
     model.eval().requires_grad_(False)
     for make in (evaluation.PGDAttack, evaluation.DDNAttack):
@@ -68,13 +73,15 @@ def measures() -> Iterator[Row]:
                 for _ in range(steps):
                     image_gradient(model, levels.float().div_(255), labels, bf16=False)
 
-        of_passes = _again(passes)
-        seconds = _again(lambda a=attack, s=stream: evaluation.attack_accuracy(model, images, a, s))
+        of_passes = _median_seconds(passes)
+        seconds = _median_seconds(
+            lambda a=attack, s=stream: evaluation.attack_accuracy(model, images, a, s)
+        )
         yield {"measure": f"{attack.name}, {steps} steps", "images": count, "seconds": seconds,
                "times its passes": seconds / of_passes}  # fmt: skip
     for name, noise in evaluation.NOISES.items():
         stream = seeding.generator(0, name, device=DEVICE)
-        seconds = _again(
+        seconds = _median_seconds(
             lambda n=noise, s=stream: evaluation.median_perturbation_size(model, images, n, s)
         )
         yield {"measure": f"epsilon* {name}", "images": count, "seconds": seconds}
@@ -85,7 +92,8 @@ def corruptions() -> Iterator[Row]:
     count, side = (64, 224) if IS_GPU else (4, 224)
     small = torch.rand(count, 3, 8, 8, generator=seeding.generator(0, "photos")).to(DEVICE)
     levels = nn.functional.interpolate(small, size=side, mode="bicubic").mul(255)
-    shown, model = levels.clamp(0, 255).byte(), PHOTOS[0].network().eval()
+    model = architectures.make("resnet50", 1000, (3, side, side)).to(DEVICE).eval()
+    model, shown = model.to(memory_format=torch.channels_last), levels.clamp(0, 255).byte()
     pixels = shown.float().div(255).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         for words, bf16 in (("fp32", False), ("bf16", True)):
@@ -98,7 +106,7 @@ def corruptions() -> Iterator[Row]:
             each = [
                 _median_seconds(lambda s=s, n=name: corrupt(shown, n, s, 0)) for s in SEVERITIES
             ]
-        except ValueError as error:  # no frost photos
+        except (ValueError, ImportError) as error:  # no frost photos, or nothing that reads them
             yield {"what": f"{name}: {error}", "ms an image": float("nan")}
             continue
         total += sum(each)
@@ -134,12 +142,6 @@ def _trained(method: Any, epochs: int, form: Form = EAGER) -> tuple[nn.Module, f
     return state.model, seconds
 
 
-def _again(function: Callable[[], Any]) -> float:
-    """Return the seconds of a call after one that is not counted."""
-    function()
-    return _timed(function)[1]
-
-
 def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
     started = time.perf_counter()
     found = function()
@@ -147,14 +149,17 @@ def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return found, time.perf_counter() - started
 
 
-def _median_seconds(function: Callable[[], Tensor], repeats: int = 3) -> float:
+def _median_seconds(function: Callable[[], Any]) -> float:
+    """Return the median seconds of three calls, after one that is not counted."""
     function()
-    return statistics.median(_timed(function)[1] for _ in range(repeats))
+    return statistics.median(_timed(function)[1] for _ in range(3 if IS_GPU else 1))
 
 
 PARTS = {
-    "digits": digits, "cifar": cifar, "photos": photos, "together": together,
-    "measures": measures, "corruptions": corruptions, "training": training, "start": start,
+    "digits": digits, "cifar": cifar, "photos_70": photos_70,
+    "photos_70_attacks": photos_70_attacks, "photos_256": photos_256,
+    "photos_256_attacks": photos_256_attacks, "together": together, "measures": measures,
+    "corruptions": corruptions, "training": training, "start": start,
 }  # fmt: skip
 
 
@@ -171,6 +176,7 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := [part for part in given.parts if part not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as trials have it
     make_deterministic(DEVICE, threads=1)
     if given.worker:
         work(given.worker)
@@ -185,7 +191,7 @@ def main() -> None:
         rows: list[Row] = report["parts"].setdefault(name, [])
         started = time.perf_counter()
         for measured in PARTS[name]():
-            row = {key: value for key, value in measured.items() if value == value}  # no NaN
+            row = {key: value for key, value in measured.items() if value == value != ""}  # no NaN
             rows.append(row)
             print(
                 name,

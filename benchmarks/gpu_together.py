@@ -1,5 +1,6 @@
 """Several trainings on one GPU at once, for ``gpu.py``."""
 
+import statistics
 import subprocess
 import sys
 import threading
@@ -19,7 +20,9 @@ from gon_core.training.recordings import TRIES
 
 TOGETHER = (1, 2, 4, 8) if IS_GPU else (1, 2)
 SIGMA = 0.5
-EPOCHS = 5 if IS_GPU else 1  # that are timed: one takes a tenth of a second
+# An epoch takes a tenth of a second: two are timed together, and the median of five times counts.
+EPOCHS, TIMES = (2, 5) if IS_GPU else (1, 2)
+ALL_EPOCHS = 1 + EPOCHS * TIMES  # graphs are recorded in the first
 
 
 def together() -> Iterator[Row]:
@@ -36,42 +39,57 @@ def together() -> Iterator[Row]:
                        "times one after the other": count * alone / seconds}  # fmt: skip
 
 
+def median_epoch(run: Callable[[], Any]) -> float:
+    """Return the median seconds of an epoch, where ``run`` runs ``EPOCHS`` to their end."""
+    found = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        run()
+        wait()
+        found.append(time.perf_counter() - started)
+    return statistics.median(found) / EPOCHS
+
+
 def in_processes(count: int, words: str, form: Form) -> float:
     """Return how long an epoch of each of so many processes takes, all at once."""
     command = [sys.executable, str(Path(__file__).with_name("gpu.py")), "--worker", words]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     workers: list[Any] = [subprocess.Popen(command, **pipes) for _ in range(count)]
-    for worker in workers:
-        assert worker.stdout.readline() == "ready\n", "a worker failed"
-    started = time.perf_counter()
-    for worker in workers:
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    for worker in workers:
-        assert worker.stdout.readline() == "done\n", "a worker failed"
-    seconds = time.perf_counter() - started
+
+    def wait_for_all() -> None:
+        for worker in workers:
+            assert worker.stdout.readline() == "ready\n", "a worker failed"
+
+    def run() -> None:
+        for worker in workers:
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+        wait_for_all()
+
+    wait_for_all()
+    seconds = median_epoch(run)
     for worker in workers:
         worker.communicate()
-    return seconds / EPOCHS
+    return seconds
 
 
 def work(words: str) -> None:
     """Be one of these processes."""
-    epochs = epochs_of(DIGITS, DIGITS.images(), GNT(sigma=SIGMA), FORMS[words], 1 + EPOCHS)
+    epochs = epochs_of(DIGITS, DIGITS.images(), GNT(sigma=SIGMA), FORMS[words], ALL_EPOCHS)
     next(epochs)
-    for line in ("ready", "done"):
-        print(line, flush=True)
-        if line == "ready":
-            sys.stdin.readline()
-            for _ in range(EPOCHS):
-                next(epochs)
+    print("ready", flush=True)
+    for _ in range(TIMES):
+        sys.stdin.readline()
+        for _ in range(EPOCHS):
+            next(epochs)
+        print("ready", flush=True)
 
 
 def on_streams(count: int, words: str, form: Form) -> float:
     """Return how long an epoch of each takes, in a thread and on a stream of its own."""
     images = DIGITS.images()
     method = GNT(sigma=SIGMA)
-    trainings = [epochs_of(DIGITS, images, method, form, 1 + EPOCHS) for _ in range(count)]
+    trainings = [epochs_of(DIGITS, images, method, form, ALL_EPOCHS) for _ in range(count)]
     device = torch.device(DEVICE)
     streams = [cuda_graphs.own_stream(each, device) if IS_GPU else None for each in trainings]
 
@@ -81,17 +99,17 @@ def on_streams(count: int, words: str, form: Form) -> float:
                 next(training)
 
     for training, stream in zip(trainings, streams, strict=True):
-        run(training, stream, 1)  # its graphs are recorded
-    threads = [
-        threading.Thread(target=run, args=pair) for pair in zip(trainings, streams, strict=True)
-    ]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    wait()
-    return (time.perf_counter() - started) / EPOCHS
+        run(training, stream, 1)
+
+    def run_all() -> None:
+        pairs = zip(trainings, streams, strict=True)
+        threads = [threading.Thread(target=run, args=pair) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return median_epoch(run_all)
 
 
 def stacked(count: int, words: str, form: Form) -> float:
@@ -130,9 +148,10 @@ def stacked(count: int, words: str, form: Form) -> float:
             run()
         order = torch.stack([torch.randperm(len(images), device=DEVICE) for _ in networks])
         wait()
-        started = time.perf_counter()
-        for batch in order.split(DIGITS.batch, dim=1) * EPOCHS:
-            index.copy_(batch)
-            run()
-        wait()
-    return (time.perf_counter() - started) / EPOCHS
+
+        def run_all() -> None:
+            for batch in order.split(DIGITS.batch, dim=1) * EPOCHS:
+                index.copy_(batch)
+                run()
+
+        return median_epoch(run_all)

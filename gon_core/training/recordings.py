@@ -41,11 +41,14 @@ class _Recording:
     Attributes:
         tries: without a wait of the host, since the last with one.
         waits: tries with one.
+        replay: does the work; None while it is tried out.
+        is_seen: by hooks of a model, whenever ``replay`` is called.
     """
 
     tries: int = 0
     waits: int = 0
     replay: Callable[[], None] | None = None
+    is_seen: bool = True
 
 
 class Recordings:
@@ -53,7 +56,8 @@ class Recordings:
 
     Args:
         recorder: records works on their device; None to do each work as it is.
-        passed: called after each work that was replayed: hooks of a model see nothing of it.
+        passed: called after each work that was replayed, as hooks of a model see none of these; but
+            not after the first of each, which they saw when it was recorded.
     """
 
     def __init__(
@@ -80,11 +84,14 @@ class Recordings:
             work()
             return
         recording = self._recordings.setdefault((name, form), _Recording())
-        if recording.replay is None and recording.tries >= TRIES:
-            recording.replay = self._recorded(self._recorder, name, work)
         if recording.replay is not None:
             recording.replay()
-            self._passed()
+            if not recording.is_seen:
+                self._passed()
+        elif recording.tries >= TRIES:
+            recording.replay = self._recorded(self._recorder, name, work)
+            recording.replay()
+            recording.is_seen = recording.replay is work
         elif self._recorder.try_out(work):
             recording.tries += 1
         else:  # a compiler may have waited in the first one, and will in no other

@@ -120,7 +120,7 @@ def test_the_host_does_not_wait_in_a_replayed_step(model, data):
         stream = generator(0, "attack", device="cuda")
         levels = data.images[:250].float() / 255
         Attacker(model, attack, stream, make).perturb(levels, data.labels[:250])
-    assert len(passes) == attack.steps - TRIES
+    assert len(passes) == attack.steps - TRIES - 1  # the recorded one calls the model
 
 
 @pytest.mark.parametrize("name", NOISES)

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from gon_core.benchmarks.cifar10 import FROST_VARIABLE
@@ -75,6 +74,8 @@ def frost(
 
 @functools.lru_cache(maxsize=len(PHOTOS))
 def _photo(path: Path, scale: float) -> UInt8[Tensor, "3 height width"]:
+    from PIL import Image  # no other part of this package needs Pillow on a GPU
+
     with Image.open(path) as file:
         pixels = np.array(file.convert("RGB"))
     if scale != 1:

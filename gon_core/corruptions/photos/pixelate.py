@@ -5,7 +5,6 @@ import functools
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from gon_core.corruptions.photos.draws import Draws
@@ -28,10 +27,11 @@ def pixelate(
     if images.device.type != "cpu":
         return enlarged_means(images, inner)
 
+    import cv2  # takes a second
+    from PIL import Image
+
     # The published code enlarges by BOX, which takes longer, and differs at one side alone.
     up = Image.Resampling.BOX if side == 299 else Image.Resampling.NEAREST
-    import cv2  # takes a second
-
     changed = torch.empty_like(images, memory_format=torch.contiguous_format)
     for result, image in zip(changed.numpy(), images.numpy(), strict=True):
         # Pillow is quickest to join channels, OpenCV to part them; numpy takes longer for both.

@@ -87,7 +87,7 @@ def test_attacks_of_any_size_find_the_same_accuracy(kind, size, taught, monkeypa
     row = attack_accuracy(model, data, attack, generator(0), by(recorder, lambda: passes.append(1)))
     assert row == attack_accuracy(model, data, attack, generator(0))
     assert 0 < row.extra["correct"] < count_correct(model, data)
-    assert recorder.recorded == 1 and len(passes) == recorder.replayed > 20
+    assert recorder.recorded == 1 and len(passes) == recorder.replayed - 1 > 20
 
 
 def test_an_exact_norm_is_kept_by_replayed_steps(taught):
@@ -128,7 +128,7 @@ def test_the_steps_of_a_generator_are_the_steps(taught):
         for keywords in ({"recordings": by(recorder, lambda: passes.append(1))}, {})
     )
     assert recorder.recorded == 2  # the last batch of an epoch is smaller
-    assert len(passes) == recorder.replayed == 21 - 2 * TRIES
+    assert len(passes) + 2 == recorder.replayed == 21 - 2 * TRIES
     assert found.losses == plain.losses and len(set(found.losses)) == 3
     weights = [each.generator.state_dict().values() for each in (found, plain)]
     assert all(map(torch.equal, *weights))
