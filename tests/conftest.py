@@ -1,5 +1,6 @@
 """What all tests share. Imports nothing of gon_core: pytest's hook must see its first import."""
 
+import atexit
 import gc
 import os
 import signal
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
-import torch
 from hypothesis import settings
 
 # For this process and all that it starts: compiling the epsilon sphere takes longer than what tests
@@ -22,6 +22,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *received: None)
 
+
+# To take millions of objects apart at the end takes a worker ten seconds, and its results are sent.
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if IS_WORKER:
+    atexit.register(os._exit, 0)
 
 # The modules are a million objects, which each full collection looks at again.
 gc.set_threshold(50_000, 20, 100)
@@ -41,15 +46,10 @@ MAY_START_PROCESSES = {"end_to_end", "system", "slow", "cluster", "gpu"}
 
 
 def pytest_collection_finish():
-    """Let no collection look again at the modules, millions of objects, which live to the end."""
-    gc.collect()
-    gc.freeze()
-
-
-@pytest.hookimpl(trylast=True)  # after the last of pytest's own collections
-def pytest_unconfigure():
-    """Let the interpreter free them at its end: nanobind takes what it does not for a leak."""
-    gc.unfreeze()
+    """Let no collection of a worker look again at the modules, millions of objects."""
+    if IS_WORKER:
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items):
@@ -100,4 +100,6 @@ def pytest_runtest_protocol(item):
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """One thread a process, as in a trial: the same bits on every machine with the same kernels."""
+    import torch  # slow, and pytest's first process, which runs no test, would wait for it
+
     torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from gon_core.noise import newton, scale_to_sphere, scale_to_sphere_checked, sol
 from gon_core.seeding import generator
 
 
-@pytest.fixture(scope="module", params=["eager", "fused"])
+@pytest.fixture(scope="module", params=["eager", pytest.param("fused", marks=pytest.mark.system)])
 def kind(request):
     """Either kind of kernels; the name of the one in use."""
     kernels = of_kind(request.param)
@@ -315,6 +315,7 @@ def test_all_that_is_wrong_is_said_at_once():
         scale_to_sphere(images.half().requires_grad_(), delta, -1.0)
 
 
+@pytest.mark.system
 @torch.no_grad()  # as inside scale_to_sphere
 def test_the_two_kinds_differ_by_rounding_alone():
     images, delta = (x.flatten(1).clone() for x in batch(14))  # views are compiled anew

@@ -27,6 +27,7 @@ def test_every_depth_stands_beside_the_paper(sweeps):
     assert rows["none", "", "paper"] == ("", "76.1", "39.2", "42.3")
 
 
+@pytest.mark.system
 def test_without_noise_leaves_out_the_noise_category(sweeps):
     summary = summarise(sweeps("depth"))
     point = next(point for point in summary.points if point.point == (4, 1))

@@ -19,6 +19,7 @@ def table(records):
     return (records.folder / "report").read("table.md").decode()
 
 
+@pytest.mark.system
 def test_points_are_numbered_in_their_turns_and_the_best_comes_first(sweeps):
     summary = summarise(sweeps("joint"))
     turns = {point.number: point.point for point in summary.points}
