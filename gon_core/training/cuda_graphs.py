@@ -61,8 +61,8 @@ class Recorder:
         self._streams = [stream for stream in streams if stream.device.type == "cuda"]
         self._stream = own_stream(self, device)
         self._memory = torch.cuda.graph_pool_handle()
-        # Also those of captures that failed: some versions of torch (2.12 and later ones; issue
-        # 193402) free what cuBLAS works in of all graphs of a stream as soon as one is gone.
+        # Also those of captures that failed: some versions of torch (its issue 193402, not
+        # tried here) free what cuBLAS works in of all graphs of a stream as soon as one is gone.
         self._graphs: list[torch.cuda.CUDAGraph] = []
         self._ahead: deque[torch.cuda.Event] = deque()
 

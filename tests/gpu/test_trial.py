@@ -119,6 +119,6 @@ import {cluster.PRELOADED}, {cluster.COMPILER}, os
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 print(torch.cuda.device_count(), torch.cuda.is_available())
 """
-    visible = {"CUDA_VISIBLE_DEVICES": "0", "PATH": os.environ["PATH"]}
+    visible = os.environ | {"CUDA_VISIBLE_DEVICES": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=visible, capture_output=True, text=True)
     assert done.stdout.split() == ["0", "False"], done.stderr
