@@ -1,4 +1,4 @@
-"""The folder of this machine for what can be made again: copies of shards, compiled kernels."""
+"""What can be made again, and is kept on this machine: copies of shards, compiled kernels."""
 
 import os
 import tempfile
@@ -6,6 +6,8 @@ from pathlib import Path
 
 VARIABLE = "GON_CACHE_DIR"
 COMPILER = "TORCHINDUCTOR_CACHE_DIR"
+FUSION = "GON_FUSION"
+KERNELS = ("auto", "fused", "eager")
 
 
 def folder() -> Path:
@@ -14,6 +16,18 @@ def folder() -> Path:
     A relative path is one of this process's working folder.
     """
     return Path(os.environ.get(VARIABLE) or Path.home() / ".cache" / "game-of-noise").absolute()
+
+
+def kernels() -> str:
+    """Return which kernels of the epsilon sphere ``GON_FUSION`` asks for, by default ``auto``.
+
+    Raises:
+        ValueError: it asks for none of ``KERNELS``.
+    """
+    choice = os.environ.get(FUSION, "auto")
+    if choice not in KERNELS:
+        raise ValueError(f"must be {', '.join(KERNELS[:-1])} or {KERNELS[-1]}, given: {choice}")
+    return choice
 
 
 def keep_kernels() -> None:

@@ -7,7 +7,6 @@ Newton's method on g(u) = epsilon^2 climbs from u = 0 and arrives after finitely
 
 import functools
 import logging
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple, no_type_check
 
@@ -22,7 +21,6 @@ STEPS = 5
 """Steps of one call, enough for digits at epsilon 10 and photos at 135. A row that needs more is
 called for again: nearly 30 of them where noise is all but zero in most pixels and epsilon all but
 unattainable."""
-FUSION_VARIABLE = "GON_FUSION"
 
 
 class Solver(NamedTuple):
@@ -120,9 +118,10 @@ def choose(device_type: str) -> Solver:
         ValueError: ``GON_FUSION`` has another value.
         RuntimeError: it is ``fused`` and the kernels cannot be compiled.
     """
-    choice = os.environ.get(FUSION_VARIABLE, "auto")
-    if choice not in ("auto", "fused", "eager"):
-        raise ValueError(f"{FUSION_VARIABLE} must be auto, fused or eager, got {choice!r}")
+    try:
+        choice = cache.kernels()
+    except ValueError as error:
+        raise ValueError(f"{cache.FUSION} {error}") from None
     if choice == "eager":
         return EAGER
     kernels = fused()

@@ -89,7 +89,7 @@ def _words(value: Any) -> list[str]:
 
 
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return name if name.isupper() else "--" + name.replace("_", "-")  # of the environment
 
 
 def _read_words(

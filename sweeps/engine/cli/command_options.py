@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from gon_core import benchmarks, measures
+from gon_core import benchmarks, cache, measures
 from gon_core.benchmarks.cifar10 import FROST_VARIABLE
 from sweeps.engine.cli.grids import words
 from sweeps.engine.cli.storage_checks import checked_name, checked_storage, checked_tracking_uri
@@ -92,6 +92,10 @@ class CommandOptions(BaseModel):
         found = {}
         if self.evaluation_images is not None and self.evaluate == ():
             found["evaluation_images"] = "is of what --evaluate measures, which is nothing"
+        try:
+            cache.kernels()
+        except ValueError as error:
+            found[cache.FUSION] = str(error)
         if self.frost_dir is not None:
             os.environ[FROST_VARIABLE] = str(self.frost_dir.resolve())  # for all its processes
         if os.environ.get(FROST_VARIABLE):

@@ -209,6 +209,17 @@ def test_everything_that_is_wrong_comes_in_one_message(here, run_main, capsys):
         assert part in message
 
 
+def test_an_unknown_kind_of_kernels_is_refused_with_the_rest(here, run_main, capsys, monkeypatch):
+    monkeypatch.setenv("GON_FUSION", "quick")
+    before = list(here.rglob("*"))
+    code, _ = run_main(SIGMA, ["--max-epochs", "0"])
+    message = capsys.readouterr().err
+    assert code == 2 and message.startswith("2 problems, nothing was started:\n")
+    assert "  GON_FUSION: must be auto, fused or eager, given: quick\n" in message
+    assert "--max-epochs: must be at least 1" in message
+    assert list(here.rglob("*")) == before
+
+
 def test_a_password_is_not_repeated(here, run_main, capsys):
     words = ["--tracking-uri", "pstgresql://me:secret@host/db", "ftp://me:secret@host"]
     assert run_main(SIGMA, words)[0] == 2
