@@ -85,9 +85,16 @@ def _refuse_other_content(path: Path) -> None:
 
 
 def store_problem(uri: str) -> str:
-    """Return why the MLflow of now cannot use what is at a URI; empty if it can, or no file is."""
+    """Return why the MLflow of now cannot use a file at a URI; empty if it can, or it is none."""
     path = sqlite_path(uri)
-    return schema_problem(path) if path is not None else ""
+    if path is None:
+        return ""
+    # The reader of its migrations' settings takes the sign for the beginning of a placeholder.
+    place = next((str(place) for place in _installed() if "%" in str(place)), "")
+    if place:
+        rule = "MLflow makes no sqlite store where it is installed below a folder with a % in its"
+        return f"{rule} name: rename it and install again, given: {place}"
+    return schema_problem(path)
 
 
 def schema_problem(path: Path) -> str:
@@ -116,15 +123,20 @@ def schema_problem(path: Path) -> str:
 @cache
 def _schema_steps() -> dict[str, str]:
     """Return for each version of MLflow's tables the one before it, without importing MLflow."""
-    spec = importlib.util.find_spec("mlflow")
-    places = (spec.submodule_search_locations if spec is not None else None) or []
     steps = {}
-    for place in places:
-        for file in (Path(place) / "store/db_migrations/versions").glob("*.py"):
+    for place in _installed():
+        for file in (place / "store/db_migrations/versions").glob("*.py"):
             said = dict(VERSION.findall(file.read_text()))
             if "revision" in said and "down_revision" in said:
                 steps[said["revision"]] = said["down_revision"]
     return steps
+
+
+def _installed() -> list[Path]:
+    """Return the folders of MLflow, without importing it."""
+    spec = importlib.util.find_spec("mlflow")
+    places = spec.submodule_search_locations if spec is not None else None
+    return [Path(place) for place in places or ()]
 
 
 def _create(path: Path) -> None:

@@ -15,7 +15,7 @@ from sweeps.engine.records import MODEL
 from sweeps.engine.report import write_report
 from sweeps.engine.tracking import default_uri, how_to_compare, replay, store_problem
 from sweeps.engine.tracking.__main__ import main
-from sweeps.engine.tracking.mlflow import notes, view
+from sweeps.engine.tracking.mlflow import notes, sqlite_store, view
 from sweeps.engine.tracking.mlflow.store import Store
 from tests.spaces import JOINT_SPACE
 from tests.sweeps.engine.descriptions import describe
@@ -260,6 +260,13 @@ def test_a_store_of_another_mlflow_is_refused_in_one_line(version, records, uri,
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and f"is of a{'n' * (version == 'older')} {version} MLflow" in err
     assert ("uv run mlflow db upgrade sqlite:////" in err) == (version == "older")
+
+
+def test_an_mlflow_that_could_make_no_store_where_it_is_installed_is_refused(uri, monkeypatch):
+    place = Path("/home/a %20/.venv/mlflow")
+    monkeypatch.setattr(sqlite_store, "_installed", lambda: [place])
+    assert store_problem(uri).endswith(f"install again, given: {place}")
+    assert store_problem("http://127.0.0.1:5000") == ""
 
 
 @pytest.mark.slow
