@@ -11,6 +11,7 @@ classifier is trained first, for a minute or so, or read from ``--weights``.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -71,7 +72,7 @@ def measure(model: MadryCNN, data: LabelledImages, noise: Noise, precision: floa
     )
     bisected, forwards = bisect_each(model, data, noise, precision)
     print(f"{noise.name}, {len(data)} images: {median}")
-    found = {
+    found: dict[str, tuple[float, Any]] = {
         "the median alone": (median.value, median.extra["forwards"]),
         "per image, grid": (each.value, each.extra["forwards"]),
         "per image, bisection": (bisected, forwards),

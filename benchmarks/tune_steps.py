@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution.tune_controller import TuneController
@@ -44,7 +44,7 @@ class Controller:
         self._pending_trials, self._pending_trials_list = set(pending), pending
         self._staged_trials = set(pending)
         self._trial_to_actor = {trial: object() for trial in pending}
-        self._actor_manager: Any = object.__new__(RayActorManager)
+        self._actor_manager = cast(Any, object.__new__(RayActorManager))
         self._actor_manager._pending_actors_to_attrs = dict.fromkeys(self._trial_to_actor.values())
         driver: Any = SimpleNamespace(cancel_waiting=lambda: None)
         self._scheduler_alg = _FIFO(driver)

@@ -185,14 +185,15 @@ def _stretched(strength: Strength, factor: float) -> Strength:
     if factor == 1:
         return strength
 
-    def times(values: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(float(f"{value * factor:.2g}") for value in values)
+    def times(value: float) -> float:
+        return float(f"{value * factor:.2g}")
 
-    low, high = times((strength.low, strength.high))
+    joint = strength.joint
     return replace(
-        strength, low=low, high=high, coarse_grid=times(strength.coarse_grid),
-        paper_grid=times(strength.paper_grid),
-        joint=None if strength.joint is None else times(strength.joint),
+        strength, low=times(strength.low), high=times(strength.high),
+        coarse_grid=tuple(map(times, strength.coarse_grid)),
+        paper_grid=tuple(map(times, strength.paper_grid)),
+        joint=None if joint is None else (times(joint[0]), times(joint[1])),
     )  # fmt: skip
 
 

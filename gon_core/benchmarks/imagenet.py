@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gon_core.architectures import OF_IMAGENET as OF_IMAGENET_MODELS
 from gon_core.benchmarks import cifar10, image_folder, imagenet_c
@@ -280,7 +280,7 @@ OF_IMAGENET100 = Published(
 IMAGENET_C = replace(
     imagenet_c.IMAGENET_C, of_folder=tested, describe=partial(describe, step=1, test_alone=True)
 )
-_BEFORE = {"digest": "", "image_size": 224}  # before it is known what the folder holds
+_BEFORE: dict[str, Any] = {"digest": "", "image_size": 224}  # before the folder is known
 IMAGENET = make(
     FolderConfig(classes=1000, training_images=1_281_167, test_images=50_000, **_BEFORE), step=1
 )

@@ -3,7 +3,7 @@
 import io
 import re
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ def decode_whole(content: bytes, name: str) -> tuple[UInt8[Tensor, "3 height wid
     from PIL import Image, UnidentifiedImageError
     from torchcodec import decoders
 
-    readers = {  # by the first bytes: names are wrong at times, and shards may have none
+    readers: dict[bytes, Any] = {  # by the first bytes: names can be wrong or missing
         JPEG: decoders.decode_jpeg,
         b"\x89P": decoders.decode_png,
         b"RI": decoders.decode_webp,

@@ -194,7 +194,7 @@ class FolderImages:
         return torch.arange(len(self))[index.cpu() if isinstance(index, Tensor) else index].tolist()
 
     def _changed(self, **changes: Any) -> "FolderImages":
-        now = {
+        now: dict[str, Any] = {
             "source": self.source, "labels": self.labels, "side": self.side,
             "workers": self.workers, "device": self.labels.device, "least_area": self.least_area,
         }  # fmt: skip

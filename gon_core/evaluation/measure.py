@@ -192,4 +192,4 @@ def total_passes(config: EvaluationConfig, images: int, benchmark: Benchmark) ->
     found: Sequence[Passes] = [
         get(name).passes(config, images, benchmark) for name in config.measures
     ]
-    return Passes(*map(sum, zip(*found, strict=True))) if found else Passes()
+    return Passes(*(sum(each, 0.0) for each in zip(*found, strict=True))) if found else Passes()

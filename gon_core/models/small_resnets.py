@@ -137,7 +137,7 @@ def _residual(channels: int) -> _Sum:
 
 def _stages(inputs: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> list[nn.Module]:
     """Return the blocks of all stages; each stage but the first halves the resolution."""
-    blocks = []
+    blocks: list[nn.Module] = []
     for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         for block in range(depth):
             stride = 2 if stage and not block else 1

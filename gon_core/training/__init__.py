@@ -1,6 +1,7 @@
 """Training methods, one file each; ``train`` runs one of them."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
@@ -55,7 +56,7 @@ from gon_core.training.optimizers import SGD
 from gon_core.training.second_source import STREAM, SecondSource
 from gon_core.training.state import AUGMENTATION, Augment, MethodState, TrainingState
 
-METHODS = {
+METHODS: dict[type[Method], Callable[[Any, TrainingConfig, Images], Step]] = {
     Vanilla: vanilla.make_step,
     GNT: gnt.make_step,
     GNTMult: gnt_mult.make_step,

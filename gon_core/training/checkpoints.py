@@ -5,6 +5,7 @@ The caller stores the bytes, and makes sure that no half-written file is read.
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -92,7 +93,7 @@ def _restore_training(state: TrainingState, files: dict[str, bytes]) -> None:
     state.progress = None
     if "epoch" in rest:  # it was stopped within one
         device = next(state.model.parameters()).device
-        of_epoch = {name: tensors[f"epoch.{name}"].to(device) for name in PROGRESS}
+        of_epoch: dict[str, Any] = {name: tensors[f"epoch.{name}"].to(device) for name in PROGRESS}
         state.progress = EpochProgress(**of_epoch, **rest["epoch"])
 
 

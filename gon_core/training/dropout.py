@@ -7,6 +7,7 @@ one, and several processes train what one does, up to rounding.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -24,7 +25,7 @@ def drops(layer: nn.Module) -> bool:
     """Return whether ``layer`` leaves out parts of what it is given, at random, in training."""
     kind = type(layer)
     is_one = isinstance(layer, _DropoutNd) or kind.__name__ == "StochasticDepth"  # torchvision's
-    return is_one and float(getattr(layer, "p", 0.0)) > 0
+    return is_one and float(cast(Any, getattr(layer, "p", 0.0))) > 0
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def accuracies_of(options: CheckpointOptions) -> Iterator[Callable[[nn.Module], 
 
 def cost_text(costs: Sequence[tuple[float, float]]) -> str:
     """Return how long all models take together, in words; see ``evaluation_seconds``."""
-    sure, generators = map(sum, zip(*costs, strict=True))
+    sure, generators = (sum(each, 0.0) for each in zip(*costs, strict=True))
     count = f"{len(costs)} model{'s' * (len(costs) > 1)}"
     text = f"{count} to measure: about {duration(sure)} by the speed measured now"
     if generators < 1:

@@ -183,7 +183,8 @@ def _wide_enough(parameter: Parameter, values: Sequence[Value]) -> Any:
             parameter, values=tuple(dict.fromkeys((*parameter.values, *values)))
         ).distribution()
     numbers = [value for value in values if not isinstance(value, str)]
-    low, high = min([parameter.low, *numbers]), max([parameter.high, *numbers])
+    low: Any = min([parameter.low, *numbers])
+    high: Any = max([parameter.high, *numbers])
     return replace(parameter, low=low, high=high).distribution()
 
 

@@ -42,7 +42,7 @@ def sampled(is_asked: bool = True, every: float = SECONDS) -> Iterator[Samples]:
         every: seconds between two samples.
     """
     if not is_asked:
-        yield list
+        yield list[Sample]
         return
     found: list[Sample] = []
     is_over = threading.Event()

@@ -91,7 +91,7 @@ def _write(
     axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **look: Any
 ) -> None:
     """Write beside a place in pixels, at an offset in points."""
-    common = {"ha": "center", "va": "bottom", "fontsize": NAME, "parse_math": False}
+    common: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": NAME, "parse_math": False}
     axes.annotate(text, place, xytext=offset, textcoords="offset points", **common | look)
 
 

@@ -210,11 +210,9 @@ def _draw_slice(axes: Axes, summary: SweepSummary, number: int, objective: int) 
     own = {point.point: point.means for point in _complete(summary)}
     place = _set_scale(axes, parameter, [point[number] for point in (*summary.known, *own)])
     name = "point, mean over seeds" if len(summary.description.seeds) > 1 else "point"
-    hollow = {"s": 18, "facecolor": "none", "edgecolor": GREY, "linewidth": 0.8}
-    for points, label, look in (
-        (own, name, {"s": 20, "color": OURS, "alpha": 0.75, "linewidth": 0}),
-        (summary.known, EARLIER, hollow),
-    ):
+    filled: dict[str, Any] = {"s": 20, "color": OURS, "alpha": 0.75, "linewidth": 0}
+    hollow: dict[str, Any] = {"s": 18, "facecolor": "none", "edgecolor": GREY, "linewidth": 0.8}
+    for points, label, look in ((own, name, filled), (summary.known, EARLIER, hollow)):
         if points:
             x = [place(point[number]) for point in points]
             y = [means[objective] for means in points.values()]

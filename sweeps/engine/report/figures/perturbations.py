@@ -1,6 +1,7 @@
 """Tables 2 and 7 as a figure: epsilon* under each kind of noise, and accuracy under attack."""
 
 import math
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -82,8 +83,8 @@ def _draw_sizes(
         # What is infinite ends at the edge.
         low, high = (min(end, right) for end in (max(low, 0.0), high))
         axes.plot([low, high], [row, row], "|-", color=OURS, linewidth=1.1, markersize=4, zorder=3)
-        face = OURS if size.converged else "white"
-        kind = {"color": OURS, "markerfacecolor": face, "zorder": 5, "clip_on": False}
+        kind: dict[str, Any] = {"color": OURS, "zorder": 5, "clip_on": False}
+        kind["markerfacecolor"] = OURS if size.converged else "white"
         if math.isfinite(mean):
             axes.plot([mean], [row], "o", markersize=4, label="epsilon*", **kind)
         else:

@@ -32,7 +32,7 @@ def build_generator_depths(summary: SweepSummary) -> tuple[Table, ...]:
     published = {row["generator_depth"]: row for row in summary.published.depths}
     if not published or summary.suite.reference_errors is not None:  # ImageNet-C has the table
         return ()
-    own = {
+    own: dict[tuple[int, int], PointSummary] = {
         (method.kernel_size, method.depth): point
         for point in summary.points
         if isinstance(method := point.trials[0].config.method, ANT)

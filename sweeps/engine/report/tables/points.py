@@ -84,11 +84,11 @@ def _validation(summary: SweepSummary) -> list[str]:
 def _own(summary: SweepSummary, heads: Iterable[str], point: PointSummary) -> Row:
     seeds = str(point.test.trials if point.test else 0)
     cells = {
-        "mean": percent(point.test and point.test.mean),
+        "mean": percent(point.test.mean if point.test else None),
         HALF_WIDTH: point.test.half_width if point.test else "",
         "published": percent(summary.published.curve.get(point.point)),
-        CLEAN: percent(point.clean and point.clean.mean),
-        MCE: percent(point.test and 100 - point.test.mean),
+        CLEAN: percent(point.clean.mean if point.clean else None),
+        MCE: percent(100 - point.test.mean if point.test else None),
         "seeds": seeds if point.is_complete else f"{seeds}/{len(summary.description.seeds)}",
         UNATTAINABLE: percent(point.unattainable),
     }

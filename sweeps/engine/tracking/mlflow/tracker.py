@@ -19,7 +19,7 @@ from sweeps.engine.tracking.protocol import Artifacts
 if TYPE_CHECKING:  # it loads torch
     from sweeps.engine.trials.machine_load import Sample
 
-DRAIN_SECONDS = 60  # how long the end of a sweep waits for MLflow before leaving it to a replay
+DRAIN_SECONDS: int = 60  # how long a sweep's end waits for MLflow before leaving it to a replay
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between attempts to reach a server
 
 
