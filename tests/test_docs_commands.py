@@ -45,7 +45,7 @@ ELSEWHERE = {
     "pytest": (".ci/run", "uv run pytest\n"),
     "ruff check .": (".ci/run", "uv run ruff check ."),
     "ruff format .": (".ci/run", "uv run ruff format --check ."),
-    "pyright": (".ci/run", "uv run pyright"),
+    "pyrefly check": (".ci/run", "uv run pyrefly check"),
     "source sweeps/completion.bash": (
         "tests/sweeps/engine/cli/test_completion.py", "source sweeps/completion.bash"
     ),

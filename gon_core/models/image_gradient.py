@@ -42,7 +42,7 @@ class _ImageGradient(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Any) -> Any:  # pyright: ignore
+    def backward(ctx: Any, *gradients: Any) -> Any:  # pyrefly: ignore[bad-override]
         (gradient,), (weight,) = gradients, ctx.saved_tensors
         size = weight.shape[-1]
         batch, features, height, width = gradient.shape

@@ -141,7 +141,7 @@ class OnSphere(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyrefly: ignore[bad-override]
         """Return the gradient with respect to delta."""
         noisy, *saved = ctx.saved_tensors
         differentiate = kernels(noisy).differentiate

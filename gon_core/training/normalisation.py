@@ -150,7 +150,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Any) -> Any:  # pyright: ignore
+    def backward(ctx: Any, *gradients: Any) -> Any:  # pyrefly: ignore[bad-override]
         (gradient,), (images, weight, mean, scale, count) = gradients, ctx.saved_tensors
         shape = [-1 if axis == 1 else 1 for axis in range(images.dim())]
         gradient = gradient.to(mean.dtype)

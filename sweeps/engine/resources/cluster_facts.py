@@ -12,7 +12,7 @@ import ray
 from ray.core.generated import autoscaler_pb2
 
 GENERATED: Any = autoscaler_pb2  # its names are made when it is imported
-RAYLET: Any = ray._raylet  # pyright: ignore[reportAttributeAccessIssue]  (written in Cython)
+RAYLET: Any = ray._raylet  # written in Cython
 CALL_SECONDS = 10  # the process that started this one kills it earlier
 
 

@@ -52,7 +52,7 @@ def make_deterministic(device: str, threads: int) -> None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.use_deterministic_algorithms(True)
         # It would also fill new memory, a kernel each time; nothing is read before it is set.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyrefly: ignore[missing-attribute]
 
 
 def run_trial(
