@@ -69,6 +69,7 @@ def test_a_plain_loop_has_torchs_settings_and_leaves_ours(steps):
         torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = before[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_a_part_is_measured_on_a_bare_machine(tmp_path):
     ended = subprocess.run(

@@ -82,6 +82,7 @@ def test_without_a_token_only_a_cluster_on_loopback_is_asked(alone, capsys, monk
         assert "--address: needs the cluster's token" in said, there
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_what_listens_but_is_no_ray_is_abandoned(alone, monkeypatch):
     monkeypatch.setattr(cluster_check, "ASK_SECONDS", 4.0)

@@ -14,6 +14,7 @@ from sweeps.engine.runs import checkpoint_evaluation
 from sweeps.engine.tracking.mlflow import sqlite_store
 from tests.small_model import use_small_model
 from tests.sweeps.faults import WHOLE, Sweep
+from tests.sweeps.here import repeat_here
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +34,13 @@ def one_at_a_time(folder, name):
 
 @pytest.fixture(scope="session")
 def finished(shared):
-    """A sweep that ended; its command may be repeated, nothing else may change it."""
+    """A sweep that ended, in this process; its command may be repeated, nothing else change it."""
     sweep = Sweep(shared / "finished", WHOLE)
     printed = sweep.cwd / "printed.txt"
     with one_at_a_time(shared, "finished"):
         if not sweep.cwd.exists():
             sweep.cwd.mkdir()
-            code, text = sweep.run()
+            code, text = repeat_here(sweep)
             printed.write_text(f"{code}\n{text}")
     assert printed.read_text().startswith("0\n"), printed.read_text()
     return sweep

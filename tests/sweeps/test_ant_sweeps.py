@@ -23,8 +23,8 @@ CONTRACTS = {
 }
 
 
-# A line, and a joint search: the sweeps over grids differ from them in less.
-QUICK = ("epsilon_sphere", "joint_search")
+# The one that differs most from the line search of test_one_sweep.py.
+QUICK = ("joint_search",)
 
 
 @pytest.mark.parametrize(

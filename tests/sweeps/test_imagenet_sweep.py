@@ -109,6 +109,7 @@ class Colours(torch.nn.Module):
         return self.logits(images.mean((2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_imagenet100_ends_beside_the_published_rows(cache, tmp_path, monkeypatch):
     """A hundred classes at the size of the paper, shown to a model of one layer."""

@@ -125,6 +125,7 @@ def test_checkpoints_are_evaluated_like_trials_and_once(compared, evaluated):
     assert code == 0 and printed.count("recorded already") == 2, printed
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_is_terminated_leaves_no_run_running(compared, evaluated):
     folder, *_ = compared
     command = [sys.executable, "-u", str(SWEEPS / "evaluate_checkpoint.py"), "--checkpoints",

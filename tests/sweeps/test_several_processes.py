@@ -41,6 +41,7 @@ def test_two_processes_find_what_one_does(finished, tmp_path):
             assert abs(ours.value - theirs.value) <= 100 / 30 + 1e-9
 
 
+@pytest.mark.slow
 def test_two_trials_in_a_process_are_notified_and_resumed_together(tmp_path):
     sweep = Sweep(tmp_path, f"{LONG} --trials-per-process 2")
     process = sweep.start()

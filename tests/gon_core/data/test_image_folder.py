@@ -96,6 +96,7 @@ def test_a_folder_of_another_layout_is_refused(tmp_path, name, fault):
         image_folder.scan(root)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_ten_thousand_classes_are_read(tmp_path):
     image = tmp_path / "image.png"
@@ -243,6 +244,7 @@ def test_trainings_that_ask_at_once_share_the_processes(divided, monkeypatch):
     assert len(set(map(id, found))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_processes_decode_ahead_and_one_that_is_killed_is_replaced(divided, caplog):
     lazy, kept = images(divided, workers=2), images(divided).in_memory()[0]

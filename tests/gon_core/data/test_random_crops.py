@@ -86,6 +86,7 @@ def test_processes_and_the_order_of_batches_change_nothing(divided):
     assert torch.equal(centres, images(divided).batch(index)) and not torch.equal(centres, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_what_is_asked_for_during_a_pass_does_not_disturb_it(divided):
     """A fresh noise generator trains alone on other batches while an epoch goes on."""
@@ -158,6 +159,7 @@ def test_the_batches_of_a_generator_alone_are_asked_for_ahead_and_timed(divided,
         assert metrics.seconds > metrics.data_seconds > 0.01 * (4 + 2 * 9)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_a_generator_alone_trains_on_what_processes_decode_to_the_bit(divided, monkeypatch):
     """And after a stop while it trains alone, at the end of its first order."""

@@ -329,6 +329,7 @@ def test_the_two_kinds_differ_by_rounding_alone():
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_without_a_compiler_it_runs_eagerly_and_says_so(tmp_path):
     script = (

@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).with_name("parallel_rank.py")
 TOLERANCE = {name: 2e-6 for name in ALL} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def several(request, tmp_path_factory):
     """Every method trained by 2 or 3 real processes: number, folder, what each of them found."""
     return run_processes(request.param, tmp_path_factory.mktemp("ranks"))

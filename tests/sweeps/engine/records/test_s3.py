@@ -183,7 +183,7 @@ def test_credentials_may_come_from_the_environment(moto, monkeypatch):
     "failure",
     [
         503,
-        "cut",
+        pytest.param("cut", marks=pytest.mark.slow),
         pytest.param(500, marks=pytest.mark.slow),
         pytest.param(429, marks=pytest.mark.slow),
     ],

@@ -73,15 +73,14 @@ def test_the_page_in_a_browser(make_sweep, line_search, monkeypatch, tmp_path):
     page.write_bytes(records.folder.read("report/report.html"))
     seen, pictures = {}, {}
     with Browser(tmp_path / "browser") as browser:
-        for width in (400, 1400):
-            for is_dark in (False, True):
-                _, picture = browser.open(
-                    page.as_uri(), ("Where it comes from",), script=WHEN_DRAWN, is_dark=is_dark,
-                    width=width, is_whole=True,
-                )  # fmt: skip
-                seen[width, is_dark] = browser.said
-                pictures[width, is_dark] = Image.open(io.BytesIO(picture)).convert("L")
-                (tmp_path / f"{width}_{'dark' if is_dark else 'light'}.png").write_bytes(picture)
+        for width, is_dark in ((400, True), (1400, False)):  # opening it takes five seconds
+            _, picture = browser.open(
+                page.as_uri(), ("Where it comes from",), script=WHEN_DRAWN, is_dark=is_dark,
+                width=width, is_whole=True,
+            )  # fmt: skip
+            seen[width, is_dark] = browser.said
+            pictures[width, is_dark] = Image.open(io.BytesIO(picture)).convert("L")
+            (tmp_path / f"{width}_{'dark' if is_dark else 'light'}.png").write_bytes(picture)
         browser.open(page.as_uri(), ("Where it comes from",), script=TABLE)
         table = browser.said
 
@@ -93,7 +92,7 @@ def test_the_page_in_a_browser(make_sweep, line_search, monkeypatch, tmp_path):
         assert (pictures[width, is_dark].getpixel((2, 2)) < 50) == is_dark
         assert found["hover"].startswith("sigma 0<br>") and found["metrics"] == ["loss"]
         assert found["curve"] == [1.0, 0.5]
-    narrow, wide = seen[400, False], seen[1400, False]
+    narrow, wide = seen[400, True], seen[1400, False]
     assert len(set(narrow["left"])) == 1 and len(set(wide["left"])) == 2, "two columns at a desk"
     assert narrow["toolbars"] == narrow["numbers"] == 0
     assert wide["toolbars"] and wide["numbers"]

@@ -148,6 +148,7 @@ def test_the_command_that_is_recorded_has_each_option_once(run):
     assert "--max-epochs 2" not in described["command"]
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_checkpoints_grows(run, tmp_path):
     trained, _ = run("sigma_line_search", "--sigmas 0 0.5 --seeds 1 --num-trials 0", name="s")
     first, second = (trained.trial(name).folder.path for name in trained.names())

@@ -236,6 +236,7 @@ def test_a_trial_stopped_after_each_step_ends_bit_identical(
     assert all(content == expected[2][name] for name, content in files.items())
 
 
+@pytest.mark.slow
 def test_the_trials_are_such_that_a_lost_state_would_show(undisturbed):
     """Every method ends elsewhere; rates decay; generators were replaced and have a past."""
     assert len({undisturbed(variant)[2][MODEL] for variant in MNIST.methods}) == len(MNIST.methods)

@@ -98,7 +98,8 @@ class Browser:
                 deadline = time.monotonic() + seconds
                 while time.monotonic() < deadline:
                     text = await self._text(session, socket)
-                    if all(each in text for each in wanted):
+                    is_loaded = await _value(socket, "document.readyState") == "complete"
+                    if is_loaded and all(each in text for each in wanted):
                         break
                     await asyncio.sleep(0.3)
                 if script:

@@ -74,7 +74,7 @@ def weights(records, config):
     return load(records.trial(config.trial_id).folder.read(MODEL))
 
 
-@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("first", "then"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
 def test_a_trial_is_resumed_by_another_number_of_processes(
     first, then, config, data, start_weights, records
 ):
@@ -100,7 +100,9 @@ def test_a_trial_is_resumed_by_another_number_of_processes(
         torch.testing.assert_close(tensor, reference[name], rtol=1e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize(("variant", "then"), [("gnt", 2), ("ant_1x1", 1)])
+@pytest.mark.parametrize(
+    ("variant", "then"), [("gnt", 2), pytest.param("ant_1x1", 1, marks=pytest.mark.slow)]
+)
 def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_image_once(
     variant, then, config, data, start_weights, records
 ):
@@ -178,6 +180,7 @@ def test_an_error_of_this_process_keeps_its_own_name_and_ends_the_others(
     assert failed.reason.startswith("OSError: [Errno 28] No space left on device")
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_abandoned(config, data, monkeypatch):
     monkeypatch.setattr(ranks, "PATIENCE", 0.1)
     state = new_state(MadryCNN(), config.training, config.seed, config.method)
