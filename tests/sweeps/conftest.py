@@ -8,7 +8,9 @@ from functools import cache, partial
 
 import pytest
 
+from gon_core import evaluation
 from gon_core.data import idx
+from gon_core.data.splits import LabelledImages
 from sweeps.engine.planning import trial_cost
 from sweeps.engine.runs import checkpoint_evaluation
 from sweeps.engine.tracking.mlflow import sqlite_store
@@ -96,6 +98,25 @@ def speeds_are_measured_once():
     with pytest.MonkeyPatch.context() as patch:
         for module in (trial_cost, checkpoint_evaluation):
             patch.setattr(module, "measure_speed", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def corrupted_images_are_made_once():
+    """Without the quarter of a second of each sweep of the same few images."""
+    make, known = evaluation.build, {}
+
+    def once(data, split, suite, seed):
+        if not isinstance(data, LabelledImages):
+            return make(data, split, suite, seed)
+        images = (data.images.numpy().tobytes(), data.labels.numpy().tobytes())
+        key = (*images, split, suite.corrupt, suite.versions, seed)
+        if key not in known:
+            known[key] = make(data, split, suite, seed)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "build", once)
         yield
 
 

@@ -99,6 +99,7 @@ def publish(place, images, numbers):
             Image.fromarray(image).save(folder / name, format="PNG", compress_level=0)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_made_and_published_corruptions_give_the_same_rows(place, capsys):
     names = [f"{CLASSES[k // 4]}/ILSVRC2012_val_{k + 1:08}.JPEG" for k in (1, 4, 9)]

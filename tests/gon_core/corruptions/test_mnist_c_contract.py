@@ -46,7 +46,7 @@ def test_blocks_do_not_repeat_each_other(digits, name):
 
 
 @pytest.mark.system
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     name=st.sampled_from(CORRUPTIONS),
     seed=st.integers(-(2**70), 2**70),

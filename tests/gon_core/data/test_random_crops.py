@@ -74,6 +74,7 @@ def test_a_crop_is_of_its_epoch_and_index_alone(tmp_path):
     assert crops.shape == (40, 3, 32, 32) and whole.shape == (3, 32, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_processes_and_the_order_of_batches_change_nothing(divided):
     index = torch.tensor([5, 17, 2, 29])

@@ -195,6 +195,7 @@ def tensorflow_names(model):
         yield name, f"{place}/W" if tensor.ndim == 4 else f"{place}/bn/{kinds[kind]}"
 
 
+@pytest.mark.slow
 @pytest.mark.system  # 71 million weights
 def test_the_denoising_network_is_read_from_tensorflows_variables(tmp_path):
     with torch.device("meta"):

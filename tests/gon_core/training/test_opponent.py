@@ -45,7 +45,9 @@ def undisturbed(mnist, small_state):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("epoch", range(EPOCHS))
+@pytest.mark.parametrize(
+    "epoch", [pytest.param(n, marks=() if n == 1 else pytest.mark.slow) for n in range(EPOCHS)]
+)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: f"{method.reset_interval}")
 def test_a_restored_training_ends_on_the_same_bits(undisturbed, small_state, digits, method, epoch):
     history, dumps = undisturbed(method)

@@ -429,6 +429,7 @@ def test_a_bucket_that_may_only_be_written_is_refused(proxy, refused, method):
     assert "ACCESS_DENIED" in refused(uri(proxy.server_address))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_silent_is_refused_before_anything_starts(refused):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "no success in" in refused(uri(silent.getsockname()))
