@@ -101,6 +101,7 @@ def test_mlflow_and_the_records_know_of_it(stopped, capsys):
     assert "Stopped by its budget of 2.5 hours." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_resumed_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, finished):
     sweep, _, _ = stopped
     before = sweep.result_stamps()

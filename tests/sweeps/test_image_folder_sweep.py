@@ -34,6 +34,7 @@ def weights(folder):
     return {path.parent.name: path.read_bytes() for path in found}
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_it_finds_the_same_whether_images_are_kept_or_decoded_in_every_epoch(photos, tmp_path):
     given = (

@@ -137,6 +137,7 @@ def test_made_and_published_corruptions_give_the_same_rows(place, capsys):
     assert paths == list(loaded.published.paths) and len(paths) == 2 and set(paths) < set(names)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_a_killed_evaluation_does_no_step_twice(place, monkeypatch, capsys):
     assert evaluate_checkpoints(options(place, name="whole", test_images=3)) == 0

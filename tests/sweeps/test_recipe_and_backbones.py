@@ -13,6 +13,7 @@ TINY = ("--training-images", "100", "--validation-images", "10", "--test-images"
         "--name", "tiny", "--evaluate", "none")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_recipe_is_varied_and_reported(tmp_path):
     code, printed = run_here(tmp_path, "training_recipe", *TINY, "--batch-sizes", "20")
     assert code == 0, printed

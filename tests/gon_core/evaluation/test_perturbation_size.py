@@ -201,6 +201,7 @@ def known_images(count):
 SIZES = st.one_of(st.floats(0, 27.9), st.sampled_from([0.0, 5.0, 27.0, math.inf]))
 
 
+@pytest.mark.slow
 @pytest.mark.system
 @settings(max_examples=50, deadline=None)
 @given(st.lists(SIZES, min_size=1, max_size=60), st.integers(0, 1000), st.integers(0, 3))

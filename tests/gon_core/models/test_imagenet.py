@@ -93,6 +93,7 @@ def test_the_global_stream_is_not_changed():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_torchvision_is_imported_late():
     code = (

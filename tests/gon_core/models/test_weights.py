@@ -194,6 +194,7 @@ def test_no_code_in_a_pickle_is_run(tmp_path):
     assert not touched.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_the_conversion_that_a_refusal_gives_works(tmp_path):
     path = tmp_path / "model.pt"

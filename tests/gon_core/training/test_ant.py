@@ -329,6 +329,7 @@ def test_a_fresh_generator_trains_on_training_images_in_an_order_of_its_own(digi
     assert orders[0] == order.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.usefixtures("compiled")
 def test_a_training_stopped_between_any_two_steps_ends_on_the_same_bits(digits, small_state):

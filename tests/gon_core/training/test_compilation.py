@@ -86,6 +86,7 @@ def test_a_machine_without_a_compiler_is_noticed(works, tmp_path, monkeypatch):
     assert ("No working C++ compiler" in problem) if not works else problem == ""
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_who_does_not_compile_does_not_import_the_compiler():
     code = "import sys, gon_core.training; assert 'torch._dynamo' not in sys.modules"

@@ -72,6 +72,7 @@ def test_more_seeds_points_and_proposals_extend_the_sweep_of_the_same_default_na
     assert "is finished: 8 trials recorded" in printed and ends(again) == ends(grown)
 
 
+@pytest.mark.slow
 def test_methods_are_added_to_a_comparison(run):
     words = "--evaluate none --seeds 1 --method"
     first, _ = run("method_comparison", f"{words} vanilla gnt", name="c")

@@ -125,6 +125,7 @@ def test_a_folder_that_can_only_be_read_is_shown_and_sent(moved, tmp_path):
     assert code == 0 and "MLflow holds 1 trial of sweep s." in out, err
 
 
+@pytest.mark.slow
 def test_commands_of_the_report_are_of_the_present_place_and_name(moved, tmp_path):
     (moved / "s").rename(moved / "other")
     write_report(SweepRecords(Folder(str(moved / "other"))))

@@ -188,7 +188,7 @@ def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, object
         assert order[:stop] + run(rebuilt, 1, answer) == order
 
 
-GP_12 = pytest.param("gp", 12, marks=pytest.mark.system)
+GP_12 = pytest.param("gp", 12, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("sampler", "trials"), [GP_12, ("tpe", 40), ("nsga2", 40)])

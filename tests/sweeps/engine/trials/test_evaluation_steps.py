@@ -136,6 +136,7 @@ def die_after(monkeypatch, steps):
     monkeypatch.setattr(TrialRecords, "write_finding", write_finding)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_a_trial_killed_between_any_two_steps_of_its_evaluation_measures_nothing_twice(
     few, undisturbed, done, tmp_path, monkeypatch

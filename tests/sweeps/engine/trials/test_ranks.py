@@ -159,6 +159,7 @@ def test_a_process_that_is_killed_ends_the_trial_with_that_reason(
     assert failed.reason.startswith("RankError: rank 1 of 2 was killed by signal 9")
 
 
+@pytest.mark.slow
 def test_a_machine_that_terminates_all_its_processes_breaks_no_trial(config, data, records):
     def tell(metrics):
         for process in others():
@@ -169,6 +170,7 @@ def test_a_machine_that_terminates_all_its_processes_breaks_no_trial(config, dat
     assert run_trial(fresh, data, None, kept, report=tell, processes=2).status == "max_epochs"
 
 
+@pytest.mark.slow
 def test_an_error_of_this_process_keeps_its_own_name_and_ends_the_others(
     config, data, start_weights, records
 ):
