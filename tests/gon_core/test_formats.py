@@ -85,6 +85,7 @@ def test_a_method_takes_the_steps_of_its_format(variant, mnist):
     assert found == pytest.approx(stored[variant], rel=TOLERANCE), "raise TRAINING_FORMAT"
 
 
+@pytest.mark.system
 def test_a_measure_finds_the_figures_of_its_format(mnist):
     stored = json.loads(STORED.read_text())["evaluation"]
     assert stored.pop("format") == EVALUATION_FORMAT, "store the figures of the new format"

@@ -57,6 +57,7 @@ def test_it_ends_in_a_report(small, tmp_path):
     assert "mCE: mean corruption error" in page
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_without_frost_every_mean_says_so(small, tmp_path, monkeypatch):
     few = benchmarks.get("cifar10")

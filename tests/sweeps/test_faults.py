@@ -16,21 +16,15 @@ KILLS = 20
 
 
 def test_the_same_command_resumes_a_killed_sweep(tmp_path):
-    """The second time by a user whom the machine has no name for, and who has no home."""
+    """On Ray it is killed, and resumed without: the records are the same."""
     sweep = Sweep(tmp_path, "--sigmas 0.5 --seeds 2 --num-trials 0 --max-epochs 8")
     process = sweep.start()
     wait_for(sweep.checkpoints, process, what="a checkpoint")
     kill(process)
     wait_until_gone(sweep.workers())
     before = sweep.checkpoints()
-
-    nowhere = tmp_path / "nowhere/home"
-    nameless = ["unshare", "--user", "--map-user=12345"]  # the same user under another number
-    if not subprocess.run([*nameless, "true"], capture_output=True).returncode:
-        sweep.command[:0] = nameless  # where users may not do that, the name is kept
-    code, printed = sweep.run(HOME=str(nowhere), USER="")
+    code, printed = repeat_here(sweep, draws=False)
     assert code == 0 and "Traceback" not in printed, printed
-    assert not nowhere.parent.exists()
     results = sweep.records.results()
     assert [result.status for result in results] == ["max_epochs"] * 2
     for result in results:
@@ -44,7 +38,10 @@ def test_the_same_command_resumes_a_killed_sweep(tmp_path):
 
 @pytest.mark.slow
 def test_however_a_sweep_is_ended_the_same_command_resumes_it(tmp_path):
-    """By SIGTERM, by Ctrl-C twice, by the death of its driver; then it goes on to its end."""
+    """By SIGTERM, by Ctrl-C twice, by the death of its driver; then it goes on to its end.
+
+    That last run is of a user whom the machine has no name for, and who has no home.
+    """
     values = "--sigmas 0 0.4 0.8 --seeds 1 --num-trials 0 --training-images 100"
     sweep = Sweep(tmp_path, f"{values} --scheduler asha --max-epochs 40")
     process = sweep.start()
@@ -77,8 +74,13 @@ def test_however_a_sweep_is_ended_the_same_command_resumes_it(tmp_path):
     kill(process)
     wait_until_gone(sweep.workers())
 
-    code, printed = sweep.run()
+    nowhere = tmp_path / "nowhere/home"
+    nameless = ["unshare", "--user", "--map-user=12345"]  # the same user under another number
+    if not subprocess.run([*nameless, "true"], capture_output=True).returncode:
+        sweep.command[:0] = nameless  # where users may not do that, the name is kept
+    code, printed = sweep.run(HOME=str(nowhere), USER="")
     assert code == 0 and "Traceback" not in printed, printed
+    assert not nowhere.parent.exists()
     results = sweep.records.results()
     assert len(results) == 3 and {result.status for result in results} <= {"max_epochs", "pruned"}
     for result in results:

@@ -32,6 +32,7 @@ def images(divided, workers=0):
     return training.decoded_by(workers)
 
 
+@pytest.mark.system
 def test_the_box_is_drawn_as_torchvision_draws_it():
     stream = seeding.generator(0, "test")
     height, width = 375, 500

@@ -81,6 +81,7 @@ def test_a_set_moves_whole(evaluation_sets):
     assert {images.device.type for images in moved.images.values()} == {"meta"}
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_images_that_are_corrupted_when_they_are_read_are_those_that_are_made_once(mnist):
     data = mnist[1].first(600)  # three blocks, the last one in part

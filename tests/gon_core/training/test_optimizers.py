@@ -36,6 +36,7 @@ def test_they_do_what_torchs_do_to_the_bit(ours, torchs, options):
         assert torch.equal(one, other) if torch.is_tensor(one) else one == other
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_a_training_does_not_import_torchs_compiler():
     code = (

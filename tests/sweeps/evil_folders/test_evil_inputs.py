@@ -97,6 +97,7 @@ def test_options_that_are_a_payload_are_refused(
 # ------------------------------------------------------------------------------ an earlier sweep
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", TRAPS)
 def test_no_search_learns_from_a_payload(run_main, kind, given, trap):
     (given.folder / "sweep.json").write_bytes(trap(kind))

@@ -109,6 +109,7 @@ def top1(trial, split, corruption, severity):
     return next(r.value for r in trial.of(TOP1) if (r.split, r.setting, r.severity) == key)
 
 
+@pytest.mark.system
 def test_severities_are_means_over_seeds(three_seeds):
     results, _, figures = three_seeds
     figure = figures(draw_severities)

@@ -27,6 +27,7 @@ def test_words_are_the_last_category_and_not_joined(sweeps):
     assert any(text.get_text() == "best on validation: 0.33" for text in axes.texts)
 
 
+@pytest.mark.system
 def test_second_parameter_makes_series(sweeps):
     axes = draw(sweeps("depth"))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3", "4", "5"]

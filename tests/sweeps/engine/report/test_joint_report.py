@@ -34,6 +34,7 @@ def test_points_are_numbered_in_their_turns_and_the_best_comes_first(sweeps):
     assert rows[1].startswith(f"| **#{summary.best.number}** |")
 
 
+@pytest.mark.system
 def test_figures_of_one_objective(sweeps):
     assert [n for n in names(sweeps("joint")) if n.endswith(".png")] == [
         "accuracy_by_point.png", "importance.png", "learned_noise_best.png",
@@ -66,6 +67,7 @@ def test_known_points_alone_can_tell_importances(make_ant_sweep, sweeps):
     assert measure_importances(summarise(records)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_front_of_two_objectives(sweeps):
     summary = summarise(sweeps("front"))

@@ -56,6 +56,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.system
 def test_report_writes_all_files_and_finds_the_best(make_sweep, line_search, monkeypatch):
     monkeypatch.setattr("sweeps.engine.report.render", style.render)  # this one encodes its figures
     records = make_sweep(line_search)

@@ -22,6 +22,7 @@ def wait_for(event):
     assert event.wait(30), "no report was written"
 
 
+@pytest.mark.system
 def test_it_shows_the_trials_that_have_ended(records):
     written = threading.Event()
 

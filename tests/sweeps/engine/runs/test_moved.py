@@ -55,6 +55,7 @@ def artifacts(client, run):
     return [entry.path for entry in client.list_artifacts(run.info.run_id)]
 
 
+@pytest.mark.slow
 def test_a_replay_leaves_the_old_place_alone_and_finds_the_artifacts(moved, tmp_path, capsys):
     assert tracking(["replay", str(moved / "s")]) == 0
     assert str(moved).replace("%", "%25") in capsys.readouterr().out

@@ -47,6 +47,7 @@ def here(tmp_path, monkeypatch, small_model):
     return tmp_path
 
 
+@pytest.mark.system
 def test_a_function_is_searched_beside_a_method(here, capsys):
     asked = Sweep(
         "Which rate?", train=train, space={"rate": [0.01, 0.1]}, method="gnt", **SMALL

@@ -42,7 +42,7 @@ def run(search, at_a_time: int = 1, answer=answer) -> list:
 
 @pytest.mark.system
 @pytest.mark.parametrize("sampler", LINE_SAMPLERS)
-@pytest.mark.parametrize("at_a_time", [1, 3])
+@pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, at_a_time):
     line = search(grid=COARSE_GRID, sampler=sampler, refinements=4)
     order = run(line, at_a_time)

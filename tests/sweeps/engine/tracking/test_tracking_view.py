@@ -114,6 +114,7 @@ def test_a_view_that_somebody_changed_is_kept(config, records, uri):
     assert client.get_experiment(experiment.experiment_id).tags[name] == "theirs"
 
 
+@pytest.mark.system
 def test_the_sweep_has_its_settings_question_answer_figure_and_command(tmp_path, uri):
     command = "python -m sweeps.sigma_line_search --scale demo"
     records = write_sweep(tmp_path / "line", measured_sigmas(2), config=CONFIG, command=command,

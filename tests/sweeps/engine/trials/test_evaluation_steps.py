@@ -185,6 +185,7 @@ def test_a_trial_killed_within_a_step_measures_that_step_again_and_no_other(
     assert outcome(kept) == undisturbed
 
 
+@pytest.mark.system
 def test_a_failed_evaluation_goes_on_where_it_failed(few, undisturbed, done, tmp_path, monkeypatch):
     kept = records(tmp_path)
 

@@ -42,6 +42,7 @@ def measured(prepared):
     return measure(small(), prepared, ALL)
 
 
+@pytest.mark.system
 def test_accuracies_are_those_of_the_evaluation(measured, splits):
     data = prepare_data(splits, EvaluationConfig())
     model = small()

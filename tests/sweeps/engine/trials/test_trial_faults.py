@@ -88,6 +88,7 @@ def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_the_previous_che
     assert trial.folder.read(MODEL) == elsewhere.folder.read(MODEL)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_a_disk_that_is_full_at_the_end_fails_the_trial_and_loses_no_checkpoint(
     config, data, start_weights, records, small_files
