@@ -21,6 +21,7 @@ LONG = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 25"
 TWO = "--sigmas 0 0.5 --seeds 1 --num-trials 0 --max-epochs 2 --processes-per-trial 2"
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_does(finished, tmp_path):
     sweep = Sweep(tmp_path, TWO)
     code, printed = repeat_here(sweep, draws=False)

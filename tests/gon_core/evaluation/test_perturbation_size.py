@@ -141,6 +141,7 @@ def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, m
         assert (sizes <= row.value + PRECISION).sum() >= 25
 
 
+@pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.parametrize(("count", "times"), [(300, 4.5), (1000, 5), (5000, 5)])
 def test_it_takes_a_fifth_of_the_forwards(spread, count, times):

@@ -79,7 +79,10 @@ def test_trials_are_notified_before_ray_is_queried(trials, ray, monkeypatch, cap
     assert asked == [f"trial a trial notified (process {process.pid})\n"]
 
 
-@pytest.mark.parametrize("answers", ["", "import time; time.sleep(2)"], ids=["at once", "later"])
+LATER = pytest.param("import time; time.sleep(2)", id="later", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("answers", [pytest.param("", id="at once"), LATER])
 def test_a_trial_that_ray_restarts_meanwhile_is_notified_too(answers, trials, ray, capsys):
     ray(answers)
     again = os.path.join(tempfile.gettempdir(), "again")

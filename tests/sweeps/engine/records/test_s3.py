@@ -179,15 +179,8 @@ def test_credentials_may_come_from_the_environment(moto, monkeypatch):
     assert storage.read("a") == b"1"
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        503,
-        pytest.param("cut", marks=pytest.mark.slow),
-        pytest.param(500, marks=pytest.mark.slow),
-        pytest.param(429, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("failure", [503, "cut", 500, 429])
 def test_every_operation_outlasts_failures(folder, proxy, failure, monkeypatch):
     """Three in a row are more than the client itself would try."""
     monkeypatch.setattr(object_store, "FIRST_PAUSE", 0.01)
@@ -265,7 +258,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-@pytest.mark.parametrize("failure", [400, "cut"])
+@pytest.mark.parametrize("failure", [400, pytest.param("cut", marks=pytest.mark.slow)])
 def test_a_large_file_is_there_whole_or_not_at_all(folder, proxy, request_, failure):
     """Whichever of its requests fails for good; pyarrow alone would leave a part of it."""
     brief = Folder(folder.location, patience=0.0)

@@ -74,7 +74,8 @@ def weights(records, config):
     return load(records.trial(config.trial_id).folder.read(MODEL))
 
 
-@pytest.mark.parametrize(("first", "then"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
 def test_a_trial_is_resumed_by_another_number_of_processes(
     first, then, config, data, start_weights, records
 ):
