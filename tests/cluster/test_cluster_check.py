@@ -94,7 +94,7 @@ def test_what_listens_but_is_no_ray_is_abandoned(alone, monkeypatch):
         assert time.monotonic() - started < 15
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_what_listens_and_says_nothing_is_refused_in_one_time_and_asked_once(
     alone, capsys, monkeypatch
 ):

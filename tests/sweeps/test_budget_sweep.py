@@ -59,6 +59,7 @@ def stopped(tmp_path_factory):
     return sweep, code, text
 
 
+@pytest.mark.slow
 def test_it_ends_with_an_exit_code_of_its_own_after_the_trials_that_fit(stopped):
     sweep, code, text = stopped
     assert code == 3, text

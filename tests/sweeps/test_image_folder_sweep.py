@@ -135,7 +135,7 @@ def test_the_trials_of_a_machine_divide_its_cores(given, decoders, at_once, phot
     assert found.all_cpus * found.max_concurrent <= 96 and resources.problems(options) == {}
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_trials_start_from_weights_and_a_new_head_is_said(photos, tmp_path, caplog):
     state = make("resnet9_small", 10).state_dict()
     prefixed = {f"module.{name}": tensor.contiguous() for name, tensor in state.items()}

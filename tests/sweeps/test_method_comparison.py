@@ -300,6 +300,7 @@ def imagenet(tmp_path, monkeypatch):
     return options
 
 
+@pytest.mark.slow
 def test_an_imagenet_c_folder_is_evaluated_with_the_corruption_error(imagenet, tmp_path, capsys):
     from gon_core.evaluation.corruption_error import ALEXNET_ERRORS
     from sweeps.engine.runs.checkpoint_evaluation import evaluate_checkpoints

@@ -31,6 +31,7 @@ def test_the_recipe_is_varied_and_reported(tmp_path):
     assert "initial weights" in page and "random" in page
 
 
+@pytest.mark.slow
 def test_every_network_starts_from_a_model_of_its_own_and_a_resumed_sweep_keeps_it(tmp_path):
     code, printed = run_here(tmp_path, "backbones", *TINY, "--method", "vanilla")
     assert code == 0, printed

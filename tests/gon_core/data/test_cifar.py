@@ -34,6 +34,7 @@ def test_no_code_in_a_file_is_run(tmp_path):
     assert not target.exists()
 
 
+@pytest.mark.system
 def test_every_faulty_file_is_named(batch, tmp_path):
     folder = tmp_path / cifar.FOLDER
     folder.mkdir()

@@ -110,6 +110,7 @@ def state_of(method):
     return new_state(model, config, seed=1, method=method, channels=3), config
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "method",
     [

@@ -158,7 +158,14 @@ def whole_run(model, data, attack):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(("size", "steps"), [(0.3, 30), (1.5, 40), (9.0, 30)])
+@pytest.mark.parametrize(
+    ("size", "steps"),
+    [
+        pytest.param(0.3, 30, marks=pytest.mark.slow),
+        (1.5, 40),
+        pytest.param(9.0, 30, marks=pytest.mark.slow),
+    ],
+)
 def test_ddn_breaks_the_same_images_as_a_whole_run_with_less_work(taught, size, steps):
     model, data = taught
     images, attack = data.images.float() / 255, DDNAttack(size, steps=steps)

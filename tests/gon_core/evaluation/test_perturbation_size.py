@@ -115,7 +115,10 @@ def test_the_median_is_that_of_the_closed_form(spread, count):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "gaussian" else pytest.mark.slow) for name in NOISES],
+)
 def test_half_are_wrong_at_the_median_or_before_and_fewer_just_before_it(name, mnist):
     data, model = mnist[1][:50], MadryCNN()
     labels = model(data.images.float() / 255).argmax(1)
@@ -301,6 +304,7 @@ def test_a_class_that_comes_back_is_seen_and_searched_per_image():
     )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("hidden", "searched"), [(2, False), (90, True)])
 def test_many_images_are_asked_before_all_are_searched(hidden, searched):
     class SomeHide(Known):
@@ -370,7 +374,7 @@ class Sharp(Linear):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("kernel_size", [1, 3])
+@pytest.mark.parametrize("kernel_size", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_generator_trained_alone_fools_more_with_the_same_bits(kernel_size):
     model, data = Sharp(), greys([60, 80, 100, 110] * 10)
     method = ANT(epsilon=5.0, kernel_size=kernel_size, pretraining_learning_rate=5e-3)

@@ -43,6 +43,7 @@ def test_it_is_the_textbooks_network():
     torch.testing.assert_close(model(images), x, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.system
 def test_dropout_is_the_seeds_and_resumes_to_the_bit(mnist):
     config, data = TrainingConfig(batch_size=8, learning_rate=0.05, max_epochs=2), mnist[0][:32]
 

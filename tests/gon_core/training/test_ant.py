@@ -225,7 +225,11 @@ def test_no_gradient_of_a_classifier_weight_is_computed_in_a_generator_step(digi
 @pytest.mark.system
 @pytest.mark.parametrize(
     ("architecture", "rise"),
-    [({}, 0.1), ({"kernel_size": 3}, 0.1), ({"depth": 1}, 0.003)],  # two numbers find little
+    [
+        ({}, 0.1),
+        pytest.param({"kernel_size": 3}, 0.1, marks=pytest.mark.slow),
+        ({"depth": 1}, 0.003),  # two numbers find little
+    ],
 )
 def test_training_a_generator_alone_raises_the_loss_of_a_trained_classifier(
     digits, architecture, rise

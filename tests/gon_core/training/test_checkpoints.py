@@ -52,6 +52,7 @@ def test_a_restored_training_ends_on_the_same_bits(undisturbed, epoch):
     assert rest_dumps == dumps[epoch:]  # weights, momentum, streams, learning rate: every byte
 
 
+@pytest.mark.system
 def test_dumping_changes_nothing(undisturbed):
     method, data, history, dumps = undisturbed
     state = fresh()

@@ -52,6 +52,7 @@ def test_perturbed_images_are_in_range_and_no_farther_than_allowed(method, seed)
     assert (sizes(perturbed, images) <= method.max_norm * (1 + 1e-5) + rounding).all()
 
 
+@pytest.mark.system
 def test_what_is_found_fools_and_more_steps_find_it_nearer(taught, mnist):
     data = mnist[1][:40]
     images = floats(data)
@@ -119,6 +120,7 @@ def test_the_step_trains_on_it_in_training_mode_without_drawing_noise(digits):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.system
 def test_training_against_it_moves_the_boundary_away(taught, mnist):
     config = TrainingConfig(batch_size=50, learning_rate=0.05, max_epochs=1)
     data = mnist[1][:50]

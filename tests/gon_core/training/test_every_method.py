@@ -95,6 +95,7 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(method, digits, small_sta
     assert first == again and first[0] != other[0]
 
 
+@pytest.mark.system
 @EVERY_METHOD
 def test_it_learns_digits(method, digits, untaught):
     state = new_state(untaught, CONFIG, 0, method, own_images=own(method, 500))

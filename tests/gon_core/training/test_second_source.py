@@ -63,6 +63,7 @@ class Stops:
         return self.left < 0
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("method", [OF_PAPER, SININ()], ids=["ant_1x1_sin", "sin_in"])
 def test_it_resumes_to_the_bit_within_an_epoch(method, digits, small_state):
     config = TrainingConfig(batch_size=7, learning_rate=0.05, max_epochs=3)

@@ -106,6 +106,7 @@ def test_no_search_learns_from_a_payload(run_main, kind, given, trap):
     assert code == 2 and "--warm-start: results/given: sweep.json cannot be read" in printed
 
 
+@pytest.mark.system
 def test_a_search_passes_over_trials_that_are_payloads(run_main, given, trap, caplog):
     other = given.trial(given.killed)
     shutil.copytree(given.trial(given.ended), other, dirs_exist_ok=True)

@@ -40,8 +40,10 @@ FILES = (MODEL, TRAINING, STATE, HISTORY)
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    ("name", "kind"), [(MODEL, "torch.save"), *((name, "pickle") for name in (*FILES, MANIFEST))]
-)
+    ("name", "kind"),
+    [(MODEL, "torch.save"), (MANIFEST, "pickle"),
+     *(pytest.param(name, "pickle", marks=pytest.mark.slow) for name in FILES)],
+)  # fmt: skip
 def test_a_checkpoint_replaced_by_a_payload_gives_way_to_the_one_before(
     name, kind, given, trap, caplog
 ):
@@ -230,6 +232,7 @@ def test_a_replay_reads_no_stray_file(run_main, given, trap, store):
     assert code == 0 and "MLflow holds 2 trials" in printed
 
 
+@pytest.mark.system
 def test_a_replay_refuses_a_payload_for_a_sweep(run_main, given, trap, store):
     for kind in TRAPS:
         (given.folder / "sweep.json").write_bytes(trap(kind))

@@ -137,6 +137,7 @@ def test_a_trial_that_takes_too_long_is_named(trials, ray, capsys):
     assert "trial a trial still runs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_ray_that_refuses_or_is_silent_keeps_no_trial_from_being_told(trials, ray, capsys):
     for code, reason in (
         ("print('no Ray here'); raise SystemExit(1)", "no Ray here"),

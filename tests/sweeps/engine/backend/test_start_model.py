@@ -74,6 +74,7 @@ def undisturbed(data):
     return weights
 
 
+@pytest.mark.system
 def test_it_is_trained_once_and_only_trained(get, plan, kept, undisturbed):
     epochs = []
     weights = get(show=epochs.append)

@@ -226,6 +226,7 @@ def test_the_title_names_what_was_measured(make):
         assert ("epsilon*" in caption(figure)) is (lacking == "attacks")
 
 
+@pytest.mark.system
 def test_no_two_lines_of_twelve_look_alike(three_seeds):
     _, _, figures = three_seeds
     axes = panel(figures(draw_severities), "fog")

@@ -62,6 +62,7 @@ def test_a_grid_of_words_and_numbers_is_categories_in_series(tmp_path):
     assert "progress" not in charts_of(records), "a grid is in no order"
 
 
+@pytest.mark.system
 def test_a_joint_search_has_slices_of_what_varies_and_its_importances(tmp_path):
     found = [
         ant_result(0, top1=80.0 + epsilon, epsilon=epsilon, depth=depth)

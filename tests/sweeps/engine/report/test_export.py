@@ -97,6 +97,7 @@ def test_a_table_as_latex_escapes_what_latex_would_obey():
     assert lines[-2:] == [r"\end{tabular}}", r"\end{table}"]
 
 
+@pytest.mark.system
 def test_the_command_prints_what_it_wrote(records, capsys):
     folder = records.folder.path
     assert main([folder, "--table-format", "csv", "tex"]) == 0

@@ -45,6 +45,7 @@ def test_without_noise_leaves_out_the_noise_category(sweeps):
     assert row[-2].startswith(f"{point.test.mean:.1f} ± ")
 
 
+@pytest.mark.system
 def test_it_is_in_terminal_table_and_page(sweeps):
     report = write_report(sweeps("depth"))
     folder = sweeps("depth").folder / "report"
@@ -69,6 +70,6 @@ def test_it_is_there_before_anything_was_measured(make_ant_sweep, results):
     assert table.rows[1].cells == ("1", "1", "ours", "2", "", "", "")
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_other_sweeps_have_none(sweeps):
     assert build_generator_depths(summarise(sweeps("epsilon"))) == ()

@@ -17,6 +17,7 @@ def draw(records):
         return draw_accuracy(summarise(records)).axes[0]
 
 
+@pytest.mark.system
 def test_words_are_the_last_category_and_not_joined(sweeps):
     axes = draw(sweeps("reset"))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "0.33", "1", "never"]
@@ -39,6 +40,7 @@ def test_second_parameter_makes_series(sweeps):
     assert len(joined) == 2
 
 
+@pytest.mark.system
 def test_tables_have_a_column_for_each_parameter(sweeps):
     text = (sweeps("depth").folder / "report").read("table.md").decode()
     assert "| # | depth | kernel size |  | mean |" in text

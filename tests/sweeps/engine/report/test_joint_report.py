@@ -49,6 +49,7 @@ def test_figures_of_one_objective(sweeps):
     assert heights == sorted(heights)
 
 
+@pytest.mark.system
 def test_importances_add_up_and_are_told(sweeps):
     summary = summarise(sweeps("joint"))
     (shares,) = measure_importances(summary).values()

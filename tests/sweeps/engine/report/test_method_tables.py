@@ -103,6 +103,7 @@ def test_table_7_has_the_papers_models_beside(compared):
     assert seven["ant_1x1"]["ddn"].published == "90.4" and seven["pgd"]["ddn"].published == ""
 
 
+@pytest.mark.system
 def test_files_and_window_show_both_tables_and_cut_nothing(compared):
     records = compared()
     summary = summarise(records)

@@ -68,6 +68,7 @@ def test_it_is_an_option_with_its_cost_and_deviations(registered):
     assert deviations == ["sureness on 4 of the test images", "sureness of one class"]
 
 
+@pytest.mark.system
 def test_it_is_in_the_record_parquet_mlflow_and_a_table(measured, tmp_path):
     row = measured.measurements[-1]
     assert row.measure == NAME and row.count == 4

@@ -32,6 +32,7 @@ from tests.sweeps.engine.report.made_up import (
 )
 
 
+@pytest.mark.system
 def test_trial_is_rendered_alone_and_the_same_again(noise):
     files = render_trial(ant_result(), noise)
     assert list(files) == ["learned_noise.png"]

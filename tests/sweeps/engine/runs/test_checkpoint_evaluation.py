@@ -75,6 +75,7 @@ def test_what_is_no_model_of_the_table_stands_beside_nothing(load, data, variant
     assert loaded.published_row is None and cuts_of(loaded, data) == []
 
 
+@pytest.mark.system
 def test_a_checkpoint_is_called_by_its_method_and_point(load, tmp_path):
     gnt = at_scale("gnt", "demo", MNIST)
     assert load(gnt).given.name == "gnt seed 0"  # no sweep.json says what was searched

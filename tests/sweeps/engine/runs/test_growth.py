@@ -53,6 +53,7 @@ def ends(records):
     return {result.trial_id: result.ended + str(result.seconds) for result in records.results()}
 
 
+@pytest.mark.slow
 def test_more_seeds_points_and_proposals_extend_the_sweep_of_the_same_default_name(run):
     first, _ = run("sigma_line_search", "--sigmas 0 0.5 --seeds 1 --num-trials 0")
     before = ends(first)

@@ -312,7 +312,7 @@ def test_the_newest_sweep_with_every_method_is_what_counts(without_gpu, tmp_path
 # --------------------------------------------------------------------------------------- storage
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_the_bytes_are_those_of_a_real_trial(config, data, start_weights, records, monkeypatch):
     real, sizes = trial.checkpoints.dump, []
 

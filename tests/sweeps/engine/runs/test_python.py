@@ -79,7 +79,7 @@ def test_another_function_of_that_name_is_another_sweep(here):
         Sweep("Which rate?", train=train_otherwise, **given).run()
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_optuna_searches_a_range_of_a_method(here):
     found = Sweep(
         "How much?", method="gnt", space={"sigma": (0.0, 1.0), "momentum": [0.5, 0.9]},

@@ -281,7 +281,7 @@ class Evil:
         return open, (str(self.marker), "w")
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_pickle_among_the_records_is_not_executed(config, data, start_weights, records, tmp_path):
     marker = tmp_path / "executed"
     evil = pickle.dumps(Evil(marker))

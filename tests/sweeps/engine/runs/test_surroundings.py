@@ -137,6 +137,7 @@ def test_a_storage_of_any_name_is_tracked_and_shown_as_it_is(name, tmp_path, mon
     assert code == 0 and "grows by seeds 1" in printed, printed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_model")
 def test_a_deleted_experiment_is_named_with_how_to_restore_it(tmp_path):
     from mlflow import MlflowClient

@@ -145,22 +145,24 @@ def two(point, seed):
 
 
 # Each fit of a Gaussian process in six dimensions takes a second.
-EVERY_SAMPLER = pytest.mark.parametrize(
-    "sampler", [pytest.param(s, marks=pytest.mark.system) if s == "gp" else s for s in SAMPLERS]
-)
+GP = pytest.mark.system, pytest.mark.slow  # it takes long: of one objective, and of two
+EVERY_SEARCH = pytest.mark.parametrize(
+    ("sampler", "objectives"),
+    [pytest.param(name, objectives, marks=GP[objectives - 1] if name == "gp" else ())
+     for objectives in (1, 2) for name in SAMPLERS],
+)  # fmt: skip
 
 
 @cache
 def whole_joint(sampler, objectives):
-    """Return the trials of a joint search of nine points, in order; GP takes long."""
+    """Return the trials of a joint search of nine points, in order."""
     return run(joint(sampler=sampler, objectives=objectives), 1, ANSWERS[objectives])
 
 
 ANSWERS = {1: one, 2: two}
 
 
-@EVERY_SAMPLER
-@pytest.mark.parametrize("objectives", ANSWERS)
+@EVERY_SEARCH
 def test_a_joint_search_proposes_legal_points_once_each(sampler, objectives):
     points = [point for point, _ in whole_joint(sampler, objectives)]
     assert len(points) == len(set(points)) == 9
@@ -176,8 +178,7 @@ def test_a_joint_search_runs_every_seed_of_a_point():
     assert [seed for _, seed in order] == [0, 1] * 9
 
 
-@EVERY_SAMPLER
-@pytest.mark.parametrize("objectives", ANSWERS)
+@EVERY_SEARCH
 def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, objectives):
     order, answer = whole_joint(sampler, objectives), ANSWERS[objectives]
     for stop in (7,) if sampler == "gp" else (1, 6, 8):

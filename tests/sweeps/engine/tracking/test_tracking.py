@@ -125,6 +125,7 @@ def test_runs_of_a_joint_search_are_called_by_the_number_of_their_point(uri, rec
     ]  # fmt: skip
 
 
+@pytest.mark.system
 def test_a_replay_fills_an_empty_store_and_a_second_changes_nothing(
     config, records, description, uri
 ):
@@ -162,6 +163,7 @@ def test_a_replay_says_when_things_happened_and_not_when_it_was_sent(
     assert child.info.start_time == noon - 2000 and child.info.end_time == noon
 
 
+@pytest.mark.system
 def test_a_replay_ends_the_runs_of_trials_whose_driver_has_ended(config, records, description, uri):
     """Of three trials one is known to MLflow, one has a checkpoint, one has only its record."""
     records.write_sweep(description.model_copy(update={"seeds": (0, 1, 2)}))
@@ -210,6 +212,7 @@ def test_epochs_that_mlflow_missed_are_sent_when_the_trial_ends(config, records,
     assert_whole(uri, [ended(config)])
 
 
+@pytest.mark.system
 def test_samples_of_the_machine_are_system_metrics_of_the_trial_and_in_no_record(
     config, records, description, uri
 ):
@@ -250,6 +253,7 @@ def test_infinite_and_undefined_metrics_are_sent_once(config, records, descripti
         assert child.info.status == "FAILED"
 
 
+@pytest.mark.system
 def test_a_failed_trial_that_ran_again_shows_its_new_figures_last(
     config, records, description, uri
 ):
@@ -289,6 +293,7 @@ def test_a_trial_that_failed_again_while_mlflow_was_away_shows_the_second_failur
     assert reason.read_text() == "out of memory: the second"
 
 
+@pytest.mark.system
 def test_what_is_sent_twice_is_there_once(config, records, description, uri, monkeypatch):
     """The first time every request is carried out, and its answer lost."""
     records.write_sweep(description)
@@ -373,6 +378,7 @@ def test_one_trial_that_mlflow_refuses_holds_up_no_other(
     assert_whole(uri, [ended(config), ended(other)])
 
 
+@pytest.mark.system
 def test_an_absent_server_costs_nothing_while_training_and_names_the_replay(
     config, records, description, monkeypatch, caplog, capfd
 ):
@@ -513,6 +519,7 @@ def test_a_replay_without_a_server_exits_with_1_and_one_line(
     assert "secret" not in err and "me:***@" in err
 
 
+@pytest.mark.system
 def test_a_trial_that_is_resumed_runs_again_in_the_same_run(config, records, description, uri):
     records.write_sweep(description)
     first = Store(uri, description, records)

@@ -102,6 +102,7 @@ def test_the_link_is_complete_and_holds_no_password(uri, base):
     assert "--port 5000" in said or not uri.startswith("sqlite")
 
 
+@pytest.mark.system
 def test_a_view_that_somebody_changed_is_kept(config, records, uri):
     description = describe(tracking_uri=uri)
     records.write_sweep(description)
@@ -195,6 +196,7 @@ def trained(config, records, uri):
     return model, weights
 
 
+@pytest.mark.system
 def test_model_json_loads_the_weights_in_three_lines(trained, config, records, uri, tmp_path,
                                                      monkeypatch):  # fmt: skip
     import torch

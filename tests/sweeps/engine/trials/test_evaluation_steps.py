@@ -252,6 +252,7 @@ def test_a_step_that_takes_long_is_abandoned_after_a_stop(
     assert outcome(kept) == undisturbed
 
 
+@pytest.mark.system
 def test_a_stop_in_the_last_step_lets_the_trial_end(few, undisturbed, tmp_path, monkeypatch):
     kept = records(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(Killed):
@@ -293,8 +294,9 @@ def spoil(kept, how, monkeypatch):
 @pytest.mark.system
 @pytest.mark.parametrize(
     ("how", "says"),
-    [("truncated", "not JSON"), ("a flipped bit", "SHA-256"), ("no hash", "SHA-256"),
-     ("another step", "step test-clean, here test-fog"), ("a pickle", "not JSON"),
+    [pytest.param("truncated", "not JSON", marks=pytest.mark.slow), ("a flipped bit", "SHA-256"),
+     pytest.param("no hash", "SHA-256", marks=pytest.mark.slow), ("a pickle", "not JSON"),
+     pytest.param("another step", "step test-clean, here test-fog", marks=pytest.mark.slow),
      ("another model", "of.model 0000"),
      ("another code", "code.evaluation_format 99, here ")],
 )  # fmt: skip

@@ -55,6 +55,7 @@ def test_accuracies_are_those_of_the_evaluation(measured, splits):
     assert plain.files.keys() == {RIGHT} and not data.prepared
 
 
+@pytest.mark.system
 def test_which_images_are_right_adds_up_to_the_accuracies(measured):
     right = right_images.load(measured.files[RIGHT])
     counted = {name: int(images.sum()) for name, images in right.items()}
@@ -105,6 +106,7 @@ def test_it_reports_what_is_measured_now_and_how_far_a_generator_is(prepared):
     ]  # fmt: skip
 
 
+@pytest.mark.system
 def test_the_same_model_is_measured_the_same_again(measured, prepared):
     again = measure(small(), prepared, ALL)
     assert again.measurements == measured.measurements

@@ -128,6 +128,7 @@ def test_a_trial_of_two_processes_that_is_stopped_within_an_epoch_counts_every_i
             assert found[name] == pytest.approx(was[name], rel=1e-4), name
 
 
+@pytest.mark.slow
 def test_what_breaks_another_process_is_the_reason_of_the_failed_trial(
     config, data, start_weights, records
 ):

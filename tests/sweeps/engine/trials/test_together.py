@@ -44,7 +44,7 @@ class Heard:
             assert set(threading.enumerate()) <= before
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_each_trial_has_the_bits_that_it_has_alone(config, data, start_weights, tmp_path):
     configs = {
         "gnt": config,
