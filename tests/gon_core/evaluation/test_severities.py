@@ -14,6 +14,8 @@ from gon_core.evaluation import (
 from gon_core.measurement import CLEAN, SEVERITIES_SPLIT
 from tests.small_model import SmallCNN
 
+pytestmark = pytest.mark.system
+
 ALL = [(CLEAN, 0)] + [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
 
 
@@ -27,7 +29,6 @@ def model():
     return SmallCNN()
 
 
-@pytest.mark.system
 def test_the_third_severity_is_the_published_set(sets, digits, evaluation_sets):
     assert list(sets.images) == ALL
     assert torch.equal(sets.clean.labels, digits.labels)
@@ -43,7 +44,6 @@ def test_sets_move_to_a_device(sets):
     assert {images.device.type for images in moved.images.values()} == {"meta"}
 
 
-@pytest.mark.system
 def test_rows_have_a_split_of_their_own(sets, model):
     rows = list(evaluate(model, sets))
     assert [(row.setting, row.severity) for row in rows] == ALL
@@ -62,7 +62,6 @@ def test_the_clean_images_are_a_row_of_the_same_split(sets, model, digits):
     assert (first.extra["correct"], first.count) == (count_correct(model, digits), 40)
 
 
-@pytest.mark.system
 def test_the_third_severity_has_the_published_accuracy(sets, model, evaluation_sets):
     test = list(evaluate(model, evaluation_sets["test", 1]))
     published = {row.setting: row.extra["correct"] for row in test if row.setting != "clean"}

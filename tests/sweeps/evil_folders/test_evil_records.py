@@ -83,6 +83,7 @@ def test_a_starting_model_replaced_by_a_payload_is_damaged(kind, given, trap, ca
     assert "damaged" in caplog.text
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["pickle", "torch.save"])
 def test_a_starting_model_that_is_a_payload_under_a_right_hash_fails_trials(kind, given, trap):
     weights = trap(kind)

@@ -11,13 +11,14 @@ from sweeps.engine.report.figures.style import STYLE
 from sweeps.engine.report.summary.aggregate import summarise
 from tests.sweeps.engine.report.made_up import SPACES, ant_result
 
+pytestmark = pytest.mark.system
+
 
 def draw(records):
     with matplotlib.rc_context(STYLE):
         return draw_accuracy(summarise(records)).axes[0]
 
 
-@pytest.mark.system
 def test_words_are_the_last_category_and_not_joined(sweeps):
     axes = draw(sweeps("reset"))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "0.33", "1", "never"]
@@ -28,7 +29,6 @@ def test_words_are_the_last_category_and_not_joined(sweeps):
     assert any(text.get_text() == "best on validation: 0.33" for text in axes.texts)
 
 
-@pytest.mark.system
 def test_second_parameter_makes_series(sweeps):
     axes = draw(sweeps("depth"))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3", "4", "5"]
@@ -40,7 +40,6 @@ def test_second_parameter_makes_series(sweeps):
     assert len(joined) == 2
 
 
-@pytest.mark.system
 def test_tables_have_a_column_for_each_parameter(sweeps):
     text = (sweeps("depth").folder / "report").read("table.md").decode()
     assert "| # | depth | kernel size |  | mean |" in text

@@ -59,6 +59,7 @@ def test_importances_add_up_and_are_told(sweeps):
     assert "What explains the corrupted accuracy most: epsilon" in table(sweeps("joint"))
 
 
+@pytest.mark.system
 def test_known_points_alone_can_tell_importances(make_ant_sweep, sweeps):
     known = sweeps("joint").read_sweep().known
     records = make_ant_sweep([], known=known, **JOINT)

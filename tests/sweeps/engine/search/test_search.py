@@ -10,6 +10,14 @@ from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch
 from sweeps.engine.search.study import LINE_SAMPLERS, SAMPLERS
 from tests.spaces import COARSE_GRID, JOINT_SPACE, SIGMA
 
+LINE_SEARCH = pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name
+        for name in LINE_SAMPLERS
+    ],
+)
+
 
 def search(grid=(0.0, 0.5, 0.9), seeds=(0, 1), **changes) -> LineSearch:
     settings = {"parameter": SIGMA, "refinements": 2, "sampler": "tpe", "sampler_seed": 0}
@@ -41,7 +49,7 @@ def run(search, at_a_time: int = 1, answer=answer) -> list:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("sampler", LINE_SAMPLERS)
+@LINE_SEARCH
 @pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, at_a_time):
     line = search(grid=COARSE_GRID, sampler=sampler, refinements=4)
@@ -55,7 +63,7 @@ def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, a
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("sampler", LINE_SAMPLERS)
+@LINE_SEARCH
 def test_the_same_answers_give_the_same_proposals(sampler):
     assert run(search(sampler=sampler)) == run(search(sampler=sampler))
 

@@ -18,6 +18,7 @@ def test_a_generation_is_a_fifth_of_all_points(trials, size):
     assert population_size(trials) == size
 
 
+@pytest.mark.system
 def test_importance_finds_the_parameter_that_matters():
     chance = random.Random(0)
     known = {}

@@ -330,6 +330,7 @@ def test_steps_of_a_model_that_was_trained_again_to_the_same_bits_are_taken_up(
     assert counted(done) == ALL | {"epoch": 4} and outcome(kept) == undisturbed
 
 
+@pytest.mark.system
 def test_the_check_shows_how_far_an_evaluation_is_and_what_of_it_is_damaged(
     few, tmp_path, monkeypatch
 ):

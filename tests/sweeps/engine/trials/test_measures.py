@@ -15,7 +15,7 @@ from sweeps.engine.records.storage import Folder
 from sweeps.engine.trials.evaluation_steps import Steps
 from sweeps.engine.trials.measures import measure, prepare_data, write_examples
 
-pytestmark = pytest.mark.usefixtures("small_model")
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("small_model")]
 DATA = DataConfig(training_images=60, validation_images=12, test_images=16)
 ALL = EvaluationConfig(
     measures=("attacks", "epsilon_star", "severities"), images=5, generator_steps=2,
@@ -42,7 +42,6 @@ def measured(prepared):
     return measure(small(), prepared, ALL)
 
 
-@pytest.mark.system
 def test_accuracies_are_those_of_the_evaluation(measured, splits):
     data = prepare_data(splits, EvaluationConfig())
     model = small()
@@ -55,7 +54,6 @@ def test_accuracies_are_those_of_the_evaluation(measured, splits):
     assert plain.files.keys() == {RIGHT} and not data.prepared
 
 
-@pytest.mark.system
 def test_which_images_are_right_adds_up_to_the_accuracies(measured):
     right = right_images.load(measured.files[RIGHT])
     counted = {name: int(images.sum()) for name, images in right.items()}
@@ -106,7 +104,6 @@ def test_it_reports_what_is_measured_now_and_how_far_a_generator_is(prepared):
     ]  # fmt: skip
 
 
-@pytest.mark.system
 def test_the_same_model_is_measured_the_same_again(measured, prepared):
     again = measure(small(), prepared, ALL)
     assert again.measurements == measured.measurements
