@@ -26,7 +26,13 @@ def test_names_are_those_of_imagenet_c():
     assert all(len(each) == 5 for strengths in STRENGTHS.values() for each in strengths.values())
 
 
-@pytest.mark.parametrize("side", STRENGTHS)
+@pytest.mark.parametrize(
+    "side",
+    [
+        side if side in (32, 224) else pytest.param(side, marks=pytest.mark.system)
+        for side in STRENGTHS
+    ],
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_new_uint8_images_at_every_side(photos, name, side):
     images = photos(2, side)

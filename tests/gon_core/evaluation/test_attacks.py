@@ -20,6 +20,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # foolbox imports GitPytho
 import foolbox
 
 ATTACKS = (PGDAttack(steps=20), DDNAttack(steps=20))
+CONVOLUTIONS = pytest.param("convolutions", marks=pytest.mark.system)
 DDN_SIZES = ("size", "gamma", "init_norm")
 
 
@@ -81,7 +82,7 @@ def test_pgd_finds_the_worst_case_of_a_linear_classifier(noise_images, size, sca
     assert row.extra["correct"] == linf_survivors(model, noise_images, size)
 
 
-@pytest.mark.parametrize("scale", [1.0, 10.0])
+@pytest.mark.parametrize("scale", [1.0, pytest.param(10.0, marks=pytest.mark.system)])
 def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
     model = linear(scale)
     distances = l2_distances(model, noise_images)
@@ -219,7 +220,7 @@ class Continued(foolbox.attacks.LinfProjectedGradientDescentAttack):
         return type(x0)(self.start)
 
 
-@pytest.mark.parametrize("classifier", ["linear", "convolutions"])
+@pytest.mark.parametrize("classifier", ["linear", CONVOLUTIONS])
 @pytest.mark.parametrize("steps", [1, STEPS_AT_A_TIME])
 def test_pgd_takes_foolbox_s_steps_to_the_bit(classifier, steps, noise_images, taught):
     model, data = (linear(), noise_images) if classifier == "linear" else taught
@@ -237,7 +238,7 @@ def test_pgd_takes_foolbox_s_steps_to_the_bit(classifier, steps, noise_images, t
     assert torch.equal(found, begun) and left.any()
 
 
-@pytest.mark.parametrize("classifier", ["linear", "convolutions", "blind"])
+@pytest.mark.parametrize("classifier", ["linear", CONVOLUTIONS, "blind"])
 def test_ddn_takes_foolbox_s_steps_to_the_bit(classifier, noise_images, taught):
     """Where no image is so near that it is left out; a blind one leads anywhere, the same way."""
     blind = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))

@@ -13,6 +13,7 @@ from gon_core.config import Given
 DIGITS = (1, 28, 28)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_configuration_may_name_it_and_it_makes_what_is_described(name):
     assert Given(name="a", architecture=name, sha256="b").architecture == name

@@ -61,6 +61,7 @@ def test_dumping_changes_nothing(undisturbed):
     assert checkpoints.dump(state) == dumps[-1] == checkpoints.dump(state)
 
 
+@pytest.mark.system
 def test_a_restored_model_keeps_its_fast_memory_format(undisturbed):
     state = fresh(seed=99)
     checkpoints.restore(state, undisturbed[3][1])

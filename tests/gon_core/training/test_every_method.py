@@ -85,6 +85,7 @@ def test_it_goes_on_to_the_same_bits_after_every_epoch(method, digits, small_sta
         assert torch.equal(torch.get_rng_state(), untouched)
 
 
+@pytest.mark.system
 @EVERY_METHOD
 def test_equal_seeds_give_equal_bits_and_others_do_not(method, digits, small_state):
     data = digits(50)

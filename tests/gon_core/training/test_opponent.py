@@ -88,6 +88,7 @@ def test_an_epoch_that_was_broken_off_leaves_no_trace(undisturbed, small_state, 
     assert proceed(state, digits(60), method) == (history[2:], dumps[2:])
 
 
+@pytest.mark.system
 def test_the_checkpoint_holds_the_generator_its_moments_and_the_past(undisturbed):
     _, dumps = undisturbed(METHODS[0])
     before, after = (load(dumps[epoch]["training.safetensors"]) for epoch in (0, 2))
