@@ -21,7 +21,7 @@ from sweeps.engine.records.__main__ import main as records_command
 from tests.sweeps.faults import PATIENCE, SWEEPS, WHOLE, Sweep
 from tests.sweeps.here import repeat_here
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.slow
 AN_HOUR_A_TRIAL = """
 import sweeps.sigma_line_search as script
 from sweeps.engine.backend import budget
@@ -59,7 +59,6 @@ def stopped(tmp_path_factory):
     return sweep, code, text
 
 
-@pytest.mark.slow
 def test_it_ends_with_an_exit_code_of_its_own_after_the_trials_that_fit(stopped):
     sweep, code, text = stopped
     assert code == 3, text
@@ -102,7 +101,6 @@ def test_mlflow_and_the_records_know_of_it(stopped, capsys):
     assert "Stopped by its budget of 2.5 hours." in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_resumed_with_a_larger_budget_it_ends_as_one_that_had_none(stopped, finished):
     sweep, _, _ = stopped
     before = sweep.result_stamps()
@@ -144,7 +142,6 @@ def test_a_trial_that_failed_beside_it_decides_the_exit_code(stopped, tmp_path):
     assert "Interrupted" not in text
 
 
-@pytest.mark.slow
 def test_beside_each_other_trials_end_and_nothing_waits_for_ever(tmp_path):
     """Two at a time, and the budget ends while the search waits for its grid to refine it."""
     sweep = Sweep(tmp_path, WHOLE)

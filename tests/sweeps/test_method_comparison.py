@@ -239,6 +239,7 @@ def test_bad_checkpoints_and_folders_are_refused_and_run_no_code(tmp_path, capsy
     assert not (tmp_path / "touched").exists() and not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_the_published_layout_of_mnist_c_is_evaluated(compared, tmp_path):
     folder, *_ = compared
     trial = next((folder / "results/tiny/trials").iterdir())

@@ -27,7 +27,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.system)])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_statistics_are_the_published_ones(digits, name, seed):
     mean, std, percent = PUBLISHED[name]
     corrupted = corrupt(digits, name, seed).double()

@@ -116,7 +116,7 @@ def state_of(method):
     [
         GNT(sigma=0.1),
         pytest.param(
-            ANT(epsilon=5.0, pretraining_steps=2, reset_interval=0.5), marks=pytest.mark.system
+            ANT(epsilon=5.0, pretraining_steps=2, reset_interval=0.5), marks=pytest.mark.slow
         ),
     ],
 )

@@ -96,7 +96,7 @@ def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("kind", [PGDAttack, DDNAttack])
+@pytest.mark.parametrize("kind", [PGDAttack, pytest.param(DDNAttack, marks=pytest.mark.slow)])
 def test_accuracy_falls_with_the_size_from_the_clean_one(kind, mnist):
     data, model = mnist[1][:25], MadryCNN()
     data = LabelledImages(data.images, model(data.images.float() / 255).argmax(1))

@@ -56,7 +56,7 @@ def test_weights_of_the_plain_model_load_into_it_one_to_one():
     assert all(torch.equal(again[name], tensor) for name, tensor in own.items())
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_features_follow_a_shift_better_than_those_of_the_plain_model():
     state = backbone("resnet50", 7, torch.Generator().manual_seed(3)).state_dict()
     images = torch.rand(2, 3, 72, 72, generator=torch.Generator().manual_seed(1))

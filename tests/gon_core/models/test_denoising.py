@@ -63,7 +63,7 @@ def test_its_layers_and_its_start_are_the_published_ones():
     assert not weights.difference(adapted, own)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_it_trains_and_its_output_is_of_its_classes():
     model = resnet152_denoising(5, torch.Generator().manual_seed(0))
     assert not model.backbone.layer1[0].bn3.weight.any()

@@ -422,7 +422,7 @@ def test_resets_are_reported(digits):
     assert found == [1, 3, 5]
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_two_runs_give_the_same_bits_whatever_the_global_seed(precision, digits, bits):

@@ -47,6 +47,8 @@ EVERY = (
     ANT(epsilon=5, pretraining_steps=1, reset_interval=1, stylized_share=15 / 70),
 )
 EVERY_METHOD = pytest.mark.parametrize("method", EVERY, ids=lambda method: method.variant)
+# Random noise, an attack, chains of operations, a generator.
+KINDS = ("gnt", "pgd", "augmix", "ant_1x1")
 CONFIG = TrainingConfig(batch_size=25, learning_rate=0.05, max_epochs=3)
 
 
@@ -97,7 +99,11 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(method, digits, small_sta
 
 
 @pytest.mark.system
-@EVERY_METHOD
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(each, marks=() if each.variant in KINDS else pytest.mark.slow, id=each.variant)
+     for each in EVERY],
+)  # fmt: skip
 def test_it_learns_digits(method, digits, untaught):
     state = new_state(untaught, CONFIG, 0, method, own_images=own(method, 500))
     first, _, last = train(state, digits(500), method, CONFIG)

@@ -17,6 +17,9 @@ from gon_core.training.parallel import Group
 from tests.gon_core.training.parallel_rank import ALL, COMPILED, train_one
 
 SCRIPT = Path(__file__).with_name("parallel_rank.py")
+# One of each kind: random rows, attacks, chains, a generator, statistics of batches, dropout.
+FEW = ("gnt", "pgd", "augmix", "ant_1x1_sin", "vanilla_normalised", "ant_1x1_normalised",
+       "gnt_dropping")  # fmt: skip
 # Sums of single-precision numbers in another order differ by a few times 6e-8 of their size, here
 # below 1, at each of six steps. A sign that flips in PGD moves a pixel by a tenth.
 TOLERANCE = {name: 2e-6 for name in ALL} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
@@ -24,8 +27,9 @@ TOLERANCE = {name: 2e-6 for name in ALL} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
 
 @pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def several(request, tmp_path_factory):
-    """Every method trained by 2 or 3 real processes: number, folder, what each of them found."""
-    return run_processes(request.param, tmp_path_factory.mktemp("ranks"))
+    """Trainings by 2 (FEW) or 3 (ALL) real processes: number, folder, what each of them found."""
+    names = FEW if request.param == 2 else ()
+    return run_processes(request.param, tmp_path_factory.mktemp("ranks"), *names)
 
 
 def run_processes(size, folder, *names):
@@ -54,7 +58,14 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("several", "name"),
+    [
+        *((2, name) for name in FEW),
+        *(pytest.param(3, name, marks=pytest.mark.slow) for name in ALL),
+    ],
+    indirect=["several"],
+)
 def test_several_processes_end_where_one_does(name, several, alone):
     compare(name, several, alone)
 

@@ -93,7 +93,9 @@ def test_trainings_side_by_side_keep_to_their_own_numbers(digits, recorder):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("steps", [2, 9])  # before and after a graph is recorded
+@pytest.mark.parametrize(
+    "steps", [pytest.param(2, marks=pytest.mark.slow), 9]
+)  # before and after a graph is recorded
 def test_a_stopped_training_goes_on_to_the_same_bits(steps, digits, recorder):
     method, data = CAPTURED[-2], digits(IMAGES)
     history, dumps = proceed(begin(method), data, method, CONFIG)
@@ -137,7 +139,11 @@ class Decoded:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("method", [Vanilla(), CAPTURED[-2]], ids=lambda each: each.method)
+@pytest.mark.parametrize(
+    "method",
+    [Vanilla(), pytest.param(CAPTURED[-2], marks=pytest.mark.slow)],
+    ids=lambda each: each.method,
+)
 def test_decoded_and_augmented_images_reach_the_graph(method, digits, recorder):
     data = Decoded(digits(IMAGES))
     found = [

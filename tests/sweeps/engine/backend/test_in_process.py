@@ -90,7 +90,7 @@ def test_a_storage_that_cannot_be_written_ends_the_sweep(drive, monkeypatch):
         drive(NoData(), made_up)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_model")
 def test_a_whole_sweep_runs_without_ray(tmp_path, capsys, monkeypatch):
     """Options, vanilla start, trials, tracking and report, as a script runs them."""

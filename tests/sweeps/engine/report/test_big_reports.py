@@ -65,7 +65,7 @@ def test_importances_of_very_many_points_look_at_some_and_say_so(big, monkeypatc
     assert any("of 8 of 12 points" in text.get_text().replace("\n", " ") for text in shown.texts)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_very_many_marks_are_pixels(big, monkeypatch):
     def size():
         summary = summarise(big)

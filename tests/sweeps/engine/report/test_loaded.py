@@ -131,7 +131,7 @@ def test_optuna_plots_a_stored_study(stored, name):
     assert name == "optimization_history" or "epsilon" in figure.to_json()
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_optunas_dashboard_shows_a_stored_study(stored):
     from optuna.storages import RDBStorage
     from optuna_dashboard import wsgi

@@ -129,6 +129,7 @@ def test_proposals_that_another_sweep_has_are_reused_as_they_come(run):
     assert sorted(found) == ["", "j1", "j1", "j1"]
 
 
+@pytest.mark.slow
 def test_reused_trials_are_in_mlflow_like_any(run, tmp_path):
     run("sigma_line_search", "--sigmas 0 0.5 --seeds 1 --num-trials 0", name="one")
     run("sigma_line_search", "--sigmas 0.5 --seeds 1 --num-trials 0", name="two")

@@ -65,7 +65,7 @@ def test_a_function_is_searched_beside_a_method(here, capsys):
     assert len(found.study().trials) == 2
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_another_function_of_that_name_is_another_sweep(here):
     given = {"space": {"rate": [0.1]}, "name": "one", **SMALL | {"seeds": 1}}
     Sweep("Which rate?", train=train, **given).run()
@@ -142,7 +142,7 @@ def test_every_problem_is_in_one_error(here, given, problems):
     assert not os.listdir(here)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_what_ends_the_sweep_itself_is_an_error(here, monkeypatch):
     asked = Sweep("Q", train=train, space={"rate": [0.1]}, **SMALL)
     asked.run()

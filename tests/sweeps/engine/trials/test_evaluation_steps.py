@@ -167,7 +167,9 @@ def test_the_same_holds_at_every_single_step(few, undisturbed, done, tmp_path, m
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("name", ["attack_accuracy", "median_perturbation_size"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("attack_accuracy", marks=pytest.mark.slow), "median_perturbation_size"]
+)
 def test_a_trial_killed_within_a_step_measures_that_step_again_and_no_other(
     name, few, undisturbed, done, tmp_path, monkeypatch
 ):
@@ -297,7 +299,7 @@ def spoil(kept, how, monkeypatch):
     [pytest.param("truncated", "not JSON", marks=pytest.mark.slow), ("a flipped bit", "SHA-256"),
      pytest.param("no hash", "SHA-256", marks=pytest.mark.slow), ("a pickle", "not JSON"),
      pytest.param("another step", "step test-clean, here test-fog", marks=pytest.mark.slow),
-     ("another model", "of.model 0000"),
+     pytest.param("another model", "of.model 0000", marks=pytest.mark.slow),
      ("another code", "code.evaluation_format 99, here ")],
 )  # fmt: skip
 def test_a_damaged_or_foreign_step_is_measured_again_with_a_warning(

@@ -147,6 +147,7 @@ def test_what_breaks_another_process_is_the_reason_of_the_failed_trial(
     assert run_trial(config, data, start_weights, trial, processes=2).status == "max_epochs"
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_trial_with_that_reason(
     config, data, start_weights, records
 ):

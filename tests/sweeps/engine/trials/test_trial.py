@@ -83,7 +83,7 @@ def test_a_killed_trial_ends_bit_identical_to_an_undisturbed_one(
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("both", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_checkpoint_whose_content_fits_no_training_gives_way_to_the_one_before(
     both, config, data, start_weights, records
 ):
@@ -139,7 +139,7 @@ def test_an_error_is_a_result_with_its_traceback_and_may_run_again(
     assert run(config, data, start_weights, records).status == "max_epochs"
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_the_seed_changes_the_result_and_the_sigma_does(config, data, start_weights, records):
     results = [
         run(config.model_copy(update=change), data, start_weights, records)
