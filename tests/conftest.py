@@ -36,7 +36,7 @@ settings.register_profile("untimed", deadline=None, max_examples=50)
 settings.load_profile("untimed")
 
 # Every call of gon_core is checked for types and shapes in the tests of these folders and of loose
-# files; elsewhere that is a fifth of the time.
+# files, but not in system and slow ones: it is a fifth of the time, and they make the same calls.
 SHAPES_ARE_CHECKED = ("gon_core", "gpu", "sweeps/engine/trials")
 
 TESTS = Path(__file__).parent
@@ -86,10 +86,11 @@ sys.addaudithook(GUARD)
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     """Let tests without a marker, and their fixtures, start no further Python."""
-    marked = any(marker.name in MAY_START_PROCESSES for marker in item.iter_markers())
-    GUARD.test = None if marked else item.nodeid
+    markers = {marker.name for marker in item.iter_markers()}
+    GUARD.test = None if markers & MAY_START_PROCESSES else item.nodeid
     folder = item.path.parent.relative_to(TESTS)
-    is_checked = not folder.parts or any(map(folder.is_relative_to, SHAPES_ARE_CHECKED))
+    is_here = not folder.parts or any(map(folder.is_relative_to, SHAPES_ARE_CHECKED))
+    is_checked = is_here and not markers & {"system", "slow"}
     jaxtyping.config.update("jaxtyping_disable", not is_checked)
     try:
         return (yield)

@@ -143,7 +143,8 @@ def draw_perturbed(
     notes.insert(0, [""] * len(noises))
     lines = [
         "Below each: epsilon*, the l2 size, on images in [0, 1], at which noise makes half of the "
-        "test images misclassified; never: no size does. First seed each."
+        "test images misclassified; never: no size does.",
+        point_rows.first_seed(shown),
     ]
     title = "Example images with noise of the median perturbation size epsilon*"
     lines = point_rows.caption(summary, shown, lines)

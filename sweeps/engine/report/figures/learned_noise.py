@@ -15,7 +15,7 @@ from gon_core.evaluation import learned_noise
 from gon_core.evaluation.learned_noise import LearnedNoise
 from search_spaces.parameter import Point, value_text
 from sweeps.engine.records import NOISE, SweepRecords, TrialResult
-from sweeps.engine.report.figures import style
+from sweeps.engine.report.figures import point_rows, style
 from sweeps.engine.report.figures.style import GREY, OURS, PUBLISHED
 from sweeps.engine.report.files import first_of_seeds
 from sweeps.engine.report.summary.aggregate import PointSummary, SweepSummary
@@ -139,12 +139,13 @@ def draw_overview(summary: SweepSummary, portraits: Portraits) -> Figure:
 
 
 def _overview_caption(summary: SweepSummary, shown: Sequence[PointSummary]) -> list[str]:
-    bold = " The best point's name is bold." if summary.best in shown else ""
-    lines = [
+    parts = [
         "Above: density of one pixel's noise before clipping, dashed N(0, 1). Below: the "
-        "classifier's accuracy under the current generator, over the training. "
-        f"First seed each.{bold}"
+        "classifier's accuracy under the current generator, over the training.",
+        point_rows.first_seed(shown),
+        "The best point's name is bold." if summary.best in shown else "",
     ]
+    lines = [" ".join(filter(None, parts))]
     trained = sum(
         any(isinstance(trial.config.method, ANT) for trial in point.trials if trial.is_measured)
         for point in summary.measured

@@ -72,6 +72,11 @@ def notes(estimates: Sequence[Estimate]) -> list[str]:
     return [intervals(estimate.is_over_seeds for estimate in estimates)]
 
 
+def first_seed(points: Sequence[PointSummary]) -> str:
+    """Return that one trial stands for each point, in a sentence; empty if none has several."""
+    return "First seed each." if any(len(point.trials) > 1 for point in points) else ""
+
+
 def published_mark(summary: SweepSummary) -> str:
     """Return what the published marks are, in a sentence."""
     known = summary.benchmark.published

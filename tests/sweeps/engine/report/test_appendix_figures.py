@@ -422,6 +422,7 @@ def test_perturbed_images_have_their_size_below(make):
     found = words(figure)
     assert {"without noise", "vanilla", "gnt", "gaussian", "7.3", "never"} <= set(found)
     assert "gnt mult" not in found and "2 of 3 measured points" in caption(figure)
+    assert "First seed" not in caption(figure)
 
 
 def test_perturbed_images_are_of_the_first_seed_that_has_them(tmp_path):
@@ -433,7 +434,7 @@ def test_perturbed_images_are_of_the_first_seed_that_has_them(tmp_path):
     drawings = appendix_drawings(summarise(records), records)
     (figure,) = [drawn(d.draw) for d in drawings if d.name == "examples_by_epsilon_star"]
     assert (rows_of(figure, 1), rows_of(figure, 2)) == (3, 0)
-    assert "sigma 0.5" in words(figure)
+    assert "sigma 0.5" in words(figure) and "First seed each." in caption(figure)
 
 
 def test_perturbed_images_are_drawn_without_validation_images_too(tmp_path):

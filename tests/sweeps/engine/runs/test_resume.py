@@ -132,14 +132,14 @@ def undisturbed(few, start_weights, tmp_path_factory):
     return get
 
 
-QUICK = ("gnt", "ant_1x1")  # the others take the same path, some seconds each
+QUICK = ("gnt", "ant_1x1", "augmix", "pgd")  # the others take the same path, some seconds each
 
 
 def all_and_the_quick_ones():
     """Yield every method with every pattern of kills; most of them are slow."""
     for variant in MNIST.methods:
         for every, kills in IN_TURN:
-            is_quick = variant in QUICK or (every == 1 and variant in ("augmix", "pgd"))
+            is_quick = every == 1 and variant in QUICK
             yield pytest.param(variant, every, kills, marks=() if is_quick else pytest.mark.slow)
         for every, kills in ALONE:
             yield pytest.param(variant, every, kills, marks=pytest.mark.slow)
@@ -194,7 +194,7 @@ class After:
 @pytest.mark.parametrize(
     "variant",
     [
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        name if name == "gnt" else pytest.param(name, marks=pytest.mark.slow)
         for name in MNIST.methods
     ],
 )

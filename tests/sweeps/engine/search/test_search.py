@@ -10,14 +10,6 @@ from sweeps.engine.search.search import GridSearch, JointSearch, LineSearch
 from sweeps.engine.search.study import LINE_SAMPLERS, SAMPLERS
 from tests.spaces import COARSE_GRID, JOINT_SPACE, SIGMA
 
-LINE_SEARCH = pytest.mark.parametrize(
-    "sampler",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name
-        for name in LINE_SAMPLERS
-    ],
-)
-
 
 def search(grid=(0.0, 0.5, 0.9), seeds=(0, 1), **changes) -> LineSearch:
     settings = {"parameter": SIGMA, "refinements": 2, "sampler": "tpe", "sampler_seed": 0}
@@ -49,7 +41,7 @@ def run(search, at_a_time: int = 1, answer=answer) -> list:
 
 
 @pytest.mark.system
-@LINE_SEARCH
+@pytest.mark.parametrize("sampler", LINE_SAMPLERS)
 @pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, at_a_time):
     line = search(grid=COARSE_GRID, sampler=sampler, refinements=4)
@@ -63,7 +55,13 @@ def test_the_grid_runs_first_with_every_seed_then_the_best_is_refined(sampler, a
 
 
 @pytest.mark.system
-@LINE_SEARCH
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name
+        for name in LINE_SAMPLERS
+    ],
+)
 def test_the_same_answers_give_the_same_proposals(sampler):
     assert run(search(sampler=sampler)) == run(search(sampler=sampler))
 
@@ -153,12 +151,10 @@ def two(point, seed):
 
 
 # Each fit of a Gaussian process in six dimensions takes a second.
-GP = pytest.mark.system, pytest.mark.slow  # it takes long: of one objective, and of two
-EVERY_SEARCH = pytest.mark.parametrize(
-    ("sampler", "objectives"),
-    [pytest.param(name, objectives, marks=GP[objectives - 1] if name == "gp" else ())
-     for objectives in (1, 2) for name in SAMPLERS],
-)  # fmt: skip
+EVERY_SAMPLER = pytest.mark.parametrize(
+    "sampler",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS],
+)
 
 
 @cache
@@ -170,7 +166,8 @@ def whole_joint(sampler, objectives):
 ANSWERS = {1: one, 2: two}
 
 
-@EVERY_SEARCH
+@EVERY_SAMPLER
+@pytest.mark.parametrize("objectives", ANSWERS)
 def test_a_joint_search_proposes_legal_points_once_each(sampler, objectives):
     points = [point for point, _ in whole_joint(sampler, objectives)]
     assert len(points) == len(set(points)) == 9
@@ -186,7 +183,8 @@ def test_a_joint_search_runs_every_seed_of_a_point():
     assert [seed for _, seed in order] == [0, 1] * 9
 
 
-@EVERY_SEARCH
+@EVERY_SAMPLER
+@pytest.mark.parametrize("objectives", ANSWERS)
 def test_a_rebuilt_joint_search_goes_on_as_if_it_had_not_stopped(sampler, objectives):
     order, answer = whole_joint(sampler, objectives), ANSWERS[objectives]
     for stop in (7,) if sampler == "gp" else (1, 6, 8):
