@@ -35,6 +35,6 @@ def test_a_sweep_is_resumed_beside_every_kind_of_payload(given_for_real, trap, t
     )  # fmt: skip
     printed = ended.stdout + ended.stderr
     assert ended.returncode == 0, printed
-    assert "Traceback" not in printed and "Resumed: 1 trials" in printed
+    assert "Traceback" not in printed and "Resumed: 1 trial recorded" in printed
     results = given.records.results()
     assert [result.status for result in results] == ["max_epochs"] * 2
