@@ -17,9 +17,8 @@ def batch():
             "data": pixels, "filenames": ["x.png"] * cifar.IMAGES}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "protocol", [pytest.param(2, marks=pytest.mark.system), 3, 5]
-)  # torchvision's have the first
+# The files that torchvision downloads have the first.
+@pytest.mark.parametrize("protocol", [pytest.param(2, marks=pytest.mark.system), 3, 5])
 @pytest.mark.parametrize("are_bytes", [True, False])
 def test_images_and_labels_are_found_in_every_kind_of_pickle(batch, protocol, are_bytes):
     given = {name.encode(): value for name, value in batch.items()} if are_bytes else batch

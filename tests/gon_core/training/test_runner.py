@@ -93,9 +93,8 @@ def test_trainings_side_by_side_keep_to_their_own_numbers(digits, recorder):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(
-    "steps", [pytest.param(2, marks=pytest.mark.slow), 9]
-)  # before and after a graph is recorded
+# Before and after a graph is recorded.
+@pytest.mark.parametrize("steps", [pytest.param(2, marks=pytest.mark.slow), 9])
 def test_a_stopped_training_goes_on_to_the_same_bits(steps, digits, recorder):
     method, data = CAPTURED[-2], digits(IMAGES)
     history, dumps = proceed(begin(method), data, method, CONFIG)
