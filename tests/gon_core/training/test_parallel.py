@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,21 @@ FEW = ("gnt", "pgd", "augmix", "ant_1x1_sin", "vanilla_normalised", "ant_1x1_nor
 # Sums of single-precision numbers in another order differ by a few times 6e-8 of their size, here
 # below 1, at each of six steps. A sign that flips in PGD moves a pixel by a tenth.
 TOLERANCE = {name: 2e-6 for name in ALL} | {"pgd": 2e-4, "pgd_targeted": 2e-4}
+SIZES = pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 
 
-@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
-def several(request, tmp_path_factory):
-    """Trainings by 2 (FEW) or 3 (ALL) real processes: number, folder, what each of them found."""
-    names = FEW if request.param == 2 else ()
-    return run_processes(request.param, tmp_path_factory.mktemp("ranks"), *names)
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Return a function: trainings by 2 (FEW) or 3 (ALL) real processes, started once.
+
+    It returns their number, a folder, and what each of them found.
+    """
+
+    @cache
+    def run(size):
+        return run_processes(size, tmp_path_factory.mktemp("ranks"), *(FEW if size == 2 else ()))
+
+    return run
 
 
 def run_processes(size, folder, *names):
@@ -59,15 +68,14 @@ def alone(tmp_path_factory):
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    ("several", "name"),
+    ("size", "name"),
     [
         *((2, name) for name in FEW),
         *(pytest.param(3, name, marks=pytest.mark.slow) for name in ALL),
     ],
-    indirect=["several"],
 )
-def test_several_processes_end_where_one_does(name, several, alone):
-    compare(name, several, alone)
+def test_several_processes_end_where_one_does(size, name, several, alone):
+    compare(name, several(size), alone)
 
 
 @pytest.mark.slow
@@ -98,8 +106,9 @@ def compare(name, several, alone):
 
 
 @pytest.mark.system
-def test_every_process_ends_with_the_same_bits(several):
-    size, folder, _ = several
+@SIZES
+def test_every_process_ends_with_the_same_bits(size, several):
+    _, folder, _ = several(size)
     for path in folder.glob("*.0.*"):
         for rank in range(1, size):
             assert path.with_name(path.name.replace(".0.", f".{rank}.")).read_bytes() == (
@@ -108,8 +117,9 @@ def test_every_process_ends_with_the_same_bits(several):
 
 
 @pytest.mark.system
-def test_a_process_that_is_out_of_step_is_noticed_by_all(several):
-    size, _, found = several
+@SIZES
+def test_a_process_that_is_out_of_step_is_noticed_by_all(size, several):
+    *_, found = several(size)
     for one in found:
         assert one["said"] == f"the {size} processes of this training are no longer in step"
 
