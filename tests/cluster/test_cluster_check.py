@@ -108,6 +108,7 @@ def test_what_listens_and_says_nothing_is_refused_in_one_time_and_asked_once(
         assert time.monotonic() - started < 4 + 3
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("hanging", ["getaddrinfo", "create_connection"])
 def test_a_name_that_is_looked_up_for_ever_is_abandoned(hanging, alone, capsys, monkeypatch):
     monkeypatch.setattr(cluster_check, "CONNECT_SECONDS", 0.3)

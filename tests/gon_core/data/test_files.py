@@ -75,6 +75,7 @@ def test_every_damaged_embedded_file_is_named(package):
     assert str(caught.value).count("cannot be read") == 4
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("position", [11, 2000, -1, -6])
 def test_any_flipped_byte_is_found(package, position):
     flip(package / "t10k-labels-idx1-ubyte.gz", position)

@@ -82,7 +82,8 @@ def test_pgd_finds_the_worst_case_of_a_linear_classifier(noise_images, size, sca
     assert row.extra["correct"] == linf_survivors(model, noise_images, size)
 
 
-@pytest.mark.parametrize("scale", [1.0, pytest.param(10.0, marks=pytest.mark.system)])
+@pytest.mark.system
+@pytest.mark.parametrize("scale", [1.0, 10.0])
 def test_ddn_finds_the_nearest_point_of_a_hyperplane(noise_images, scale):
     model = linear(scale)
     distances = l2_distances(model, noise_images)

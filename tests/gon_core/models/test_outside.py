@@ -84,7 +84,11 @@ def test_a_function_makes_the_same_model_from_the_same_stream(module):
         ("broken_models:make", "broken_models cannot be imported (ModuleNotFoundError: "),
         ("not_there:make", "not_there cannot be imported (ModuleNotFoundError: "),
         ("torchvision:resnet81", "no classifier 'resnet81', nearest is 'resnet18'"),
-        ("torchvision:vit_b_16", "fails on images of 3 x 32 x 32: AssertionError"),
+        pytest.param(
+            "torchvision:vit_b_16",
+            "fails on images of 3 x 32 x 32: AssertionError",
+            marks=pytest.mark.system,
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(module, name, rule):

@@ -78,6 +78,7 @@ def test_half_precision_is_loaded_into_single(tmp_path):
         assert tensor.dtype == torch.float32 and torch.equal(tensor, state[name].float())
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("size", [0x280, 0x380, 0x480, 0x580])
 def test_a_head_whose_length_looks_like_a_pickle_is_none(size, tmp_path):
     state = state_of("wong_small")
@@ -163,6 +164,7 @@ def test_a_bad_file_is_refused_in_one_line_that_names_it(name, content, says, tm
     assert message.isprintable() and len(message) < len(str(path)) + 450
 
 
+@pytest.mark.system
 def test_damage_anywhere_in_the_head_is_refused_or_harmless(tmp_path):
     good, path = save(state_of("wong_small")), tmp_path / "w"
     size = 8 + int.from_bytes(good[:8], "little")

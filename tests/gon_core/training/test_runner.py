@@ -26,7 +26,7 @@ OFTEN = {"reset_interval": 0.5, "pretraining_steps": 2}  # more past generators 
 CAPTURED = [
     method.model_copy(update=OFTEN) if isinstance(method, ANT) else method for method in EVERY
 ]
-FIRST = ("gnt", "ant_1x1")
+FIRST = ("gnt",)
 
 
 def classifier():

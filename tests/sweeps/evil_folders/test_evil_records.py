@@ -92,6 +92,7 @@ def test_a_starting_model_that_is_a_payload_under_a_right_hash_fails_trials(kind
     assert result.reason.startswith("ValueError: not the weights of a SmallCNN")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("kind", ["pickle", "YAML"])
 def test_the_description_of_a_starting_model_may_be_a_payload(kind, given, trap, caplog):
     (given.start / starting_models.DESCRIPTION).write_bytes(trap(kind))

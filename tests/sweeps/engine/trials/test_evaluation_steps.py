@@ -350,6 +350,7 @@ def test_the_check_shows_how_far_an_evaluation_is_and_what_of_it_is_damaged(
     assert found.problems[0].startswith(f"step {DAMAGED} of the evaluation passed over: its SHA")
 
 
+@pytest.mark.system
 def test_200_flipped_bits_of_a_step_change_no_figure(few, tmp_path, monkeypatch):
     kept = records(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(Killed):
