@@ -53,10 +53,10 @@ CLUSTER = """
 import json, sys
 from sweeps.engine.backend.cluster import Cluster
 from sweeps.engine.planning.plan import Resources
-with Cluster(Resources(cpus=1, gpus=0.0, max_concurrent=2)) as cluster:
+with Cluster(Resources(cpus=1, gpus=0.0, max_concurrent=1)) as cluster:
     cluster.wait()
     import ray
-    ray.get([ray.remote(lambda: 1).remote() for _ in range(4)])  # so that its workers are up
+    ray.get(ray.remote(lambda: 1).remote())  # so that a worker is up
     context = ray.get_runtime_context()
     print(json.dumps([context.gcs_address, context.get_temp_dir()]), flush=True)
     sys.stdin.read()
