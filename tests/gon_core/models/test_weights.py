@@ -49,7 +49,13 @@ def test_weights_come_back_and_are_recognised(name, tmp_path):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("name", ["preactresnet18", "alexnet", "inception_v3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "preactresnet18",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("alexnet", "inception_v3")),
+    ],
+)
 def test_weights_of_any_size_are_recognised(name):
     with torch.device("meta"):
         state = make(name).state_dict()

@@ -51,7 +51,7 @@ def undisturbed(mnist, small_state):
 @pytest.mark.parametrize(
     "method",
     [
-        pytest.param(each, marks=() if number in (0, 3) else pytest.mark.slow)
+        pytest.param(each, marks=() if number == 3 else pytest.mark.slow)
         for number, each in enumerate(METHODS)
     ],
     ids=[f"{each.reset_interval}" for each in METHODS],
@@ -67,7 +67,7 @@ def test_a_restored_training_ends_on_the_same_bits(undisturbed, small_state, dig
     assert rest_dumps == dumps[epoch:]  # every byte: generator, moments, the past, streams
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_cnn_ends_on_the_same_bits_too(digits, precision):
     config = TrainingConfig(batch_size=5, learning_rate=0.05, max_epochs=2, precision=precision)

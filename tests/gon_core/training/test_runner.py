@@ -17,7 +17,7 @@ from gon_core.training.precision import products_of
 from gon_core.training.recordings import TRIES, Recordings
 from gon_core.training.runner import EagerRunner, GraphRunner, runner_for
 from tests.gon_core.training.tape import TapeRecorder
-from tests.gon_core.training.test_every_method import EVERY, own, proceed
+from tests.gon_core.training.test_every_method import EVERY, KINDS, own, proceed
 
 # The rate falls from step to step, by numbers that float32 has: 4 epochs of 4 steps.
 CONFIG = TrainingConfig(batch_size=16, learning_rate=1 / 16, anneals=True, max_epochs=4)
@@ -26,7 +26,6 @@ OFTEN = {"reset_interval": 0.5, "pretraining_steps": 2}  # more past generators 
 CAPTURED = [
     method.model_copy(update=OFTEN) if isinstance(method, ANT) else method for method in EVERY
 ]
-FIRST = ("gnt",)
 
 
 def classifier():
@@ -55,11 +54,14 @@ def recorder(monkeypatch):
     return TapeRecorder()
 
 
-@pytest.mark.parametrize(
-    "method",
-    [pytest.param(each, marks=() if each.variant in FIRST else pytest.mark.system, id=each.variant)
-     for each in CAPTURED],
-)  # fmt: skip
+def of_each(method):
+    """Return a case: gnt is a default test, one of each other kind a system test."""
+    is_slow = method.variant not in KINDS
+    marks = pytest.mark.slow if is_slow else pytest.mark.system
+    return pytest.param(method, marks=() if method.variant == "gnt" else marks, id=method.variant)
+
+
+@pytest.mark.parametrize("method", map(of_each, CAPTURED))
 def test_replayed_steps_are_the_steps(method, digits, recorder, monkeypatch):
     data = digits(IMAGES * 5 // 4 if own(method, 5) else IMAGES)
     with monkeypatch.context() as patch:

@@ -22,11 +22,14 @@ _game_of_noise && echo "${COMPREPLY[*]}"
         (("sweeps/sig",), "sweeps/sigma_line_search.py"),
         (("sweeps/sigma_line_search.py", "--see"), "--seeds --seed"),
         (("sweeps/sigma_line_search.py", "--scale", ""), "demo paper"),
-        (("sweeps/sigma_line_search.py", "--scale", "p"), "paper"),
+        pytest.param(
+            ("sweeps/sigma_line_search.py", "--scale", "p"), "paper", marks=pytest.mark.slow
+        ),
         # Several values, on several lines of the help.
         (("sweeps/sigma_line_search.py", "--seeds", "2", "--method", "gnt", "spe"), "speckle"),
-        (("sweeps/sigma_line_search.py", "--data-dir", ""), ""),  # then bash offers files
-        (("-m", "pytest", "tests/te"), ""),
+        # Then bash offers files.
+        (("sweeps/sigma_line_search.py", "--data-dir", ""), ""),
+        pytest.param(("-m", "pytest", "tests/te"), "", marks=pytest.mark.slow),
     ],
 )
 def test_tab_offers(typed, offered):

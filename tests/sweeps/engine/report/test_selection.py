@@ -20,7 +20,7 @@ def sweeps(true, seeds, count=300):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("seeds", [pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("true", [[0.0] * 6, [0.0, 1, 2, 2, 1, 0], [0.0, 5.0, 10.0, 15.0]])
 def test_the_simulated_bias_is_the_true_one_on_average(true, seeds):
     found, actual = [], []

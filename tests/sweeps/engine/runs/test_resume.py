@@ -132,7 +132,7 @@ def undisturbed(few, start_weights, tmp_path_factory):
     return get
 
 
-QUICK = ("gnt", "ant_1x1", "augmix", "pgd")  # the others take the same path, some seconds each
+QUICK = ("gnt", "ant_1x1")  # the others take the same path, some seconds each
 
 
 def all_and_the_quick_ones():

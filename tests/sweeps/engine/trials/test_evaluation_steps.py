@@ -297,7 +297,8 @@ def spoil(kept, how, monkeypatch):
 @pytest.mark.parametrize(
     ("how", "says"),
     [pytest.param("truncated", "not JSON", marks=pytest.mark.slow), ("a flipped bit", "SHA-256"),
-     pytest.param("no hash", "SHA-256", marks=pytest.mark.slow), ("a pickle", "not JSON"),
+     pytest.param("no hash", "SHA-256", marks=pytest.mark.slow),
+     pytest.param("a pickle", "not JSON", marks=pytest.mark.slow),
      pytest.param("another step", "step test-clean, here test-fog", marks=pytest.mark.slow),
      pytest.param("another model", "of.model 0000", marks=pytest.mark.slow),
      ("another code", "code.evaluation_format 99, here ")],

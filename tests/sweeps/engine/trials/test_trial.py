@@ -58,7 +58,7 @@ def test_a_finished_trial_is_not_trained_again(config, data, start_weights, reco
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("killed_after", [1, pytest.param(2, marks=pytest.mark.system)])
+@pytest.mark.parametrize("killed_after", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_trial_ends_bit_identical_to_an_undisturbed_one(
     killed_after, config, data, start_weights, records, tmp_path
 ):
