@@ -41,7 +41,13 @@ def test_mlflow_holds_one_parent_and_one_terminal_run_per_trial(finished):
     assert all("mnist_c/mean" in run.data.metrics for run in trials)
 
 
-@pytest.mark.parametrize("changed", [(), ("--processes-per-trial", "2")], ids=["same", "two"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param((), id="same"),
+        pytest.param(("--processes-per-trial", "2"), marks=pytest.mark.slow, id="two"),
+    ],
+)
 def test_the_command_again_trains_nothing_and_says_so(changed, another_finished):
     """Neither the same command, nor one that trains each trial with two processes."""
     sweep = another_finished

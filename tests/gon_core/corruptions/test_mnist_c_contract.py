@@ -45,7 +45,7 @@ def test_blocks_do_not_repeat_each_other(digits, name):
     assert not torch.equal(corrupted[:BLOCK], corrupted[BLOCK:])
 
 
-@pytest.mark.system
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     name=st.sampled_from(CORRUPTIONS),

@@ -31,7 +31,13 @@ def proceed(state, data, method):
     return history, dumps
 
 
-@pytest.fixture(scope="module", params=[Vanilla(), GNT(sigma=0.3)], ids=["vanilla", "gnt"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(Vanilla(), marks=pytest.mark.slow, id="vanilla"),
+        pytest.param(GNT(sigma=0.3), id="gnt"),
+    ],
+)
 def undisturbed(request, mnist):
     """A whole training with a checkpoint after every epoch."""
     data = mnist[0][:50]

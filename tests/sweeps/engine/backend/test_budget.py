@@ -404,7 +404,9 @@ def drive(meter, records, at_once, clock, machines=None, hours=1.0, **options):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("at_once", [1, 2, 3])
+@pytest.mark.parametrize(
+    "at_once", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("budget", [0.5, 1.0, 2.2, 3.9, 4.1, 5.0, 6.0, 7.0])
 def test_no_budget_is_passed_and_no_search_hangs(at_once, budget, meter, records, clock):
     """Four trials of a grid, then two that the search can only propose once these have ended."""
