@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import chisquare
 
@@ -54,6 +55,7 @@ def assert_each_is_one_of(drawn, candidates):
     assert chisquare(counts.numpy()).pvalue > 1e-3
 
 
+@pytest.mark.system
 def test_dotted_lines_join_two_random_rows():
     candidates = torch.from_numpy(
         np.stack([dotted(r0, r1) for r0 in range(27) for r1 in range(27)])

@@ -58,6 +58,7 @@ def flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.system
 def test_whole_embedded_files_pass_and_their_digest_is_pinned(package):
     assert set(files.read_embedded()) == set(NAMES)
     assert files.check("mnist", None) == DIGEST

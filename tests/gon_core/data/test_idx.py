@@ -13,6 +13,7 @@ TRAINING_CLASSES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_CLASSES = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
+@pytest.mark.system
 def test_embedded_mnist_is_the_original_set(mnist):
     training, test = mnist
     for part, count in ((training, 60_000), (test, 10_000)):

@@ -50,6 +50,7 @@ def test_fewer_images_are_corrupted_like_the_first_of_more(digits, evaluation_se
         assert torch.equal(few.images[name].images, images.images[:3])
 
 
+@pytest.mark.system
 def test_the_test_images_are_those_of_the_corruption_functions(digits, evaluation_sets):
     # Test images of seed s are drawn from stream 2 s + 1, validation images from 2 s.
     for (split, seed), corrupted in evaluation_sets.items():

@@ -49,12 +49,16 @@ EVERY = (
 EVERY_METHOD = pytest.mark.parametrize("method", EVERY, ids=lambda method: method.variant)
 # Random noise, an attack, chains of operations, a generator.
 KINDS = ("gnt", "pgd", "augmix", "ant_1x1")
-ONE_OF_EACH_KIND = pytest.mark.parametrize(
-    "method",
-    [pytest.param(each, marks=() if each.variant in KINDS else pytest.mark.slow, id=each.variant)
-     for each in EVERY],
-)  # fmt: skip
 CONFIG = TrainingConfig(batch_size=25, learning_rate=0.05, max_epochs=3)
+
+
+def one_of_each_kind(others):
+    """Return every method as cases, with a mark for those beside one of each kind."""
+    cases = [
+        pytest.param(each, marks=() if each.variant in KINDS else others, id=each.variant)
+        for each in EVERY
+    ]
+    return pytest.mark.parametrize("method", cases)
 
 
 def own(method, count):
@@ -77,7 +81,7 @@ def test_every_method_is_tried():
     assert set(METHODS) == set(get_args(union))
 
 
-@EVERY_METHOD
+@one_of_each_kind(others=pytest.mark.system)
 def test_it_goes_on_to_the_same_bits_after_every_epoch(method, digits, small_state):
     data = digits(60)  # two full batches and a smaller one
     history, dumps = proceed(small_state(CONFIG, 0, method, own(method, 60)), data, method)
@@ -93,7 +97,7 @@ def test_it_goes_on_to_the_same_bits_after_every_epoch(method, digits, small_sta
 
 
 @pytest.mark.system
-@ONE_OF_EACH_KIND
+@one_of_each_kind(others=pytest.mark.slow)
 def test_equal_seeds_give_equal_bits_and_others_do_not(method, digits, small_state):
     data = digits(50)
     first, again, other = (
@@ -104,7 +108,7 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(method, digits, small_sta
 
 
 @pytest.mark.system
-@ONE_OF_EACH_KIND
+@one_of_each_kind(others=pytest.mark.slow)
 def test_it_learns_digits(method, digits, untaught):
     state = new_state(untaught, CONFIG, 0, method, own_images=own(method, 500))
     first, _, last = train(state, digits(500), method, CONFIG)
@@ -112,6 +116,7 @@ def test_it_learns_digits(method, digits, untaught):
     assert last.train_accuracy > 35 and state.model.training
 
 
+@pytest.mark.system
 @EVERY_METHOD
 def test_it_trains_in_bf16_with_fp32_weights(method, digits):
     losses = []

@@ -119,6 +119,7 @@ def test_a_machine_that_is_still_seen_when_it_takes_its_process_with_it_is_lost(
     assert "process died 3 times" in records.trial(config.trial_id).result().reason
 
 
+@pytest.mark.system
 def test_a_machine_that_is_lost_while_a_first_process_starts_is_no_failure(
     drive, records, monkeypatch
 ):

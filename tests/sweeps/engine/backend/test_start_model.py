@@ -88,6 +88,7 @@ def test_it_is_trained_once_and_only_trained(get, plan, kept, undisturbed):
     assert get(run=None) == weights, "nothing is run again"
 
 
+@pytest.mark.system
 def test_a_process_that_dies_resumes_from_its_checkpoint(get, plan, kept, undisturbed):
     deaths, trained = [], []
 

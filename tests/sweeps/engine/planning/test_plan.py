@@ -133,6 +133,7 @@ def test_the_expected_time_follows_from_the_work():
     assert one == pytest.approx(10_000 * epochs * 1e-3 + (16 * 1500 + 500 * epochs) * 1e-4)
 
 
+@pytest.mark.system
 def test_the_speed_is_measured():
     plan = plan_of(scale="demo")
     speed = measure_speed(MadryCNN(), plan.config.data, plan.config.training, Resources(1, 0.0, 1))

@@ -170,6 +170,7 @@ def test_a_driver_whose_sweep_was_taken_over_stops(is_removed, sweep):
     assert held.was_taken_over
 
 
+@pytest.mark.system
 def test_the_driver_that_took_a_sweep_over_keeps_it(sweep):
     with SweepLock(sweep, beat_seconds=0.05) as held:
         ((_name, claim),) = read_claims(sweep).items()

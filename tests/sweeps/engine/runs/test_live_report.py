@@ -36,6 +36,7 @@ def test_it_shows_the_trials_that_have_ended(records):
     assert b"1 trial ended" in records.folder.read("report/table.md")
 
 
+@pytest.mark.system
 def test_it_waits_for_news_and_for_its_turn(records):
     times, twice = [], threading.Event()
 
